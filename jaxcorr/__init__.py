@@ -1,0 +1,1 @@
+"""Learned image compression in JAX with the correlation loss."""

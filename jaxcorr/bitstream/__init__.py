@@ -1,0 +1,1 @@
+"""Files: the container, the range coder and the coding loop."""

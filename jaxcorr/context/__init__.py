@@ -1,0 +1,1 @@
+"""Context models: which latents are coded when, and with what mean and scale."""

@@ -1,0 +1,1 @@
+"""Training data: where photographs come from, and the pipeline of crops."""

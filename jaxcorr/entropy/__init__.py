@@ -1,0 +1,1 @@
+"""Continuous entropy models in bits, and their integer tables for coding."""

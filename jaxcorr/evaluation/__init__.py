@@ -1,0 +1,1 @@
+"""Evaluation: real files, rows and pictures."""

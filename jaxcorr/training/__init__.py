@@ -1,0 +1,1 @@
+"""Training: objective, step, mesh, checkpoints and loop."""

@@ -1,0 +1,1 @@
+"""The four transforms of each architecture."""
