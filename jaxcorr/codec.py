@@ -1,0 +1,219 @@
+"""The codec: transforms, prior of the side information and context model."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, DTypeLike, Float, Key
+
+from jaxcorr import ops
+from jaxcorr.context.independent import Independent
+from jaxcorr.entropy.factorized import FactorizedPrior
+from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
+
+Parameters = dict[str, Array]
+"""Arrays of a codec by their path, such as `transforms/analysis/layers/0/kernel`."""
+
+DecoderInput = Literal["noise", "straight_through"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodecSettings:
+    """Everything that decides what a codec computes, but its parameters."""
+
+    transforms: Minnen = Minnen()
+    """Architecture of the transforms."""
+    context: Independent = Independent()
+    """Context model of the latents."""
+    likelihood_floor: float = 0.0
+    """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Output:
+    """What a codec makes of a batch of images.
+
+    Attributes:
+      reconstruction: Images in [0, 1], but for overshoot.
+      latent: Latents before quantization.
+      latent_hat: Quantized latents, the input of the synthesis.
+      mean: Predicted mean of each latent, in quantization steps.
+      scale: Predicted standard deviation of each latent; at least 0.11.
+      latent_bits: Bits of each latent.
+      side_bits: Bits of each element of the side information.
+    """
+
+    reconstruction: Float[Array, "b h w 3"]
+    latent: Float[Array, "b h16 w16 c"]
+    latent_hat: Float[Array, "b h16 w16 c"]
+    mean: Float[Array, "b h16 w16 c"]
+    scale: Float[Array, "b h16 w16 c"]
+    latent_bits: Float[Array, "b h16 w16 c"]
+    side_bits: Float[Array, "b h64 w64 s"]
+
+
+class Codec(nnx.Module):
+    """Codes images with latents whose distribution side information describes.
+
+        image ─► analysis ─► y ───────────────► context ─► y_hat ─► synthesis ─► image
+                             │                  ▲     │ mean, scale
+                             ▼                  │     └─► bits of y
+                       hyper_analysis ─► z      │ features
+                                         │      │
+                    bits of z ◄─ prior ◄─┴ z_hat ─► hyper_synthesis
+    """
+
+    def __init__(self, settings: CodecSettings, *, rngs: nnx.Rngs):
+        """Initializes all parameters.
+
+        Args:
+          settings: Architecture and sizes.
+          rngs: Source of the initial parameters.
+        """
+        self.likelihood_floor = settings.likelihood_floor
+        self.transforms = settings.transforms.build(rngs=rngs)
+        self.prior = FactorizedPrior(settings.transforms.side_channels, rngs=rngs)
+        self.context = settings.context.build(
+            channels=settings.transforms.channels, rngs=rngs
+        )
+
+    def __call__(
+        self,
+        image: Float[Array, "b h w 3"],
+        *,
+        keys: Key[Array, " b"] | None = None,
+        decoder_input: DecoderInput = "noise",
+        transform_dtype: DTypeLike = jnp.float32,
+        size: tuple[Array, Array] | None = None,
+        median: Float[Array, " s"] | None = None,
+    ) -> Output:
+        """Encodes and decodes images, as training sees it or as coding will.
+
+        Args:
+          image: Images in [0, 1] of any size; padded inside, and cropped again.
+          keys: Draw the noise that stands in for rounding, a key an image. If None,
+            rounds: what comes out is what a file would give.
+          decoder_input: With keys, what the decoder works on: latents with the noise
+            that the rate sees, or rounded ones with the gradient of the identity.
+          transform_dtype: What analysis and synthesis compute in; everything else is
+            float32.
+          size: Rows and columns of `image` that are the image, from the top left; the
+            rest is padding. If None, all are. Outputs keep the size of `image`.
+          median: What side information is rounded around. If None, the prior's median.
+        """
+        height, width = image.shape[1:3]
+        rows, columns = (height, width) if size is None else size
+        canvas = ops.pad_to(
+            image, ops.round_up(height, SIDE_STRIDE), ops.round_up(width, SIDE_STRIDE)
+        )
+        center = self.prior.median() if median is None else median
+        center = center[None, None, None]
+        for_rate = _quantizers(keys, "noise")
+        for_decoder = _quantizers(keys, decoder_input)
+
+        y = self.transforms.analysis(canvas.astype(transform_dtype))
+        y = y.astype(jnp.float32)
+        z = self.transforms.hyper_analysis(y)
+        coded_y = _coded(y, rows, columns, LATENT_STRIDE)
+        coded_z = _coded(z, rows, columns, SIDE_STRIDE)
+        # Padding carries no symbols: the decoder sees the centers there.
+        z_hat = jnp.where(coded_z, for_decoder.side(z, center), center)
+        features = self.transforms.hyper_synthesis(z_hat)
+        predicted = self.context.parallel(features, y, for_decoder.latent)
+        mean, scale = predicted.mean, predicted.scale
+        y_hat = jnp.where(coded_y, predicted.latent_hat, mean)
+        reconstruction = self.transforms.synthesis(y_hat.astype(transform_dtype))
+
+        floor = self.likelihood_floor
+        residual = for_rate.latent(y, mean) - mean
+        y_bits = gaussian_bits(residual, scale, likelihood_floor=floor)
+        z_bits = self.prior.bits(for_rate.side(z, center), likelihood_floor=floor)
+        within = lambda x: x[:, : latents_across(height), : latents_across(width)]
+        return Output(
+            reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
+            latent=within(y),
+            latent_hat=within(y_hat),
+            mean=within(mean),
+            scale=within(scale),
+            latent_bits=within(jnp.where(coded_y, y_bits, 0.0)),
+            side_bits=jnp.where(coded_z, z_bits, 0.0),
+        )
+
+
+def latents_across(pixels: int) -> int:
+    """Latents along a side of an image of this many pixels."""
+    return ops.round_up(pixels, LATENT_STRIDE) // LATENT_STRIDE
+
+
+def side_across(pixels: int) -> int:
+    """Elements of side information along a side of an image of this many pixels."""
+    return ops.round_up(pixels, SIDE_STRIDE) // SIDE_STRIDE
+
+
+@functools.cache
+def codec_graph(settings: CodecSettings) -> nnx.GraphDef:
+    """Structure of a codec without its parameters."""
+    return nnx.graphdef(nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0))))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def initialize(settings: CodecSettings, key: Key[Array, ""]) -> Parameters:
+    """Draws the initial parameters of a codec, all in one compiled program."""
+    return parameters_of(Codec(settings, rngs=nnx.Rngs(key)))
+
+
+def parameters_of(codec: Codec) -> Parameters:
+    """Parameters of a codec by their paths."""
+    state = nnx.state(codec, nnx.Param)
+    return {
+        "/".join(map(str, path)): variable[...]
+        for path, variable in nnx.to_flat_state(state)
+    }
+
+
+def with_parameters(settings: CodecSettings, parameters: Mapping[str, Array]) -> Codec:
+    """The codec of these settings, holding these parameters."""
+    graph = codec_graph(settings)
+    state = nnx.from_flat_state(
+        {
+            tuple(int(key) if key.isdigit() else key for key in path.split("/")): nnx.Param(array)
+            for path, array in parameters.items()
+        }
+    )
+    return nnx.merge(graph, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Quantizers:
+    """How latents and side information are quantized."""
+
+    latent: ops.Quantizer
+    side: ops.Quantizer
+
+
+def _quantizers(
+    keys: Key[Array, " b"] | None, kind: DecoderInput
+) -> _Quantizers:
+    if keys is None:
+        return _Quantizers(ops.round_around, ops.round_around)
+    if kind == "straight_through":
+        return _Quantizers(ops.straight_through_round, ops.straight_through_round)
+    y_keys, z_keys = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
+    return _Quantizers(
+        lambda y, center: y + ops.uniform_noise(y_keys, y),
+        lambda z, center: z + ops.uniform_noise(z_keys, z),
+    )
+
+
+def _coded(grid: Array, rows: Array | int, columns: Array | int, stride: int) -> Array:
+    """Whether each position of a grid lies over the image."""
+    row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
+    column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns
+    return row & column

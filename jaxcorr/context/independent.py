@@ -1,0 +1,68 @@
+"""No context: side information alone predicts the latents, all in one pass."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxcorr import ops
+from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.entropy.gaussian import SCALE_MINIMUM
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Independent:
+    """Latents are independent, given the side information: the hyperprior."""
+
+    def build(self, *, channels: int, rngs: nnx.Rngs) -> "IndependentContext":
+        """Initializes the context model; it has no parameters."""
+        del channels, rngs
+        return IndependentContext()
+
+
+class IndependentContext(nnx.Module):
+    """Reads mean and scale off the features of the side information.
+
+    References:
+      Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
+      Compression", NeurIPS 2018, section 2, https://arxiv.org/abs/1809.02736.
+    """
+
+    def parallel(
+        self,
+        features: Float[Array, "b h16 w16 2*c"],
+        latent: Float[Array, "b h16 w16 c"],
+        quantize: ops.Quantizer,
+    ) -> Prediction:
+        """See `Context`."""
+        mean, scale = _split(features)
+        return Prediction(mean=mean, scale=scale, latent_hat=quantize(latent, mean))
+
+    def passes(self, height: int, width: int) -> int:
+        """See `Context`."""
+        del height, width
+        return 1
+
+    def start(self, features: Float[Array, "h16 w16 2*c"]) -> Any:
+        """See `Context`."""
+        return features
+
+    def predict(
+        self, state: Any, index: int
+    ) -> tuple[Positions, Float[Array, "*n c"], Float[Array, "*n c"]]:
+        """See `Context`."""
+        del index
+        return np.s_[:, :, :], *_split(state)
+
+    def update(self, state: Any, index: int, latent_hat: Float[Array, "*n c"]) -> Any:
+        """See `Context`."""
+        del index, latent_hat
+        return state
+
+
+def _split(features: Array) -> tuple[Array, Array]:
+    scale, mean = jnp.split(features, 2, axis=-1)
+    return mean, ops.lower_bound(scale, SCALE_MINIMUM)

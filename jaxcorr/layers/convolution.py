@@ -1,0 +1,116 @@
+"""Convolutions at full, half and double resolution, channels last.
+
+A layer computes in the dtype of its input: parameters are converted to it on the way.
+So bfloat16 in trains in bfloat16, and float64 in codes in float64.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+class Convolution(nnx.Module):
+    """Square convolution, zero padded, at stride 1 or 2."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, size: int, stride: int = 1, rngs: nnx.Rngs
+    ):
+        """Initializes kernel and bias.
+
+        Args:
+          inputs: Channels of the input.
+          outputs: Channels of the output.
+          size: Side of the kernel; odd.
+          stride: Step between outputs, in inputs.
+          rngs: Source of the initial kernel.
+        """
+        self.kernel = nnx.Param(_draw(rngs, (size, size, inputs, outputs), inputs))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.stride = stride
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+        """Output at `[p, q]` is centered on input `[p * stride, q * stride]`."""
+        kernel = self.kernel[...].astype(x.dtype)
+        margin = kernel.shape[0] // 2
+        out = jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides=(self.stride, self.stride),
+            padding=[(margin, margin), (margin, margin)],
+            dimension_numbers=_DIMENSIONS,
+        )
+        return _add_bias(out, self.bias)
+
+
+class Upsampling(nnx.Module):
+    """Transposed 5x5 convolution at stride 2, computed at the low resolution.
+
+    Each of the four phases of the output sees at most 3x3 inputs, so one 3x3 convolution
+    to four times the channels computes them all. The parameters are the 5x5 kernel of
+    the transposed convolution and mean the same; only the arithmetic differs, which
+    matters because XLA's gradient of the transposed form is slow on a CPU.
+
+    References:
+      Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016,
+      https://arxiv.org/abs/1609.07009.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        """Initializes kernel and bias.
+
+        Args:
+          inputs: Channels of the input.
+          outputs: Channels of the output.
+          rngs: Source of the initial kernel.
+        """
+        # Only a quarter of the taps meet an input at any one output.
+        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), inputs / 4))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
+        """Input `[p, q]` is spread over outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
+        kernel = polyphase_kernel(self.kernel[...].astype(x.dtype))
+        phases = jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides=(1, 1),
+            padding="SAME",
+            dimension_numbers=_DIMENSIONS,
+        )
+        return _add_bias(depth_to_space(phases), self.bias)
+
+
+def polyphase_kernel(
+    kernel: Float[Array, "5 5 i o"],
+) -> Float[Array, "3 3 i 4*o"]:
+    """Splits the kernel of a transposed convolution into one kernel a phase.
+
+    Output `2q + r` of a transposed convolution with padding 2 collects the inputs
+    `q + d`, for d = -1, 0, 1, through tap `r + 2 - 2d`; tap 5 does not exist and is zero.
+    """
+    inputs, outputs = kernel.shape[2:]
+    even = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])
+    taps = even.reshape(3, 2, 3, 2, inputs, outputs)[::-1, :, ::-1]
+    return taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, inputs, 4 * outputs)
+
+
+def depth_to_space(phases: Float[Array, "b h w 4*o"]) -> Float[Array, "b 2*h 2*w o"]:
+    """Interleaves four groups of channels as the pixels of a 2x2 square."""
+    batch, height, width, channels = phases.shape
+    split = phases.reshape(batch, height, width, 2, 2, channels // 4)
+    return split.transpose(0, 1, 3, 2, 4, 5).reshape(
+        batch, 2 * height, 2 * width, channels // 4
+    )
+
+
+def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], inputs: float) -> Array:
+    """Draws a kernel that keeps the variance of inputs that it sees `inputs` of a tap."""
+    limit = (3 / (inputs * shape[0] * shape[1])) ** 0.5
+    return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)
+
+
+def _add_bias(x: Array, bias: nnx.Param) -> Array:
+    return x + jnp.expand_dims(bias[...].astype(x.dtype), range(x.ndim - 1))

@@ -1,0 +1,89 @@
+"""Operations on arrays that several layers share: rounding, bounds, padding."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+Quantizer = Callable[[Float[Array, "*b c"], Float[Array, "*#b c"]], Float[Array, "*b c"]]
+"""Latents and the centers they are rounded around, to quantized latents."""
+
+
+def uniform_noise(
+    keys: Key[Array, " b"], like: Float[Array, "b *shape"]
+) -> Float[Array, "b *shape"]:
+    """Noise in [-1/2, 1/2) in the shape of `like`, the stand-in for rounding.
+
+    Every image of a batch has a key of its own, so its noise does not depend on how the
+    batch is split over devices or micro-batches.
+
+    References:
+      Ballé et al., "End-to-end Optimized Image Compression", ICLR 2017, section 3,
+      https://arxiv.org/abs/1611.01704.
+    """
+    draw = lambda key: jax.random.uniform(key, like.shape[1:], like.dtype, -0.5, 0.5)
+    return jax.vmap(draw)(keys)
+
+
+def round_around(
+    values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
+) -> Float[Array, "*b c"]:
+    """Rounds the distance of `values` from `centers`; gradients are those of rounding."""
+    return jnp.round(values - centers) + centers
+
+
+def straight_through_round(
+    values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
+) -> Float[Array, "*b c"]:
+    """As `round_around`, but with the gradient of the identity to `values`.
+
+    References:
+      Theis et al., "Lossy Image Compression with Compressive Autoencoders", ICLR 2017,
+      section 2.1, https://arxiv.org/abs/1703.00395.
+    """
+    return values + jax.lax.stop_gradient(round_around(values, centers) - values)
+
+
+@jax.custom_vjp
+def lower_bound(
+    values: Float[Array, "*shape"], bound: Float[Array, ""] | float
+) -> Float[Array, "*shape"]:
+    """`max(values, bound)`, with a gradient that can lead back above the bound.
+
+    The gradient of the maximum is zero below the bound, so a value that fell below it
+    would stay there. Here a step that would raise the value passes.
+    """
+    return jnp.maximum(values, jnp.asarray(bound, values.dtype))
+
+
+def _lower_bound_forward(values, bound):
+    return lower_bound(values, bound), values >= bound
+
+
+def _lower_bound_backward(above, gradient):
+    return jnp.where(above | (gradient < 0), gradient, 0.0), None
+
+
+lower_bound.defvjp(_lower_bound_forward, _lower_bound_backward)
+
+
+def pad_to(
+    image: Float[Array, "*b h w c"], height: int, width: int
+) -> Float[Array, "*b height width c"]:
+    """Extends an image downwards and to the right by repeating its last pixels."""
+    rows, columns = height - image.shape[-3], width - image.shape[-2]
+    widths = [(0, 0)] * (image.ndim - 3) + [(0, rows), (0, columns), (0, 0)]
+    return jnp.pad(image, widths, mode="edge")
+
+
+def round_up(length: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is at least `length`."""
+    return -(-length // multiple) * multiple
+
+
+def leaky_relu(features: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Leaky rectifier with slope 0.01, the one of the reference models."""
+    return jnp.where(features >= 0, features, 0.01 * features)
+
