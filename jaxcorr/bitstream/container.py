@@ -1,0 +1,198 @@
+"""The file format: a header of 44 bytes, the payload of z, the payload of y.
+
+Integers are unsigned and little-endian.
+
+| byte | size | holds                                                                 |
+| ---- | ---- | --------------------------------------------------------------------- |
+|    0 |    4 | magic: C8 4A 58 43, `JXC` after a byte that no text starts with       |
+|    4 |    1 | version: 1                                                            |
+|    5 |    1 | arithmetic of what feeds the range coder: 0 float64, 1 float32        |
+|    6 |    1 | offset: how far the encoder shifted the rounding grids                |
+|    7 |    1 | 0                                                                     |
+|    8 |    8 | fingerprint of the model                                              |
+|   16 |    4 | width of the image in pixels, not 0                                   |
+|   20 |    4 | height of the image in pixels, not 0                                  |
+|   24 |    4 | length of the payload of z in bytes                                   |
+|   28 |    4 | length of the payload of y in bytes                                   |
+|   32 |    4 | CRC-32 of what the payloads decode to: the symbols and y_hat          |
+|   36 |    4 | CRC-32 of the payloads, z then y                                      |
+|   40 |    4 | CRC-32 of bytes 0 to 39                                               |
+|   44 |    … | payload of z, then of y; nothing after it                             |
+
+A later version keeps bytes 0 to 4 and may change everything after them. The CRC-32 is
+that of `zlib`.
+"""
+
+import dataclasses
+import enum
+import struct
+import zlib
+
+from jaxcorr.errors import UserError
+
+MAGIC = b"\xc8JXC"
+VERSION = 1
+FINGERPRINT_BYTES = 8
+HEADER_BYTES = 44
+
+_FIELDS = struct.Struct("<4sBBBB8sIIIIII")
+_CHECKSUM = struct.Struct("<I")
+
+_OTHER_FORMATS = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"RIFF": "a WebP image",
+    b"BM": "a BMP image",
+    b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image",
+    b"%PDF": "a PDF document",
+    b"PK": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+}
+
+
+class Arithmetic(enum.IntEnum):
+    """Of the networks that feed the range coder, which must agree to the last bit."""
+
+    PORTABLE = 0
+    """float64, rounded to guarded grids: decodes on any machine."""
+    FAST = 1
+    """float32: decodes where it was encoded."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Container:
+    """What a compressed file holds.
+
+    Attributes:
+      arithmetic: Of the networks that feed the range coder.
+      offset: How far the encoder shifted the rounding grids, 0 to 255.
+      fingerprint: Names the model, in 8 bytes.
+      width: Of the image, in pixels, 1 to 2**32 - 1.
+      height: Of the image, in pixels, 1 to 2**32 - 1.
+      z_payload: Coded side information.
+      y_payload: Coded latents.
+      symbols_checksum: CRC-32 of the symbols and of y_hat, from which a decoder learns
+        that it decoded what was encoded.
+
+    Raises:
+      ValueError: If a value does not fit its field.
+    """
+
+    arithmetic: Arithmetic
+    offset: int = 0
+    fingerprint: bytes
+    width: int
+    height: int
+    z_payload: bytes
+    y_payload: bytes
+    symbols_checksum: int
+
+    def __post_init__(self):
+        """Refuses what `to_bytes` could not write."""
+        ranges = {
+            "offset": (0, 2**8 - 1),
+            "width": (1, 2**32 - 1),
+            "height": (1, 2**32 - 1),
+            "symbols_checksum": (0, 2**32 - 1),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"`{name}` must be {low} to {high}, but is {value}.")
+        if len(self.fingerprint) != FINGERPRINT_BYTES:
+            raise ValueError(
+                f"`fingerprint` must have {FINGERPRINT_BYTES} bytes, but has "
+                f"{len(self.fingerprint)}."
+            )
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        payloads = self.z_payload + self.y_payload
+        fields = _FIELDS.pack(
+            MAGIC,
+            VERSION,
+            self.arithmetic,
+            self.offset,
+            0,
+            self.fingerprint,
+            self.width,
+            self.height,
+            len(self.z_payload),
+            len(self.y_payload),
+            self.symbols_checksum,
+            zlib.crc32(payloads),
+        )
+        return fields + _CHECKSUM.pack(zlib.crc32(fields)) + payloads
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> "Container":
+        """Reads a file.
+
+        Args:
+          data: All of the file.
+          name: Of the file, for messages.
+
+        Raises:
+          UserError: If `data` is not a whole and undamaged file of this format.
+        """
+        _check_start(data, name)
+        header, payloads = data[: _FIELDS.size], data[HEADER_BYTES:]
+        if _CHECKSUM.unpack_from(data, _FIELDS.size) != (zlib.crc32(header),):
+            raise UserError(f"{name} is damaged: its header fails its checksum")
+        _, version, arithmetic, offset, reserved, *fields = _FIELDS.unpack(header)
+        fingerprint, width, height, z_length, y_length, *checksums = fields
+        symbols_checksum, payload_checksum = checksums
+        if version != VERSION or arithmetic not in set(Arithmetic) or reserved:
+            raise UserError(
+                f"{name} is damaged: its header says version {version}, arithmetic "
+                f"{arithmetic}, reserved {reserved}"
+            )
+        if 0 in (width, height):
+            raise UserError(f"{name} is damaged: its header says {width}x{height}")
+        whole = HEADER_BYTES + z_length + y_length
+        if len(data) < whole:
+            raise UserError(f"{name} is truncated: {len(data)} of {whole} bytes")
+        if len(data) > whole:
+            raise UserError(
+                f"{name} is too long: {len(data)} bytes, but its header says {whole}"
+            )
+        if zlib.crc32(payloads) != payload_checksum:
+            raise UserError(f"{name} is damaged: its payload fails its checksum")
+        return cls(
+            arithmetic=Arithmetic(arithmetic),
+            offset=offset,
+            fingerprint=fingerprint,
+            width=width,
+            height=height,
+            z_payload=payloads[:z_length],
+            y_payload=payloads[z_length:],
+            symbols_checksum=symbols_checksum,
+        )
+
+
+def _check_start(data: bytes, name: str) -> None:
+    """Refuses other formats, later versions, and less than a header."""
+    if not data:
+        raise UserError(f"{name} is empty")
+    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+        raise UserError(f"{name} is not a jaxcorr file{_looks_like(data)}")
+    # Before any checksum, since a later version may lay out its header otherwise.
+    version = data[len(MAGIC)] if len(data) > len(MAGIC) else VERSION
+    if version > VERSION:
+        raise UserError(
+            f"{name} has version {version}, which is newer than {VERSION}, the newest "
+            "this jaxcorr reads"
+        )
+    if len(data) < HEADER_BYTES:
+        raise UserError(
+            f"{name} is truncated: {len(data)} bytes, but a header has {HEADER_BYTES}"
+        )
+
+
+def _looks_like(data: bytes) -> str:
+    for start, what in _OTHER_FORMATS.items():
+        if data.startswith(start):
+            return f", it looks like {what}"
+    return ""

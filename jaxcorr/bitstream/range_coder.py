@@ -1,0 +1,194 @@
+"""Range coding of integers with tables of integer probabilities.
+
+What one call codes, and with it the format of a payload:
+
+1. the entry of each symbol in the table of its class, class by class in ascending
+   order, within a class in the order given; the last entry of a table, the escape,
+   stands for a symbol that the table does not hold;
+2. the symbols that were escaped, in that same order: first the width in bits of each
+   after a zigzag (0, -1, 1, -2, … become 0, 1, 2, 3, …), one of 33 equally likely; then
+   bits 16 and up of each that has them; then bits 0 to 15 of each that has them.
+
+Calls follow each other in one stream. The stream itself is that of `constriction`'s
+`queue.RangeEncoder`, 32-bit words as little-endian bytes.
+
+References:
+  Bamler, "Understanding Entropy Coding With Asymmetric Numeral Systems (ANS): a
+  Statistician's Perspective", 2022, https://arxiv.org/abs/2201.01741;
+  https://bamler-lab.github.io/constriction.
+"""
+
+import functools
+
+import numpy as np
+from constriction import stream  # pyright: ignore  # Compiled, without stubs.
+from jaxtyping import Int32, Integer
+
+from jaxcorr.entropy.tables import IntegerTables
+from jaxcorr.errors import UserError
+
+_WIDTHS = stream.model.Uniform(33)
+_UNIFORM = stream.model.Uniform()
+_WORD = np.dtype("<u4")
+
+
+class CodingError(UserError):
+    """The bytes are not what an encoder wrote with the same classes and tables."""
+
+
+class RangeEncoder:
+    """Codes arrays of symbols, one call after another, into one stream of bytes."""
+
+    def __init__(self):
+        """Starts an empty stream."""
+        self._coder = stream.queue.RangeEncoder()
+
+    def encode(
+        self,
+        symbols: Int32[np.ndarray, " n"],
+        classes: Integer[np.ndarray, " n"],
+        tables: IntegerTables,
+    ) -> None:
+        """Appends `symbols`, of any value, to the stream.
+
+        Args:
+          symbols: What to code.
+          classes: Table of each symbol. Classes of 8 bits are the fastest.
+          tables: Probabilities of the symbols of each class.
+
+        Raises:
+          ValueError: If a class has no table.
+        """
+        order, counts = _group(classes, tables.length.size)
+        symbols = symbols[order]
+        lowest = np.repeat(tables.lowest, counts)
+        escape = np.repeat(tables.escape, counts)
+        # Wraps below the table to a large number, so that one comparison sees both
+        # ends; also where the difference has more than 32 bits.
+        entry = (symbols - lowest).view(np.uint32)
+        entries = np.minimum(entry, escape.view(np.uint32)).view(np.int32)
+
+        models, start = _models(tables), 0
+        for index in np.flatnonzero(counts):
+            end = start + counts[index]
+            self._coder.encode(entries[start:end], models[index])
+            start = end
+        escaped = symbols[entries == escape]
+        if escaped.size:
+            self._encode_escaped(escaped)
+
+    def get_bytes(self) -> bytes:
+        """The stream so far: a multiple of 4 bytes, none if nothing was coded."""
+        return self._coder.get_compressed().astype(_WORD).tobytes()
+
+    def _encode_escaped(self, symbols: Int32[np.ndarray, " n"]) -> None:
+        zigzag = ((symbols << 1) ^ (symbols >> 31)).view(np.uint32)
+        # The exponent of a float64 is the width: it holds 32 bits exactly.
+        width = np.frexp(zigzag.astype(np.float64))[1].astype(np.int32)
+        self._coder.encode(width, _WIDTHS)
+        for shift in (16, 0):
+            size, present = _half_size(width, shift)
+            half = ((zigzag >> np.uint32(shift)) & np.uint32(0xFFFF)).view(np.int32)
+            self._coder.encode(half[present], _UNIFORM, size[present])
+
+
+class RangeDecoder:
+    """Reads back what a `RangeEncoder` wrote, call by call in the same order."""
+
+    def __init__(self, data: bytes):
+        """Starts at the beginning of a stream.
+
+        Raises:
+          CodingError: If `data` is no whole number of words.
+        """
+        if len(data) % _WORD.itemsize:
+            raise CodingError(
+                f"coded symbols come in {_WORD.itemsize}-byte words, not {len(data)} "
+                "bytes"
+            )
+        words = np.frombuffer(data, _WORD).astype(np.uint32)
+        self._coder = stream.queue.RangeDecoder(words)
+
+    def decode(
+        self, classes: Integer[np.ndarray, " n"], tables: IntegerTables
+    ) -> Int32[np.ndarray, " n"]:
+        """Reads one symbol for each of `classes`.
+
+        Data that no encoder wrote is noticed only sometimes: a range coder reads
+        symbols out of most bytes. Checksums are what tells.
+
+        Args:
+          classes: Table of each symbol, as when they were encoded.
+          tables: Probabilities of the symbols of each class.
+
+        Raises:
+          CodingError: If no symbols code to these bytes.
+          ValueError: If a class has no table.
+        """
+        order, counts = _group(classes, tables.length.size)
+        entries = np.empty(classes.size, np.int32)
+        models, start = _models(tables), 0
+        for index in np.flatnonzero(counts):
+            end = start + counts[index]
+            entries[start:end] = self._read(models[index], int(counts[index]))
+            start = end
+
+        grouped = entries + np.repeat(tables.lowest, counts)
+        escaped = np.flatnonzero(entries == np.repeat(tables.escape, counts))
+        if escaped.size:
+            grouped[escaped] = self._decode_escaped(escaped.size)
+        symbols = np.empty_like(grouped)
+        symbols[order] = grouped
+        return symbols
+
+    def _decode_escaped(self, count: int) -> Int32[np.ndarray, " n"]:
+        width = self._read(_WIDTHS, count)
+        zigzag = np.zeros(count, np.uint32)
+        for shift in (16, 0):
+            size, present = _half_size(width, shift)
+            half = self._read(_UNIFORM, size[present]).astype(np.uint32)
+            zigzag[present] |= half << np.uint32(shift)
+        sign = -(zigzag & np.uint32(1)).astype(np.int32)
+        return (zigzag >> np.uint32(1)).view(np.int32) ^ sign
+
+    def _read(self, model, what: int | Int32[np.ndarray, " n"]):
+        """Reads `what` symbols of one model, or one for each parameter in `what`."""
+        try:
+            return self._coder.decode(model, what)
+        except AssertionError as error:  # How constriction reports it.
+            raise CodingError("the coded symbols are damaged") from error
+
+
+def _half_size(
+    width: Int32[np.ndarray, " n"], shift: int
+) -> tuple[Int32[np.ndarray, " n"], np.ndarray]:
+    """How many values bits `shift` to `shift + 15` can take; where that is not one."""
+    bits = np.clip(width - shift, 0, 16)
+    return np.int32(1) << bits, bits > 0
+
+
+def _group(
+    classes: Integer[np.ndarray, " n"], tables: int
+) -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " {tables}"]]:
+    """Order that sorts by class, stably, and the number of symbols of each class."""
+    if classes.size and not 0 <= classes.min() <= classes.max() < tables:
+        raise ValueError(
+            f"`classes` must be from 0 to {tables - 1}, the last table, but are from "
+            f"{classes.min()} to {classes.max()}."
+        )
+    # NumPy's stable sort is a radix sort, four times as fast, up to 16 bits.
+    keys = classes.astype(np.min_scalar_type(tables), copy=False)
+    return np.argsort(keys, kind="stable"), np.bincount(keys, minlength=tables)
+
+
+@functools.lru_cache(maxsize=16)
+def _models(tables: IntegerTables) -> list:
+    """Constriction's model of each table.
+
+    It turns probabilities p into counts 1 + p * (2**24 - entries) / sum(p): with the
+    counts less 1, which sum to 2**24 - entries, that is the counts themselves.
+    """
+    return [
+        stream.model.Categorical(row[:length].astype(np.float64) - 1, perfect=False)
+        for row, length in zip(tables.counts, tables.length, strict=True)
+    ]
