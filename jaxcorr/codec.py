@@ -123,12 +123,13 @@ class Codec(nnx.Module):
         z = self.transforms.hyper_analysis(y)
         coded_y = _coded(y, rows, columns, LATENT_STRIDE)
         coded_z = _coded(z, rows, columns, SIDE_STRIDE)
-        # Padding carries no symbols: the decoder sees the centers there.
-        z_hat = jnp.where(coded_z, for_decoder.side(z, center), center)
+        # Padding carries no symbols. The decoder sees zeros there, as it does beyond the
+        # border of a crop in training.
+        z_hat = jnp.where(coded_z, for_decoder.side(z, center), 0.0)
         features = self.transforms.hyper_synthesis(z_hat)
         predicted = self.context.parallel(features, y, for_decoder.latent)
         mean, scale = predicted.mean, predicted.scale
-        y_hat = jnp.where(coded_y, predicted.latent_hat, mean)
+        y_hat = jnp.where(coded_y, predicted.latent_hat, 0.0)
         reconstruction = self.transforms.synthesis(y_hat.astype(transform_dtype))
 
         floor = self.likelihood_floor

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any, Protocol
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from jaxcorr import ops
 
@@ -49,18 +49,26 @@ class Context(Protocol):
         """Number of passes over latents of this size."""
         ...
 
-    def start(self, features: Float[Array, "h16 w16 2*c"]) -> Any:
-        """State before the first pass: what the decoder knows of the image."""
+    def start(
+        self, features: Float[Array, "h16 w16 2*c"], size: tuple[int, int]
+    ) -> Any:
+        """State before the first pass: what the decoder knows of the image.
+
+        Args:
+          features: Features of the side information, perhaps with padding at the end.
+          size: Rows and columns of latents that are coded, from the top left.
+        """
         ...
 
     def predict(
         self, state: Any, index: int
-    ) -> tuple[Positions, Float[Array, "*n c"], Float[Array, "*n c"]]:
-        """Positions that a pass codes, their means and their scales."""
+    ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
+        """Positions that a pass codes, their means and their scales.
+
+        Means and scales have the shape of the latents at these positions.
+        """
         ...
 
-    def update(
-        self, state: Any, index: int, latent_hat: Float[Array, "*n c"]
-    ) -> Any:
+    def update(self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]) -> Any:
         """State after a pass, given the latents that it decoded."""
         ...

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from jaxcorr import ops
 from jaxcorr.context.context import Positions, Prediction
@@ -46,18 +46,21 @@ class IndependentContext(nnx.Module):
         del height, width
         return 1
 
-    def start(self, features: Float[Array, "h16 w16 2*c"]) -> Any:
+    def start(
+        self, features: Float[Array, "h16 w16 2*c"], size: tuple[int, int]
+    ) -> Any:
         """See `Context`."""
-        return features
+        return [x[: size[0], : size[1]] for x in map(np.asarray, _split(features))]
 
     def predict(
         self, state: Any, index: int
-    ) -> tuple[Positions, Float[Array, "*n c"], Float[Array, "*n c"]]:
+    ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
         """See `Context`."""
         del index
-        return np.s_[:, :, :], *_split(state)
+        mean, scale = state
+        return np.s_[: mean.shape[0], : mean.shape[1]], mean, scale
 
-    def update(self, state: Any, index: int, latent_hat: Float[Array, "*n c"]) -> Any:
+    def update(self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]) -> Any:
         """See `Context`."""
         del index, latent_hat
         return state

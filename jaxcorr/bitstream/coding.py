@@ -1,0 +1,284 @@
+"""From images to files and back: one loop over the passes of any context model."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Array, Float, Float32, Float64, Int32, UInt8, UInt16
+
+from jaxcorr import codec
+from jaxcorr.bitstream import networks
+from jaxcorr.bitstream.container import Arithmetic, Container
+from jaxcorr.bitstream.grid import OFFSETS, Grid, NearBoundary
+from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
+from jaxcorr.context.context import Positions
+from jaxcorr.errors import UserError
+from jaxcorr.model_folder import Model
+from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
+
+SYMBOL_LIMIT = 2**30
+"""Symbols are integers below this; anything larger is a codec gone wrong."""
+
+Exchange = Callable[
+    [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
+    Int32[np.ndarray, "..."],
+]
+"""Positions, means and scale classes of a pass to its symbols: codes or decodes them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Latents:
+    """What a file says of an image, the same in the encoder and in any decoder.
+
+    Attributes:
+      side_symbols: Rounded distances of the side information from its medians.
+      symbols: Rounded distances of the latents from their means.
+      latent_hat: Quantized latents, multiples of 1/16384.
+      mean: Predicted means, rounded to the grid.
+      scale: Predicted scales; these alone may differ in the last digits.
+    """
+
+    side_symbols: Int32[np.ndarray, "h64 w64 s"]
+    symbols: Int32[np.ndarray, "h16 w16 c"]
+    latent_hat: Float64[np.ndarray, "h16 w16 c"]
+    mean: Float64[np.ndarray, "h16 w16 c"]
+    scale: Float64[np.ndarray, "h16 w16 c"]
+
+    def checksum(self) -> int:
+        """CRC-32 of what must be the same everywhere."""
+        crc = 0
+        for array, kind in (
+            (self.side_symbols, "<i4"),
+            (self.symbols, "<i4"),
+            (self.latent_hat, "<f8"),
+        ):
+            crc = zlib.crc32(np.ascontiguousarray(array).astype(kind).tobytes(), crc)
+        return crc
+
+
+def encode(
+    model: Model,
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    arithmetic: Arithmetic = Arithmetic.PORTABLE,
+) -> tuple[Container, Latents]:
+    """Codes an image of any size.
+
+    Args:
+      model: What codes it; the decoder needs the same.
+      image: 8-bit RGB.
+      arithmetic: Whether the file can be read on any machine, or only on one like this.
+
+    Raises:
+      UserError: If the model gives values that are not finite.
+    """
+    y, z = networks.analyze(
+        model.device_parameters,
+        networks.place_on_canvas(image),
+        settings=model.settings,
+    )
+    y, z = np.asarray(y[0]), np.asarray(z[0])
+    height, width = image.shape[:2]
+    rows, columns = codec.side_across(height), codec.side_across(width)
+    side_symbols = _symbols(z[:rows, :columns] - model.median)
+    side_coder = RangeEncoder()
+    side_coder.encode(side_symbols.ravel(), _channels(side_symbols.shape), model.side_tables)
+    coder, latents, offset = _encode_latents(
+        model, y, side_symbols, (height, width), arithmetic
+    )
+    container = Container(
+        arithmetic=arithmetic,
+        offset=offset,
+        fingerprint=model.fingerprint,
+        width=width,
+        height=height,
+        z_payload=side_coder.get_bytes(),
+        y_payload=coder.get_bytes(),
+        symbols_checksum=latents.checksum(),
+    )
+    return container, latents
+
+
+def decode(
+    model: Model, container: Container, *, name: str = "the file"
+) -> tuple[UInt8[np.ndarray, "h w 3"], Latents]:
+    """Reads an image back.
+
+    Args:
+      model: The model that coded it.
+      container: The file's content.
+      name: What the file is called, for messages.
+
+    Raises:
+      UserError: If another model coded it, or this device decodes it differently.
+    """
+    if container.fingerprint != model.fingerprint:
+        raise UserError(
+            f"{name} was made with model {container.fingerprint.hex()}, this is "
+            f"{model.fingerprint.hex()}"
+        )
+    height, width = size = (container.height, container.width)
+    try:
+        latents = _decode_latents(model, container)
+        if latents.checksum() != container.symbols_checksum:
+            raise CodingError("the checksum of the symbols differs")
+    except CodingError as error:
+        raise UserError(
+            f"{name} is undamaged but decodes differently on this device, so it is not "
+            f"shown ({error}); it was coded with {container.arithmetic.name.lower()} "
+            "arithmetic"
+        ) from error
+    y_hat = _on_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
+    image = networks.synthesize(
+        model.device_parameters, y_hat, settings=model.settings
+    )
+    return np.asarray(image)[0, :height, :width], latents
+
+
+def compress(
+    model: Model, image: UInt8[np.ndarray, "h w 3"], *, fast: bool = False
+) -> bytes:
+    """Codes an 8-bit RGB image of any size to the bytes of a file.
+
+    Args:
+      model: What codes it, from `jaxcorr.load`; the decoder needs the same.
+      image: The image.
+      fast: Whether to give up that any other machine can read the file, for speed.
+    """
+    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    return encode(model, image, arithmetic=arithmetic)[0].to_bytes()
+
+
+def decompress(
+    model: Model, data: bytes, *, name: str = "the file"
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Reads an image back from the bytes of a file.
+
+    Args:
+      model: The model that coded it.
+      data: The bytes.
+      name: What the file is called, for messages.
+
+    Raises:
+      UserError: If the bytes are damaged or are not a file of this model.
+    """
+    return decode(model, Container.from_bytes(data, name), name=name)[0]
+
+
+def _encode_latents(
+    model: Model,
+    y: Float32[np.ndarray, "h16 w16 c"],
+    side_symbols: Int32[np.ndarray, "h64 w64 s"],
+    size: tuple[int, int],
+    arithmetic: Arithmetic,
+) -> tuple[RangeEncoder, Latents, int]:
+    """Codes latents with the first offset that keeps off all boundaries."""
+    guarded = arithmetic == Arithmetic.PORTABLE
+    with networks.coding_arithmetic(arithmetic) as dtype:
+        features = _features(model, side_symbols.astype(dtype), size)
+        for offset in range(OFFSETS):
+            coder = RangeEncoder()
+
+            def exchange(positions, mean, classes, coder=coder):
+                symbols = _symbols(y[positions].astype(np.float64) - mean)
+                coder.encode(symbols.ravel(), classes.ravel(), model.latent_tables)
+                return symbols
+
+            grid = Grid(offset=offset, guarded=guarded)
+            try:
+                latents = _walk(model, features, side_symbols, size, grid, exchange)
+            except NearBoundary:
+                continue
+            return coder, latents, offset
+    raise UserError("no offset of the grid keeps all values off its boundaries")
+
+
+def _decode_latents(model: Model, container: Container) -> Latents:
+    """Reads back what `_encode_latents` coded."""
+    size = (container.height, container.width)
+    rows, columns = codec.side_across(size[0]), codec.side_across(size[1])
+    shape = (rows, columns, model.median.size)
+    side_coder = RangeDecoder(container.z_payload)
+    side_symbols = side_coder.decode(_channels(shape), model.side_tables).reshape(shape)
+    coder = RangeDecoder(container.y_payload)
+
+    def exchange(positions, mean, classes):
+        del positions
+        symbols = coder.decode(classes.ravel(), model.latent_tables)
+        return symbols.reshape(mean.shape)
+
+    with networks.coding_arithmetic(container.arithmetic) as dtype:
+        features = _features(model, side_symbols.astype(dtype), size)
+        grid = Grid(offset=container.offset)
+        return _walk(model, features, side_symbols, size, grid, exchange)
+
+
+def _walk(
+    model: Model,
+    features: Float[Array, "h16 w16 f"],
+    side_symbols: Int32[np.ndarray, "h64 w64 s"],
+    size: tuple[int, int],
+    grid: Grid,
+    exchange: Exchange,
+) -> Latents:
+    """The loop that encoder and decoder share; only `exchange` tells them apart."""
+    context = codec.with_parameters(model.settings, model.parameters).context
+    rows, columns = codec.latents_across(size[0]), codec.latents_across(size[1])
+    shape = (rows, columns, model.settings.transforms.channels)
+    symbols = np.zeros(shape, np.int32)
+    latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
+    state = context.start(features, (rows, columns))
+    for index in range(context.passes(rows, columns)):
+        positions, mean, scale = context.predict(state, index)
+        scale = np.asarray(scale, np.float64)
+        mean = grid.round_means(np.asarray(mean, np.float64))
+        symbols[positions] = exchange(positions, mean, grid.classes(scale))
+        latent_hat[positions] = symbols[positions] + mean
+        means[positions], scales[positions] = mean, scale
+        state = context.update(state, index, latent_hat[positions])
+    return Latents(
+        side_symbols=side_symbols,
+        symbols=symbols,
+        latent_hat=latent_hat,
+        mean=means,
+        scale=scales,
+    )
+
+
+def _features(
+    model: Model, side_symbols: Float[np.ndarray, "h64 w64 s"], size: tuple[int, int]
+) -> Array:
+    """Features on the canvas, in the precision of the side information."""
+    z_hat = side_symbols + model.median.astype(side_symbols.dtype)
+    features = networks.predict_features(
+        model.device_parameters,
+        _on_canvas(z_hat, size, SIDE_STRIDE),
+        settings=model.settings,
+    )[0]
+    if not np.isfinite(features).all():
+        raise UserError("the model predicts values that are not finite")
+    return features
+
+
+def _on_canvas(
+    grid: Float[np.ndarray, "rows columns c"], size: tuple[int, int], stride: int
+) -> Float[np.ndarray, "1 h w c"]:
+    """Extends a grid with zeros to the canvas of an image of this size."""
+    sides = [networks.canvas_side(pixels) // stride for pixels in size]
+    margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
+    return np.pad(grid, [*margins, (0, 0)])[None]
+
+
+def _symbols(distance: Float[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:
+    """Rounded distances from the centers."""
+    rounded = np.rint(distance)
+    if not np.all(np.abs(rounded) < SYMBOL_LIMIT):
+        raise UserError("the model gives latents that are not finite")
+    return rounded.astype(np.int32)
+
+
+def _channels(shape: tuple[int, ...]) -> UInt16[np.ndarray, " n"]:
+    """Index of the channel of every element, the class of side information."""
+    channels = np.arange(shape[-1], dtype=np.uint16)
+    return np.broadcast_to(channels, shape).ravel()

@@ -1,0 +1,98 @@
+"""The networks as coding runs them: compiled once for each of a few canvas sizes.
+
+What feeds the coder must come out the same wherever a file is read, so it is computed in
+float64 unless speed is asked for. Analysis and synthesis run as the device likes.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcorr import codec, ops
+from jaxcorr.bitstream.container import Arithmetic
+from jaxcorr.codec import CodecSettings, Parameters
+from jaxcorr.errors import UserError
+
+SMALLEST_CANVAS = 128
+SIZES_AN_OCTAVE = 4
+
+
+def canvas_side(pixels: int) -> int:
+    """Side that an image's side is padded to: 128, 256, 384, 512, 640, 768, 896, ….
+
+    Four sizes between a power of two and the next: a folder of photographs of all sizes
+    compiles a few programs, not one a photograph. It is part of the file format.
+    """
+    octave = 1 << (pixels - 1).bit_length()
+    step = max(SMALLEST_CANVAS, octave // (2 * SIZES_AN_OCTAVE))
+    return ops.round_up(pixels, step)
+
+
+def place_on_canvas(image: np.ndarray) -> Float[np.ndarray, "1 H W 3"]:
+    """An 8-bit image in [0, 1], its last pixels repeated out to the canvas."""
+    height, width = image.shape[:2]
+    margins = canvas_side(height) - height, canvas_side(width) - width
+    padded = np.pad(image, [(0, margins[0]), (0, margins[1]), (0, 0)], mode="edge")
+    return padded[None].astype(np.float32) / np.float32(255)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def analyze(
+    parameters: Parameters, canvas: Float[Array, "1 h w 3"], *, settings: CodecSettings
+) -> tuple[Float[Array, "1 h16 w16 c"], Float[Array, "1 h64 w64 s"]]:
+    """Latents and side information before quantization."""
+    transforms = codec.with_parameters(settings, parameters).transforms
+    y = transforms.analysis(canvas)
+    return y, transforms.hyper_analysis(y)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def predict_features(
+    parameters: Parameters,
+    z_hat: Float[Array, "1 h64 w64 s"],
+    *,
+    settings: CodecSettings,
+) -> Float[Array, "1 h16 w16 2*c"]:
+    """Features of the side information, in the precision of `z_hat`."""
+    return codec.with_parameters(settings, parameters).transforms.hyper_synthesis(z_hat)
+
+
+@functools.partial(jax.jit, static_argnames="settings")
+def synthesize(
+    parameters: Parameters,
+    y_hat: Float[Array, "1 h16 w16 c"],
+    *,
+    settings: CodecSettings,
+) -> Array:
+    """The 8-bit image on its canvas."""
+    image = codec.with_parameters(settings, parameters).transforms.synthesis(y_hat)
+    return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
+
+
+@contextlib.contextmanager
+def coding_arithmetic(arithmetic: Arithmetic) -> Iterator[type[np.floating]]:
+    """Sets up what the coder's networks compute in, and gives its type.
+
+    Raises:
+      UserError: If float64 is asked for and JAX has no device that can.
+    """
+    if arithmetic == Arithmetic.FAST:
+        with jax.default_matmul_precision("highest"):
+            yield np.float32
+        return
+    # TPUs have no float64; the CPU beside them does.
+    platform = "gpu" if jax.default_backend() == "gpu" else "cpu"
+    try:
+        device = jax.local_devices(backend=platform)[0]
+    except RuntimeError as error:
+        raise UserError(
+            "portable coding needs a device with float64, but JAX_PLATFORMS hides the "
+            "CPU: unset it, or code with --fast"
+        ) from error
+    with jax.enable_x64(True), jax.default_device(device):
+        yield np.float64

@@ -1,0 +1,193 @@
+"""Model folders: all that is needed to code with a trained codec.
+
+A model folder holds
+- `config.json`: format, fingerprint, the codec's settings, and about its training: the
+  run's settings, step and loss on held-out photographs;
+- `parameters.npz`: the codec's parameters, float32;
+- `tables.npz`: integer probability tables and the medians of the side information.
+  They are computed when the folder is written, once: the decoder reads what the encoder
+  read, on any machine.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from jaxcorr import codec, files, settings
+from jaxcorr.codec import Codec, CodecSettings
+from jaxcorr.entropy import tables
+from jaxcorr.entropy.tables import IntegerTables
+from jaxcorr.errors import UserError
+
+FORMAT = 1
+CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
+
+SIDE_RADIUS = 512
+"""Side information further than this from its median is escaped, in steps."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A codec that can code files.
+
+    Attributes:
+      settings: What the codec computes.
+      parameters: Its parameters, by path.
+      median: What side information is rounded around, one a channel.
+      side_tables: One table a channel of side information.
+      latent_tables: One table a class of scales.
+      about: What is known of its training; does not change what it computes.
+    """
+
+    settings: CodecSettings
+    parameters: dict[str, Float32[np.ndarray, "..."]]
+    median: Float32[np.ndarray, " s"]
+    side_tables: IntegerTables
+    latent_tables: IntegerTables
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def fingerprint(self) -> bytes:
+        """Eight bytes that differ for any two models that could decode differently."""
+        digest = hashlib.sha256()
+        described = settings.to_json(self.settings, omit_defaults=True)
+        digest.update(json.dumps(described, sort_keys=True).encode())
+        for name, array in sorted((self.parameters | self._table_arrays()).items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.digest()[:8]
+
+    @functools.cached_property
+    def device_parameters(self) -> codec.Parameters:
+        """The parameters on the default device, put there once."""
+        return jax.device_put(self.parameters)
+
+    def _table_arrays(self) -> dict[str, np.ndarray]:
+        arrays = {"median": self.median}
+        for kind in ("side", "latent"):
+            for field in ("lowest", "length", "counts"):
+                table = getattr(self, f"{kind}_tables")
+                arrays[f"{kind}_{field}"] = getattr(table, field)
+        return arrays
+
+
+def make_model(
+    codec_settings: CodecSettings,
+    parameters: Mapping[str, Any],
+    *,
+    median: Float32[np.ndarray, " s"] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Model:
+    """Computes tables and medians for the parameters of a codec.
+
+    Args:
+      codec_settings: What the codec computes.
+      parameters: Its parameters, by path.
+      median: What to round side information around, where training fixed it; the
+        prior's medians otherwise.
+      about: What is known of the training.
+    """
+    held = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        prior = codec.with_parameters(codec_settings, held).prior
+        if median is None:
+            median = np.asarray(prior.median(), np.float32)
+        offsets = np.arange(-SIDE_RADIUS, SIDE_RADIUS + 1, dtype=np.float64)
+        values = jnp.asarray(offsets[:, None] + median.astype(np.float64))
+        probabilities: Float64[np.ndarray, "n s"] = np.asarray(
+            jnp.exp2(-prior.bits(values))
+        )
+    return Model(
+        settings=codec_settings,
+        parameters=held,
+        median=median,
+        side_tables=tables.channel_tables(probabilities.T, lowest=-SIDE_RADIUS),
+        latent_tables=tables.gaussian_tables(),
+        about=about or {},
+    )
+
+
+def write_model(path: Path, model: Model) -> None:
+    """Writes a model folder, whole or not at all; an older one there is replaced."""
+    with files.new_folder(Path(path)) as folder:
+        fill_folder(folder, model)
+
+
+def fill_folder(folder: Path, model: Model) -> None:
+    """Writes the files of a model folder into an existing folder."""
+    config = {
+        "format": FORMAT,
+        "fingerprint": model.fingerprint.hex(),
+        "codec": settings.to_json(model.settings),
+        "about": dict(model.about),
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    np.savez(folder / PARAMETERS, **model.parameters)
+    np.savez_compressed(folder / TABLES, **model._table_arrays())
+
+
+def read_model(path: Path) -> Model:
+    """Reads a model folder.
+
+    Raises:
+      UserError: If the folder is missing, damaged, or of a newer version.
+    """
+    path = Path(path)
+    config = read_config(path)
+    if config.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: model folder of format {config.get('format')}, but this jaxcorr "
+            f"reads format {FORMAT}"
+        )
+    arrays = _read_arrays(path / TABLES)
+    read_tables = lambda kind: IntegerTables(
+        **{name: arrays[f"{kind}_{name}"] for name in ("lowest", "length", "counts")}
+    )
+    try:
+        model = Model(
+            settings=settings.from_json(CodecSettings, config["codec"], str(path)),
+            parameters=_read_arrays(path / PARAMETERS),
+            median=arrays["median"],
+            side_tables=read_tables("side"),
+            latent_tables=read_tables("latent"),
+            about=config.get("about", {}),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: damaged model folder, no {error} in it") from error
+    if model.fingerprint.hex() != config.get("fingerprint"):
+        raise UserError(
+            f"{path}: damaged model folder, fingerprint {model.fingerprint.hex()} "
+            f"instead of {config.get('fingerprint')}"
+        )
+    return model
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Reads `config.json` of a model folder.
+
+    Raises:
+      UserError: If there is none, or it cannot be read.
+    """
+    try:
+        return json.loads((Path(path) / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a model folder: no readable {CONFIG}") from error
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

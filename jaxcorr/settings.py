@@ -1,0 +1,91 @@
+"""Settings, which are frozen dataclasses, as JSON and back."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from jaxcorr.errors import UserError
+
+KIND = "kind"
+"""Key under which the name of a dataclass is written, to tell alternatives apart."""
+
+Settings = TypeVar("Settings")
+
+
+def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
+    """Nested dictionaries of the fields of a dataclass, each with its class's name.
+
+    Args:
+      settings: The dataclass.
+      omit_defaults: Whether to leave out fields that have their default, so that the
+        result stays the same when a later version adds a field.
+    """
+    if dataclasses.is_dataclass(settings):
+        values = {
+            field.name: to_json(value, omit_defaults=omit_defaults)
+            for field in dataclasses.fields(settings)
+            if (value := getattr(settings, field.name)) != field.default
+            or not omit_defaults
+        }
+        return {KIND: type(settings).__name__} | values
+    if isinstance(settings, tuple | list):
+        return [to_json(value) for value in settings]
+    return settings
+
+
+def from_json(kind: type[Settings], values: Mapping[str, Any], name: str) -> Settings:
+    """The dataclass that `to_json` wrote, perhaps with another version of jaxcorr.
+
+    Args:
+      kind: Class of the settings.
+      values: What was written. Fields that are missing take their defaults.
+      name: Where it was read, for messages.
+
+    Raises:
+      UserError: If a field or class is unknown: it may mean something that this version
+        would ignore.
+    """
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
+    for key in values:
+        if key != KIND and key not in known:
+            guess = difflib.get_close_matches(key, known, 1)
+            hint = f" (did you mean {guess[0]}?)" if guess else ""
+            raise UserError(f"{name}: {kind.__name__} has no field {key!r}{hint}")
+    given = {
+        key: _value(hints[key], value, name)
+        for key, value in values.items()
+        if key != KIND
+    }
+    return kind(**given)
+
+
+def differences(
+    first: Any, second: Any, path: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], tuple[Any, Any]]:
+    """Fields in which two results of `to_json` differ, with both values."""
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        return {} if first == second else {path: (first, second)}
+    found: dict[tuple[str, ...], tuple[Any, Any]] = {}
+    for key in sorted(first.keys() | second.keys()):
+        found |= differences(first.get(key), second.get(key), (*path, key))
+    return found
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    """A field's value: a dataclass where its type is one, or one of several."""
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    choices = [
+        choice
+        for choice in (typing.get_args(hint) if union else (hint,))
+        if dataclasses.is_dataclass(choice)
+    ]
+    if isinstance(value, dict) and choices:
+        for choice in choices:
+            if choice.__name__ == value.get(KIND, choice.__name__):
+                return from_json(typing.cast(type, choice), value, name)
+        raise UserError(f"{name}: unknown {KIND} {value[KIND]!r}")
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,126 @@
+"""The objective: rate, distortion and the correlation that is left."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcorr import correlation, metrics
+from jaxcorr.codec import Output
+
+Map = Float[Array, "*c window window"]
+Metrics = dict[str, Float[Array, ""]]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights of the terms, as traced arrays: another value does not recompile.
+
+    Attributes:
+      distortion: λ, in bits per pixel per unit of distortion.
+      correlation: α, in bits per pixel per unit of correlation loss.
+    """
+
+    distortion: Float[Array, ""]
+    correlation: Float[Array, ""]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective:
+    """`bpp + λ distortion + α correlation_loss`."""
+
+    # Traced, not compiled in: objectives that differ in weights alone share a program.
+    distortion_weight: float = dataclasses.field(default=0.0130, compare=False)
+    """λ, in bits per pixel per unit of distortion: MSE on the 0-255 scale as in
+    CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there)."""
+    correlation_weight: float = dataclasses.field(default=0.1, compare=False)
+    """α, in bits per pixel per unit of correlation loss; 0 trains without it."""
+    distortion: Literal["mse", "ms_ssim"] = "mse"
+    """What is measured between image and reconstruction."""
+    window: int = 7
+    """Side of the correlation window, in latents; odd."""
+    mask: Literal["point", "short_cross", "box", "long_cross"] = "point"
+    """Which offsets around the center of the window do not count."""
+    correlated: Literal["latent", "latent_hat"] = "latent"
+    """Which latents are normalized: before quantization, or what the decoder sees."""
+    stop_scale_gradient: bool = False
+    """Whether the loss leaves the predicted scale alone."""
+    pool_channels: bool = True
+    """Whether all channels share one map, or each has its own."""
+
+    @property
+    def weights(self) -> Weights:
+        """λ and α as arrays."""
+        return Weights(
+            distortion=jnp.float32(self.distortion_weight),
+            correlation=jnp.float32(self.correlation_weight),
+        )
+
+    def normalized(self, output: Output) -> Float[Array, "b h16 w16 c"]:
+        """Latents in units of their predicted distribution."""
+        return correlation.normalize(
+            getattr(output, self.correlated),
+            output.mean,
+            output.scale,
+            stop_scale_gradient=self.stop_scale_gradient,
+        )
+
+    def correlation_map(self, output: Output) -> Map:
+        """What the correlation loss is the norm of; may be averaged over batches."""
+        normalized = self.normalized(output)
+        if self.pool_channels:
+            return correlation.correlation_map(normalized, window=self.window)
+        return correlation.correlation_map_per_channel(normalized, window=self.window)
+
+    def correlation_loss(self, average: Map) -> Float[Array, ""]:
+        """The correlation loss, from the map averaged over the whole batch."""
+        return jnp.mean(correlation.masked_norm(average, self.mask))
+
+    def __call__(
+        self,
+        output: Output,
+        image: Float[Array, "b h w 3"],
+        weights: Weights,
+        average: Map | None = None,
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """The objective on a batch, or on one of the micro-batches of a batch.
+
+        The correlation loss is not linear in the map, so its mean over micro-batches is
+        not that of the batch. Its tangent at the map of the whole batch is: value and
+        gradient, averaged over the micro-batches, are those of the batch.
+
+        Args:
+          output: What the codec made of `image`.
+          image: Images in [0, 1].
+          weights: λ and α.
+          average: Map averaged over all micro-batches; if None, `image` is the batch.
+        """
+        pixels = image.size // 3
+        bpp_y = output.latent_bits.sum() / pixels
+        bpp_z = output.side_bits.sum() / pixels
+        mse = 255.0**2 * jnp.mean((output.reconstruction - image) ** 2)
+        if self.distortion == "mse":
+            distortion = mse
+        else:
+            distortion = 1 - jnp.mean(metrics.ms_ssim(output.reconstruction, image))
+
+        here = self.correlation_map(output)
+        average = jax.lax.stop_gradient(here if average is None else average)
+        value, change = jax.jvp(self.correlation_loss, (average,), (here - average,))
+        correlated = value + change
+
+        loss = bpp_y + bpp_z + weights.distortion * distortion
+        loss = loss + weights.correlation * correlated
+        return loss, {
+            "loss": loss,
+            "bpp": bpp_y + bpp_z,
+            "bpp_y": bpp_y,
+            "bpp_z": bpp_z,
+            "mse": mse,
+            "distortion": distortion,
+            "correlation": correlated,
+            "normalized_square": jnp.mean(self.normalized(output) ** 2),
+        }

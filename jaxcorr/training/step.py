@@ -1,0 +1,199 @@
+"""The train state, and one step of training on a batch of crops."""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+
+from jaxcorr import codec, metrics
+from jaxcorr.codec import CodecSettings, DecoderInput, Parameters
+from jaxcorr.training.objective import Map, Metrics, Objective, Weights
+from jaxcorr.training.optimizer import Optimizer
+
+NEVER = -1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """How one step is computed."""
+
+    decoder_input: DecoderInput = "noise"
+    """What the synthesis is trained on: latents with uniform noise, as in Ballé 2018, or
+    rounded latents with the gradient of the identity."""
+    micro_batches: int = 1
+    """Parts that a batch is worked through in, to save memory; the result is the same."""
+    transform_dtype: Literal["float32", "bfloat16"] = "float32"
+    """What analysis and synthesis compute in; everything else is float32."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All settings that the compiled step depends on.
+
+    Attributes:
+      codec: What is trained.
+      objective: What is minimized; its weights are taken from the arguments instead.
+      optimizer: How gradients become steps.
+      step: How one step is computed.
+      steps: Length of the run, for the learning rate.
+    """
+
+    codec: CodecSettings
+    objective: Objective
+    optimizer: Optimizer
+    step: Step
+    steps: int
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """Everything that training changes, and so everything that a checkpoint holds.
+
+    Attributes:
+      parameters: Parameters of the codec.
+      optimizer: State of the optimizer.
+      step: Steps taken.
+      failed_at: First step whose loss or gradient was not finite, -1 if none was. From
+        then on nothing changes but `step`.
+    """
+
+    parameters: Parameters
+    optimizer: PyTree
+    step: Int[Array, ""]
+    failed_at: Int[Array, ""]
+
+
+def initial_state(recipe: Recipe, parameters: Parameters) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        parameters=parameters,
+        optimizer=recipe.optimizer.transformation(recipe.steps).init(parameters),
+        step=jnp.int32(0),
+        failed_at=jnp.int32(NEVER),
+    )
+
+
+@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="state")
+def train_step(
+    state: TrainState,
+    batch: UInt8[Array, "b h w 3"],
+    weights: Weights,
+    key: Key[Array, ""],
+    *,
+    recipe: Recipe,
+) -> tuple[TrainState, Metrics]:
+    """Takes one step of optimization.
+
+    The noise depends on the key, the step count and the place in the batch alone, so a
+    resumed run repeats the run it resumes.
+
+    Args:
+      state: State to update. Its buffers are donated: go on with the state returned.
+      batch: Crops, 0 to 255.
+      weights: λ and α.
+      key: Root of all noise of the run; the same at every step.
+      recipe: Settings; others compile another step.
+
+    Returns:
+      The updated state, and metrics at the parameters before the update.
+    """
+    image = batch.astype(jnp.float32) / 255
+    keys = jax.random.split(jax.random.fold_in(key, state.step), len(image))
+    gradient, values = _gradient(state.parameters, image, keys, weights, recipe)
+
+    transformation = recipe.optimizer.transformation(recipe.steps)
+    updates, optimizer = transformation.update(
+        gradient, state.optimizer, state.parameters
+    )
+    norm = optax.tree.norm(gradient)
+    healthy = jnp.isfinite(values["loss"]) & jnp.isfinite(norm)
+    healthy &= state.failed_at == NEVER
+    first_failure = jnp.where(state.failed_at == NEVER, state.step, state.failed_at)
+    keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(healthy, new, old))
+    updated = TrainState(
+        parameters=keep(
+            optax.apply_updates(state.parameters, updates), state.parameters
+        ),
+        optimizer=keep(optimizer, state.optimizer),
+        step=state.step + 1,
+        failed_at=jnp.where(healthy, NEVER, first_failure),
+    )
+    return updated, values | {
+        "psnr_db": metrics.psnr_from_mse(values["mse"]),
+        "gradient_norm": norm,
+        "learning_rate": recipe.optimizer.schedule(recipe.steps)(state.step),
+    }
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def evaluation_step(
+    parameters: Parameters,
+    batch: UInt8[Array, "b h w 3"],
+    weights: Weights,
+    *,
+    recipe: Recipe,
+) -> tuple[Metrics, Float[Array, "b h w 3"]]:
+    """Metrics and reconstructions of crops as a file would give them, without noise."""
+    image = batch.astype(jnp.float32) / 255
+    output = codec.with_parameters(recipe.codec, parameters)(
+        image, transform_dtype=recipe.step.transform_dtype
+    )
+    _, values = recipe.objective(output, image, weights)
+    values["psnr_db"] = metrics.psnr_from_mse(values["mse"])
+    values["rate_distortion"] = (
+        values["bpp"] + weights.distortion * values["distortion"]
+    )
+    return values, output.reconstruction
+
+
+def _gradient(
+    parameters: Parameters,
+    image: Float[Array, "b h w 3"],
+    keys: Key[Array, " b"],
+    weights: Weights,
+    recipe: Recipe,
+) -> tuple[Parameters, Metrics]:
+    """Gradient and metrics of a batch, worked through in micro-batches."""
+    parts = recipe.step.micro_batches
+
+    def output(parameters, part):
+        return codec.with_parameters(recipe.codec, parameters)(
+            part[0],
+            keys=part[1],
+            decoder_input=recipe.step.decoder_input,
+            transform_dtype=recipe.step.transform_dtype,
+        )
+
+    def loss(parameters, part, average):
+        return recipe.objective(output(parameters, part), part[0], weights, average)
+
+    gradient_of = jax.grad(loss, has_aux=True)
+    if parts == 1:
+        return gradient_of(parameters, (image, keys), None)
+
+    # Every micro-batch takes each `parts`-th image: a device keeps the images it has.
+    split = lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
+    parted = (split(image), split(keys))
+    map_of = lambda part: recipe.objective.correlation_map(output(parameters, part))
+    average = _mean_over(map_of, parted)
+    return _mean_over(lambda part: gradient_of(parameters, part, average), parted)
+
+
+def _mean_over(function, parted: PyTree) -> PyTree:
+    """Mean of a function of micro-batches, worked through one after another."""
+    parts = len(jax.tree.leaves(parted)[0])
+    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parted))
+    zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    # XLA's loops on a CPU run convolutions on one slow path: unrolled they are fast.
+    unroll = parts if jax.default_backend() == "cpu" else 1
+    total, _ = jax.lax.scan(add, zero, parted, unroll=unroll)
+    return jax.tree.map(lambda x: x / parts, total)
