@@ -1,0 +1,154 @@
+"""Batches of random crops, each a function of the seed and its number alone."""
+
+import functools
+import multiprocessing
+import os
+import threading
+
+import grain
+import numpy as np
+from absl import flags
+from jaxtyping import UInt8
+
+from jaxcorr.data.sources import Data, Source, held_out_source
+from jaxcorr.errors import UserError
+
+MOST_THREADS = 16
+
+R2_STEP = 1.32471795724474602596 ** np.array([-1.0, -2.0])
+"""Powers of the plastic number, the real root of x**3 = x + 1."""
+
+
+def batches(
+    source: Source,
+    data: Data,
+    *,
+    start: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> grain.DatasetIterator[UInt8[np.ndarray, "b crop crop 3"]]:
+    """Endless batches of randomly placed, randomly mirrored crops.
+
+    Batch k is a function of the source, `data.seed` and k, whatever the number of
+    threads, workers and processes: a run that goes on from step k starts at batch k.
+
+    Args:
+      source: Images, none smaller than a crop.
+      data: Settings.
+      start: Number of the first batch.
+      process_index: Which of the processes this is; each takes its own rows.
+      process_count: Processes that share each batch.
+
+    Returns:
+      Iterator over this process's rows of each batch. `close()` ends its threads and
+      workers. With workers, the main module must be importable without side effects:
+      each worker is a new interpreter that imports it.
+
+    Raises:
+      UserError: If the processes cannot share a batch evenly.
+    """
+    if data.batch_size % process_count:
+        raise UserError(
+            f"data.batch-size must be a multiple of {process_count}, the number of "
+            f"processes, but is {data.batch_size}"
+        )
+    rows = data.batch_size // process_count
+    crop = functools.partial(_random_crop, size=data.crop_size, flip=data.flip)
+    crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
+    mine = _ProcessRows(
+        crops.random_map(crop),
+        batch_size=data.batch_size,
+        first=process_index * rows,
+        rows=rows,
+    )
+    numbered = mine.batch(rows)[start:]
+    # Grain's default of 500 elements ahead would be 500 whole batches here.
+    threads = min(MOST_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
+    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    dataset = numbered.to_iter_dataset(ahead)
+    if data.workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain's workers ask for absl's flags.
+        dataset = dataset.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=data.workers), _end_with_parent
+        )
+        dataset = dataset.map(np.array)  # Frees the shared memory at once.
+    return iter(dataset)
+
+
+def held_out_crops(data: Data) -> UInt8[np.ndarray, "n crop crop 3"]:
+    """The fixed crops to evaluate on while training.
+
+    With no more crops than images there is one centered crop each from images spread
+    evenly over the source. Further crops of an image are spread evenly over it, by the
+    sequence R2 of Roberts.
+
+    Returns:
+      `data.held_out_crops` crops, the same in every process and at every call.
+
+    Raises:
+      UserError: As `training_source`.
+
+    References:
+      Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018,
+      https://extremelearning.com.au/unreasonable-effectiveness-of-quasirandom-sequences.
+    """
+    source = held_out_source(data)
+    count, size = data.held_out_crops, data.crop_size
+    used = min(count, len(source))
+    crops = np.empty((count, size, size, 3), np.uint8)
+    for place, index in enumerate(np.linspace(0, len(source) - 1, used)):
+        image = source[round(index)]
+        height, width = image.shape[:2]
+        for order, row in enumerate(range(place, count, used)):
+            down, right = (0.5 + order * R2_STEP) % 1
+            top, left = round(down * (height - size)), round(right * (width - size))
+            crops[row] = image[top : top + size, left : left + size]
+    return crops
+
+
+def _end_with_parent(worker: int, workers: int) -> None:
+    """Ends a worker whose parent was killed; Grain's would stay for ever."""
+    del worker, workers
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _ProcessRows(grain.MapDataset):
+    """Rows of each global batch that belong to one process."""
+
+    def __init__(
+        self, parent: grain.MapDataset, *, batch_size: int, first: int, rows: int
+    ):
+        super().__init__(parent)  # Grain links the stages of a pipeline there.
+        self._batch_size = batch_size
+        self._first = first
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._parent) // self._batch_size * self._rows
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.slice(index)
+        batch, row = divmod(index, self._rows)
+        return self._parent[batch * self._batch_size + self._first + row]
+
+
+def _random_crop(
+    image: UInt8[np.ndarray, "h w 3"],
+    rng: np.random.Generator,
+    *,
+    size: int,
+    flip: bool,
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    height, width = image.shape[:2]
+    top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+    crop = image[top : top + size, left : left + size]
+    return crop[:, ::-1] if flip and rng.integers(2) else crop

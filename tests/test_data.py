@@ -1,0 +1,311 @@
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcorr import images
+from jaxcorr.data import built_in, image_folder, pipeline, sources
+from jaxcorr.data.sources import Data
+from jaxcorr.errors import UserError
+
+SIZE = 64
+
+
+def settings(**changes) -> Data:
+    return Data(**{"crop_size": SIZE, "batch_size": 4, **changes})
+
+
+def coordinates(number: int, height: int = 80, width: int = 96) -> np.ndarray:
+    """An image whose pixels say where they are, and in which image."""
+    image = np.full((height, width, 3), number, np.uint8)
+    image[..., 0] = np.arange(height)[:, None]
+    image[..., 1] = np.arange(width)
+    return image
+
+
+class Coordinates:
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return coordinates(index)
+
+
+def take(count: int, data: Data, source=None, **where) -> list[np.ndarray]:
+    iterator = pipeline.batches(source or Coordinates(), data, **where)
+    taken = [next(iterator) for _ in range(count)]
+    iterator.close()
+    return taken
+
+
+def write(path: Path, image: np.ndarray, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, **options)
+
+
+def write_damaged(path: Path, image: np.ndarray) -> None:
+    """Writes a file whose header is whole and whose pixels are not."""
+    write(path, image)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def open_folder(folder: Path):
+    return sources.training_source(settings(source=f"folder:{folder}"))
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(256, size=(90, 100, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def mixed_folder(tmp_path, noise) -> Path:
+    """Two good images, and three that each fail in their own way."""
+    folder = tmp_path / "photographs"
+    write(folder / "b.png", noise)
+    write(folder / "below" / "d.png", noise[::-1])
+    write(folder / "small.png", noise[:60])
+    (folder / "text.png").write_text("not an image")
+    write_damaged(folder / "cut.jpg", noise)
+    return folder
+
+
+@pytest.mark.fast
+def test_batch_is_a_function_of_seed_and_number():
+    first = take(6, settings())
+    np.testing.assert_array_equal(take(2, settings(), start=4), first[4:])
+    assert not np.array_equal(take(1, settings(seed=1))[0], first[0])
+
+
+def test_batch_is_the_same_with_workers():
+    alone = take(5, settings(), start=2)
+    # NumPy's own arrays, as source, spare the workers the import of this module.
+    source = [coordinates(number) for number in range(3)]
+    for workers in (1, 2):
+        shared = take(5, settings(workers=workers), source=source, start=2)
+        np.testing.assert_array_equal(shared, alone)
+
+
+@pytest.mark.fast
+def test_processes_share_each_batch_in_order():
+    whole = take(3, settings())
+    halves = [
+        take(3, settings(), process_index=index, process_count=2) for index in (0, 1)
+    ]
+    np.testing.assert_array_equal(np.concatenate(halves, axis=1), whole)
+
+
+def test_batch_that_processes_cannot_share_is_refused():
+    with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of 3"):
+        pipeline.batches(Coordinates(), settings(), process_count=3)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_crops_are_crops_and_half_are_mirrored_if_asked(flip):
+    crops = np.concatenate(take(25, settings(flip=flip)))
+    mirrored = crops[:, 0, 0, 1] > crops[:, 0, 1, 1]
+    upright = np.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops)
+    for crop in upright:
+        top, left, number = crop[0, 0].astype(int)
+        image = coordinates(number)
+        expected = image[top : top + SIZE, left : left + SIZE]
+        np.testing.assert_array_equal(crop, expected)
+    # 100 fair coins: 30 to 70 heads but once in 20,000 seeds, and the seed is fixed.
+    assert 30 <= mirrored.sum() <= 70 if flip else mirrored.sum() == 0
+    assert {0, 16} <= set(upright[:, 0, 0, 0]), "both edges are reached"
+
+
+def test_every_epoch_has_every_image_once_in_other_crops():
+    crops = np.concatenate(take(6, settings(batch_size=3)))
+    numbers = crops[:, 0, 0, 2].reshape(6, 3)
+    np.testing.assert_array_equal(np.sort(numbers), [[0, 1, 2]] * 6)
+    assert len(np.unique(numbers, axis=0)) > 1
+    places = {tuple(crop[0, 0]) for crop in crops}
+    assert len(places) > 12
+
+
+def test_image_of_exactly_the_crop_size_is_taken_whole():
+    image = coordinates(7, SIZE, SIZE)
+    batch = take(1, settings(flip=False), source=[image])[0]
+    np.testing.assert_array_equal(batch, [image] * 4)
+
+
+@pytest.mark.fast
+def test_unusable_files_are_skipped_counted_and_named_once(mixed_folder, noise, caplog):
+    source = open_folder(mixed_folder)
+    take(10, settings(), source=source)
+    log = caplog.text
+    assert "skipped 2 of 5 images" in log
+    assert [log.count(name) for name in ("text.png", "small.png", "cut.jpg")] == [1] * 3
+    # b.png, d.png and cut.jpg: the last is found out when it is read.
+    expected = [noise, noise[::-1], noise]
+    np.testing.assert_array_equal([source[index] for index in range(3)], expected)
+
+
+def test_only_the_first_of_many_unusable_images_are_named(tmp_path, noise, caplog):
+    write(tmp_path / "good.png", noise)
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_text("not an image")
+    open_folder(tmp_path)
+    assert "skipped 30 of 31 images" in caplog.text
+    assert caplog.text.count("not an image") == 20
+    assert "and 10 more" in caplog.text
+
+
+def test_formats_of_photographs_are_read(tmp_path, noise):
+    write(tmp_path / "a.png", noise)
+    write(tmp_path / "b.webp", noise, lossless=True)
+    write(tmp_path / "c.TIFF", noise)
+    write(tmp_path / "d.jpeg", np.full_like(noise, 77))
+    source = open_folder(tmp_path)
+    exact = [source[index] for index in range(3)]
+    np.testing.assert_array_equal(exact, [noise] * 3)
+    np.testing.assert_array_equal(source[3], np.full_like(noise, 77))
+
+
+def test_folder_without_a_usable_image_is_refused(tmp_path, noise):
+    empty, small = tmp_path / "empty", tmp_path / "small"
+    empty.mkdir()
+    write(small / "a.png", noise[:60])
+    for folder, message in {
+        empty: "empty holds no image",
+        small: r"skipped 1 of 1 images: a\.png \(100x60 pixels",
+        tmp_path / "missing": "missing is not a directory",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            open_folder(folder)
+
+
+def test_folder_of_damaged_images_is_refused(tmp_path, noise):
+    write_damaged(tmp_path / "cut.jpg", noise)
+    with pytest.raises(UserError, match="none of 1 images in a row can be read"):
+        open_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "folders:x"}, r"data\.source must be builtin, folder:DIR or tfds"),
+        ({"source": "folder:"}, r"data\.source must be .* is 'folder:'"),
+        ({"held_out": "chelsea"}, r"data\.held-out must be .* is 'chelsea'"),
+        ({"crop_size": 100}, r"data\.crop-size must be a multiple of 64, but is 100"),
+        ({"crop_size": 0}, r"data\.crop-size must be a multiple of 64, but is 0"),
+        ({"batch_size": 0}, r"data\.batch-size must be at least 1, but is 0"),
+        ({"workers": -1}, r"data\.workers must be at least 0, but is -1"),
+        ({"seed": -1}, r"data\.seed must be in .* but is -1"),
+    ],
+)
+def test_impossible_settings_are_refused_before_any_work(changes, message):
+    with pytest.raises(UserError, match=message):
+        settings(**changes)
+
+
+@pytest.mark.fast
+def test_built_in_photographs_are_apart_from_those_held_out():
+    training = sources.training_source(Data())
+    held_out = sources.held_out_source(Data())
+    assert (len(training), len(held_out)) == (15, 2)
+    assert not set(built_in.TRAINING) & set(built_in.HELD_OUT)
+    for index, path in enumerate(built_in.held_out_paths()):
+        image, _ = images.read_image(path)
+        np.testing.assert_array_equal(held_out[index], image)
+
+
+def test_built_in_photographs_smaller_than_a_crop_are_left_out():
+    source = sources.training_source(Data(crop_size=512))
+    assert 0 < len(source) < 15
+    assert all(min(source[i].shape[:2]) >= 512 for i in range(len(source)))
+    with pytest.raises(UserError, match="must be at most 1411"):
+        sources.training_source(Data(crop_size=2048))
+
+
+def test_held_out_crops_are_centered_then_spread(tmp_path):
+    for number in range(5):
+        write(tmp_path / f"{number}.png", coordinates(number))
+    data = settings(held_out=f"folder:{tmp_path}", held_out_crops=3)
+    crops = pipeline.held_out_crops(data)
+    np.testing.assert_array_equal(crops[:, 0, 0], [[8, 16, 0], [8, 16, 2], [8, 16, 4]])
+    more = pipeline.held_out_crops(settings(held_out=data.held_out, held_out_crops=20))
+    np.testing.assert_array_equal(more[:, 0, 0, 2], [0, 1, 2, 3, 4] * 4)
+    assert len({tuple(crop[0, 0]) for crop in more}) == 20
+
+
+def prepare(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["image_folder", *map(str, arguments)])
+    return image_folder.main()
+
+
+def test_prepared_folder_is_read_through_tfds_without_tensorflow(
+    mixed_folder, noise, tmp_path, monkeypatch, caplog
+):
+    write(mixed_folder / "grey.png", noise[..., 0])
+    out = tmp_path / "out"
+    arguments = (mixed_folder, "--data-dir", out, "--name", "photographs")
+    assert prepare(monkeypatch, *arguments) == 0
+    assert len(caplog.messages) == 2
+    assert "cut.jpg" in caplog.messages[0] and "text.png" in caplog.messages[1]
+    data = settings(source="tfds:photographs", directory=str(out))
+    caplog.clear()
+    source = sources.training_source(data)
+    take(10, data, source=source)
+    found = {source[index].tobytes() for index in range(len(source))}
+    grey = np.repeat(noise[..., :1], 3, axis=-1)
+    assert found == {x.tobytes() for x in (noise, noise[::-1], grey)}
+    assert len(source) == 4
+    assert caplog.text.count("is 100x60 pixels, smaller") == 1
+    assert "tensorflow" not in sys.modules
+    assert prepare(monkeypatch, *arguments) == 2, "exists already"
+
+
+def test_data_set_that_cannot_be_read_is_refused(tmp_path, noise, monkeypatch):
+    write(tmp_path / "in" / "a.png", noise)
+    arguments = (tmp_path / "in", "--data-dir", tmp_path, "--name", "one")
+    assert prepare(monkeypatch, *arguments) == 0
+    for changes, message in [
+        ({"source": "tfds:no_such"}, "tfds:no_such: .* holds no data set of that name"),
+        ({"source": "tfds:one", "split": "test"}, "tfds:one: Unknown split 'test'"),
+        ({"source": "tfds:one", "feature": "x"}, r"8-bit images: image; .* is 'x'"),
+        ({"source": "tfds:cifar10"}, "tfds build cifar10 --file_format array_record"),
+        ({"source": "tfds:one", "crop_size": 128}, "none of 1 images in a row"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            sources.training_source(settings(directory=str(tmp_path), **changes))
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (None, "x", "holds no image"),
+        ("not an image", "x", "none of its images can be read"),
+        ("not an image", "a b", "--name must be letters, digits and underscores"),
+    ],
+)
+def test_folder_that_cannot_be_prepared_is_refused_in_one_line(
+    tmp_path, monkeypatch, capsys, content, name, message
+):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    if content:
+        (folder / "a.png").write_text(content)
+    assert prepare(monkeypatch, folder, "--data-dir", out, "--name", name) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("jaxcorr: error: ") and message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_prepared_images_are_upright_and_stored_as_they_are_where_they_can_be(
+    tmp_path, noise
+):
+    write(tmp_path / "plain.jpg", noise)
+    turned = Image.fromarray(noise)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    plain = image_folder.encoded(tmp_path / "plain.jpg")
+    assert plain == (tmp_path / "plain.jpg").read_bytes()
+    with Image.open(io.BytesIO(image_folder.encoded(tmp_path / "turned.png"))) as read:
+        np.testing.assert_array_equal(np.asarray(read), np.rot90(noise, -1))
