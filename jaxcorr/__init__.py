@@ -1,1 +1,37 @@
-"""Learned image compression in JAX with the correlation loss."""
+"""Learned image compression in JAX with the correlation loss of Ali et al. 2023.
+
+The public names are found when they are first used: `import jaxcorr` loads nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxcorr.bitstream.coding import compress, decompress
+    from jaxcorr.correlation import correlation_loss, correlation_map, masked_norm
+    from jaxcorr.model_folder import load
+
+__all__ = [
+    "compress",
+    "correlation_loss",
+    "correlation_map",
+    "decompress",
+    "load",
+    "masked_norm",
+]
+
+_HOMES = {
+    "compress": "jaxcorr.bitstream.coding",
+    "correlation_loss": "jaxcorr.correlation",
+    "correlation_map": "jaxcorr.correlation",
+    "decompress": "jaxcorr.bitstream.coding",
+    "load": "jaxcorr.model_folder",
+    "masked_norm": "jaxcorr.correlation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the module that holds a public name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jaxcorr' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, DTypeLike, Float, Key
+from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
 from jaxcorr import ops
 from jaxcorr.context.independent import Independent
@@ -27,9 +27,9 @@ DecoderInput = Literal["noise", "straight_through"]
 class CodecSettings:
     """Everything that decides what a codec computes, but its parameters."""
 
-    transforms: Minnen = Minnen()
+    transforms: Minnen = dataclasses.field(default_factory=Minnen)
     """Architecture of the transforms."""
-    context: Independent = Independent()
+    context: Independent = dataclasses.field(default_factory=Independent)
     """Context model of the latents."""
     likelihood_floor: float = 0.0
     """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""
@@ -62,12 +62,12 @@ class Output:
 class Codec(nnx.Module):
     """Codes images with latents whose distribution side information describes.
 
-        image ─► analysis ─► y ───────────────► context ─► y_hat ─► synthesis ─► image
-                             │                  ▲     │ mean, scale
-                             ▼                  │     └─► bits of y
-                       hyper_analysis ─► z      │ features
-                                         │      │
-                    bits of z ◄─ prior ◄─┴ z_hat ─► hyper_synthesis
+    image ─► analysis ─► y ───────────────► context ─► y_hat ─► synthesis ─► image
+                         │                  ▲     │ mean, scale
+                         ▼                  │     └─► bits of y
+                   hyper_analysis ─► z      │ features
+                                     │      │
+                bits of z ◄─ prior ◄─┴ z_hat ─► hyper_synthesis
     """
 
     def __init__(self, settings: CodecSettings, *, rngs: nnx.Rngs):
@@ -123,8 +123,8 @@ class Codec(nnx.Module):
         z = self.transforms.hyper_analysis(y)
         coded_y = _coded(y, rows, columns, LATENT_STRIDE)
         coded_z = _coded(z, rows, columns, SIDE_STRIDE)
-        # Padding carries no symbols. The decoder sees zeros there, as it does beyond the
-        # border of a crop in training.
+        # Padding carries no symbols. The decoder sees zeros there, as it does beyond
+        # the border of a crop in training.
         z_hat = jnp.where(coded_z, for_decoder.side(z, center), 0.0)
         features = self.transforms.hyper_synthesis(z_hat)
         predicted = self.context.parallel(features, y, for_decoder.latent)
@@ -179,12 +179,16 @@ def parameters_of(codec: Codec) -> Parameters:
     }
 
 
-def with_parameters(settings: CodecSettings, parameters: Mapping[str, Array]) -> Codec:
+def with_parameters(
+    settings: CodecSettings, parameters: Mapping[str, ArrayLike]
+) -> Codec:
     """The codec of these settings, holding these parameters."""
     graph = codec_graph(settings)
     state = nnx.from_flat_state(
         {
-            tuple(int(key) if key.isdigit() else key for key in path.split("/")): nnx.Param(array)
+            tuple(
+                int(key) if key.isdigit() else key for key in path.split("/")
+            ): nnx.Param(array)
             for path, array in parameters.items()
         }
     )
@@ -199,9 +203,7 @@ class _Quantizers:
     side: ops.Quantizer
 
 
-def _quantizers(
-    keys: Key[Array, " b"] | None, kind: DecoderInput
-) -> _Quantizers:
+def _quantizers(keys: Key[Array, " b"] | None, kind: DecoderInput) -> _Quantizers:
     if keys is None:
         return _Quantizers(ops.round_around, ops.round_around)
     if kind == "straight_through":

@@ -1,8 +1,22 @@
 """What a user can get wrong, told in one line."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: the thing, the rule and the value, in one line.
 
     The command line prints the message after `jaxcorr: error: ` and exits with 2.
     """
+
+
+@contextlib.contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Ends the program with one line on standard error if the block meets a UserError."""
+    try:
+        yield
+    except UserError as error:
+        print(f"jaxcorr: error: {error}", file=sys.stderr)
+        sys.exit(2)

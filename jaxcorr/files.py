@@ -16,11 +16,21 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
       UserError: If the target cannot be written; nothing is left behind.
     """
-    path = Path(path)
-    with _beside(path) as temporary, open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    with new_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Gives an unused name for a file that becomes `path` if the block succeeds.
+
+    Raises:
+      UserError: If the target cannot be written; nothing is left behind.
+    """
+    with _beside(Path(path)) as temporary:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

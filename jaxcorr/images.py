@@ -60,10 +60,19 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     return array, note
 
 
-def write_png(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes an 8-bit RGB image as PNG, whole or not at all."""
+def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Writes an 8-bit RGB image, whole or not at all, in the format its name ends with.
+
+    Raises:
+      UserError: If the name ends like no format, or the file cannot be written.
+    """
+    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    if kind is None or kind not in Image.SAVE:
+        raise UserError(
+            f"{path} must end like an image that can be written, as in .png"
+        )
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
+    Image.fromarray(image).save(buffer, format=kind)
     files.write_file(path, buffer.getvalue())
 
 

@@ -1,6 +1,8 @@
 """Quality of reconstructions: PSNR and MS-SSIM."""
 
-import jax
+import math
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,12 +18,21 @@ def psnr_from_mse(mse: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]
     return 10 * jnp.log10(255.0**2 / jnp.maximum(jnp.asarray(mse), 1e-10))
 
 
-def ms_ssim(
-    first: Float[Array, "b h w c"], second: Float[Array, "b h w c"]
-) -> Float[Array, " b"]:
+def ms_ssim(first: Any, second: Any) -> Any:
     """Multi-scale structural similarity of images in [0, 1], averaged over channels.
 
-    Sides must be at least `MS_SSIM_MINIMUM_SIDE`.
+    Works on JAX arrays, for training, and on NumPy arrays, which compile nothing: a
+    folder of images of all sizes is measured without a program for each.
+
+    Args:
+      first: Images of shape [b, h, w, c], with sides of `MS_SSIM_MINIMUM_SIDE` or more.
+      second: Images of the same shape.
+
+    Returns:
+      One value an image; 1 for equal images.
+
+    Raises:
+      ValueError: If the images are too small.
 
     References:
       Wang et al., "Multiscale Structural Similarity for Image Quality Assessment",
@@ -32,21 +43,20 @@ def ms_ssim(
         raise ValueError(
             f"MS-SSIM needs sides of at least {MS_SSIM_MINIMUM_SIDE}, got {smallest}."
         )
-    similarity = jnp.ones((first.shape[0], first.shape[3]))
+    numpy = first.__array_namespace__()
+    similarity = 1.0
     for index, weight in enumerate(MS_SSIM_WEIGHTS):
-        luminance, contrast = _similarity(first, second)
+        whole, contrast = _similarity(first, second)
         last = index == len(MS_SSIM_WEIGHTS) - 1
-        # A negative contrast term has no real power; the reference codes clip it too.
-        factor = jax.nn.relu(luminance if last else contrast)
+        # A negative term has no real power; the reference codes clip it too.
+        factor = numpy.maximum(whole if last else contrast, 0.0)
         similarity = similarity * factor**weight
         if not last:
             first, second = _halved(first), _halved(second)
-    return similarity.mean(axis=-1)
+    return numpy.mean(similarity, axis=-1)
 
 
-def _similarity(
-    first: Float[Array, "b h w c"], second: Float[Array, "b h w c"]
-) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
+def _similarity(first: Any, second: Any) -> tuple[Any, Any]:
     """Mean SSIM, and mean of its contrast and structure terms, of each channel."""
     first_mean, second_mean = _blurred(first), _blurred(second)
     first_variance = _blurred(first**2) - first_mean**2
@@ -60,28 +70,38 @@ def _similarity(
     return (luminance * contrast).mean((1, 2)), contrast.mean((1, 2))
 
 
-def _blurred(image: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+def _blurred(image: Any) -> Any:
     """Weighted mean over every full Gaussian window."""
-    offsets = jnp.arange(MS_SSIM_WINDOW) - MS_SSIM_WINDOW // 2
-    weights = jnp.exp(-(offsets**2) / (2 * MS_SSIM_SIGMA**2))
-    weights = weights / weights.sum()
-    for axis in (1, 2):
-        length = image.shape[axis] - MS_SSIM_WINDOW + 1
-        image = sum(
-            weights[i] * jax.lax.slice_in_dim(image, i, i + length, axis=axis)
-            for i in range(MS_SSIM_WINDOW)
-        )
-    return image
+    reach = MS_SSIM_WINDOW // 2
+    weights = [
+        math.exp(-((i - reach) ** 2) / (2 * MS_SSIM_SIGMA**2))
+        for i in range(MS_SSIM_WINDOW)
+    ]
+    total = sum(weights)
+    rows, columns = (side - MS_SSIM_WINDOW + 1 for side in image.shape[1:3])
+    blurred = 0.0
+    for i, weight in enumerate(weights):
+        blurred = blurred + weight / total * image[:, i : i + rows]
+    image, blurred = blurred, 0.0
+    for i, weight in enumerate(weights):
+        blurred = blurred + weight / total * image[:, :, i : i + columns]
+    return blurred
 
 
-def _halved(image: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Means of 2x2 squares; an odd last row or column is paired with zeros.
+def _halved(image: Any) -> Any:
+    """Means of 2x2 squares; where a side is odd, zeros are added before and after.
 
-    The same as the reference implementations: padding by one where a side is odd, on
-    both sides, counted in the mean.
+    The zeros count in the mean, as they do in the average pooling of the reference
+    codes.
     """
-    padding = [(0, 0), *((side % 2,) * 2 for side in image.shape[1:3]), (0, 0)]
-    summed = jax.lax.reduce_window(
-        image, 0.0, jax.lax.add, (1, 2, 2, 1), (1, 2, 2, 1), padding
-    )
-    return summed / 4
+    numpy = image.__array_namespace__()
+    margins = [(0, 0), *((side % 2,) * 2 for side in image.shape[1:3]), (0, 0)]
+    padded = numpy.pad(image, margins)
+    rows, columns = (side // 2 * 2 for side in padded.shape[1:3])
+    even = padded[:, :rows, :columns]
+    return (
+        even[:, ::2, ::2]
+        + even[:, 1::2, ::2]
+        + even[:, ::2, 1::2]
+        + even[:, 1::2, 1::2]
+    ) / 4

@@ -25,12 +25,16 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from jaxcorr import codec, files, settings
-from jaxcorr.codec import Codec, CodecSettings
+from jaxcorr.codec import CodecSettings
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
 
 FORMAT = 1
+CHECKPOINTS, MODEL = "checkpoints", "model"
+"""A run keeps the model folder of a step at `checkpoints/STEP/model`."""
+HELD_OUT_LOSS = "held_out_loss"
+"""Key of what decides which checkpoint of a run is the best."""
 CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
 
 SIDE_RADIUS = 512
@@ -133,8 +137,8 @@ def fill_folder(folder: Path, model: Model) -> None:
         "about": dict(model.about),
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    np.savez(folder / PARAMETERS, **model.parameters)
-    np.savez_compressed(folder / TABLES, **model._table_arrays())
+    np.savez(folder / PARAMETERS, allow_pickle=False, **model.parameters)
+    np.savez_compressed(folder / TABLES, allow_pickle=False, **model._table_arrays())
 
 
 def read_model(path: Path) -> Model:
@@ -173,6 +177,53 @@ def read_model(path: Path) -> Model:
     return model
 
 
+def load(path: str | Path, *, checkpoint: str = "best") -> Model:
+    """Reads the model of a run directory or of a model folder.
+
+    Args:
+      path: Run directory or model folder.
+      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if none
+        was evaluated), or a step.
+
+    Raises:
+      UserError: If there is no such model.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path} is not a directory: no run or model folder there")
+    if (path / CONFIG).is_file() and not (path / CHECKPOINTS).is_dir():
+        return read_model(path)
+    # Orbax gives a checkpoint its number as a name only when it is complete.
+    steps = sorted(
+        int(folder.name)
+        for folder in (path / CHECKPOINTS).glob("*")
+        if folder.name.isdigit()
+    )
+    if not steps:
+        raise UserError(f"{path} holds neither a model nor checkpoints of a run")
+    folders = {step: path / CHECKPOINTS / str(step) / MODEL for step in steps}
+    return read_model(folders[_choose(path, folders, checkpoint)])
+
+
+def _choose(path: Path, folders: Mapping[int, Path], checkpoint: str) -> int:
+    """Step of the checkpoint that is asked for."""
+    if checkpoint == "newest":
+        return max(folders)
+    if checkpoint == "best":
+        losses = {
+            step: read_config(folder)["about"][HELD_OUT_LOSS]
+            for step, folder in folders.items()
+        }
+        evaluated = [step for step in folders if losses[step] is not None]
+        return min(evaluated, key=losses.__getitem__) if evaluated else max(folders)
+    if checkpoint.isdigit() and int(checkpoint) in folders:
+        return int(checkpoint)
+    raise UserError(
+        f"{path} has no checkpoint {checkpoint!r}; there are newest, best, "
+        f"{', '.join(map(str, folders))}"
+    )
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Reads `config.json` of a model folder.
 
@@ -182,7 +233,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         return json.loads((Path(path) / CONFIG).read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a model folder: no readable {CONFIG}") from error
+        raise UserError(
+            f"{path} is not a model folder: no readable {CONFIG}"
+        ) from error
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

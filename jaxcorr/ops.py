@@ -1,13 +1,14 @@
 """Operations on arrays that several layers share: rounding, bounds, padding."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-Quantizer = Callable[[Float[Array, "*b c"], Float[Array, "*#b c"]], Float[Array, "*b c"]]
+Quantizer = Callable[
+    [Float[Array, "*b c"], Float[Array, "*#b c"]], Float[Array, "*b c"]
+]
 """Latents and the centers they are rounded around, to quantized latents."""
 
 
@@ -86,4 +87,3 @@ def round_up(length: int, multiple: int) -> int:
 def leaky_relu(features: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Leaky rectifier with slope 0.01, the one of the reference models."""
     return jnp.where(features >= 0, features, 0.01 * features)
-

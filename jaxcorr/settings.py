@@ -24,11 +24,11 @@ def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
         result stays the same when a later version adds a field.
     """
     if dataclasses.is_dataclass(settings):
+        default = type(settings)() if omit_defaults else None
         values = {
-            field.name: to_json(value, omit_defaults=omit_defaults)
-            for field in dataclasses.fields(settings)
-            if (value := getattr(settings, field.name)) != field.default
-            or not omit_defaults
+            name: to_json(value, omit_defaults=omit_defaults)
+            for name, value in _fields_of(settings).items()
+            if not omit_defaults or value != getattr(default, name)
         }
         return {KIND: type(settings).__name__} | values
     if isinstance(settings, tuple | list):
@@ -75,17 +75,22 @@ def differences(
     return found
 
 
+def _fields_of(settings: Any) -> dict[str, Any]:
+    return {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+
+
 def _value(hint: Any, value: Any, name: str) -> Any:
     """A field's value: a dataclass where its type is one, or one of several."""
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    choices = [
+    choices: list[Any] = [
         choice
         for choice in (typing.get_args(hint) if union else (hint,))
         if dataclasses.is_dataclass(choice)
     ]
     if isinstance(value, dict) and choices:
-        for choice in choices:
-            if choice.__name__ == value.get(KIND, choice.__name__):
-                return from_json(typing.cast(type, choice), value, name)
+        named = {choice.__name__: choice for choice in choices}
+        kind = value.get(KIND, next(iter(named)))
+        if kind in named:
+            return from_json(named[kind], value, name)
         raise UserError(f"{name}: unknown {KIND} {value[KIND]!r}")
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What every test shares: eight simulated devices, strict ranks, a compilation cache."""
+"""What every test shares: eight simulated devices and strict ranks."""
 
 import os
 

@@ -24,7 +24,7 @@ Exchange = Callable[
     [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
     Int32[np.ndarray, "..."],
 ]
-"""Positions, means and scale classes of a pass to its symbols: codes or decodes them."""
+"""Positions, means and scale classes of a pass to its symbols, coded or decoded."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +83,9 @@ def encode(
     rows, columns = codec.side_across(height), codec.side_across(width)
     side_symbols = _symbols(z[:rows, :columns] - model.median)
     side_coder = RangeEncoder()
-    side_coder.encode(side_symbols.ravel(), _channels(side_symbols.shape), model.side_tables)
+    side_coder.encode(
+        side_symbols.ravel(), _channels(side_symbols.shape), model.side_tables
+    )
     coder, latents, offset = _encode_latents(
         model, y, side_symbols, (height, width), arithmetic
     )
@@ -130,9 +132,7 @@ def decode(
             "arithmetic"
         ) from error
     y_hat = _on_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
-    image = networks.synthesize(
-        model.device_parameters, y_hat, settings=model.settings
-    )
+    image = networks.synthesize(model.device_parameters, y_hat, settings=model.settings)
     return np.asarray(image)[0, :height, :width], latents
 
 

@@ -1,9 +1,9 @@
-"""What coding reads off predicted means and scales, so that every machine reads the same.
+"""What coding reads off predicted means and scales, the same on every machine.
 
 Two machines compute means and scales that differ in the last digits. The coder never
-sees those digits: it sees the class of a scale, and the mean rounded to a grid. Where a
-value lies so close to a boundary that another machine may see it on the other side, the
-encoder moves all boundaries by an offset, writes the offset in the file, and starts over.
+sees those digits: it sees the class of a scale, and the mean rounded to a grid. Where
+a value lies so close to a boundary that another machine may see it on the other side,
+the encoder moves all boundaries by an offset, notes it in the file, and starts over.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ class Grid:
         """The class of each scale.
 
         Raises:
-          NearBoundary: If guarded and a scale lies close to the boundary of two classes.
+          NearBoundary: If guarded and a scale lies close to a boundary.
         """
         place = tables.scale_position(scale) - self._shift
         if self.guarded:

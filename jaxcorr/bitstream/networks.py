@@ -1,7 +1,7 @@
 """The networks as coding runs them: compiled once for each of a few canvas sizes.
 
-What feeds the coder must come out the same wherever a file is read, so it is computed in
-float64 unless speed is asked for. Analysis and synthesis run as the device likes.
+What feeds the coder must come out the same wherever a file is read, so it is computed
+in float64 unless speed is asked for. Analysis and synthesis run as the device likes.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
 """The interface of context models.
 
-A context model is a sequence of passes. Each pass codes some of the latents, with a mean
-and a scale predicted from the features of the side information and from the latents that
-earlier passes decoded. Training evaluates all passes at once; coding walks them in order.
+A context model is a sequence of passes. Each pass codes some of the latents, with a
+mean and a scale predicted from the features of the side information and from the latents
+that earlier passes decoded. Training evaluates all passes at once; coding walks them in
+order.
 """
 
 import dataclasses
@@ -69,6 +70,8 @@ class Context(Protocol):
         """
         ...
 
-    def update(self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]) -> Any:
+    def update(
+        self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
+    ) -> Any:
         """State after a pass, given the latents that it decoded."""
         ...

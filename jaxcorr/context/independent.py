@@ -60,7 +60,9 @@ class IndependentContext(nnx.Module):
         mean, scale = state
         return np.s_[: mean.shape[0], : mean.shape[1]], mean, scale
 
-    def update(self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]) -> Any:
+    def update(
+        self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
+    ) -> Any:
         """See `Context`."""
         del index, latent_hat
         return state

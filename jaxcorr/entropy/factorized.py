@@ -40,7 +40,8 @@ class FactorizedPrior(nnx.Module):
         matrices, biases, gates = [], [], []
         for inputs, outputs in itertools.pairwise(widths):
             start = math.log(math.expm1(1 / step / outputs))
-            matrices.append(nnx.Param(jnp.full((channels, outputs, inputs), start)))
+            matrix = jnp.full((channels, outputs, inputs), start, jnp.float32)
+            matrices.append(nnx.Param(matrix))
             shift = jax.random.uniform(rngs.params(), (channels, outputs), minval=-1)
             biases.append(nnx.Param(shift / 2))
             gates.append(nnx.Param(jnp.zeros((channels, outputs))))
@@ -98,4 +99,3 @@ class FactorizedPrior(nnx.Module):
 
         low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (-start, start))
         return jax.lax.stop_gradient((low + high)[:, 0] / 2)
-

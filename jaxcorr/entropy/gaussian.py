@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxcorr import ops
 
 SCALE_MINIMUM = 0.11
-"""Smallest scale, in quantization steps: below it coding costs nearly nothing anyway."""
+"""Smallest scale, in quantization steps: below it a latent costs next to nothing."""
 
 _BITS_PER_NAT = 1.4426950408889634
 
@@ -35,7 +35,9 @@ def gaussian_bits(
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
       Compression", NeurIPS 2018, equation 3, https://arxiv.org/abs/1809.02736.
     """
-    distance = jnp.abs(residual)  # The left tail resolves what the right one rounds off.
+    distance = jnp.abs(
+        residual
+    )  # The left tail resolves what the right one rounds off.
     upper = log_ndtr((0.5 - distance) / scale)
     lower = log_ndtr((-0.5 - distance) / scale)
     return bits_between(upper, lower, likelihood_floor=likelihood_floor)

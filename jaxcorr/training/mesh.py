@@ -1,5 +1,7 @@
 """Where arrays live: one data axis over all devices."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -38,3 +40,17 @@ def check_batch(batch_size: int, micro_batches: int) -> None:
             f"({devices} devices x {micro_batches} step.micro-batches), "
             f"but is {batch_size}"
         )
+
+
+def place_abstract(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Shapes of arrays that will be replicated, for restoring them in place."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+    )
+
+
+def cache_programs(workdir: Path) -> None:
+    """Keeps compiled programs in the run directory: going on starts in seconds."""
+    if jax.config.read("jax_compilation_cache_dir") is None:
+        jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))

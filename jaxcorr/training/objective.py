@@ -73,7 +73,7 @@ class Objective:
         normalized = self.normalized(output)
         if self.pool_channels:
             return correlation.correlation_map(normalized, window=self.window)
-        return correlation.correlation_map_per_channel(normalized, window=self.window)
+        return correlation.correlation_maps(normalized, window=self.window)
 
     def correlation_loss(self, average: Map) -> Float[Array, ""]:
         """The correlation loss, from the map averaged over the whole batch."""

@@ -38,7 +38,11 @@ class Optimizer:
 
         def rate(step):
             rise = jnp.minimum(1.0, (step + 1) / max(self.warmup_steps, 1))
-            return self.learning_rate * rise * jnp.where(step < drop, 1.0, self.drop_factor)
+            return (
+                self.learning_rate
+                * rise
+                * jnp.where(step < drop, 1.0, self.drop_factor)
+            )
 
         return rate
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from jaxcorr import codec, metrics
 from jaxcorr.codec import CodecSettings, DecoderInput, Parameters
-from jaxcorr.training.objective import Map, Metrics, Objective, Weights
+from jaxcorr.training.objective import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
 
 NEVER = -1
@@ -114,7 +114,9 @@ def train_step(
     healthy = jnp.isfinite(values["loss"]) & jnp.isfinite(norm)
     healthy &= state.failed_at == NEVER
     first_failure = jnp.where(state.failed_at == NEVER, state.step, state.failed_at)
-    keep = functools.partial(jax.tree.map, lambda new, old: jnp.where(healthy, new, old))
+    keep = functools.partial(
+        jax.tree.map, lambda new, old: jnp.where(healthy, new, old)
+    )
     updated = TrainState(
         parameters=keep(
             optax.apply_updates(state.parameters, updates), state.parameters

@@ -22,8 +22,8 @@ class Transforms(nnx.Module):
       analysis: Image in [0, 1] to latents.
       synthesis: Quantized latents to image.
       hyper_analysis: Latents to side information.
-      hyper_synthesis: Quantized side information to two features a latent, which predict
-        its scale and its mean.
+      hyper_synthesis: Quantized side information to two features a latent, which
+        predict its scale and its mean.
     """
 
     def __init__(

@@ -1,0 +1,140 @@
+"""The settings of a run, composed of those of its parts."""
+
+import dataclasses
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from jaxcorr import correlation, metrics, settings
+from jaxcorr.codec import CodecSettings
+from jaxcorr.data.sources import Data
+from jaxcorr.errors import UserError
+from jaxcorr.training.checkpoints import Cadence
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.step import Recipe, Step
+from jaxcorr.transforms.transforms import LATENT_STRIDE
+
+MAY_CHANGE = {("steps",), ("workdir",), ("data", "workers")}
+"""Fields, and below `cadence` all of them, that may differ when a run is resumed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """A training run."""
+
+    steps: int = 1_000_000
+    """Length of the run."""
+    workdir: str | None = None
+    """Run directory; by default `runs/` and the name of the config file."""
+    initialize: str | None = None
+    """Run or model folder whose parameters to start from; None draws them."""
+    seed: int = 0
+    """Seed of the initial parameters and of the noise."""
+    codec: CodecSettings = dataclasses.field(default_factory=CodecSettings)
+    """What is trained."""
+    objective: Objective = dataclasses.field(default_factory=Objective)
+    """What is minimized."""
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    """How gradients become steps."""
+    step: Step = dataclasses.field(default_factory=Step)
+    """How one step is computed."""
+    data: Data = dataclasses.field(default_factory=Data)
+    """What it is trained on."""
+    cadence: Cadence = dataclasses.field(default_factory=Cadence)
+    """How often the run is looked at and saved."""
+
+    def __post_init__(self):
+        """Refuses combinations that cannot be trained, before anything is compiled."""
+        if self.steps < 1:
+            raise UserError(f"steps must be at least 1, but is {self.steps}")
+        latents = self.data.crop_size // LATENT_STRIDE
+        window = self.objective.window
+        if window % 2 == 0 or not 3 <= window <= latents:
+            raise UserError(
+                f"objective.window must be odd and from 3 to {latents}, the latents "
+                f"across a crop of {self.data.crop_size} pixels (data.crop-size), "
+                f"but is {window}"
+            )
+        try:
+            correlation.masked_norm(np.zeros((window, window)), self.objective.mask)
+        except ValueError as error:
+            raise UserError(f"objective.mask: {error}") from error
+        smallest = metrics.MS_SSIM_MINIMUM_SIDE
+        if self.objective.distortion == "ms_ssim" and self.data.crop_size < smallest:
+            raise UserError(
+                f"data.crop-size must be at least {smallest} for objective.distortion "
+                f"ms_ssim, but is {self.data.crop_size}"
+            )
+        if self.data.batch_size % self.step.micro_batches:
+            raise UserError(
+                "data.batch-size must be a multiple of step.micro-batches "
+                f"({self.step.micro_batches}), but is {self.data.batch_size}"
+            )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings that the compiled step depends on."""
+        return Recipe(
+            codec=self.codec,
+            objective=self.objective,
+            optimizer=self.optimizer,
+            step=self.step,
+            steps=self.steps,
+        )
+
+
+def parse(arguments: Sequence[str], *, program: str) -> Config:
+    """Reads a config file, then the command line's changes to it.
+
+    Args:
+      arguments: Path of a Python file with `get_config()`, then overrides such as
+        `--data.batch-size 8`.
+      program: Name of the command, for messages.
+
+    Raises:
+      UserError: If the file gives no config or a value is out of range.
+      SystemExit: If an override is mistyped; tyro explains it.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        raise UserError(f"usage: {program} CONFIG.py [--steps N] [--workdir DIR] …")
+    path, *overrides = arguments
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist; configs are Python files in configs/")
+    names = runpy.run_path(path)
+    if "get_config" not in names:
+        raise UserError(f"{path} defines no get_config()")
+    config = names["get_config"]()
+    if config.workdir is None:
+        config = dataclasses.replace(config, workdir=f"runs/{Path(path).stem}")
+    return tyro.cli(
+        tyro.conf.AvoidSubcommands[Config],
+        default=config,
+        args=overrides,
+        prog=f"{program} {path}",
+    )
+
+
+def check_resumable(config: Config, saved: Any, workdir: Path) -> None:
+    """Refuses to go on with a run under settings that would make it another run.
+
+    Args:
+      config: Settings now.
+      saved: Settings of the newest checkpoint, as JSON.
+      workdir: The run directory, for messages.
+
+    Raises:
+      UserError: If a field differs that may not.
+    """
+    before = settings.to_json(settings.from_json(Config, saved, str(workdir)))
+    changed = settings.differences(before, settings.to_json(config))
+    for path, (old, new) in changed.items():
+        if path not in MAY_CHANGE and path[0] != "cadence":
+            raise UserError(
+                f"{workdir} holds a run with {'.'.join(path).replace('_', '-')} {old}, "
+                f"not {new}: choose another --workdir, or that value"
+            )

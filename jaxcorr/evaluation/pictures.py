@@ -1,0 +1,68 @@
+"""Pictures of what a codec does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from jaxcorr import correlation, files
+from jaxcorr.evaluation.rows import WINDOW, Coded
+
+
+def comparison(
+    images: Sequence[UInt8[np.ndarray, "h w 3"]], coded: Sequence[Coded]
+) -> Figure:
+    """A row an image: original, reconstruction, and the correlation that is left."""
+    figure = Figure(figsize=(13, 3.6 * len(coded)), layout="constrained")
+    axes = figure.subplots(
+        len(coded), 3, squeeze=False, gridspec_kw={"width_ratios": (3, 3, 2)}
+    )
+    for row, image, result in zip(axes, images, coded, strict=True):
+        measured = result.row
+        row[0].imshow(image)
+        row[0].set_title(f"{measured.file}, {measured.width} x {measured.height}")
+        row[1].imshow(result.reconstruction)
+        row[1].set_title(
+            f"{measured.bytes} bytes = {measured.bpp:.3f} bpp, {measured.psnr_db:.2f} dB"
+        )
+        for axis in row[:2]:
+            axis.set_axis_off()
+        _draw_map(figure, row[2], result)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, whole or not at all."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    with files.new_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def _draw_map(figure: Figure, axis, coded: Coded) -> None:
+    """The correlation map of the decoded latents; its center, 1 in theory, left out."""
+    axis.set_xlabel("columns away")
+    axis.set_ylabel("rows away")
+    if coded.row.correlation is None:
+        axis.set_title("too small for a correlation map")
+        return
+    reach = WINDOW // 2
+    values = correlation_of(coded)
+    values[reach, reach] = np.nan
+    limit = max(0.05, float(np.nanmax(np.abs(values))))
+    edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
+    shown = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
+    axis.set_title(f"correlation map, loss {coded.row.correlation:.4f}")
+    figure.colorbar(shown, ax=axis, label="mean product, normalized latents")
+
+
+def correlation_of(coded: Coded) -> Float[np.ndarray, "k k"]:
+    """Correlation map of the decoded, normalized latents."""
+    latents = coded.latents
+    normalized = (latents.latent_hat - latents.mean) / latents.scale
+    return np.array(
+        correlation.correlation_map(normalized[None].astype(np.float32), window=WINDOW)
+    )

@@ -1,0 +1,38 @@
+"""What a run ends with: photographs it never saw, through real files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxcorr import files, images
+from jaxcorr.evaluation import pictures, rows, table
+from jaxcorr.model_folder import Model
+
+
+def show(model: Model, paths: Sequence[Path], directory: Path) -> str:
+    """Codes photographs to files, decodes those, and draws what came out.
+
+    Args:
+      model: What codes them.
+      paths: The photographs.
+      directory: Where the files, the decoded images, `table.json` and
+        `comparison.png` go.
+
+    Returns:
+      The table of measurements.
+
+    Raises:
+      UserError: If a photograph cannot be read or a file cannot be written.
+    """
+    originals = [images.read_image(path)[0] for path in paths]
+    coded = []
+    for path, original in zip(paths, originals, strict=True):
+        result = rows.measure(model, original, path.name)
+        files.write_file(directory / f"{path.stem}.jxc", result.data)
+        images.write_image(directory / f"{path.stem}.png", result.reconstruction)
+        coded.append(result)
+    measured = [result.row for result in coded]
+    pictures.save(pictures.comparison(originals, coded), directory / "comparison.png")
+    about = {"fingerprint": model.fingerprint.hex()} | dict(model.about)
+    text = table.as_json(measured, about)
+    files.write_file(directory / "table.json", text.encode())
+    return table.as_text(measured)

@@ -1,0 +1,63 @@
+"""Rows as a table on the terminal, and as JSON."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxcorr.evaluation import rows as rows_module
+from jaxcorr.evaluation.rows import Row
+
+COLUMNS = {
+    "file": "{}",
+    "bytes": "{:.0f}",
+    "bpp": "{:.4f}",
+    "bpp_estimated": "{:.4f}",
+    "bpp_y": "{:.4f}",
+    "bpp_z": "{:.4f}",
+    "psnr_db": "{:.2f}",
+    "ms_ssim": "{:.4f}",
+    "correlation": "{:.4f}",
+    "encode_seconds": "{:.2f}",
+    "decode_seconds": "{:.2f}",
+}
+"""What is printed of a row, and how."""
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """A table with a line a row and a last line of means."""
+    lines = [dataclasses.asdict(row) for row in rows]
+    lines.append({"file": f"mean of {len(rows)}"} | rows_module.means(list(rows)))
+    cells = [
+        [name.replace("_", " ") for name in COLUMNS],
+        *(
+            [_cell(line[name], form) for name, form in COLUMNS.items()]
+            for line in lines
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    table = [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    ]
+    rule = "-" * len(table[0])
+    return "\n".join([table[0], rule, *table[1:-1], rule, table[-1]])
+
+
+def as_json(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
+    """The rows, their means, and what coded them."""
+    return json.dumps(
+        {
+            "model": dict(about),
+            "images": [dataclasses.asdict(row) for row in rows],
+            "mean": rows_module.means(list(rows)),
+        },
+        indent=2,
+    )
+
+
+def _cell(value: Any, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -1,0 +1,131 @@
+"""What a run tells while it goes: a line on the terminal, a file, TensorBoard."""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import tensorboardX
+from jaxtyping import Float
+from tqdm.auto import tqdm
+
+from jaxcorr import files
+
+METRICS = "metrics.jsonl"
+
+
+class Logs:
+    """Progress of one run, from one process."""
+
+    def __init__(self, workdir: Path, *, start: int, steps: int, batch_size: int):
+        """Continues after the first `start` steps; what was logged after them goes.
+
+        Args:
+          workdir: The run directory.
+          start: Steps already taken.
+          steps: Length of the run.
+          batch_size: Images in a step.
+        """
+        self._file = _reopened(workdir / METRICS, start)
+        self._board = tensorboardX.SummaryWriter(
+            str(workdir / "tensorboard"), purge_step=start + 1
+        )
+        self._bar = tqdm(
+            initial=start, total=steps, unit="step", dynamic_ncols=True, smoothing=0.1
+        )
+        self._batch_size = batch_size
+        self._clock = (start, time.perf_counter())
+
+    def __enter__(self) -> "Logs":
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Writes out what is buffered."""
+        self._bar.close()
+        self._board.close()
+        self._file.close()
+
+    def restart_clock(self, step: int) -> None:
+        """Leaves out of the speed what was no training, such as compilation."""
+        self._clock = (step, time.perf_counter())
+
+    def train(self, step: int, metrics: dict[str, Any]) -> None:
+        """Logs metrics of a training step."""
+        now = time.perf_counter()
+        seconds = max(now - self._clock[1], 1e-9)
+        speed = (step - self._clock[0]) * self._batch_size / seconds
+        self._clock = (step, now)
+        values = {name: float(value) for name, value in metrics.items()}
+        self._write({"step": step} | values | {"images_per_second": round(speed, 2)})
+        for name, value in values.items():
+            self._board.add_scalar(f"train/{name}", value, step)
+        self._board.add_scalar("train/images_per_second", speed, step)
+        self._bar.set_postfix_str(
+            f"loss {values['loss']:.3f}, {values['bpp']:.3f} bpp, "
+            f"{values['psnr_db']:.2f} dB, correlation {values['correlation']:.4f}, "
+            f"{speed:.1f} images/s",
+            refresh=False,
+        )
+        self._bar.update(step - self._bar.n)
+
+    def held_out(
+        self,
+        step: int,
+        metrics: dict[str, float],
+        images: Float[np.ndarray, "n h w 3"],
+        reconstructions: Float[np.ndarray, "n h w 3"],
+    ) -> None:
+        """Logs metrics on held-out crops, and some of the crops beside what they became.
+
+        Args:
+          step: Steps taken.
+          metrics: Means over the crops.
+          images: Crops in [0, 1].
+          reconstructions: What the codec made of them.
+        """
+        named = {f"held_out_{name}": value for name, value in metrics.items()}
+        self._write({"step": step} | named)
+        for name, value in metrics.items():
+            self._board.add_scalar(f"held_out/{name}", value, step)
+        pairs = np.concatenate([images, np.clip(reconstructions, 0, 1)], axis=2)
+        self._board.add_images(
+            "held_out/original_and_reconstruction", pairs, step, dataformats="NHWC"
+        )
+        self.say(
+            f"step {step}: held out {metrics['bpp']:.4f} bpp, "
+            f"{metrics['psnr_db']:.2f} dB, correlation {metrics['correlation']:.4f}"
+        )
+
+    def say(self, line: str) -> None:
+        """Prints a line above the progress line."""
+        tqdm.write(line)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+
+
+def _reopened(path: Path, start: int):
+    """Opens a log for appending, without what comes after step `start`.
+
+    A run that was killed may have logged steps that its last checkpoint does not hold,
+    the last of them in part.
+    """
+    kept = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if record["step"] <= start:
+            kept.append(line + "\n")
+    files.write_file(path, "".join(kept).encode())
+    return path.open("a")
