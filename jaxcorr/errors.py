@@ -14,7 +14,7 @@ class UserError(ValueError):
 
 @contextlib.contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Ends the program with one line on standard error if the block meets a UserError."""
+    """Ends the program with one line on standard error at a UserError."""
     try:
         yield
     except UserError as error:

@@ -1,8 +1,8 @@
 """The interface of context models.
 
 A context model is a sequence of passes. Each pass codes some of the latents, with a
-mean and a scale predicted from the features of the side information and from the latents
-that earlier passes decoded. Training evaluates all passes at once; coding walks them in
+mean and a scale predicted from the features of the side information and from what
+earlier passes decoded. Training evaluates all passes at once; coding walks them in
 order.
 """
 

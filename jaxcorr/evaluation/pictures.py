@@ -26,7 +26,7 @@ def comparison(
         row[0].set_title(f"{measured.file}, {measured.width} x {measured.height}")
         row[1].imshow(result.reconstruction)
         row[1].set_title(
-            f"{measured.bytes} bytes = {measured.bpp:.3f} bpp, {measured.psnr_db:.2f} dB"
+            f"{measured.bytes} bytes, {measured.bpp:.3f} bpp, {measured.psnr_db:.2f} dB"
         )
         for axis in row[:2]:
             axis.set_axis_off()

@@ -22,7 +22,7 @@ WINDOW = 7
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a codec made of an image; None where the codec or the image has no such value.
+    """What a codec made of an image; None where there is no such value.
 
     Attributes:
       file: Name of the image.

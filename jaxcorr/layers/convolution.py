@@ -48,9 +48,9 @@ class Convolution(nnx.Module):
 class Upsampling(nnx.Module):
     """Transposed 5x5 convolution at stride 2, computed at the low resolution.
 
-    Each of the four phases of the output sees at most 3x3 inputs, so one 3x3 convolution
-    to four times the channels computes them all. The parameters are the 5x5 kernel of
-    the transposed convolution and mean the same; only the arithmetic differs, which
+    Each of the four phases of the output sees at most 3x3 inputs, so one 3x3
+    convolution to four times the channels computes them all. The parameters are the 5x5
+    kernel of the transposed convolution; only the arithmetic differs, which
     matters because XLA's gradient of the transposed form is slow on a CPU.
 
     References:
@@ -71,7 +71,7 @@ class Upsampling(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
-        """Input `[p, q]` is spread over outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
+        """Input `[p, q]` reaches outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
         kernel = polyphase_kernel(self.kernel[...].astype(x.dtype))
         phases = jax.lax.conv_general_dilated(
             x,
@@ -89,7 +89,7 @@ def polyphase_kernel(
     """Splits the kernel of a transposed convolution into one kernel a phase.
 
     Output `2q + r` of a transposed convolution with padding 2 collects the inputs
-    `q + d`, for d = -1, 0, 1, through tap `r + 2 - 2d`; tap 5 does not exist and is zero.
+    `q + d`, for d = -1, 0, 1, through tap `r + 2 - 2d`; there is no tap 5: it is zero.
     """
     inputs, outputs = kernel.shape[2:]
     even = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])
@@ -107,7 +107,7 @@ def depth_to_space(phases: Float[Array, "b h w 4*o"]) -> Float[Array, "b 2*h 2*w
 
 
 def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], inputs: float) -> Array:
-    """Draws a kernel that keeps the variance of inputs that it sees `inputs` of a tap."""
+    """Draws a kernel that keeps the variance where a tap sees `inputs` channels."""
     limit = (3 / (inputs * shape[0] * shape[1])) ** 0.5
     return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)
 
