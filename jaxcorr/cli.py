@@ -1,14 +1,17 @@
 """The command line: `jaxcorr compress | decompress | evaluate | info | pack`."""
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import jax
+import numpy as np
 import tyro
+from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from jaxcorr import errors, files, images, model_folder
@@ -18,17 +21,40 @@ from jaxcorr.errors import UserError
 from jaxcorr.evaluation import rows, table
 from jaxcorr.model_folder import Model
 
+DESCRIPTION = "Turns photographs into small files and back, with a trained model."
 FILE_SUFFIX = ".jxc"
 
-Inputs = tyro.conf.Positional[tuple[Path, ...]]
+Images = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="IMAGE…", help="Photographs.", help_behavior_hint=""),
+]
+Files = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="FILE…", help="Compressed files.", help_behavior_hint=""),
+]
 ModelPath = Annotated[
     Path, tyro.conf.arg(aliases=["-m"], help="Run directory or model folder.")
 ]
 OutputPath = Annotated[
-    Path | None, tyro.conf.arg(aliases=["-o"], help="File, or folder for several.")
+    Path | None,
+    tyro.conf.arg(
+        aliases=["-o"],
+        metavar="PATH",
+        help="File, or folder for several.",
+        help_behavior_hint="(default: beside each input)",
+    ),
 ]
 Checkpoint = Annotated[
-    str, tyro.conf.arg(help="Of a run: newest, best on held-out images, or a step.")
+    str,
+    tyro.conf.arg(
+        metavar="newest|best|STEP", help="Of a run; best is on held-out images."
+    ),
+]
+JsonPath = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        metavar="FILE", help="Also write the table here.", help_behavior_hint=""
+    ),
 ]
 Force = Annotated[bool, tyro.conf.arg(help="Replace files that exist.")]
 Fast = Annotated[
@@ -38,7 +64,7 @@ Fast = Annotated[
 
 
 def compress(
-    images_: Annotated[Inputs, tyro.conf.arg(name="images", metavar="IMAGE…")],
+    images_: Images,
     model: ModelPath,
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
@@ -62,7 +88,7 @@ def compress(
 
 
 def decompress(
-    files_: Annotated[Inputs, tyro.conf.arg(name="files", metavar="FILE…")],
+    files_: Files,
     model: ModelPath,
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
@@ -70,6 +96,8 @@ def decompress(
 ) -> None:
     """Reads images back from files, by default beside them with the ending .png."""
     targets = _targets(files_, output, ".png", force=force)
+    for _, target in targets:
+        images.check_target(target)
     loaded = model_folder.load(model, checkpoint=checkpoint)
 
     def convert(source: Path, target: Path) -> str:
@@ -81,46 +109,46 @@ def decompress(
 
 
 def evaluate(
-    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")],
+    directory: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="DIR", help="Folder of photographs."),
+    ],
     model: ModelPath,
     checkpoint: Checkpoint = "best",
-    json: Path | None = None,
+    json: JsonPath = None,
     fast: Fast = False,
 ) -> None:
-    """Codes every image below a folder to real bytes and back, and prints a table.
-
-    Args:
-      directory: Folder of images.
-      model: Run directory or model folder.
-      checkpoint: Of a run: newest, best on held-out images, or a step.
-      json: File to write the measurements to.
-      fast: As in `jaxcorr compress`.
-    """
+    """Codes every image below a folder to real bytes and back, and prints a table."""
     paths = images.find_images(directory)
+    if json is not None:
+        files.check_target(json)
     loaded = model_folder.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    measured, failed = [], False
-    for path in tqdm(paths, unit="image", dynamic_ncols=True):
+    measured = []
+    for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
         try:
-            image = _read_image(path)
+            name = str(path.relative_to(directory))
+            with _memory_told(path):
+                image = _read_image(path)
+                coded = rows.measure(loaded, image, name, arithmetic=arithmetic)
         except UserError as error:
-            failed = True
-            tqdm.write(f"jaxcorr: error: {error}", file=sys.stderr)
+            _tell(f"error: {error}")
             continue
-        name = str(path.relative_to(directory))
-        coded = rows.measure(loaded, image, name, arithmetic=arithmetic)
         measured.append(coded.row)
     if not measured:
-        raise UserError(f"no image below {directory} can be read")
+        raise UserError(f"{directory}: none of {len(paths)} images can be measured")
     print(table.as_text(measured))
     if json is not None:
         files.write_file(json, table.as_json(measured, _about(loaded, model)).encode())
-    if failed:
+    if len(measured) < len(paths):
         sys.exit(2)
 
 
 def info(
-    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
+    file: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="FILE", help="Compressed file."),
+    ],
 ) -> None:
     """Prints what the header of a file says; needs no model."""
     data = _read_file(file)
@@ -140,15 +168,20 @@ def info(
 
 
 def pack(
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    run: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="RUN", help="Run directory."),
+    ],
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")],
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
     """Copies the model of a run into a folder of its own."""
-    model = model_folder.load(run, checkpoint=checkpoint)
+    if output.exists() and not (output / model_folder.CONFIG).is_file():
+        raise UserError(f"{output} exists and is no model folder")
     if output.exists() and not force:
         raise UserError(f"{output} exists; give --force to replace it")
+    model = model_folder.load(run, checkpoint=checkpoint)
     model_folder.write_model(output, model)
     print(f"{output}: model {model.fingerprint.hex()}, step {model.about.get('step')}")
 
@@ -162,7 +195,11 @@ def main() -> None:
     _cache_programs()
     with errors.told_in_one_line():
         tyro.extras.subcommand_cli_from_dict(
-            commands, prog="jaxcorr", description=__doc__
+            commands,
+            prog="jaxcorr",
+            description=DESCRIPTION,
+            args=sys.argv[1:] or ["--help"],
+            config=(tyro.conf.FlagCreatePairsOff,),
         )
 
 
@@ -171,13 +208,15 @@ def _convert_all(
 ) -> None:
     """Converts one file after another; a bad one is told of and the rest go on."""
     failed = False
-    for source, target in tqdm(targets, unit="file", disable=len(targets) == 1):
+    hidden = len(targets) == 1 or None  # None hides it where there is no terminal.
+    for source, target in tqdm(targets, unit="file", disable=hidden):
         start = time.perf_counter()
         try:
-            result = convert(source, target)
+            with _memory_told(source):
+                result = convert(source, target)
         except UserError as error:
             failed = True
-            tqdm.write(f"jaxcorr: error: {error}", file=sys.stderr)
+            _tell(f"error: {error}")
             continue
         seconds = time.perf_counter() - start
         tqdm.write(f"{source} -> {target}: {result}, {seconds:.2f} s")
@@ -191,31 +230,49 @@ def _targets(
     """Where each input goes; refuses, before any work, to lose a file."""
     if not sources:
         raise UserError("no input is named")
-    several = len(sources) > 1 or (output is not None and output.is_dir())
     if output is None:
-        targets = [source.with_suffix(suffix) for source in sources]
-    elif several:
+        targets = [source.parent / f"{source.stem}{suffix}" for source in sources]
+    elif len(sources) > 1 or output.is_dir():
         targets = [output / f"{source.stem}{suffix}" for source in sources]
     else:
         targets = [output]
+    inputs = {source.resolve() for source in sources}
     taken: dict[Path, Path] = {}
     for source, target in zip(sources, targets, strict=True):
-        if target in taken:
-            raise UserError(f"{taken[target]} and {source} would both become {target}")
-        if target.resolve() == source.resolve():
-            raise UserError(f"{target} would replace its own input")
+        place = target.resolve()
+        if place in taken:
+            raise UserError(f"{taken[place]} and {source} would both become {target}")
+        if place in inputs:
+            raise UserError(f"{target} would replace an input")
         if target.exists() and not force:
             raise UserError(f"{target} exists; give --force to replace it")
-        taken[target] = source
+        files.check_target(target)
+        taken[place] = source
     return list(zip(sources, targets, strict=True))
 
 
-def _read_image(path: Path):
+@contextlib.contextmanager
+def _memory_told(path: Path) -> Iterator[None]:
+    """Tells a user whose machine is too small for an image."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise UserError(f"{path} does not fit into memory") from error
+        raise
+
+
+def _read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Reads an image, and says on standard error what had to be converted."""
     image, note = images.read_image(path)
     if note:
-        tqdm.write(f"jaxcorr: {note}", file=sys.stderr)
+        _tell(note)
     return image
+
+
+def _tell(line: str) -> None:
+    """Writes a line to standard error, above the progress bar."""
+    tqdm.write(f"jaxcorr: {line}", file=sys.stderr)
 
 
 def _read_file(path: Path) -> bytes:
@@ -233,8 +290,7 @@ def _about(model: Model, path: Path) -> dict:
 
 def _cache_programs() -> None:
     """Keeps compiled programs between commands, where the user's caches are."""
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(home) / "jaxcorr"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_compilation_cache_max_size", 2**30)

@@ -14,9 +14,12 @@ class UserError(ValueError):
 
 @contextlib.contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """Ends the program with one line on standard error at a UserError."""
+    """Ends the program with one line on standard error at a UserError or at Ctrl-C."""
     try:
         yield
     except UserError as error:
         print(f"jaxcorr: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("jaxcorr: interrupted", file=sys.stderr)
+        sys.exit(130)  # What a shell reports for a program that SIGINT ended.

@@ -10,6 +10,23 @@ from pathlib import Path
 from jaxcorr.errors import UserError
 
 
+def check_target(path: Path) -> None:
+    """Refuses, before any work, a path at which no file can be written.
+
+    Raises:
+      UserError: If it is a folder or a device, or if it cannot be in its folder.
+    """
+    path = Path(path).absolute()
+    if path.exists() and not path.is_file():
+        kind = "a directory" if path.is_dir() else "no regular file"
+        raise UserError(f"cannot write {path}: it is {kind}")
+    folder = next(parent for parent in path.parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        raise UserError(f"cannot write {path}: {folder} is not a directory")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {path}: no permission to write in {folder}")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes `data` under a temporary name beside `path`, then renames it.
 
@@ -27,6 +44,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
       UserError: If the target cannot be written; nothing is left behind.
     """
+    check_target(path)
     with _beside(Path(path)) as temporary:
         yield temporary
         with open(temporary, "rb") as file:
@@ -45,23 +63,21 @@ def new_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         if path.is_dir():
-            shutil.rmtree(path)
+            os.replace(path, temporary.with_name("replaced"))
 
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """Gives an unused name in the folder of `path`, renamed to it at the end."""
-    temporary = None
+    """Gives an unused name on the disk of `path`, renamed to it at the end."""
+    folder = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mktemp(dir=path.parent, prefix=f".{path.name}."))
-        yield temporary
-        os.replace(temporary, path)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".jaxcorr-"))
+        yield folder / "new"
+        os.replace(folder / "new", path)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot write {path}: {reason}") from error
     finally:
-        if temporary is not None and temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        elif temporary is not None:
-            temporary.unlink(missing_ok=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,11 +1,12 @@
 """Photographs on disk, as RGB arrays and back."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
@@ -15,7 +16,28 @@ SUFFIXES = frozenset(
 )
 """Endings of the files that a folder is searched for, in lower case."""
 
-DIRECT_MODES = frozenset({"RGB"})
+UNREADABLE = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for a damaged image."""
+
+UPRIGHT = 1
+"""EXIF orientation of an image that is stored as it is seen."""
+
+_KINDS = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey",
+    "P": "palette",
+    "PA": "palette",
+    "I": "16-bit grey",
+    "RGBA": "RGB",
+}
 
 
 def find_images(directory: Path) -> list[Path]:
@@ -49,40 +71,84 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     """
     try:
         with Image.open(path) as opened:
-            mode = opened.mode
-            upright = ImageOps.exif_transpose(opened)
-            array = np.asarray(_as_rgb(upright))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is not an image that can be read: {error}") from error
-    note = None if mode in DIRECT_MODES else f"{path}: {mode} converted to 8-bit RGB"
-    return array, note
+            changes = _changes(opened)
+            array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
+    except Image.UnidentifiedImageError as error:
+        kind = "not an image" if os.path.getsize(path) else "empty"
+        raise UserError(f"{path} is {kind}") from error
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read as an image: {reason}") from error
+    return array, f"{path}: {', '.join(changes)}" if changes else None
+
+
+def check_target(path: Path) -> None:
+    """Refuses, before any work, a name at which no image can be written.
+
+    Raises:
+      UserError: If it ends like no image, or no file can be written there.
+    """
+    if _kind(path) not in Image.SAVE:
+        raise UserError(
+            f"{path} must end like an image that can be written, as in .png"
+        )
+    files.check_target(path)
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Writes an 8-bit RGB image, whole or not at all, in the format its name ends with.
 
     Raises:
-      UserError: If the name ends like no format, or the file cannot be written.
+      UserError: If the name ends like no image, or the file cannot be written.
     """
-    kind = Image.registered_extensions().get(Path(path).suffix.lower())
-    if kind is None or kind not in Image.SAVE:
-        raise UserError(
-            f"{path} must end like an image that can be written, as in .png"
-        )
+    check_target(path)
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format=kind)
+    try:
+        Image.fromarray(image).save(buffer, format=_kind(path))
+    except UNREADABLE as error:
+        raise UserError(f"cannot write {path}: {error}") from error
     files.write_file(path, buffer.getvalue())
+
+
+def _kind(path: Path) -> str | None:
+    """Pillow's name of the format that a file's name ends with."""
+    suffix = Path(path).suffix.lower()
+    return Image.registered_extensions().get(suffix) if suffix in SUFFIXES else None
+
+
+def _changes(image: ImageFile.ImageFile) -> list[str]:
+    """What reading an image as 8-bit RGB changes, before its pixels are read."""
+    changes = []
+    deep = any(";16" in str(tile) for tile in [image.mode, *image.tile])
+    kind = _KINDS.get(image.mode, image.mode)
+    if deep:
+        kind = "16-bit RGB" if image.mode.startswith("RGB") else "16-bit grey"
+    if kind != "RGB":
+        changes.append(f"{kind} converted to 8-bit RGB")
+    if _is_transparent(image):
+        changes.append("transparency laid over white")
+    if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT:
+        changes.append("turned upright as its EXIF data says")
+    return changes
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return (
+        image.mode in {"LA", "PA", "RGBA", "La", "RGBa"} or "transparency" in image.info
+    )
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     """Converts any mode of Pillow's to 8-bit RGB."""
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode == "F":
+        raise ValueError("its values are floating-point numbers of no known range")
+    if image.mode.startswith("I"):
         # Pillow's own conversion clips 16-bit values at 255 instead of scaling them.
-        values = np.asarray(image).astype(np.float64) * (255 / 65535)
-        image = Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
-    if image.mode in {"LA", "PA", "RGBA", "La", "RGBa"} or "transparency" in image.info:
+        values = np.asarray(image).astype(np.float64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its values are outside 16 bits")
+        image = Image.fromarray(np.round(values * (255 / 65535)).astype(np.uint8))
+    if _is_transparent(image):
         opaque = Image.new("RGBA", image.size, "white")
         opaque.alpha_composite(image.convert("RGBA"))
         image = opaque

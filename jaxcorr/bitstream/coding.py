@@ -71,8 +71,10 @@ def encode(
       arithmetic: Whether the file can be read on any machine, or only on one like this.
 
     Raises:
-      UserError: If the model gives values that are not finite.
+      UserError: If the image is too large, or the model gives values that are not
+        finite.
     """
+    networks.check_size(*image.shape[:2])
     y, z = networks.analyze(
         model.device_parameters,
         networks.place_on_canvas(image),
@@ -113,7 +115,8 @@ def decode(
       name: What the file is called, for messages.
 
     Raises:
-      UserError: If another model coded it, or this device decodes it differently.
+      UserError: If another model coded it, it is too large, or this device decodes it
+        differently.
     """
     if container.fingerprint != model.fingerprint:
         raise UserError(
@@ -121,6 +124,7 @@ def decode(
             f"{model.fingerprint.hex()}"
         )
     height, width = size = (container.height, container.width)
+    networks.check_size(height, width)
     try:
         latents = _decode_latents(model, container)
         if latents.checksum() != container.symbols_checksum:
@@ -136,16 +140,29 @@ def decode(
     return np.asarray(image)[0, :height, :width], latents
 
 
-def compress(
-    model: Model, image: UInt8[np.ndarray, "h w 3"], *, fast: bool = False
-) -> bytes:
+def compress(model: Model, image: np.ndarray, *, fast: bool = False) -> bytes:
     """Codes an 8-bit RGB image of any size to the bytes of a file.
 
     Args:
       model: What codes it, from `jaxcorr.load`; the decoder needs the same.
-      image: The image.
+      image: RGB of type uint8, [height, width, 3].
       fast: Whether to give up that any other machine can read the file, for speed.
+
+    Raises:
+      ValueError: If `image` is no such array.
+      UserError: As `encode`.
     """
+    image = np.asarray(image)
+    if (
+        image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or not image.size
+    ):
+        raise ValueError(
+            "`image` must be uint8 of shape [height, width, 3], but is "
+            f"{image.dtype} of shape {list(image.shape)}."
+        )
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
     return encode(model, image, arithmetic=arithmetic)[0].to_bytes()
 

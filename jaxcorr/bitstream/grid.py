@@ -22,9 +22,8 @@ OFFSETS = 256
 
 MARGIN = 1e-10
 """Distance from a boundary, in quantization steps, that is safe on any machine: float64
-networks of two versions of XLA were seen to differ by 1e-13. For means above 1 it is
-relative, as their errors are."""
-
+networks of two versions of XLA were seen to differ by 1e-13. Above 1 it is relative, as
+their errors are."""
 
 _CLASSES_PER_NAT = (tables.SCALES.size - 1) / math.log(
     tables.SCALES[-1] / tables.SCALES[0]
@@ -74,7 +73,7 @@ class Grid:
         place = tables.scale_position(scale) - self._shift
         if self.guarded:
             boundary = np.clip(np.floor(place), 0, tables.SCALES.size - 2) + 0.5
-            margin = MARGIN / scale * _CLASSES_PER_NAT
+            margin = MARGIN * np.maximum(1.0, 1.0 / scale) * _CLASSES_PER_NAT
             if np.any(np.abs(place - boundary) < margin):
                 raise NearBoundary
         return tables.position_class(place)

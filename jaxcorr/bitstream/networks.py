@@ -20,6 +20,8 @@ from jaxcorr.errors import UserError
 
 SMALLEST_CANVAS = 128
 SIZES_AN_OCTAVE = 4
+PIXELS_LIMIT = 2**28
+"""Most pixels of a canvas: what a file claims is not trusted to fit into memory."""
 
 
 def canvas_side(pixels: int) -> int:
@@ -31,6 +33,19 @@ def canvas_side(pixels: int) -> int:
     octave = 1 << (pixels - 1).bit_length()
     step = max(SMALLEST_CANVAS, octave // (2 * SIZES_AN_OCTAVE))
     return ops.round_up(pixels, step)
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuses images, or files that claim to hold images, too large to work on.
+
+    Raises:
+      UserError: If the canvas has more than `PIXELS_LIMIT` pixels.
+    """
+    if canvas_side(height) * canvas_side(width) > PIXELS_LIMIT:
+        raise UserError(
+            f"an image of {width} x {height} pixels is too large: on its canvas it may "
+            f"have {PIXELS_LIMIT} at most"
+        )
 
 
 def place_on_canvas(image: np.ndarray) -> Float[np.ndarray, "1 H W 3"]:
