@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr import images
-from jaxcorr.data.usable import MOST_NAMED, UNREADABLE
+from jaxcorr.data.usable import MOST_NAMED
 from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def _obstacle(path: Path, *, crop_size: int) -> str | None:
     try:
         with Image.open(path) as opened:
             width, height = opened.size
-    except UNREADABLE:
+    except images.UNREADABLE:
         return "not an image that can be read"
     if min(width, height) < crop_size:
         return f"{width}x{height} pixels, smaller than a crop"

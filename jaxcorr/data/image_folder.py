@@ -21,9 +21,6 @@ from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-UPRIGHT = 1
-"""Value of the EXIF tag for orientation."""
-
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """TFDS builder for the images below a folder, in one split, `train`.
@@ -113,15 +110,13 @@ def _is_readable(path: Path) -> bool:
 
 def encoded(path: Path) -> bytes:
     """The file itself where any reader gets upright 8-bit RGB from it, else as PNG."""
-    array, _ = images.read_image(path)  # Decodes it all: nothing damaged is stored.
+    image, conversion = images.read_image(path)  # Decodes it all: no damage is stored.
     with Image.open(path) as opened:
-        plain = opened.format in {"JPEG", "PNG"} and opened.mode == "RGB"
-        transparent = "transparency" in opened.info
-        turned = opened.getexif().get(0x0112, UPRIGHT) != UPRIGHT
-    if plain and not transparent and not turned:
+        portable = opened.format in {"JPEG", "PNG"}
+    if portable and conversion is None:
         return path.read_bytes()
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG")
+    Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from jaxcorr.data.usable import UNREADABLE
+from jaxcorr import images
 from jaxcorr.errors import UserError
 
 
@@ -68,7 +68,7 @@ class Prepared:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
             with Image.open(io.BytesIO(encoded)) as opened:
                 return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-        except (IndexError, *UNREADABLE) as error:
+        except (IndexError, *images.UNREADABLE) as error:
             raise UserError(f"image {index} cannot be decoded: {error}") from error
 
 

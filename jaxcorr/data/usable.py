@@ -5,20 +5,10 @@ import logging
 import numpy as np
 from grain.sources import RandomAccessDataSource
 from jaxtyping import UInt8
-from PIL import Image
 
 from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-UNREADABLE = (
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    ValueError,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for a damaged image."""
 
 MOST_NAMED = 20
 """Unusable images that are named one by one; of more it is said that there are more."""
