@@ -12,15 +12,15 @@ import jax
 
 from jaxcorr import codec, errors, model_folder, settings
 from jaxcorr import config as configs
+from jaxcorr.codec import Parameters
 from jaxcorr.config import Config
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import showcase
-from jaxcorr.training import loop
+from jaxcorr.training import checkpoints, loop
 from jaxcorr.training import mesh as meshes
-from jaxcorr.training.checkpoints import Checkpoints, open_checkpoints
 from jaxcorr.training.logs import Logs
-from jaxcorr.training.step import Recipe, TrainState, initial_state
+from jaxcorr.training.step import TrainState, initial_state
 
 
 def main(arguments: list[str]) -> None:
@@ -29,44 +29,50 @@ def main(arguments: list[str]) -> None:
         config = configs.parse(arguments, program="python train.py")
         workdir = Path(str(config.workdir))
         try:
-            run(config, workdir)
+            train(config, workdir)
+            show(workdir)
         except loop.Preempted as stop:
             print(f"{stop}; the same command goes on from there.")
-            return
-        shown = workdir / "held_out"
-        model = model_folder.load(workdir)
-        table = showcase.show(model, built_in.held_out_paths(), shown)
-        print(f"\nPhotographs that were not trained on, through real files:\n\n{table}")
-        print(f"\nThe files, and comparison.png, are in {shown}")
+        except KeyboardInterrupt:
+            print("Interrupted; the same command goes on from the last checkpoint.")
+            sys.exit(130)
 
 
-def run(config: Config, workdir: Path) -> None:
-    """Trains from the newest checkpoint in `workdir`, or from the start."""
+def train(config: Config, workdir: Path) -> None:
+    """Trains from the newest checkpoint in `workdir`, or from the start.
+
+    What can be wrong with the settings is found before a file is written or a program
+    compiled.
+    """
+    start = checkpoints.newest_step(workdir)
+    if start:
+        before = checkpoints.run_settings(workdir, start)
+        configs.check_resumable(config, before, workdir)
+    if start >= config.steps:
+        print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
+        return
     meshes.check_batch(config.data.batch_size, config.step.micro_batches)
     source = sources.training_source(config.data)
-    held_out = pipeline.held_out_crops(config.data)
-    recipe, mesh = config.recipe, meshes.data_mesh()
     initial_key, noise_key = jax.random.split(jax.random.key(config.seed))
-    initial = None
-    if config.initialize is not None:
-        initial = pretrained(config.initialize, config.codec)
+    initial = pretrained_parameters(config) if not start and config.initialize else None
+    run = loop.Run(
+        recipe=config.recipe,
+        cadence=config.cadence,
+        key=noise_key,
+        mesh=meshes.data_mesh(),
+        held_out=pipeline.held_out_crops(config.data),
+        about={"run": settings.to_json(config)},
+    )
 
     with contextlib.ExitStack() as stack:
-        checkpoints = stack.enter_context(
-            open_checkpoints(workdir, keep=config.cadence.keep)
-        )
-        start = checkpoints.newest or 0
-        if start:
-            saved = checkpoints.run_settings(start)
-            configs.check_resumable(config, saved, workdir)
+        keep, batch_size = config.cadence.keep, config.data.batch_size
+        saved = stack.enter_context(checkpoints.open_checkpoints(workdir, keep=keep))
         meshes.cache_programs(workdir)
         if start:
-            state = restored(checkpoints, start, recipe, mesh)
+            state = saved.restore(start, abstract_state(run))
         else:
-            if initial is None:
-                initial = codec.initialize(config.codec, initial_key)
-            state = meshes.replicate(initial_state(recipe, initial), mesh)
-
+            parameters = initial or codec.initialize(config.codec, initial_key)
+            state = meshes.replicate(initial_state(run.recipe, parameters), run.mesh)
         batches = pipeline.batches(
             source,
             config.data,
@@ -75,52 +81,56 @@ def run(config: Config, workdir: Path) -> None:
             process_count=jax.process_count(),
         )
         stack.callback(batches.close)
-        logs = Logs(
-            workdir, start=start, steps=config.steps, batch_size=config.data.batch_size
-        )
+        logs = Logs(workdir, start=start, steps=config.steps, batch_size=batch_size)
         stack.enter_context(logs)
-        parameters = sum(array.size for array in state.parameters.values())
-        logs.say(
-            f"{'Going on from' if start else 'Starting at'} step {start} of "
-            f"{config.steps}: {parameters:,} parameters, {len(source)} images, "
-            f"{jax.device_count()} {jax.devices()[0].platform} device(s), in {workdir}"
-        )
-        about = {"run": settings.to_json(config)}
-        loop.train(
-            loop.Run(
-                recipe=recipe,
-                cadence=config.cadence,
-                key=noise_key,
-                mesh=mesh,
-                held_out=held_out,
-                about=about,
-            ),
-            state,
-            batches,
-            checkpoints,
-            logs,
-        )
+        logs.say(introduction(config, start, state, images=len(source)))
+        loop.train(run, state, batches, saved, logs)
 
 
-def pretrained(path: str, expected: codec.CodecSettings) -> codec.Parameters:
-    """Parameters of a run or model folder, if they are those of such a codec."""
-    model = model_folder.load(path)
-    if model.settings != expected:
+def introduction(config: Config, start: int, state: TrainState, *, images: int) -> str:
+    """What is about to happen, in a line."""
+    parameters = sum(array.size for array in state.parameters.values())
+    return (
+        f"{'Going on from' if start else 'Starting at'} step {start} of {config.steps} "
+        f"in {config.workdir}: {parameters:,} parameters, {images} images, "
+        f"{jax.device_count()} {jax.default_backend()} device(s); compiling first"
+    )
+
+
+def show(workdir: Path) -> None:
+    """Codes photographs with the best checkpoint, and prints what came out."""
+    directory = workdir / "held_out"
+    table = showcase.show(
+        model_folder.load(workdir), built_in.held_out_paths(), directory
+    )
+    print(f"\nPhotographs that were not trained on, through real files:\n\n{table}")
+    print(f"\nThe files, and comparison.png, are in {directory}")
+
+
+def pretrained_parameters(config: Config) -> Parameters:
+    """Parameters of the run or model folder that the config starts from.
+
+    Raises:
+      UserError: If they cannot be read, or are not those of the codec to train.
+    """
+    model = model_folder.load(str(config.initialize))
+    changed = settings.differences(
+        settings.to_json(model.settings), settings.to_json(config.codec)
+    )
+    for path, (theirs, ours) in changed.items():
+        name = ".".join(("codec", *path)).replace("_", "-")
         raise UserError(
-            f"initialize: {path} holds {model.settings}, but the config trains "
-            f"{expected}"
+            f"initialize: {config.initialize} has {name} {theirs}, "
+            f"but the config has {ours}"
         )
     return model.device_parameters
 
 
-def restored(
-    checkpoints: Checkpoints, step: int, recipe: Recipe, mesh: jax.sharding.Mesh
-) -> TrainState:
-    """The train state of a checkpoint, on the devices of this run."""
-    abstract = jax.eval_shape(
-        lambda: initial_state(recipe, codec.initialize(recipe.codec, jax.random.key(0)))
-    )
-    return checkpoints.restore(step, meshes.place_abstract(abstract, mesh))
+def abstract_state(run: loop.Run) -> TrainState:
+    """Shapes and places of the train state, without its values."""
+    key = jax.random.key(0)
+    initial = lambda: initial_state(run.recipe, codec.initialize(run.recipe.codec, key))
+    return meshes.place_abstract(jax.eval_shape(initial), run.mesh)
 
 
 if __name__ == "__main__":

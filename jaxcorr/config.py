@@ -2,6 +2,7 @@
 
 import dataclasses
 import runpy
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class Config:
         """Refuses combinations that cannot be trained, before anything is compiled."""
         if self.steps < 1:
             raise UserError(f"steps must be at least 1, but is {self.steps}")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be in [0, 2**32), but is {self.seed}")
         latents = self.data.crop_size // LATENT_STRIDE
         window = self.objective.window
         if window % 2 == 0 or not 3 <= window <= latents:
@@ -100,15 +103,14 @@ def parse(arguments: Sequence[str], *, program: str) -> Config:
       UserError: If the file gives no config or a value is out of range.
       SystemExit: If an override is mistyped; tyro explains it.
     """
-    if not arguments or arguments[0].startswith("-"):
-        raise UserError(f"usage: {program} CONFIG.py [--steps N] [--workdir DIR] …")
-    path, *overrides = arguments
-    if not Path(path).is_file():
-        raise UserError(f"{path} does not exist; configs are Python files in configs/")
-    names = runpy.run_path(path)
-    if "get_config" not in names:
-        raise UserError(f"{path} defines no get_config()")
-    config = names["get_config"]()
+    path, overrides = "CONFIG.py", list(arguments)
+    if set(arguments[:1]) <= {"-h", "--help"} and arguments:
+        config = Config()
+    elif not arguments or arguments[0].startswith("-"):
+        raise UserError(f"usage: {program} {path} [--steps N] [--workdir DIR] …")
+    else:
+        path, *overrides = arguments
+        config = _from_file(path)
     if config.workdir is None:
         config = dataclasses.replace(config, workdir=f"runs/{Path(path).stem}")
     return tyro.cli(
@@ -117,6 +119,27 @@ def parse(arguments: Sequence[str], *, program: str) -> Config:
         args=overrides,
         prog=f"{program} {path}",
     )
+
+
+def _from_file(path: str) -> Config:
+    """What `get_config()` of a Python file returns."""
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist; configs are Python files in configs/")
+    try:
+        config = runpy.run_path(path)["get_config"]()
+    except UserError:
+        raise
+    except Exception as error:  # The file is the user's: any mistake may be in it.
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == path
+        ]
+        where = f"{path}, line {lines[-1]}" if lines else path
+        raise UserError(f"{where}: {type(error).__name__}: {error}") from error
+    if not isinstance(config, Config):
+        raise UserError(f"{path}: get_config() gives {config!r:.60}, not a Config")
+    return config
 
 
 def check_resumable(config: Config, saved: Any, workdir: Path) -> None:

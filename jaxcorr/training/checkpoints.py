@@ -67,6 +67,22 @@ class Cadence:
                 )
 
 
+def newest_step(workdir: Path) -> int:
+    """Step of the newest checkpoint of a run, 0 without any; writes nothing."""
+    found = (workdir / CHECKPOINTS).glob("*")
+    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
+
+
+def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
+    """Settings of the run that wrote a checkpoint, as JSON.
+
+    Raises:
+      UserError: If they cannot be read.
+    """
+    folder = workdir / CHECKPOINTS / str(step) / MODEL
+    return model_folder.read_config(folder)["about"]["run"]
+
+
 class Checkpoints:
     """Checkpoints of one run directory."""
 
@@ -76,32 +92,37 @@ class Checkpoints:
         Args:
           workdir: The run directory.
           keep: Newest checkpoints to keep, beside the best.
+
+        Raises:
+          UserError: If the directory cannot be written.
         """
+        directory = (workdir / CHECKPOINTS).absolute()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {workdir}: {error.strerror}") from error
         # Orbax reports every file it touches; a run's own lines say what matters.
         logging.getLogger("absl").setLevel(logging.ERROR)
         policies = ocp.checkpoint_managers
+        held_out_loss = lambda metrics: metrics[HELD_OUT_LOSS]
         self._manager = ocp.CheckpointManager(
-            (workdir / CHECKPOINTS).absolute(),
+            directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy(
                     [
                         policies.LatestN(n=keep),
                         policies.BestN(
-                            get_metric_fn=lambda metrics: metrics[HELD_OUT_LOSS],
+                            get_metric_fn=held_out_loss,
                             reverse=True,  # The last in order is kept: the lowest loss.
                             n=1,
                             keep_checkpoints_without_metrics=False,
                         ),
                     ]
                 ),
+                best_fn=held_out_loss,  # Without it metrics are not written to disk.
                 cleanup_tmp_directories=True,
             ),
         )
-
-    @property
-    def newest(self) -> int | None:
-        """Step of the newest checkpoint, None without any."""
-        return self._manager.latest_step()
 
     def save(self, step: int, state: TrainState, model: Model) -> None:
         """Starts to write a checkpoint; training may go on at once.
@@ -122,17 +143,25 @@ class Checkpoints:
         )
 
     def restore(self, step: int, like: TrainState) -> TrainState:
-        """Reads a train state, onto the devices and in the shapes of `like`."""
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        restored = self._manager.restore(
-            step, args=ocp.args.Composite(**{STATE: ocp.args.StandardRestore(abstract)})
-        )
-        return restored[STATE]
+        """Reads a train state.
 
-    def run_settings(self, step: int) -> Mapping[str, Any]:
-        """Settings of the run that wrote a checkpoint, as JSON."""
-        folder = Path(self._manager.directory) / str(step) / MODEL
-        return model_folder.read_config(folder)["about"]["run"]
+        Args:
+          step: Which.
+          like: Shapes and shardings of its arrays.
+
+        Raises:
+          UserError: If it cannot be read.
+        """
+        target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(like)})
+        try:
+            return self._manager.restore(step, args=target)[STATE]
+        except Exception as error:  # Storage has errors of many kinds for lost bytes.
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            path = self._manager.directory / str(step)
+            raise UserError(
+                f"{path} cannot be read ({reason:.200}); without that directory the "
+                "run goes on from the checkpoint before it"
+            ) from error
 
 
 @contextlib.contextmanager

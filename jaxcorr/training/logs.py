@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,8 +34,13 @@ class Logs:
             str(workdir / "tensorboard"), purge_step=start + 1
         )
         self._bar = tqdm(
-            initial=start, total=steps, unit="step", dynamic_ncols=True, smoothing=0.1
+            initial=start,
+            total=steps,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}%|{bar:10}| {desc}",
+            disable=None,  # Off unless on a terminal: there lines are printed instead.
         )
+        self._steps = steps
         self._batch_size = batch_size
         self._clock = (start, time.perf_counter())
 
@@ -57,33 +63,38 @@ class Logs:
         """Leaves out of the speed what was no training, such as compilation."""
         self._clock = (step, time.perf_counter())
 
-    def train(self, step: int, metrics: dict[str, Any]) -> None:
+    def train(self, step: int, metrics: Mapping[str, float]) -> None:
         """Logs metrics of a training step."""
         now = time.perf_counter()
-        seconds = max(now - self._clock[1], 1e-9)
-        speed = (step - self._clock[0]) * self._batch_size / seconds
+        seconds_per_step = (now - self._clock[1]) / (step - self._clock[0])
         self._clock = (step, now)
-        values = {name: float(value) for name, value in metrics.items()}
-        self._write({"step": step} | values | {"images_per_second": round(speed, 2)})
+        speed = self._batch_size / seconds_per_step
+        values = {**metrics, "images_per_second": round(speed, 2)}
+        self._write({"step": step, **values})
         for name, value in values.items():
             self._board.add_scalar(f"train/{name}", value, step)
-        self._board.add_scalar("train/images_per_second", speed, step)
-        self._bar.set_postfix_str(
-            f"loss {values['loss']:.3f}, {values['bpp']:.3f} bpp, "
-            f"{values['psnr_db']:.2f} dB, correlation {values['correlation']:.4f}, "
-            f"{speed:.1f} images/s",
-            refresh=False,
+
+        left = tqdm.format_interval((self._steps - step) * seconds_per_step)
+        line = (
+            f"step {step}/{self._steps}: loss {metrics['loss']:.3f}, "
+            f"{metrics['bpp']:.3f} bpp, {metrics['psnr_db']:.2f} dB, "
+            f"correlation {metrics['correlation']:.4f}, "
+            f"{speed:.1f} images/s, {left} left"
         )
-        self._bar.update(step - self._bar.n)
+        if self._bar.disable:
+            self.say(line)
+        else:
+            self._bar.set_description_str(line, refresh=False)
+            self._bar.update(step - self._bar.n)
 
     def held_out(
         self,
         step: int,
-        metrics: dict[str, float],
+        metrics: Mapping[str, float],
         images: Float[np.ndarray, "n h w 3"],
         reconstructions: Float[np.ndarray, "n h w 3"],
     ) -> None:
-        """Logs metrics on held-out crops, and some of the crops beside what they became.
+        """Logs metrics on held-out crops, and some crops beside what they became.
 
         Args:
           step: Steps taken.
@@ -92,7 +103,7 @@ class Logs:
           reconstructions: What the codec made of them.
         """
         named = {f"held_out_{name}": value for name, value in metrics.items()}
-        self._write({"step": step} | named)
+        self._write({"step": step, **named})
         for name, value in metrics.items():
             self._board.add_scalar(f"held_out/{name}", value, step)
         pairs = np.concatenate([images, np.clip(reconstructions, 0, 1)], axis=2)
@@ -106,9 +117,10 @@ class Logs:
 
     def say(self, line: str) -> None:
         """Prints a line above the progress line."""
-        tqdm.write(line)
+        with tqdm.external_write_mode():
+            print(line, flush=True)
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
 

@@ -1,6 +1,8 @@
 """The loop over batches: steps, logs, evaluations, checkpoints, and how it ends."""
 
+import contextlib
 import dataclasses
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -75,15 +77,15 @@ def train(
       The state after the last step, which is also saved.
 
     Raises:
-      UserError: If loss or gradient is not finite. The last checkpoint stays as it is.
-      Preempted: If SIGTERM arrived; a checkpoint was saved.
+      UserError: If loss or gradient is not finite. Earlier checkpoints stay.
+      Preempted: If SIGTERM or Ctrl-C arrived; a checkpoint was saved.
     """
     recipe, cadence = run.recipe, run.cadence
     weights = recipe.objective.weights
-    first = int(state.step)
+    first, last = int(state.step) + 1, recipe.steps
     waiting: tuple[int, Metrics] | None = None
     with _stop_requests() as stop_requested:
-        for step in range(first + 1, recipe.steps + 1):
+        for step in range(first, last + 1):
             batch = meshes.split_batch(next(batches), run.mesh)
             with jax.set_mesh(run.mesh):
                 state, metrics = train_step(
@@ -91,45 +93,49 @@ def train(
                 )
             # Logged a step late, so that the device never waits for the host.
             if waiting:
-                _log(logs, state, *waiting)
-                waiting = None
-            if step == first + 1:
+                _log(logs, *waiting)
+            waiting = None
+            if step % cadence.log == 0 or step == last:
+                waiting = (step, metrics)
+            elif step == first:
                 jax.block_until_ready(metrics)
                 logs.restart_clock(step)
-            if step % cadence.log == 0 or step == recipe.steps:
-                waiting = (step, metrics)
-            due = step % cadence.checkpoint == 0 or step == recipe.steps
-            stopping = stop_requested()
+
+            stopping = stop_requested() and step < last
+            due = step % cadence.checkpoint == 0 or step == last
             if due or stopping or step % cadence.evaluate == 0:
+                _check_finite(metrics)
                 if waiting:
-                    _log(logs, state, *waiting)
-                    waiting = None
-                _check_finite(state)
-                loss = None if stopping else _evaluate(run, state, step, logs)
+                    _log(logs, *waiting)
+                waiting = None
+                evaluating = due or step % cadence.evaluate == 0
+                loss = _evaluate(run, state, step, logs) if evaluating else None
                 if due or stopping:
                     checkpoints.save(step, state, _model(run, state, step, loss))
                 logs.restart_clock(step)
             if stopping:
-                raise Preempted(f"stopped after step {step}; a checkpoint is saved")
+                raise Preempted(f"Stopped after step {step} and saved a checkpoint")
     return state
 
 
-def _log(logs: Logs, state: TrainState, step: int, metrics: Metrics) -> None:
-    _check_finite(state)
-    logs.train(step, jax.device_get(metrics))
+def _log(logs: Logs, step: int, metrics: Metrics) -> None:
+    _check_finite(metrics)
+    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    del values["failed_at"]
+    logs.train(step, values)
 
 
-def _check_finite(state: TrainState) -> None:
-    failed_at = int(state.failed_at)
+def _check_finite(metrics: Metrics) -> None:
+    failed_at = int(metrics["failed_at"])
     if failed_at != NEVER:
         raise UserError(
-            f"loss or gradient is not finite at step {failed_at + 1}; the last "
-            "checkpoint is kept. Try a lower optimizer.learning-rate"
+            f"loss or gradient is not finite at step {failed_at + 1}; earlier "
+            "checkpoints are kept. Try a lower optimizer.learning-rate"
         )
 
 
-def _evaluate(run: Run, state: TrainState, step: int, logs: Logs) -> float:
-    """Logs metrics on the held-out crops and returns their rate-distortion loss."""
+def _evaluate(run: Run, state: TrainState, step: int, logs: Logs) -> float | None:
+    """Logs metrics on the held-out crops; returns their loss, None if not finite."""
     placed = meshes.replicate(run.held_out, run.mesh)
     with jax.set_mesh(run.mesh):
         metrics, reconstructions = evaluation_step(
@@ -139,7 +145,8 @@ def _evaluate(run: Run, state: TrainState, step: int, logs: Logs) -> float:
     shown = np.asarray(reconstructions[:PICTURES])
     originals = run.held_out[:PICTURES].astype(np.float32) / 255
     logs.held_out(step, values, originals, shown)
-    return values["rate_distortion"]
+    loss = values["rate_distortion"]
+    return loss if math.isfinite(loss) else None
 
 
 def _model(run: Run, state: TrainState, step: int, loss: float | None) -> Model:
@@ -150,17 +157,22 @@ def _model(run: Run, state: TrainState, step: int, loss: float | None) -> Model:
     )
 
 
-class _stop_requests:
-    """Notes SIGTERM instead of dying from it, while the block runs."""
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Notes SIGTERM and Ctrl-C instead of obeying, but obeys a second Ctrl-C."""
+    requested = threading.Event()
 
-    def __enter__(self) -> Callable[[], bool]:
-        self._requested = threading.Event()
-        self._previous = None
-        if threading.current_thread() is threading.main_thread():
-            handler = lambda *_: self._requested.set()
-            self._previous = signal.signal(signal.SIGTERM, handler)
-        return self._requested.is_set
+    def note(number, _):
+        requested.set()
+        if number == signal.SIGINT:
+            signal.signal(number, previous[number])
 
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
+    # Python allows handlers in the main thread alone.
+    main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGINT) if main else ()
+    previous = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield requested.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -52,5 +52,5 @@ def place_abstract(tree: PyTree, mesh: Mesh) -> PyTree:
 
 def cache_programs(workdir: Path) -> None:
     """Keeps compiled programs in the run directory: going on starts in seconds."""
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    if not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))

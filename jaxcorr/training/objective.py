@@ -1,17 +1,19 @@
 """The objective: rate, distortion and the correlation that is left."""
 
 import dataclasses
+import math
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from jaxcorr import correlation, metrics
 from jaxcorr.codec import Output
+from jaxcorr.errors import UserError
 
 Map = Float[Array, "*c window window"]
-Metrics = dict[str, Float[Array, ""]]
+Metrics = dict[str, Num[Array, ""]]
 
 
 @jax.tree_util.register_dataclass
@@ -50,6 +52,16 @@ class Objective:
     """Whether the loss leaves the predicted scale alone."""
     pool_channels: bool = True
     """Whether all channels share one map, or each has its own."""
+
+    def __post_init__(self):
+        """Refuses weights under which there is nothing to minimize."""
+        for name in ("distortion_weight", "correlation_weight"):
+            weight = getattr(self, name)
+            if not 0 <= weight < math.inf:
+                raise UserError(
+                    f"objective.{name.replace('_', '-')} must be 0 or more and finite, "
+                    f"but is {weight}"
+                )
 
     @property
     def weights(self) -> Weights:

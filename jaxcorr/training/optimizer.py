@@ -1,6 +1,7 @@
 """Adam with clipped gradients and a schedule of the learning rate."""
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
 import optax
@@ -25,10 +26,17 @@ class Optimizer:
 
     def __post_init__(self):
         """Refuses settings under which nothing would be learned."""
-        for name in ("learning_rate", "gradient_clip"):
-            if getattr(self, name) <= 0:
+        allowed = {
+            "learning_rate": (0 < self.learning_rate < math.inf, "positive and finite"),
+            "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
+            "drop_at": (0 <= self.drop_at <= 1, "from 0 to 1"),
+            "drop_factor": (0 < self.drop_factor < math.inf, "positive and finite"),
+            "gradient_clip": (self.gradient_clip > 0, "positive"),
+        }
+        for name, (within, rule) in allowed.items():
+            if not within:
                 raise UserError(
-                    f"optimizer.{name.replace('_', '-')} must be positive, "
+                    f"optimizer.{name.replace('_', '-')} must be {rule}, "
                     f"but is {getattr(self, name)}"
                 )
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from jaxcorr import codec, metrics
 from jaxcorr.codec import CodecSettings, DecoderInput, Parameters
+from jaxcorr.errors import UserError
 from jaxcorr.training.objective import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
 
@@ -22,12 +23,19 @@ class Step:
     """How one step is computed."""
 
     decoder_input: DecoderInput = "noise"
-    """What the synthesis is trained on: latents with uniform noise, as in Ballé 2018, or
-    rounded latents with the gradient of the identity."""
+    """What the synthesis is trained on: latents with uniform noise, as in Ballé 2018,
+    or rounded latents with the gradient of the identity."""
     micro_batches: int = 1
-    """Parts that a batch is worked through in, to save memory; the result is the same."""
+    """Parts that a batch is worked through in, to save memory; same result."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"
     """What analysis and synthesis compute in; everything else is float32."""
+
+    def __post_init__(self):
+        """Refuses a batch in no parts."""
+        if self.micro_batches < 1:
+            raise UserError(
+                f"step.micro-batches must be at least 1, but is {self.micro_batches}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +108,8 @@ def train_step(
       recipe: Settings; others compile another step.
 
     Returns:
-      The updated state, and metrics at the parameters before the update.
+      The updated state, and metrics at the parameters before the update; among them
+      the new `failed_at`, which stays readable when the state is donated again.
     """
     image = batch.astype(jnp.float32) / 255
     keys = jax.random.split(jax.random.fold_in(key, state.step), len(image))
@@ -129,6 +138,7 @@ def train_step(
         "psnr_db": metrics.psnr_from_mse(values["mse"]),
         "gradient_norm": norm,
         "learning_rate": recipe.optimizer.schedule(recipe.steps)(state.step),
+        "failed_at": updated.failed_at,
     }
 
 
