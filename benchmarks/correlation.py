@@ -153,8 +153,8 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
     loss = value_and_gradient(correlation.correlation_map)
 
     def step(state, batch, *_):
-        # Undecorated: a donated state could be used only once.
-        return train_step.__wrapped__(state, batch, weights, key, recipe=recipe)
+        # Within another compiled function nothing is donated, so it can run again.
+        return train_step(state, batch, weights, key, recipe=recipe)
 
     def alone(state, batch, *latents):
         del state, batch
