@@ -48,9 +48,11 @@ def ms_ssim(first: Any, second: Any) -> Any:
     for index, weight in enumerate(MS_SSIM_WEIGHTS):
         whole, contrast = _similarity(first, second)
         last = index == len(MS_SSIM_WEIGHTS) - 1
-        # A negative term has no real power; the reference codes clip it too.
-        factor = numpy.maximum(whole if last else contrast, 0.0)
-        similarity = similarity * factor**weight
+        term = whole if last else contrast
+        # A negative term has no real power; the reference codes clip it too. The power
+        # of 0 is not computed: it would have an infinite slope.
+        power = numpy.where(term > 0, term, 1.0) ** weight
+        similarity = similarity * numpy.where(term > 0, power, 0.0)
         if not last:
             first, second = _halved(first), _halved(second)
     return numpy.mean(similarity, axis=-1)
@@ -58,10 +60,12 @@ def ms_ssim(first: Any, second: Any) -> Any:
 
 def _similarity(first: Any, second: Any) -> tuple[Any, Any]:
     """Mean SSIM, and mean of its contrast and structure terms, of each channel."""
-    first_mean, second_mean = _blurred(first), _blurred(second)
-    first_variance = _blurred(first**2) - first_mean**2
-    second_variance = _blurred(second**2) - second_mean**2
-    covariance = _blurred(first * second) - first_mean * second_mean
+    numpy = first.__array_namespace__()
+    products = numpy.stack([first, second, first**2, second**2, first * second])
+    first_mean, second_mean, first_square, second_square, product = _blurred(products)
+    first_variance = first_square - first_mean**2
+    second_variance = second_square - second_mean**2
+    covariance = product - first_mean * second_mean
     c1, c2 = 0.01**2, 0.03**2
     contrast = (2 * covariance + c2) / (first_variance + second_variance + c2)
     luminance = (2 * first_mean * second_mean + c1) / (
@@ -70,7 +74,7 @@ def _similarity(first: Any, second: Any) -> tuple[Any, Any]:
     return (luminance * contrast).mean((1, 2)), contrast.mean((1, 2))
 
 
-def _blurred(image: Any) -> Any:
+def _blurred(images: Any) -> Any:
     """Weighted mean over every full Gaussian window."""
     reach = MS_SSIM_WINDOW // 2
     weights = [
@@ -78,13 +82,13 @@ def _blurred(image: Any) -> Any:
         for i in range(MS_SSIM_WINDOW)
     ]
     total = sum(weights)
-    rows, columns = (side - MS_SSIM_WINDOW + 1 for side in image.shape[1:3])
+    rows, columns = (side - MS_SSIM_WINDOW + 1 for side in images.shape[-3:-1])
     blurred = 0.0
     for i, weight in enumerate(weights):
-        blurred = blurred + weight / total * image[:, i : i + rows]
-    image, blurred = blurred, 0.0
+        blurred = blurred + weight / total * images[..., i : i + rows, :, :]
+    images, blurred = blurred, 0.0
     for i, weight in enumerate(weights):
-        blurred = blurred + weight / total * image[:, :, i : i + columns]
+        blurred = blurred + weight / total * images[..., i : i + columns, :]
     return blurred
 
 

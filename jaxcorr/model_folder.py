@@ -14,7 +14,6 @@ import functools
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,8 +76,8 @@ class Model:
         """The parameters on the default device, put there once."""
         return jax.device_put(self.parameters)
 
-    def _table_arrays(self) -> dict[str, np.ndarray]:
-        arrays = {"median": self.median}
+    def _table_arrays(self) -> dict[str, Any]:
+        arrays: dict[str, Any] = {"median": self.median}
         for kind in ("side", "latent"):
             for field in ("lowest", "length", "counts"):
                 table = getattr(self, f"{kind}_tables")
@@ -137,8 +136,9 @@ def fill_folder(folder: Path, model: Model) -> None:
         "about": dict(model.about),
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    np.savez(folder / PARAMETERS, allow_pickle=False, **model.parameters)
-    np.savez_compressed(folder / TABLES, allow_pickle=False, **model._table_arrays())
+    parameters: dict[str, Any] = {**model.parameters}
+    np.savez(folder / PARAMETERS, **parameters)
+    np.savez_compressed(folder / TABLES, **model._table_arrays())
 
 
 def read_model(path: Path) -> Model:
@@ -182,8 +182,8 @@ def load(path: str | Path, *, checkpoint: str = "best") -> Model:
 
     Args:
       path: Run directory or model folder.
-      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if none
-        was evaluated), or a step.
+      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if
+        none was evaluated), or a step.
 
     Raises:
       UserError: If there is no such model.
@@ -231,16 +231,17 @@ def read_config(path: Path) -> dict[str, Any]:
       UserError: If there is none, or it cannot be read.
     """
     try:
-        return json.loads((Path(path) / CONFIG).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a model folder: no readable {CONFIG}"
-        ) from error
+        config = json.loads((Path(path) / CONFIG).read_text())
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{path} is not a model folder: no readable {CONFIG}")
+    return config
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # Lost bytes raise errors of many kinds in zip files.
         raise UserError(f"{path} cannot be read: {error}") from error

@@ -13,8 +13,8 @@ Quantizer = Callable[
 
 
 def uniform_noise(
-    keys: Key[Array, " b"], like: Float[Array, "b *shape"]
-) -> Float[Array, "b *shape"]:
+    keys: Key[Array, " b"], like: Float[Array, " b *shape"]
+) -> Float[Array, " b *shape"]:
     """Noise in [-1/2, 1/2) in the shape of `like`, the stand-in for rounding.
 
     Every image of a batch has a key of its own, so its noise does not depend on how the
@@ -31,7 +31,7 @@ def uniform_noise(
 def round_around(
     values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
 ) -> Float[Array, "*b c"]:
-    """Rounds the distance of `values` from `centers`; gradients are those of rounding."""
+    """Rounds the distance of `values` from `centers`, with the gradient of rounding."""
     return jnp.round(values - centers) + centers
 
 

@@ -32,11 +32,11 @@ def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
         }
         return {KIND: type(settings).__name__} | values
     if isinstance(settings, tuple | list):
-        return [to_json(value) for value in settings]
+        return [to_json(value, omit_defaults=omit_defaults) for value in settings]
     return settings
 
 
-def from_json(kind: type[Settings], values: Mapping[str, Any], name: str) -> Settings:
+def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
     """The dataclass that `to_json` wrote, perhaps with another version of jaxcorr.
 
     Args:
@@ -48,6 +48,10 @@ def from_json(kind: type[Settings], values: Mapping[str, Any], name: str) -> Set
       UserError: If a field or class is unknown: it may mean something that this version
         would ignore.
     """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{name}: {kind.__name__} must be an object, not {values!r}")
+    if values.get(KIND, kind.__name__) != kind.__name__:
+        raise UserError(f"{name}: unknown {KIND} {values[KIND]!r}")
     hints = typing.get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
     for key in values:
@@ -89,8 +93,5 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     ]
     if isinstance(value, dict) and choices:
         named = {choice.__name__: choice for choice in choices}
-        kind = value.get(KIND, next(iter(named)))
-        if kind in named:
-            return from_json(named[kind], value, name)
-        raise UserError(f"{name}: unknown {KIND} {value[KIND]!r}")
+        return from_json(named.get(value.get(KIND), choices[0]), value, name)
     return tuple(value) if isinstance(value, list) else value

@@ -39,7 +39,7 @@ class Context(Protocol):
 
     def parallel(
         self,
-        features: Float[Array, "b h16 w16 2*c"],
+        features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
         quantize: ops.Quantizer,
     ) -> Prediction:
@@ -50,9 +50,7 @@ class Context(Protocol):
         """Number of passes over latents of this size."""
         ...
 
-    def start(
-        self, features: Float[Array, "h16 w16 2*c"], size: tuple[int, int]
-    ) -> Any:
+    def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
         """State before the first pass: what the decoder knows of the image.
 
         Args:

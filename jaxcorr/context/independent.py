@@ -33,7 +33,7 @@ class IndependentContext(nnx.Module):
 
     def parallel(
         self,
-        features: Float[Array, "b h16 w16 2*c"],
+        features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
         quantize: ops.Quantizer,
     ) -> Prediction:
@@ -46,9 +46,7 @@ class IndependentContext(nnx.Module):
         del height, width
         return 1
 
-    def start(
-        self, features: Float[Array, "h16 w16 2*c"], size: tuple[int, int]
-    ) -> Any:
+    def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
         """See `Context`."""
         return [x[: size[0], : size[1]] for x in map(np.asarray, _split(features))]
 

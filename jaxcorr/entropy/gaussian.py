@@ -35,9 +35,8 @@ def gaussian_bits(
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
       Compression", NeurIPS 2018, equation 3, https://arxiv.org/abs/1809.02736.
     """
-    distance = jnp.abs(
-        residual
-    )  # The left tail resolves what the right one rounds off.
+    # The left tail resolves what the right one rounds off.
+    distance = jnp.abs(residual)
     upper = log_ndtr((0.5 - distance) / scale)
     lower = log_ndtr((-0.5 - distance) / scale)
     return bits_between(upper, lower, likelihood_floor=likelihood_floor)

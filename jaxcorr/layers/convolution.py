@@ -4,6 +4,8 @@ A layer computes in the dtype of its input: parameters are converted to it on th
 So bfloat16 in trains in bfloat16, and float64 in codes in float64.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -27,7 +29,7 @@ class Convolution(nnx.Module):
           stride: Step between outputs, in inputs.
           rngs: Source of the initial kernel.
         """
-        self.kernel = nnx.Param(_draw(rngs, (size, size, inputs, outputs), inputs))
+        self.kernel = nnx.Param(_draw(rngs, (size, size, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.stride = stride
 
@@ -66,8 +68,7 @@ class Upsampling(nnx.Module):
           outputs: Channels of the output.
           rngs: Source of the initial kernel.
         """
-        # Only a quarter of the taps meet an input at any one output.
-        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), inputs / 4))
+        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), phases=4))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
@@ -97,7 +98,9 @@ def polyphase_kernel(
     return taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, inputs, 4 * outputs)
 
 
-def depth_to_space(phases: Float[Array, "b h w 4*o"]) -> Float[Array, "b 2*h 2*w o"]:
+def depth_to_space(
+    phases: Float[Array, "b h w c"],
+) -> Float[Array, "b 2*h 2*w c//4"]:
     """Interleaves four groups of channels as the pixels of a 2x2 square."""
     batch, height, width, channels = phases.shape
     split = phases.reshape(batch, height, width, 2, 2, channels // 4)
@@ -106,9 +109,9 @@ def depth_to_space(phases: Float[Array, "b h w 4*o"]) -> Float[Array, "b 2*h 2*w
     )
 
 
-def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], inputs: float) -> Array:
-    """Draws a kernel that keeps the variance where a tap sees `inputs` channels."""
-    limit = (3 / (inputs * shape[0] * shape[1])) ** 0.5
+def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: int = 1) -> Array:
+    """Draws a kernel that keeps the variance, if one tap in `phases` meets an input."""
+    limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
     return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)
 
 

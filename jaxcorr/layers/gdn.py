@@ -35,7 +35,7 @@ class GDN(nnx.Module):
         self.inverse = inverse
 
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-        """`x[i] / sqrt(beta[i] + sum_j gamma[j, i] x[j]**2)`, or the product with it."""
+        """`x[i] / sqrt(beta[i] + sum_j gamma[j, i] x[j]**2)`, times it if inverse."""
         wide = jnp.promote_types(x.dtype, jnp.float32)
         beta = _squared(self.beta_root[...].astype(wide), BETA_MINIMUM)
         gamma = _squared(self.gamma_root[...].astype(wide), 0.0)

@@ -35,7 +35,7 @@ class Transforms(nnx.Module):
             [Float[Array, "b h16 w16 c"]], Float[Array, "b h64 w64 s"]
         ],
         hyper_synthesis: Callable[
-            [Float[Array, "b h64 w64 s"]], Float[Array, "b h16 w16 2*c"]
+            [Float[Array, "b h64 w64 s"]], Float[Array, "b h16 w16 f"]
         ],
     ):
         """Holds four modules."""

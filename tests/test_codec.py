@@ -1,0 +1,218 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcorr import codec, ops
+from jaxcorr.codec import CodecSettings
+from jaxcorr.transforms.minnen import Minnen
+
+SETTINGS = CodecSettings(transforms=Minnen(width=4, channels=6))
+# Pixels from a latent, and from side information, that their transforms do not see: 5x5
+# windows at strides 1, 2, 4, 8; then a 3x3 one at 16 and 5x5 ones at 16 and 32.
+BEYOND_LATENT = 2 * (1 + 2 + 4 + 8) + 1
+BEYOND_SIDE = BEYOND_LATENT + 16 + 2 * (16 + 32)
+
+
+@jax.jit(static_argnames=("decoder_input", "transform_dtype"))
+def forward(parameters, image, **options):
+    return codec.with_parameters(SETTINGS, parameters)(image, **options)
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    """Initial parameters, with larger latents and scales on both sides of the bound."""
+    drawn = dict(codec.initialize(SETTINGS, jax.random.key(0)))
+    drawn["transforms/analysis/layers/6/kernel"] *= 30
+    drawn["transforms/hyper_analysis/layers/4/kernel"] *= 10
+    drawn["transforms/hyper_synthesis/layers/4/kernel"] *= 3
+    drawn["transforms/synthesis/layers/6/kernel"] *= 0.01
+    return drawn
+
+
+def image_of(*shape, seed=0):
+    noise = np.random.default_rng(seed).uniform(size=shape)
+    return jnp.asarray(noise, jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return image_of(2, 64, 128, 3)
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return jax.random.split(jax.random.key(1), 2)
+
+
+@pytest.fixture(scope="module")
+def rounded(parameters, images):
+    return forward(parameters, images)
+
+
+@pytest.fixture(scope="module")
+def noisy(parameters, images, keys):
+    return forward(parameters, images, keys=keys)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("width", "channels", "count"), [(128, 192, 7_027_619), (192, 320, 17_561_123)]
+)
+def test_parameters_are_as_many_as_the_references(width, channels, count):
+    # CompressAI 1.2.8, MeanScaleHyperprior, without the quantiles it stores.
+    settings = CodecSettings(transforms=Minnen(width=width, channels=channels))
+    shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
+    assert sum(math.prod(array.shape) for array in shapes.values()) == count
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 65), (64, 128)])
+def test_images_of_any_size_come_back_in_their_size(parameters, height, width):
+    run = lambda image: vars(forward(parameters, image))
+    out = jax.eval_shape(run, image_of(2, height, width, 3))
+    latents = (2, math.ceil(height / 16), math.ceil(width / 16), 6)
+    assert out["reconstruction"].shape == (2, height, width, 3)
+    for name in ("latent", "latent_hat", "mean", "scale", "latent_bits"):
+        assert out[name].shape == latents
+    side = (2, math.ceil(height / 64), math.ceil(width / 64), 4)
+    assert out["side_bits"].shape == side
+
+
+@pytest.mark.fast
+def test_a_single_pixel_is_coded(parameters):
+    out = forward(parameters, image_of(1, 1, 1, 3))
+    for leaf in jax.tree.leaves(out):
+        assert jnp.all(jnp.isfinite(leaf))
+    assert out.latent_bits.shape == (1, 1, 1, 6)
+    assert jnp.all(out.latent_bits > 0)
+
+
+def test_an_image_is_padded_with_its_last_pixels(parameters):
+    image = image_of(1, 40, 70, 3)
+    padded = forward(parameters, ops.pad_to(image, 64, 128), size=(40, 70))
+    out = forward(parameters, image)
+    np.testing.assert_allclose(
+        out.reconstruction, padded.reconstruction[:, :40, :70], atol=1e-5
+    )
+    np.testing.assert_allclose(out.latent_bits, padded.latent_bits[:, :3, :5], 1e-3)
+    np.testing.assert_allclose(out.side_bits, padded.side_bits, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def on_canvases(parameters):
+    """An image in two canvases, which differ out of sight of what is coded."""
+    image = ops.pad_to(image_of(1, 40, 70, 3), 256, 320)
+    # The last side information is centered on pixels 0 and 64, the last latents before.
+    reach = image.at[:, BEYOND_SIDE:, :].set(1.0).at[:, :, 64 + BEYOND_SIDE :].set(1.0)
+    assert jnp.any(reach != image)
+    run = lambda canvas: forward(parameters, canvas, size=(40, 70))
+    return run(image), run(reach)
+
+
+def test_padding_carries_no_bits_and_the_decoder_sees_zeros_there(on_canvases):
+    out, _ = on_canvases
+    coded = np.zeros(out.latent_bits.shape, bool)
+    coded[:, :3, :5] = True
+    np.testing.assert_array_equal(out.latent_bits > 0, coded)
+    np.testing.assert_array_equal(out.latent_hat != 0, coded)
+    coded = np.zeros(out.side_bits.shape, bool)
+    coded[:, :1, :2] = True
+    np.testing.assert_array_equal(out.side_bits > 0, coded)
+
+
+def test_what_the_coded_latents_do_not_see_changes_nothing(on_canvases):
+    # Nearer padding does change the latents at the border, and a larger canvas the
+    # means and scales there, where zeros of the smaller one pad every layer.
+    one, other = on_canvases
+    assert jnp.any(one.latent != other.latent)
+    for name in ("reconstruction", "latent_hat", "mean", "scale", "latent_bits"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.side_bits, other.side_bits)
+
+
+def test_images_of_a_batch_do_not_see_each_other(parameters, images, keys, noisy):
+    half = forward(parameters, images[1:], keys=keys[1:])
+    for one, other in zip(jax.tree.leaves(half), jax.tree.leaves(noisy), strict=True):
+        np.testing.assert_allclose(one, other[1:], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.fast
+def test_without_keys_everything_is_rounded(parameters, rounded):
+    steps = rounded.latent_hat - rounded.mean
+    np.testing.assert_allclose(steps, jnp.round(steps), atol=1e-5)
+    assert jnp.all(jnp.abs(rounded.latent_hat - rounded.latent) < 0.5 + 1e-5)
+    assert jnp.any(steps != 0)
+
+
+def test_noise_is_of_half_a_step_and_the_decoder_sees_it(noisy):
+    noise = noisy.latent_hat - noisy.latent
+    assert -0.5 - 1e-5 < noise.min() < -0.48
+    assert 0.48 < noise.max() < 0.5 + 1e-5
+    assert abs(noise.var() - 1 / 12) < 0.01
+
+
+def test_straight_through_changes_the_decoder_alone(
+    parameters, images, keys, rounded, noisy
+):
+    out = forward(parameters, images, keys=keys, decoder_input="straight_through")
+    for name in ("latent_hat", "mean", "scale", "reconstruction"):
+        expected = getattr(rounded, name)
+        np.testing.assert_allclose(getattr(out, name), expected, rtol=1e-4, atol=1e-4)
+    # The rate sees noise: that of side information is the same, whatever decodes.
+    np.testing.assert_allclose(out.side_bits, noisy.side_bits, rtol=1e-5)
+    assert jnp.any(jnp.abs(out.latent_bits - rounded.latent_bits) > 0.1)
+
+
+def test_what_side_information_is_rounded_around_can_be_given(parameters, images):
+    model = codec.with_parameters(SETTINGS, parameters)
+    middle = model.prior.median()
+    shifted = forward(parameters, images, median=middle + 1.0)
+    given = forward(parameters, images, median=middle)
+    # Whole steps are the same grid; half a step is another.
+    np.testing.assert_allclose(shifted.side_bits, given.side_bits, rtol=1e-3)
+    half = forward(parameters, images, median=middle + 0.5)
+    assert jnp.any(jnp.abs(half.side_bits - given.side_bits) > 0.01)
+
+
+def test_bfloat16_is_in_analysis_and_synthesis_alone(parameters, images, rounded):
+    out = forward(parameters, images, transform_dtype=jnp.bfloat16)
+    for leaf in jax.tree.leaves(out):
+        assert leaf.dtype == jnp.float32
+    for name in ("latent", "reconstruction"):
+        narrow = lambda x: jnp.all(x == x.astype(jnp.bfloat16).astype(jnp.float32))
+        assert narrow(getattr(out, name))
+        assert not narrow(getattr(rounded, name))
+    assert not jnp.all(out.scale == out.scale.astype(jnp.bfloat16))
+    error = jnp.abs(out.latent - rounded.latent).max() / jnp.abs(rounded.latent).max()
+    assert 0 < error < 0.05
+
+
+def test_scales_are_at_their_bound_or_above(rounded, noisy):
+    for out in (rounded, noisy):
+        assert out.scale.min() == jnp.float32(0.11)
+        assert out.scale.max() > 0.5
+
+
+@pytest.mark.parametrize("decoder_input", ["noise", "straight_through"])
+def test_every_parameter_has_a_finite_gradient(parameters, images, keys, decoder_input):
+    @jax.jit
+    @jax.grad
+    def gradient(parameters):
+        model = codec.with_parameters(SETTINGS, parameters)
+        out = model(images, keys=keys, decoder_input=decoder_input)
+        bits = out.latent_bits.sum() + out.side_bits.sum()
+        return bits + jnp.sum((out.reconstruction - images) ** 2)
+
+    for name, leaf in gradient(parameters).items():
+        assert jnp.all(jnp.isfinite(leaf)), name
+        assert jnp.any(leaf != 0), name
+
+
+@pytest.mark.fast
+def test_parameters_survive_the_way_through_a_codec(parameters):
+    back = codec.parameters_of(codec.with_parameters(SETTINGS, parameters))
+    assert back.keys() == parameters.keys()
+    for name, array in parameters.items():
+        np.testing.assert_array_equal(back[name], array)

@@ -1,0 +1,130 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcorr.entropy.factorized import FactorizedPrior
+
+CHANNELS = 5
+
+
+@pytest.fixture(scope="module")
+def prior():
+    """A prior away from its start: narrow and wide channels, gates open."""
+    made = FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(0)
+    for parameters, deviation in [
+        (made.matrices, 0.5),
+        (made.biases, 1.0),
+        (made.gates, 1.0),
+    ]:
+        for parameter in parameters:
+            change = rng.normal(scale=deviation, size=parameter.shape)
+            parameter[...] += jnp.asarray(change, jnp.float32)
+    return made
+
+
+def cumulative(prior, values):
+    """Cumulative probability of each channel, by the definition, in float64."""
+    positive = lambda x: np.log1p(np.exp(np.asarray(x, np.float64)))
+    out = np.empty(values.shape)
+    for channel, row in enumerate(np.asarray(values, np.float64)):
+        hidden = row[None]
+        for index, matrix in enumerate(prior.matrices):
+            hidden = positive(matrix[channel]) @ hidden
+            hidden = hidden + np.asarray(prior.biases[index][channel])[:, None]
+            if index < len(prior.gates):
+                gate = np.tanh(np.asarray(prior.gates[index][channel], np.float64))
+                hidden = hidden + gate[:, None] * np.tanh(hidden)
+        out[channel] = 1 / (1 + np.exp(-hidden[0]))
+    return out
+
+
+@pytest.mark.fast
+def test_logits_are_those_of_the_cumulative_network(prior):
+    values = np.random.default_rng(1).normal(scale=5, size=(CHANNELS, 40))
+    expected = cumulative(prior, values)
+    found = jax.nn.sigmoid(prior.logits(jnp.asarray(values, jnp.float32)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.fast
+def test_bits_are_those_of_cumulative_differences(prior):
+    values = np.random.default_rng(1).normal(scale=2, size=(2, 3, 4, CHANNELS))
+    flat = values.reshape(-1, CHANNELS).T
+    probability = cumulative(prior, flat + 0.5) - cumulative(prior, flat - 0.5)
+    expected = -np.log2(probability).T.reshape(values.shape)
+    found = prior.bits(jnp.asarray(values, jnp.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_cumulative_probability_rises_from_0_to_1(prior):
+    values = jnp.broadcast_to(jnp.linspace(-1e3, 1e3, 20001), (CHANNELS, 20001))
+    logits = prior.logits(values)
+    assert jnp.all(jnp.diff(logits, axis=1) > 0)
+    assert jnp.all(logits[:, 0] < -20)
+    assert jnp.all(logits[:, -1] > 20)
+
+
+def test_probabilities_of_all_integers_sum_to_1(prior):
+    offset = jnp.linspace(-0.5, 0.5, CHANNELS)
+    values = jnp.arange(-2000.0, 2001.0)[:, None] + offset[None]
+    total = jnp.sum(jnp.exp2(-prior.bits(values)), axis=0)
+    np.testing.assert_allclose(total, np.ones(CHANNELS), rtol=1e-4)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("probability", [1e-6, 0.1, 0.5, 0.99])
+def test_quantiles_invert_the_cumulative_probability(prior, probability):
+    values = np.asarray(prior.quantile(probability))[:, None]
+    np.testing.assert_allclose(cumulative(prior, values), probability, rtol=1e-3)
+
+
+def test_median_is_the_middle_quantile_without_gradient(prior):
+    np.testing.assert_array_equal(prior.median(), prior.quantile(0.5))
+    graph, state = nnx.split(prior)
+    gradient = jax.grad(lambda state: jnp.sum(nnx.merge(graph, state).median()))(state)
+    assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize("distance", [1e2, -1e4, 1e6])
+def test_tails_have_finite_bits_and_gradients_that_lead_back(prior, distance):
+    graph, state = nnx.split(prior)
+
+    def total(state, values):
+        return jnp.sum(nnx.merge(graph, state).bits(values))
+
+    values = jnp.full((1, CHANNELS), distance)
+    assert jnp.all(jnp.isfinite(prior.bits(values)))
+    of_state, of_values = jax.grad(total, (0, 1))(state, values)
+    assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(of_state))
+    assert jnp.all(jnp.isfinite(of_values))
+    assert jnp.all(of_values * jnp.sign(distance) > 0)
+
+
+@pytest.mark.fast
+def test_floor_caps_the_bits_and_keeps_the_gradient_that_lowers_them(prior):
+    values = jnp.full((1, CHANNELS), 1e4)
+    capped = prior.bits(values, likelihood_floor=1e-9)
+    np.testing.assert_allclose(capped, np.full((1, CHANNELS), 9 * np.log2(10)), 1e-6)
+    total = lambda values: jnp.sum(prior.bits(values, likelihood_floor=1e-9))
+    assert jnp.all(jax.grad(total)(values) > 0)
+
+
+def test_bits_in_float64_keep_its_digits(prior):
+    with jax.enable_x64(True):
+        values = np.random.default_rng(1).normal(size=(20, CHANNELS))
+        probability = cumulative(prior, values.T + 0.5) - cumulative(
+            prior, values.T - 0.5
+        )
+        found = prior.bits(jnp.asarray(values))
+        assert found.dtype == jnp.float64
+        np.testing.assert_allclose(found, -np.log2(probability).T, rtol=1e-10)
+
+
+def test_initial_densities_are_wide_and_around_zero():
+    prior = FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0))
+    assert jnp.all(jnp.abs(prior.median()) < 10)
+    spread = prior.quantile(0.75) - prior.quantile(0.25)
+    assert jnp.all((spread > 5) & (spread < 50))

@@ -1,0 +1,205 @@
+import dataclasses
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcorr import codec, model_folder
+from jaxcorr.codec import CodecSettings
+from jaxcorr.entropy.tables import IntegerTables
+from jaxcorr.errors import UserError
+from jaxcorr.transforms.minnen import Minnen
+
+SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
+ABOUT = {"step": 7, model_folder.HELD_OUT_LOSS: 1.5}
+FILES = (model_folder.CONFIG, model_folder.PARAMETERS, model_folder.TABLES)
+
+
+@pytest.fixture(scope="module")
+def model():
+    parameters = codec.initialize(SETTINGS, jax.random.key(0))
+    return model_folder.make_model(SETTINGS, parameters, about=ABOUT)
+
+
+@pytest.fixture(scope="module")
+def written(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "model"
+    model_folder.write_model(path, model)
+    return path
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    """A copy of the written folder, to be damaged."""
+    return shutil.copytree(written, tmp_path / "copy")
+
+
+def changed(model, **fields):
+    return dataclasses.replace(model, **fields)
+
+
+@pytest.mark.fast
+def test_what_is_read_is_what_was_written(model, written):
+    read = model_folder.read_model(written)
+    assert read.fingerprint == model.fingerprint
+    assert len(read.fingerprint) == 8
+    assert read.settings == model.settings
+    assert read.about == ABOUT
+    assert read.parameters.keys() == model.parameters.keys()
+    for name, array in model.parameters.items():
+        assert read.parameters[name].dtype == np.float32
+        np.testing.assert_array_equal(read.parameters[name], array)
+    np.testing.assert_array_equal(read.median, model.median)
+    for kind in ("side_tables", "latent_tables"):
+        for field in dataclasses.fields(IntegerTables):
+            np.testing.assert_array_equal(
+                getattr(getattr(read, kind), field.name),
+                getattr(getattr(model, kind), field.name),
+            )
+    assert sorted(path.name for path in written.iterdir()) == sorted(FILES)
+    assert [path.name for path in written.parent.iterdir()] == [written.name]
+
+
+def test_a_folder_replaces_an_older_one(model, folder):
+    (folder / "leftover").touch()
+    other = changed(model, median=model.median + 1)
+    model_folder.write_model(folder, other)
+    assert model_folder.read_model(folder).fingerprint == other.fingerprint
+    assert not (folder / "leftover").exists()
+
+
+def test_tables_hold_the_probabilities_of_the_prior(model):
+    prior = codec.with_parameters(SETTINGS, model.parameters).prior
+    np.testing.assert_allclose(model.median, prior.median(), atol=1e-4)
+    table, channel = model.side_tables, 1
+    symbols = table.lowest[channel] + np.arange(table.escape[channel])
+    values = np.float32(symbols[:, None] + model.median)
+    expected = np.exp2(-np.asarray(prior.bits(jnp.asarray(values))))[:, channel]
+    counts = table.counts[channel, : symbols.size] / table.counts[channel].sum()
+    np.testing.assert_allclose(counts, expected, rtol=1e-2, atol=1e-6)
+
+
+def test_a_median_can_be_given(model):
+    given = np.array([0.25, -1.5, 3.0], np.float32)
+    made = model_folder.make_model(SETTINGS, model.parameters, median=given)
+    np.testing.assert_array_equal(made.median, given)
+    assert made.fingerprint != model.fingerprint
+    # Symbol k is what lies k steps from the median: tables move the other way.
+    moved = given - model.median
+    assert np.all((made.side_tables.lowest - model.side_tables.lowest) * moved <= 0)
+
+
+@pytest.mark.fast
+def test_any_change_of_what_is_computed_changes_the_fingerprint(model):
+    one_bit = model.parameters["prior/biases/4"].copy()
+    one_bit.view(np.uint32)[-1] ^= 1
+    counts = model.side_tables.counts.copy()
+    most = np.argmax(counts[0])
+    counts[0, [most, most - 1]] += np.array([-1, 1]).astype(np.uint32)
+    side, latent = model.side_tables, model.latent_tables
+    renamed = dict(model.parameters)
+    renamed["prior/biases/5"] = renamed.pop("prior/biases/4")
+    variants = [
+        model,
+        changed(model, parameters={**model.parameters, "prior/biases/4": one_bit}),
+        changed(model, parameters=renamed),
+        changed(model, median=np.nextafter(model.median, np.float32(np.inf))),
+        changed(model, side_tables=dataclasses.replace(side, counts=counts)),
+        changed(model, side_tables=dataclasses.replace(side, lowest=side.lowest + 1)),
+        changed(
+            model, latent_tables=dataclasses.replace(latent, lowest=latent.lowest + 1)
+        ),
+        changed(model, settings=dataclasses.replace(SETTINGS, likelihood_floor=1e-9)),
+    ]
+    assert len({variant.fingerprint for variant in variants}) == len(variants)
+
+
+@pytest.mark.fast
+def test_what_is_known_of_the_training_does_not_change_the_fingerprint(model):
+    assert changed(model, about={}).fingerprint == model.fingerprint
+
+
+@pytest.mark.fast
+def test_a_later_versions_new_setting_at_its_default_keeps_the_fingerprint(model):
+    later = dataclasses.make_dataclass(
+        "CodecSettings",
+        [("novelty", int, 0)],
+        bases=(CodecSettings,),
+        frozen=True,
+        kw_only=True,
+    )
+    same = later(transforms=SETTINGS.transforms)
+    other = later(transforms=SETTINGS.transforms, novelty=1)
+    assert changed(model, settings=same).fingerprint == model.fingerprint
+    assert changed(model, settings=other).fingerprint != model.fingerprint
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=name):
+        model_folder.read_model(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_refused_or_read_as_it_was(model, folder, name):
+    intact = (folder / name).read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    # Every byte of the ends, where zip files and arrays describe themselves.
+    ends = [*range(160), *range(len(intact) - 160, len(intact))]
+    for place in {*rng.integers(len(intact), size=60).tolist(), *ends}:
+        damaged = bytearray(intact)
+        damaged[place % len(intact)] ^= 1 << int(rng.integers(8))
+        (folder / name).write_bytes(damaged)
+        try:
+            read = model_folder.read_model(folder)
+        except UserError:
+            refused += 1
+        else:
+            # Dates in zip files, for one, mean nothing here; nor does `about`.
+            assert read.fingerprint == model.fingerprint
+    assert refused > 100
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_file_is_refused(folder, name, kept):
+    intact = (folder / name).read_bytes()
+    end = int(kept * len(intact)) if kept < 1 else int(kept)
+    (folder / name).write_bytes(intact[:end])
+    with pytest.raises(UserError, match=str(folder)):
+        model_folder.read_model(folder)
+
+
+def edit_config(folder, **changes):
+    path = folder / model_folder.CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "model folder of format 2, but this jaxcorr reads format 1"),
+        ({"format": None}, "model folder of format None"),
+        ({"fingerprint": "0" * 16}, "damaged model folder, fingerprint .* instead of"),
+        ({"codec": {"channel": 3}}, "CodecSettings has no field 'channel'"),
+        ({"codec": {"likelihood_floor": 0.1}}, "damaged model folder, fingerprint"),
+        ({"codec": None}, "CodecSettings must be an object, not None"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(folder, changes, message):
+    edit_config(folder, **changes)
+    with pytest.raises(UserError, match=message):
+        model_folder.read_model(folder)
+
+
+def test_a_config_that_is_no_object_is_refused(folder):
+    (folder / model_folder.CONFIG).write_text("[1, 2]")
+    with pytest.raises(UserError, match=r"no readable config\.json"):
+        model_folder.read_model(folder)
