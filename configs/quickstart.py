@@ -18,10 +18,10 @@ from jaxcorr.transforms.minnen import Minnen
 def get_config() -> Config:
     """Settings of the run."""
     return Config(
-        steps=1200,
+        steps=1400,
         codec=CodecSettings(transforms=Minnen(width=32, channels=48)),
         objective=Objective(
-            distortion_weight=0.0067,
+            distortion_weight=0.0130,
             correlation_weight=0.1,
             window=5,  # 8 latents across a crop leave a 7x7 window 4 centers.
         ),
