@@ -14,3 +14,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """A small random codec that can code files."""
+    import tiny  # Here: types are checked only of what pytest imports after this file.
+
+    return tiny.make_model()

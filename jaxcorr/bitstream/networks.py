@@ -72,7 +72,7 @@ def predict_features(
     z_hat: Float[Array, "1 h64 w64 s"],
     *,
     settings: CodecSettings,
-) -> Float[Array, "1 h16 w16 2*c"]:
+) -> Float[Array, "1 h16 w16 f"]:
     """Features of the side information, in the precision of `z_hat`."""
     return codec.with_parameters(settings, parameters).transforms.hyper_synthesis(z_hat)
 
