@@ -16,11 +16,13 @@ def check_target(path: Path) -> None:
     Raises:
       UserError: If it is a folder or a device, or if it cannot be in its folder.
     """
-    path = Path(path).absolute()
+    path = Path(path)
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "no regular file"
         raise UserError(f"cannot write {path}: it is {kind}")
-    folder = next(parent for parent in path.parents if os.path.lexists(parent))
+    folder = next(
+        parent for parent in path.absolute().parents if os.path.lexists(parent)
+    )
     if not folder.is_dir():
         raise UserError(f"cannot write {path}: {folder} is not a directory")
     if not os.access(folder, os.W_OK | os.X_OK):

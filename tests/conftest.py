@@ -1,6 +1,7 @@
 """What every test shares: eight simulated devices and strict ranks."""
 
 import os
+import sys
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
@@ -22,3 +23,33 @@ def tiny_model():
     import tiny  # Here: types are checked only of what pytest imports after this file.
 
     return tiny.make_model()
+
+
+@pytest.fixture(scope="session")
+def model_path(tiny_model, tmp_path_factory):
+    """A model folder with the small random codec."""
+    from jaxcorr import model_folder
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model_folder.write_model(folder, tiny_model)
+    return folder
+
+
+@pytest.fixture
+def jaxcorr(monkeypatch, capsys, tmp_path):
+    """Runs a command; gives its exit status and what it printed to either stream."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")  # The command sets no own.
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, arguments)])
+        from jaxcorr import cli
+
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        return status, *capsys.readouterr()
+
+    return run
