@@ -1,4 +1,4 @@
-"""A codec and images that are quick to make and to code."""
+"""Random codecs, and images, that are quick to make."""
 
 import jax
 import numpy as np
@@ -16,16 +16,18 @@ GAINS = {
 CONSTANTS = {"beta_root": 1.0, "matrices": -1.0, "biases": 0.3}
 
 
-def make_model():
+def make_model(*, width=8, channels=12):
     """A random codec that codes like a trained one: few latents are 0, scales vary."""
-    settings = codec.CodecSettings(transforms=Minnen(width=8, channels=12))
+    settings = codec.CodecSettings(transforms=Minnen(width=width, channels=channels))
     shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
     rng = np.random.default_rng(0)
     # Drawn by NumPy: to compile the initialization takes longer than most tests.
     parameters = {name: _draw(name, x.shape, rng) for name, x in shapes.items()}
     for name, gain in GAINS.items():
         parameters[f"transforms/{name}/kernel"] *= np.float32(gain)
-    parameters["transforms/hyper_synthesis/layers/4/bias"][:12] = 2.5  # Of scales.
+    parameters["transforms/hyper_synthesis/layers/4/bias"][:channels] = (
+        2.5  # Of scales.
+    )
     parameters["transforms/synthesis/layers/6/bias"][:] = 0.5
     return model_folder.make_model(settings, parameters, about={"step": 7})
 

@@ -13,7 +13,7 @@ from jaxcorr.evaluation.rows import WINDOW, Coded
 
 
 def comparison(
-    images: Sequence[UInt8[np.ndarray, "h w 3"]], coded: Sequence[Coded]
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], coded: Sequence[Coded]
 ) -> Figure:
     """A row an image: original, reconstruction, and the correlation that is left."""
     figure = Figure(figsize=(13, 3.6 * len(coded)), layout="constrained")
