@@ -33,9 +33,6 @@ def main(arguments: list[str]) -> None:
             show(workdir)
         except loop.Preempted as stop:
             print(f"{stop}; the same command goes on from there.")
-        except KeyboardInterrupt:
-            print("Interrupted; the same command goes on from the last checkpoint.")
-            sys.exit(130)
 
 
 def train(config: Config, workdir: Path) -> None:

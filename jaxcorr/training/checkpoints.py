@@ -15,11 +15,11 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
+from jaxtyping import PyTree
 
 from jaxcorr import model_folder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import CHECKPOINTS, HELD_OUT_LOSS, MODEL, Model
-from jaxcorr.training.step import TrainState
 
 STATE = "state"
 
@@ -124,7 +124,7 @@ class Checkpoints:
             ),
         )
 
-    def save(self, step: int, state: TrainState, model: Model) -> None:
+    def save(self, step: int, state: PyTree, model: Model) -> None:
         """Starts to write a checkpoint; training may go on at once.
 
         Args:
@@ -142,7 +142,7 @@ class Checkpoints:
             metrics=None if loss is None else {HELD_OUT_LOSS: loss},
         )
 
-    def restore(self, step: int, like: TrainState) -> TrainState:
+    def restore(self, step: int, like: PyTree) -> PyTree:
         """Reads a train state.
 
         Args:

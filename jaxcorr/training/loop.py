@@ -128,25 +128,31 @@ def _log(logs: Logs, step: int, metrics: Metrics) -> None:
 def _check_finite(metrics: Metrics) -> None:
     failed_at = int(metrics["failed_at"])
     if failed_at != NEVER:
-        raise UserError(
-            f"loss or gradient is not finite at step {failed_at + 1}; earlier "
-            "checkpoints are kept. Try a lower optimizer.learning-rate"
-        )
+        raise _not_finite("loss or gradient", failed_at + 1)
 
 
-def _evaluate(run: Run, state: TrainState, step: int, logs: Logs) -> float | None:
-    """Logs metrics on the held-out crops; returns their loss, None if not finite."""
+def _not_finite(what: str, step: int) -> UserError:
+    return UserError(
+        f"{what} is not finite at step {step}; checkpoints before it are kept. "
+        "Try a lower optimizer.learning-rate"
+    )
+
+
+def _evaluate(run: Run, state: TrainState, step: int, logs: Logs) -> float:
+    """Logs metrics on the held-out crops and returns their rate-distortion loss."""
     placed = meshes.replicate(run.held_out, run.mesh)
     with jax.set_mesh(run.mesh):
         metrics, reconstructions = evaluation_step(
             state.parameters, placed, run.recipe.objective.weights, recipe=run.recipe
         )
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    loss = values["rate_distortion"]
+    if not math.isfinite(loss):
+        raise _not_finite("loss on held-out crops", step)
     shown = np.asarray(reconstructions[:PICTURES])
     originals = run.held_out[:PICTURES].astype(np.float32) / 255
     logs.held_out(step, values, originals, shown)
-    loss = values["rate_distortion"]
-    return loss if math.isfinite(loss) else None
+    return loss
 
 
 def _model(run: Run, state: TrainState, step: int, loss: float | None) -> Model:

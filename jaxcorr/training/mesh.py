@@ -54,3 +54,5 @@ def cache_programs(workdir: Path) -> None:
     """Keeps compiled programs in the run directory: going on starts in seconds."""
     if not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
+        # There are a hundred small ones, which together take as long as the large.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

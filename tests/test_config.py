@@ -1,0 +1,289 @@
+import dataclasses
+import importlib.util
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxcorr import codec, settings
+from jaxcorr import config as configs
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.data.sources import Data
+from jaxcorr.errors import UserError
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.step import initial_state, train_step
+from jaxcorr.transforms.minnen import Minnen
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+TINY = Config(
+    codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
+    objective=Objective(window=3),
+    data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+)
+TINY_FILE = """
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.data.sources import Data
+from jaxcorr.training.objective import Objective
+from jaxcorr.transforms.minnen import Minnen
+
+def get_config():
+    return Config(
+        codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
+        objective=Objective(window=3),
+        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+    )
+"""
+
+
+@pytest.fixture
+def tiny_file(tmp_path) -> Path:
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY_FILE)
+    return path
+
+
+def parse(*arguments) -> Config:
+    return configs.parse([str(each) for each in arguments], program="train.py")
+
+
+def changed(config: Config, path: str, value) -> Config:
+    """The config with another value of the field at a dotted path."""
+    name, _, rest = path.partition(".")
+    inner = changed(getattr(config, name), rest, value) if rest else value
+    return dataclasses.replace(config, **{name: inner})
+
+
+def shrunk(config: Config) -> Config:
+    """The config with little to compute, and as few other changes as that takes."""
+    parts = config.step.micro_batches
+    transforms = dataclasses.replace(config.codec.transforms, width=4, channels=4)
+    return dataclasses.replace(
+        config,
+        codec=dataclasses.replace(config.codec, transforms=transforms),
+        data=dataclasses.replace(config.data, batch_size=2 * parts, crop_size=64),
+        objective=dataclasses.replace(config.objective, window=3),
+    )
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_builds_and_trains_a_step(path):
+    config = parse(path)
+    assert config.workdir == f"runs/{path.stem}"
+    parameters = jax.eval_shape(
+        lambda: codec.initialize(config.codec, jax.random.key(0))
+    )
+    assert sum(array.size for array in parameters.values()) > 100_000
+
+    small = shrunk(config)
+    recipe, side = small.recipe, small.data.crop_size
+    state = initial_state(recipe, codec.initialize(small.codec, jax.random.key(0)))
+    before = jax.device_get(state.parameters)
+    crops = np.random.default_rng(0).integers(
+        256, size=(small.data.batch_size, side, side, 3), dtype=np.uint8
+    )
+    state, values = train_step(
+        state, crops, recipe.objective.weights, jax.random.key(1), recipe=recipe
+    )
+    assert np.isfinite(values["loss"])
+    moved = [np.any(before[name] != state.parameters[name]) for name in before]
+    assert np.mean(moved) > 0.9
+
+
+@pytest.mark.fast
+def test_the_command_line_changes_the_file(tiny_file):
+    config = parse(
+        tiny_file,
+        *("--steps", 7, "--workdir", "here", "--data.source", "folder:photos"),
+        *("--objective.correlation-weight", 0.25, "--step.transform-dtype", "bfloat16"),
+        *("--codec.transforms.width", 16, "--data.no-flip"),
+    )
+    expected = dataclasses.replace(
+        TINY,
+        steps=7,
+        workdir="here",
+        codec=CodecSettings(transforms=Minnen(width=16, channels=4)),
+        data=dataclasses.replace(TINY.data, source="folder:photos", flip=False),
+        step=dataclasses.replace(TINY.step, transform_dtype="bfloat16"),
+    )
+    assert config == expected
+    assert config.objective.correlation_weight == 0.25
+    assert config.objective.distortion_weight == TINY.objective.distortion_weight
+
+
+REFUSED = {
+    "--objective.windw 3": "Perhaps you meant: --objective.window",
+    "--objective.window x": "Error parsing --objective.window",
+    "--steps 1.5": "Error parsing --steps",
+    "--objective.mask circle": "--objective.mask",
+    "--objective.mask box": "objective.mask: `mask` must leave at least one cell",
+    "--objective.window 5": "objective.window must be odd and from 3 to 4",
+    "--objective.window 4": "objective.window must be odd",
+    "--objective.window -3": "objective.window must be odd",
+    "--objective.distortion ms_ssim": "data.crop-size must be at least 161",
+    "--objective.distortion-weight -1": "objective.distortion-weight must be 0 or more",
+    "--objective.correlation-weight nan": "objective.correlation-weight must be 0 or",
+    "--data.crop-size 100": "data.crop-size must be a multiple of 64, but is 100",
+    "--data.crop-size -64": "data.crop-size must be a multiple of 64, but is -64",
+    "--data.crop-size 4096": "data.crop-size must be at most",
+    "--data.batch-size 0": "data.batch-size must be at least 1",
+    "--data.held-out-crops 0": "data.held-out-crops must be at least 1",
+    "--data.workers -1": "data.workers must be at least 0",
+    "--data.seed -1": "data.seed must be in [0, 2**32)",
+    "--data.source imagenet": "data.source must be",
+    "--data.source folder:/no/such/folder": "/no/such/folder",
+    "--data.batch-size 12": "data.batch-size must be a multiple of 8 (8 devices",
+    "--data.batch-size 8 --step.micro-batches 3": "data.batch-size must be a multiple",
+    "--step.micro-batches 0": "step.micro-batches must be at least 1",
+    "--steps 0": "steps must be at least 1",
+    "--seed -1": "seed must be in [0, 2**32)",
+    "--optimizer.learning-rate -0.1": "optimizer.learning-rate must be positive",
+    "--optimizer.learning-rate nan": "optimizer.learning-rate must be positive",
+    "--optimizer.gradient-clip 0": "optimizer.gradient-clip must be positive",
+    "--optimizer.warmup-steps -1": "optimizer.warmup-steps must be 0 or more",
+    "--optimizer.drop-at 1.1": "optimizer.drop-at must be from 0 to 1",
+    "--optimizer.drop-factor 0": "optimizer.drop-factor must be positive",
+    "--cadence.log 0": "cadence.log must be at least 1",
+    "--cadence.keep 0": "cadence.keep must be at least 1",
+    "--initialize /no/such/run": "/no/such/run is not a directory",
+}
+
+
+@pytest.fixture(scope="module")
+def train_main():
+    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def plain(text: str) -> str:
+    """What is said, without boxes and line breaks."""
+    return " ".join(re.sub("[╭╮╰╯│─]", " ", text).split())
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_a_mistake_is_refused_before_anything_is_compiled_or_written(
+    tiny_file, train_main, arguments, capsys, monkeypatch
+):
+    monkeypatch.setattr(codec, "initialize", None)  # Calling it would be a TypeError.
+    workdir = tiny_file.parent / "run"
+    batch = [] if "batch-size" in arguments else ["--data.batch-size", "8"]
+    with pytest.raises(SystemExit) as exit:
+        train_main(
+            [str(tiny_file), "--workdir", str(workdir), *batch, *arguments.split()]
+        )
+    assert exit.value.code == 2
+    assert REFUSED[arguments] in plain(capsys.readouterr().err)
+    assert list(tiny_file.parent.iterdir()) == [tiny_file]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("get_config = lambda: 3", r"get_config\(\) gives 3, not a Config"),
+        ("x = 1", "bad.py: KeyError: 'get_config'"),
+        ("\n\nimport nothing_of_this_name", "bad.py, line 3: ModuleNotFoundError"),
+        (TINY_FILE.replace("window", "windw"), "bad.py, line 11: TypeError.*'windw'"),
+        (TINY_FILE.replace("window=3", "window=4"), "objective.window must be odd"),
+    ],
+)
+def test_a_mistake_in_a_config_file_is_told_with_its_line(tmp_path, text, message):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        parse(path)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "usage: train.py CONFIG.py"),
+        (["--steps", "3"], "usage: train.py CONFIG.py"),
+        (["no_such_config.py"], "no_such_config.py does not exist"),
+    ],
+)
+def test_a_config_file_must_be_given(arguments, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        parse(*arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [CONFIGS[0], "--help"]])
+def test_help_explains_every_setting(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        parse(*arguments)
+    assert exit.value.code == 0
+    said = plain(capsys.readouterr().out)
+    assert "--objective.correlation-weight FLOAT α, in bits per pixel per unit" in said
+    assert "--codec.transforms.width INT" in said
+
+
+RESUMABLE = {
+    "steps": 10,
+    "workdir": "elsewhere",
+    "data.workers": 2,
+    "cadence.log": 1,
+    "cadence.evaluate": 5,
+    "cadence.checkpoint": 5,
+    "cadence.keep": 1,
+}
+NOT_RESUMABLE = {
+    "seed": 1,
+    "initialize": "model",
+    "codec.transforms.width": 8,
+    "codec.likelihood_floor": 1e-9,
+    "objective.distortion_weight": 0.1,
+    "objective.correlation_weight": 0.0,
+    "objective.mask": "short_cross",
+    "optimizer.learning_rate": 1e-3,
+    "step.micro_batches": 2,
+    "data.batch_size": 4,
+    "data.seed": 3,
+    "data.source": "folder:photos",
+}
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("path", RESUMABLE)
+def test_a_run_goes_on_under_settings_that_leave_it_the_same_run(path):
+    saved = settings.to_json(TINY)
+    now = changed(TINY, path, RESUMABLE[path])
+    assert settings.to_json(now) != saved
+    configs.check_resumable(now, saved, Path("run"))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("path", NOT_RESUMABLE)
+def test_a_run_does_not_go_on_under_settings_of_another_run(path):
+    now = changed(TINY, path, NOT_RESUMABLE[path])
+    name = path.replace("_", "-")
+    rule = re.escape(f"run holds a run with {name} ")
+    with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}:"):
+        configs.check_resumable(now, settings.to_json(TINY), Path("run"))
+
+
+def test_settings_of_an_older_version_take_defaults_for_new_fields():
+    saved = settings.to_json(TINY)
+    del saved["objective"]["stop_scale_gradient"], saved["cadence"]
+    configs.check_resumable(TINY, saved, Path("run"))
+    other = changed(TINY, "objective.stop_scale_gradient", True)
+    with pytest.raises(
+        UserError, match=r"objective\.stop-scale-gradient False, not True"
+    ):
+        configs.check_resumable(other, saved, Path("run"))
+
+
+def test_settings_that_this_version_does_not_know_are_refused():
+    saved = settings.to_json(TINY)
+    saved["objective"]["windows"] = 3
+    with pytest.raises(
+        UserError,
+        match=r"run: Objective has no field 'windows' \(did you mean window\?",
+    ):
+        configs.check_resumable(TINY, saved, Path("run"))

@@ -1,0 +1,341 @@
+"""Runs of `train.py` as processes that are killed and started again."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcorr import config as configs
+from jaxcorr import images, model_folder
+from jaxcorr.data import built_in, pipeline, sources
+from jaxcorr.model_folder import HELD_OUT_LOSS
+from jaxcorr.training import checkpoints
+
+ROOT = Path(__file__).parent.parent
+STEPS, EVERY, KEEP = 12, 3, 2
+CONFIG = f"""
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.data.sources import Data
+from jaxcorr.training.checkpoints import Cadence
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.transforms.minnen import Minnen
+
+def get_config():
+    return Config(
+        steps={STEPS},
+        codec=CodecSettings(transforms=Minnen(width=8, channels=8)),
+        objective=Objective(window=3),
+        optimizer=Optimizer(learning_rate=1e-3),
+        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+        cadence=Cadence(log=1, evaluate={EVERY}, checkpoint={EVERY}, keep={KEEP}),
+    )
+"""
+
+
+class Runs:
+    """Starts processes that share a config and compiled programs."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = folder / "tiny.py"
+        self.config.write_text(CONFIG)
+        # One device: the eight that other tests have compile more slowly.
+        drop = {"XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"}
+        kept = {name: value for name, value in os.environ.items() if name not in drop}
+        self.environment = kept | {"JAX_PLATFORMS": "cpu"}
+
+    def share_programs(self, workdir: Path) -> None:
+        self.environment |= {
+            "JAX_COMPILATION_CACHE_DIR": str(workdir / "programs"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+
+    def start(self, workdir: Path, *arguments: str) -> subprocess.Popen[str]:
+        """Starts from another directory than the repository."""
+        command = [sys.executable, ROOT / "train.py", self.config]
+        return subprocess.Popen(
+            [*command, "--workdir", workdir, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error of a run to its end."""
+        process = self.start(workdir, *arguments)
+        try:
+            output, errors = process.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return process.returncode, output, errors
+
+    def stop(self, workdir: Path, number: int, when: Callable[[], bool]):
+        """Starts a run, and sends it a signal at the moment that `when` is true."""
+        process = self.start(workdir)
+        try:
+            deadline = time.monotonic() + 100
+            while not when():
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.001)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        return process.returncode, output, errors
+
+
+def records(workdir: Path) -> list[dict[str, float]]:
+    """Lines of `metrics.jsonl` without the speed."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) | {"images_per_second": None} for line in lines]
+
+
+def steps_logged(workdir: Path) -> int:
+    """Lines that are complete, while they are being written."""
+    path = workdir / "metrics.jsonl"
+    return path.read_text().count('"loss"') if path.exists() else 0
+
+
+def final(workdir: Path) -> dict[str, np.ndarray]:
+    return model_folder.load(workdir, checkpoint=str(STEPS)).parameters
+
+
+def assert_same_run(workdir: Path, expected: Path) -> None:
+    assert records(workdir) == records(expected)
+    parameters = final(workdir)
+    for name, value in final(expected).items():
+        np.testing.assert_array_equal(parameters[name], value, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(runs) -> tuple[Path, str]:
+    """A run from start to end, and what it printed."""
+    workdir = runs.folder / "uninterrupted"
+    status, output, errors = runs.finish(workdir)
+    assert (status, errors) == (0, "")
+    runs.share_programs(workdir)
+    return workdir, output
+
+
+def test_a_run_logs_every_step_in_lines(uninterrupted):
+    workdir, output = uninterrupted
+    logged = [record for record in records(workdir) if "loss" in record]
+    assert [record["step"] for record in logged] == list(range(1, STEPS + 1))
+    required = {"step", "loss", "bpp", "psnr_db", "correlation", "images_per_second"}
+    assert all(required <= record.keys() for record in logged)
+    for step in range(1, STEPS + 1):
+        assert f"\nstep {step}/{STEPS}: loss " in output
+    assert " bpp, " in output and " images/s, " in output and " left\n" in output
+    assert any((workdir / "tensorboard").iterdir())
+
+
+def test_a_run_evaluates_on_crops_that_it_is_not_trained_on(uninterrupted):
+    evaluated = [each for each in records(uninterrupted[0]) if "loss" not in each]
+    assert [each["step"] for each in evaluated] == list(range(EVERY, STEPS + 1, EVERY))
+    assert all(
+        {"held_out_bpp", "held_out_psnr_db"} <= each.keys() for each in evaluated
+    )
+
+
+def test_a_run_ends_with_photographs_through_real_files(uninterrupted):
+    workdir, output = uninterrupted
+    shown = workdir / "held_out"
+    table = json.loads((shown / "table.json").read_text())
+    assert (shown / "comparison.png").stat().st_size > 10_000
+    for path, row in zip(built_in.held_out_paths(), table["images"], strict=True):
+        original, _ = images.read_image(path)
+        decoded, _ = images.read_image(shown / f"{path.stem}.png")
+        assert decoded.shape == original.shape
+        assert (shown / f"{path.stem}.jxc").stat().st_size == row["bytes"]
+        assert f"\n{path.name} " in output
+    best = model_folder.load(workdir)
+    assert table["model"]["fingerprint"] == best.fingerprint.hex()
+
+
+def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
+    workdir, _ = uninterrupted
+    kept = {int(path.name) for path in (workdir / "checkpoints").iterdir()}
+    losses = {
+        each["step"]: each["held_out_rate_distortion"]
+        for each in records(workdir)
+        if "loss" not in each
+    }
+    newest = {STEPS, STEPS - EVERY}
+    assert kept == newest | {min(losses, key=losses.__getitem__)}
+    assert model_folder.load(workdir).about[HELD_OUT_LOSS] == min(losses.values())
+
+
+def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupted):
+    workdir = runs.folder / "killed"
+    stop_at = 2 * EVERY + 2
+    status, *_ = runs.stop(
+        workdir, signal.SIGKILL, lambda: steps_logged(workdir) >= stop_at
+    )
+    assert status == -signal.SIGKILL
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9, "lo')  # As a line looks that was cut off.
+    resumed_at = checkpoints.newest_step(workdir)
+    assert EVERY <= resumed_at < STEPS
+    status, output, errors = runs.finish(workdir)
+    assert (status, errors) == (0, "")
+    assert f"Going on from step {resumed_at} of {STEPS}" in output
+    assert_same_run(workdir, uninterrupted[0])
+
+
+def test_a_run_killed_while_it_saves_goes_on_bit_for_bit(runs, uninterrupted):
+    workdir = runs.folder / "killed_saving"
+    unfinished = lambda: list((workdir / "checkpoints").glob(f"{2 * EVERY}.*"))
+    status, *_ = runs.stop(workdir, signal.SIGKILL, unfinished)
+    assert status == -signal.SIGKILL
+    assert unfinished()
+    assert checkpoints.newest_step(workdir) == EVERY
+    status, output, errors = runs.finish(workdir)
+    assert (status, errors) == (0, "")
+    assert f"Going on from step {EVERY} of {STEPS}" in output
+    assert not unfinished()
+    assert_same_run(workdir, uninterrupted[0])
+
+
+def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(runs, uninterrupted):
+    workdir = runs.folder / "stopped"
+    after = lambda: steps_logged(workdir) >= EVERY + 1
+    assert_stopped(runs.stop(workdir, signal.SIGTERM, after), workdir)
+    assert runs.finish(workdir)[0] == 0
+    assert_same_run(workdir, uninterrupted[0])
+
+
+def test_ctrl_c_saves_too(runs, uninterrupted):
+    del uninterrupted  # Has compiled the programs.
+    workdir = runs.folder / "interrupted"
+    after = lambda: steps_logged(workdir) >= 1
+    assert_stopped(runs.stop(workdir, signal.SIGINT, after), workdir)
+
+
+def assert_stopped(result: tuple[int, str, str], workdir: Path) -> None:
+    status, output, errors = result
+    saved = checkpoints.newest_step(workdir)
+    assert (status, errors) == (0, "")
+    assert 1 <= saved < STEPS
+    message = f"Stopped after step {saved} and saved a checkpoint; the same command"
+    assert message in output
+    assert "Photographs" not in output
+
+
+def test_a_finished_run_goes_straight_to_the_table(runs, uninterrupted):
+    workdir, _ = uninterrupted
+    before = (workdir / "metrics.jsonl").read_bytes()
+    status, output, errors = runs.finish(workdir)
+    assert (status, errors) == (0, "")
+    assert f"{STEPS} of {STEPS} steps: nothing to train" in output
+    assert "Photographs that were not trained on" in output
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
+    workdir, _ = uninterrupted
+    arguments = ("--objective.correlation-weight", "0.5", "--steps", "20")
+    status, _, errors = runs.finish(workdir, *arguments)
+    assert status == 2
+    assert errors == (
+        f"jaxcorr: error: {workdir} holds a run with objective.correlation-weight 0.1, "
+        "not 0.5: choose another --workdir, or that value\n"
+    )
+
+
+def test_a_checkpoint_that_lost_bytes_is_refused_by_name(runs, uninterrupted):
+    workdir = runs.folder / "damaged"
+    shutil.copytree(uninterrupted[0], workdir)
+    newest = workdir / "checkpoints" / str(STEPS)
+    for path in (newest / "state").rglob("d/*"):
+        path.write_bytes(path.read_bytes()[:-100])
+    status, _, errors = runs.finish(workdir, "--steps", str(STEPS + 1))
+    assert status == 2
+    # TensorStore may have more to say, of arrays that it was reading at the same time.
+    assert f"jaxcorr: error: {newest} cannot be read (" in errors
+
+
+def test_a_run_can_start_from_a_model(runs, uninterrupted):
+    """From a model whose pictures are black, so that its distortion is known."""
+    model = model_folder.load(uninterrupted[0])
+    last = "transforms/synthesis/layers/6/"
+    black = {
+        name: np.zeros_like(model.parameters[last + name])
+        for name in ("bias", "kernel")
+    }
+    changed = {last + name: value for name, value in black.items()}
+    pretrained = dataclasses.replace(model, parameters=model.parameters | changed)
+    model_folder.write_model(runs.folder / "black", pretrained)
+    workdir = runs.folder / "from_black"
+    status, _, errors = runs.finish(workdir, "--initialize", str(runs.folder / "black"))
+    assert (status, errors) == (0, "")
+    data = configs.parse([str(runs.config)], program="").data
+    batches = pipeline.batches(sources.training_source(data), data)
+    expected = np.mean(next(batches).astype(np.float64) ** 2)
+    batches.close()
+    first, *_, last = (each for each in records(workdir) if "loss" in each)
+    np.testing.assert_allclose(first["mse"], expected, rtol=1e-5)
+    assert last["mse"] < first["mse"]
+
+
+def test_a_run_does_not_start_from_a_model_of_another_architecture(runs, uninterrupted):
+    model, workdir = uninterrupted[0], runs.folder / "other"
+    arguments = ("--codec.transforms.width", "12", "--initialize", str(model))
+    status, _, errors = runs.finish(workdir, *arguments)
+    assert status == 2
+    assert errors == (
+        f"jaxcorr: error: initialize: {model} has codec.transforms.width 8, "
+        "but the config has 12\n"
+    )
+    assert not workdir.exists()
+
+
+def test_a_loss_that_is_not_finite_ends_a_run_in_one_line(runs, uninterrupted):
+    model = model_folder.load(uninterrupted[0])
+    parameters = {name: np.full_like(v, np.nan) for name, v in model.parameters.items()}
+    broken = dataclasses.replace(model, parameters=parameters)
+    model_folder.write_model(runs.folder / "broken", broken)
+    workdir = runs.folder / "from_broken"
+    arguments = ("--initialize", str(runs.folder / "broken"))
+    status, _, errors = runs.finish(workdir, *arguments)
+    assert status == 2
+    assert errors == (
+        "jaxcorr: error: loss or gradient is not finite at step 1; checkpoints before "
+        "it are kept. Try a lower optimizer.learning-rate\n"
+    )
+    assert checkpoints.newest_step(workdir) == 0
+
+
+def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
+    model = model_folder.load(uninterrupted[0])
+    state = {"kernel": jnp.ones(3)}
+    for losses in ({1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}, {5: 4.0, 6: None, 7: 5.0}):
+        with checkpoints.open_checkpoints(tmp_path, keep=2) as saved:
+            for step, loss in losses.items():
+                about = {HELD_OUT_LOSS: loss, "step": step}
+                saved.save(step, state, dataclasses.replace(model, about=about))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "2",
+        "6",
+        "7",
+    ]
+    assert model_folder.load(tmp_path).about["step"] == 2
