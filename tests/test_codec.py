@@ -91,7 +91,8 @@ def test_a_single_pixel_is_coded(parameters):
 
 def test_an_image_is_padded_with_its_last_pixels(parameters):
     image = image_of(1, 40, 70, 3)
-    padded = forward(parameters, ops.pad_to(image, 64, 128), size=(40, 70))
+    canvas = np.pad(image, [(0, 0), (0, 24), (0, 58), (0, 0)], mode="edge")
+    padded = forward(parameters, jnp.asarray(canvas), size=(40, 70))
     out = forward(parameters, image)
     np.testing.assert_allclose(
         out.reconstruction, padded.reconstruction[:, :40, :70], atol=1e-5
@@ -195,13 +196,13 @@ def test_scales_are_at_their_bound_or_above(rounded, noisy):
         assert out.scale.max() > 0.5
 
 
-@pytest.mark.parametrize("decoder_input", ["noise", "straight_through"])
-def test_every_parameter_has_a_finite_gradient(parameters, images, keys, decoder_input):
+def test_every_parameter_has_a_finite_gradient(parameters, images, keys):
+    # Rounding alone would stop all gradients of the decoder's loss at its input.
     @jax.jit
     @jax.grad
     def gradient(parameters):
         model = codec.with_parameters(SETTINGS, parameters)
-        out = model(images, keys=keys, decoder_input=decoder_input)
+        out = model(images, keys=keys, decoder_input="straight_through")
         bits = out.latent_bits.sum() + out.side_bits.sum()
         return bits + jnp.sum((out.reconstruction - images) ** 2)
 

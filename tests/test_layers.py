@@ -54,8 +54,8 @@ def scattered(x, kernel):
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2), (5, 1), (1, 2)])
-@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 5, 3, 2), (1, 1, 1, 1)])
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2), (1, 2)])
+@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 5, 3, 2)])
 def test_convolution_is_that_of_its_definition(shape, size, stride):
     layer = Convolution(shape[-1], 4, size=size, stride=stride, rngs=nnx.Rngs(0))
     x = inputs(*shape)

@@ -17,7 +17,11 @@ SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
 
 @pytest.fixture(scope="module")
 def model():
-    parameters = codec.initialize(SETTINGS, jax.random.key(0))
+    shapes = jax.eval_shape(lambda: codec.initialize(SETTINGS, jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    parameters = {
+        name: rng.normal(scale=0.3, size=shapes[name].shape) for name in sorted(shapes)
+    }
     return model_folder.make_model(SETTINGS, parameters)
 
 

@@ -25,18 +25,19 @@ def planes(image: np.ndarray) -> torch.Tensor:
 
 
 def main() -> None:
-    """Writes sizes, names of the distortions, and a value for each of both."""
-    names = list(synthetic.distortions(synthetic.waves(161, 161)))
-    values = np.zeros((len(SIZES), len(names)))
-    for row, size in enumerate(SIZES):
-        image = synthetic.waves(*size)
-        changed = synthetic.distortions(image)
-        for column, name in enumerate(names):
-            values[row, column] = pytorch_msssim.ms_ssim(
-                planes(image), planes(changed[name]), data_range=1.0
-            ).item()
+    """Writes sizes, names of the pairs, and a value for each of both."""
+    names = list(synthetic.pairs(*SIZES[0]))
+    values = [
+        [
+            pytorch_msssim.ms_ssim(planes(one), planes(other), data_range=1.0).item()
+            for one, other in synthetic.pairs(*size).values()
+        ]
+        for size in SIZES
+    ]
     path = Path(__file__).with_name("ms_ssim.npz")
-    np.savez(path, sizes=np.array(SIZES), names=np.array(names), values=values)
+    np.savez(
+        path, sizes=np.array(SIZES), names=np.array(names), values=np.array(values)
+    )
 
 
 if __name__ == "__main__":

@@ -21,19 +21,19 @@ def grain(height: int, width: int) -> np.ndarray:
     return (mixed // np.uint64(64) % np.uint64(16)).astype(np.int64) - 8
 
 
-def distortions(image: np.ndarray) -> dict[str, np.ndarray]:
-    """An image as lossy codecs of different faults would return it, all uint8."""
-    wide = image.astype(np.int64)
-    noisy = wide + grain(*image.shape[:2])
-    changed = {
-        "same": wide,
-        "noise": noisy,
-        "steps": wide // 32 * 32 + 16,
-        "shift": np.roll(wide, 2, axis=1),
-        "brighter": wide + 20,
-        "flat": np.full_like(wide, 128) + noisy - wide,
-        "negative": 255 - wide,
+def pairs(height: int, width: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images beside what lossy codecs of different faults would return, all uint8."""
+    image = waves(height, width).astype(np.int64)
+    noise = grain(height, width)
+    made = {
+        "same": (image, image),
+        "noise": (image, image + noise),
+        "steps": (image, image // 32 * 32 + 16),
+        "shift": (image, np.roll(image, 2, axis=1)),
+        "brighter": (image, image + 20),
+        "dark": (image // 32, image // 32 + 4),
+        "flat": (image, 128 + noise),
+        "negative": (image, 255 - image),
     }
-    return {
-        name: array.clip(0, 255).astype(np.uint8) for name, array in changed.items()
-    }
+    narrow = lambda array: array.clip(0, 255).astype(np.uint8)
+    return {name: (narrow(one), narrow(other)) for name, (one, other) in made.items()}
