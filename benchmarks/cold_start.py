@@ -1,0 +1,77 @@
+"""Seconds of `jaxcorr compress` of one image, from the shell and back to it.
+
+    python benchmarks/cold_start.py MODEL IMAGE
+
+Runs the command in new processes: with an empty cache of compiled programs, and twice
+with the cache that this left behind.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STAGES = """
+import time
+start = time.perf_counter()
+import sys
+from jaxcorr import cli, images, model_folder
+from jaxcorr.bitstream import coding
+imported = time.perf_counter()
+cli._cache_programs()
+model = model_folder.load(sys.argv[1])
+model.device_parameters
+loaded = time.perf_counter()
+image, _ = images.read_image(sys.argv[2])
+coding.compress(model, image)
+coded = time.perf_counter()
+coding.compress(model, image)
+again = time.perf_counter()
+print(imported - start, loaded - imported, coded - loaded, again - coded)
+"""
+
+
+def main(model: str, image: str) -> None:
+    """Prints a line for an empty cache and a line for a full one."""
+    print(f"{'cache':8}{'command':>9}{'import':>9}{'load':>9}{'code':>9}{'again':>9}")
+    for cache in ("empty", "full"):
+        # Each measurement of an empty cache needs one of its own.
+        with tempfile.TemporaryDirectory() as folder:
+            if cache == "full":
+                command(model, image, folder)
+            whole = command(model, image, folder)
+        with tempfile.TemporaryDirectory() as folder:
+            if cache == "full":
+                stages(model, image, folder)
+            parts = stages(model, image, folder)
+        print(f"{cache:8}" + "".join(f"{part:9.2f}" for part in [whole, *parts]))
+
+
+def command(model: str, image: str, folder: str) -> float:
+    """Seconds of the command."""
+    program = Path(sys.executable).with_name("jaxcorr")
+    target = str(Path(folder) / "image.jxc")
+    start = time.perf_counter()
+    run([str(program), "compress", image, "-m", model, "-o", target, "--force"], folder)
+    return time.perf_counter() - start
+
+
+def stages(model: str, image: str, folder: str) -> list[float]:
+    """Seconds to import, to load the model, to code an image, and to code it again."""
+    output = run([sys.executable, "-c", STAGES, model, image], folder)
+    return [float(seconds) for seconds in output.split()]
+
+
+def run(arguments: list[str], cache: str) -> str:
+    """Output of a new process with its caches in a folder."""
+    environment = os.environ | {"XDG_CACHE_HOME": cache}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    return subprocess.run(
+        arguments, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
