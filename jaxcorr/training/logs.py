@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TextIO
 
 import numpy as np
 import tensorboardX
@@ -15,6 +15,9 @@ from tqdm.auto import tqdm
 from jaxcorr import files
 
 METRICS = "metrics.jsonl"
+"""One object a logged step."""
+HELD_OUT = "held_out.jsonl"
+"""One object an evaluation on held-out crops."""
 
 
 class Logs:
@@ -29,7 +32,8 @@ class Logs:
           steps: Length of the run.
           batch_size: Images in a step.
         """
-        self._file = _reopened(workdir / METRICS, start)
+        self._metrics = _reopened(workdir / METRICS, start)
+        self._held_out = _reopened(workdir / HELD_OUT, start)
         self._board = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=start + 1
         )
@@ -57,7 +61,8 @@ class Logs:
         """Writes out what is buffered."""
         self._bar.close()
         self._board.close()
-        self._file.close()
+        self._metrics.close()
+        self._held_out.close()
 
     def restart_clock(self, step: int) -> None:
         """Leaves out of the speed what was no training, such as compilation."""
@@ -70,7 +75,7 @@ class Logs:
         self._clock = (step, now)
         speed = self._batch_size / seconds_per_step
         values = {**metrics, "images_per_second": round(speed, 2)}
-        self._write({"step": step, **values})
+        _write(self._metrics, {"step": step, **values})
         for name, value in values.items():
             self._board.add_scalar(f"train/{name}", value, step)
 
@@ -102,8 +107,7 @@ class Logs:
           images: Crops in [0, 1].
           reconstructions: What the codec made of them.
         """
-        named = {f"held_out_{name}": value for name, value in metrics.items()}
-        self._write({"step": step, **named})
+        _write(self._held_out, {"step": step, **metrics})
         for name, value in metrics.items():
             self._board.add_scalar(f"held_out/{name}", value, step)
         pairs = np.concatenate([images, np.clip(reconstructions, 0, 1)], axis=2)
@@ -120,12 +124,13 @@ class Logs:
         with tqdm.external_write_mode():
             print(line, flush=True)
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+
+def _write(file: TextIO, record: Mapping[str, float]) -> None:
+    file.write(json.dumps(record) + "\n")
+    file.flush()
 
 
-def _reopened(path: Path, start: int):
+def _reopened(path: Path, start: int) -> TextIO:
     """Opens a log for appending, without what comes after step `start`.
 
     A run that was killed may have logged steps that its last checkpoint does not hold,
