@@ -11,12 +11,13 @@ import jaxcorr
 from jaxcorr import codec, model_folder
 from jaxcorr.bitstream import coding, grid, networks
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
+from jaxcorr.bitstream.passes import Latents
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import rows
 
 LAST_HYPER = "transforms/hyper_synthesis/layers/4"
 SIZES = [(1, 1), (17, 33), (128, 128), (200, 90)]
-LATENTS = [field.name for field in dataclasses.fields(coding.Latents)]
+LATENTS = [field.name for field in dataclasses.fields(Latents)]
 
 
 def changed(model, **parameters):
@@ -229,6 +230,19 @@ def test_a_folder_of_many_sizes_compiles_a_program_a_canvas(tiny_model):
     for size in sizes:
         jaxcorr.decompress(tiny_model, jaxcorr.compress(tiny_model, blocks(*size)))
     assert [program._cache_size() for program in programs] == [2, 2, 2]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("arithmetic", Arithmetic)
+def test_what_feeds_the_coder_is_float64_unless_fast(tiny_model, arithmetic):
+    expected = {Arithmetic.PORTABLE: np.float64, Arithmetic.FAST: np.float32}
+    with networks.coding_arithmetic(arithmetic) as dtype:
+        features = networks.predict_features(
+            tiny_model.device_parameters,
+            jnp.ones((1, 2, 2, 8), dtype),
+            settings=tiny_model.settings,
+        )
+    assert features.dtype == expected[arithmetic]
 
 
 def test_coding_leaves_the_precision_of_jax_as_it_was(tiny_model):

@@ -48,6 +48,18 @@ def test_a_mean_between_two_points_is_refused_until_the_grid_moves(mean):
     Grid(guarded=True, offset=1).round_means(mean)
 
 
+@pytest.mark.parametrize("value", [0.01, 1.0, 1000.0])
+def test_the_margin_is_absolute_below_1_and_relative_above(value):
+    scale = MIDDLES[np.argmin(np.abs(MIDDLES - value))]
+    for read, boundary in [
+        (Grid(guarded=True).round_means, (np.rint(value * 64) + 0.5) / 64),
+        (Grid(guarded=True).classes, scale),
+    ]:
+        read(np.array([boundary + 3e-10 * max(1.0, boundary)]))
+        with pytest.raises(NearBoundary):
+            read(np.array([boundary + 6e-11 * max(1.0, boundary)]))
+
+
 @pytest.mark.parametrize("boundary", [0, 30, 62])
 def test_a_scale_between_two_classes_is_refused_until_the_grid_moves(boundary):
     scale = np.array([1.0, MIDDLES[boundary]])
@@ -56,7 +68,7 @@ def test_a_scale_between_two_classes_is_refused_until_the_grid_moves(boundary):
     Grid(guarded=True, offset=1).classes(scale)
 
 
-@pytest.mark.parametrize("offset", range(0, OFFSETS, 50))
+@pytest.mark.parametrize("offset", range(0, OFFSETS, 64))
 def test_scales_outside_the_table_are_on_no_boundary(offset):
     scale = np.array([0.11, 300.0, 1e6])
     classes = Grid(guarded=True, offset=offset).classes(scale)

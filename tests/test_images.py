@@ -15,8 +15,8 @@ pytestmark = pytest.mark.fast
 
 RGB = blocks(24, 40)
 GREY = RGB[:, :, 0]
-DEEP = GREY.astype(np.uint16) * 257
-"""The grey image in 16 bits."""
+DEEP = GREY.astype(np.uint16) * 200 + 3
+"""A grey image in 16 bits."""
 
 
 def saved(path, image, **options):
@@ -45,7 +45,7 @@ OVER_WHITE = np.where(np.arange(40)[:, None] < 20, 255, RGB)
 BLACK_AND_WHITE = np.where(GREY_RGB < 128, 0, 255)
 CONVERTED = {
     "grey": (GREY, GREY_RGB),
-    "16-bit grey": (DEEP, GREY_RGB),
+    "16-bit grey": (DEEP, np.dstack([np.rint(DEEP / 257)] * 3)),
     "black and white": (Image.fromarray(BLACK_AND_WHITE[..., 0] > 0), BLACK_AND_WHITE),
     "palette": (Image.fromarray(RGB).quantize(256), RGB),
     "transparency": (half_transparent(), OVER_WHITE),
