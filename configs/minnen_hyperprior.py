@@ -1,9 +1,10 @@
 """Mean-scale hyperprior with the correlation loss, at the scale of the literature.
 
-Transforms of Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736, with the loss
-of Ali et al., NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Ali et al. do not
-state data, batch, schedule or widths; these are those of CompressAI's mbt2018-mean at
-quality 4 (128 and 192 channels, λ = 0.013), with twice its batch and a fixed drop.
+Transforms of Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736, with the
+loss of Ali et al., NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Ali et al.
+do not state data, batch, schedule or widths; these are those of CompressAI's
+mbt2018-mean at quality 4 (128 and 192 channels, λ = 0.013), with twice its batch and a
+fixed drop of the learning rate.
 
     python train.py configs/minnen_hyperprior.py --data.source folder:PHOTOGRAPHS
 

@@ -18,7 +18,7 @@ from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import NEVER, Recipe, Step, TrainState
 
-STEPS = 12
+STEPS = 13
 
 
 class Events(Checkpoints, Logs):
@@ -100,9 +100,9 @@ def train(monkeypatch):
 def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
     events = train(Cadence(log=5, evaluate=4, checkpoint=6))
     assert events.of("step") == list(range(1, STEPS + 1))
-    assert events.of("log") == [5, 10, 12]
-    assert events.of("evaluate") == [4, 6, 8, 12]
-    assert events.of("save") == [6, 12]
+    assert events.of("log") == [5, 10, 13]
+    assert events.of("evaluate") == [4, 6, 8, 12, 13]
+    assert events.of("save") == [6, 12, 13]
 
 
 @pytest.mark.fast

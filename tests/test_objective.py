@@ -157,10 +157,11 @@ def test_quantized_latents_can_be_what_is_decorrelated():
 
 def test_normalized_square_is_the_mean_square_in_units_of_the_scale():
     output, image = output_of()
-    at_scale = dataclasses.replace(output, latent=output.mean - 3 * output.scale)
+    away = jnp.array([-3.0, 1.0, 2.0])[None, None, None]
+    at_scale = dataclasses.replace(output, latent=output.mean + away * output.scale)
     objective = Objective(window=3)
     _, values = objective(at_scale, image, objective.weights)
-    np.testing.assert_allclose(values["normalized_square"], 9, rtol=1e-4)
+    np.testing.assert_allclose(values["normalized_square"], 14 / 3, rtol=1e-4)
 
 
 def test_ms_ssim_counts_as_one_minus_the_similarity():

@@ -2,101 +2,20 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from runs import EVERY, STEPS, Runs
 
 from jaxcorr import config as configs
 from jaxcorr import images, model_folder
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.model_folder import HELD_OUT_LOSS
 from jaxcorr.training import checkpoints
-
-ROOT = Path(__file__).parent.parent
-STEPS, EVERY, KEEP = 12, 3, 2
-CONFIG = f"""
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.objective import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.transforms.minnen import Minnen
-
-def get_config():
-    return Config(
-        steps={STEPS},
-        codec=CodecSettings(transforms=Minnen(width=8, channels=8)),
-        objective=Objective(window=3),
-        optimizer=Optimizer(learning_rate=1e-3),
-        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
-        cadence=Cadence(log=1, evaluate={EVERY}, checkpoint={EVERY}, keep={KEEP}),
-    )
-"""
-
-
-class Runs:
-    """Starts processes that share a config and compiled programs."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.config = folder / "tiny.py"
-        self.config.write_text(CONFIG)
-        # One device: the eight that other tests have compile more slowly.
-        drop = {"XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"}
-        kept = {name: value for name, value in os.environ.items() if name not in drop}
-        self.environment = kept | {"JAX_PLATFORMS": "cpu"}
-
-    def share_programs(self, workdir: Path) -> None:
-        self.environment |= {
-            "JAX_COMPILATION_CACHE_DIR": str(workdir / "programs"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        }
-
-    def start(self, workdir: Path, *arguments: str) -> subprocess.Popen[str]:
-        """Starts from another directory than the repository."""
-        command = [sys.executable, ROOT / "train.py", self.config]
-        return subprocess.Popen(
-            [*command, "--workdir", workdir, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error of a run to its end."""
-        process = self.start(workdir, *arguments)
-        try:
-            output, errors = process.communicate(timeout=200)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        return process.returncode, output, errors
-
-    def stop(self, workdir: Path, number: int, when: Callable[[], bool]):
-        """Starts a run, and sends it a signal at the moment that `when` is true."""
-        process = self.start(workdir)
-        try:
-            deadline = time.monotonic() + 100
-            while not when():
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.001)
-            process.send_signal(number)
-            output, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-        return process.returncode, output, errors
 
 
 def records(workdir: Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:

@@ -82,8 +82,10 @@ def programs() -> int:
 def take_sharded(count, parameters, batch, recipe=RECIPE):
     mesh = meshes.data_mesh()
     state = meshes.replicate(state_of(parameters, recipe), mesh)
+    split = meshes.split_batch(batch, mesh)
+    assert [len(shard.data) for shard in split.addressable_shards] == [2] * 8
     with jax.set_mesh(mesh):
-        return take(count, state, meshes.split_batch(batch, mesh), recipe)
+        return take(count, state, split, recipe)
 
 
 def assert_same(state, taken, expected_state, expected):

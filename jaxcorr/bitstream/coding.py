@@ -1,60 +1,20 @@
-"""From images to files and back: one loop over the passes of any context model."""
-
-import dataclasses
-import zlib
-from collections.abc import Callable
+"""From images to files and back."""
 
 import numpy as np
-from jaxtyping import Array, Float, Float32, Float64, Int32, UInt8, UInt16
+from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
 
 from jaxcorr import codec
-from jaxcorr.bitstream import networks
+from jaxcorr.bitstream import networks, passes
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.grid import OFFSETS, Grid, NearBoundary
+from jaxcorr.bitstream.passes import Latents
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
-from jaxcorr.context.context import Positions
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import Model
 from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
 
 SYMBOL_LIMIT = 2**30
 """Symbols are integers below this; anything larger is a codec gone wrong."""
-
-Exchange = Callable[
-    [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
-    Int32[np.ndarray, "..."],
-]
-"""Positions, means and scale classes of a pass to its symbols, coded or decoded."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Latents:
-    """What a file says of an image, the same in the encoder and in any decoder.
-
-    Attributes:
-      side_symbols: Rounded distances of the side information from its medians.
-      symbols: Rounded distances of the latents from their means.
-      latent_hat: Quantized latents, multiples of 1/16384.
-      mean: Predicted means, rounded to the grid.
-      scale: Predicted scales; these alone may differ in the last digits.
-    """
-
-    side_symbols: Int32[np.ndarray, "h64 w64 s"]
-    symbols: Int32[np.ndarray, "h16 w16 c"]
-    latent_hat: Float64[np.ndarray, "h16 w16 c"]
-    mean: Float64[np.ndarray, "h16 w16 c"]
-    scale: Float64[np.ndarray, "h16 w16 c"]
-
-    def checksum(self) -> int:
-        """CRC-32 of what must be the same everywhere."""
-        crc = 0
-        for array, kind in (
-            (self.side_symbols, "<i4"),
-            (self.symbols, "<i4"),
-            (self.latent_hat, "<f8"),
-        ):
-            crc = zlib.crc32(np.ascontiguousarray(array).astype(kind).tobytes(), crc)
-        return crc
 
 
 def encode(
@@ -204,7 +164,9 @@ def _encode_latents(
 
             grid = Grid(offset=offset, guarded=guarded)
             try:
-                latents = _walk(model, features, side_symbols, size, grid, exchange)
+                latents = passes.walk(
+                    model, features, side_symbols, size, grid, exchange
+                )
             except NearBoundary:
                 continue
             return coder, latents, offset
@@ -228,39 +190,7 @@ def _decode_latents(model: Model, container: Container) -> Latents:
     with networks.coding_arithmetic(container.arithmetic) as dtype:
         features = _features(model, side_symbols.astype(dtype), size)
         grid = Grid(offset=container.offset)
-        return _walk(model, features, side_symbols, size, grid, exchange)
-
-
-def _walk(
-    model: Model,
-    features: Float[Array, "h16 w16 f"],
-    side_symbols: Int32[np.ndarray, "h64 w64 s"],
-    size: tuple[int, int],
-    grid: Grid,
-    exchange: Exchange,
-) -> Latents:
-    """The loop that encoder and decoder share; only `exchange` tells them apart."""
-    context = codec.with_parameters(model.settings, model.parameters).context
-    rows, columns = codec.latents_across(size[0]), codec.latents_across(size[1])
-    shape = (rows, columns, model.settings.transforms.channels)
-    symbols = np.zeros(shape, np.int32)
-    latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
-    state = context.start(features, (rows, columns))
-    for index in range(context.passes(rows, columns)):
-        positions, mean, scale = context.predict(state, index)
-        scale = np.asarray(scale, np.float64)
-        mean = grid.round_means(np.asarray(mean, np.float64))
-        symbols[positions] = exchange(positions, mean, grid.classes(scale))
-        latent_hat[positions] = symbols[positions] + mean
-        means[positions], scales[positions] = mean, scale
-        state = context.update(state, index, latent_hat[positions])
-    return Latents(
-        side_symbols=side_symbols,
-        symbols=symbols,
-        latent_hat=latent_hat,
-        mean=means,
-        scale=scales,
-    )
+        return passes.walk(model, features, side_symbols, size, grid, exchange)
 
 
 def _features(

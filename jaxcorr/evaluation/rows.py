@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxcorr import codec, correlation, metrics
 from jaxcorr.bitstream import coding, networks
-from jaxcorr.bitstream.coding import Latents
 from jaxcorr.bitstream.container import Arithmetic, Container
+from jaxcorr.bitstream.passes import Latents
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.model_folder import Model
 
