@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from jaxcorr.layers.convolution import Convolution, Upsampling, depth_to_space
-from jaxcorr.layers.gdn import BETA_MINIMUM, GDN
+from jaxcorr.layers.gdn import BETA_MINIMUM, GDN, PEDESTAL
 
 
 def randomize(layer, seed=0):
@@ -51,6 +51,20 @@ def scattered(x, kernel):
             copy = np.einsum("bc,ijco->bijo", x[:, p, q].astype(np.float64), kernel)
             out[:, 2 * p : 2 * p + 5, 2 * q : 2 * q + 5] += copy
     return out[:, 2 : 2 + 2 * rows, 2 : 2 + 2 * columns]
+
+
+def normalized(x, layer, inverse):
+    """GDN by its formula, in float64."""
+    x = x.astype(np.float64)
+    # Negative roots lie below the bounds: beta is its minimum there, and gamma is 0.
+    squared = lambda root: np.maximum(root, 0.0).astype(np.float64) ** 2 - PEDESTAL
+    beta = np.maximum(squared(np.asarray(layer.beta_root)), BETA_MINIMUM)
+    gamma = np.maximum(squared(np.asarray(layer.gamma_root)), 0.0)
+    out = np.empty(x.shape)
+    for i in range(x.shape[-1]):
+        energy = sum(gamma[j, i] * x[..., j] ** 2 for j in range(x.shape[-1]))
+        out[..., i] = x[..., i] * (beta[i] + energy) ** (0.5 if inverse else -0.5)
+    return out
 
 
 @pytest.mark.fast
@@ -123,16 +137,7 @@ def test_initial_kernels_keep_the_variance(layer):
 def test_gdn_is_its_formula(shape, inverse):
     layer = randomize(GDN(shape[-1], inverse=inverse))
     x = inputs(*shape)
-    # Below the bound, and so at negative roots, beta is its minimum and gamma is 0.
-    beta = np.maximum(layer.beta_root[...], 0.0).astype(np.float64) ** 2
-    beta = np.maximum(beta, BETA_MINIMUM)
-    gamma = np.maximum(layer.gamma_root[...], 0.0).astype(np.float64) ** 2
-    expected = np.empty(shape)
-    for i in range(shape[-1]):
-        energy = beta[i] + sum(
-            gamma[j, i] * x[..., j].astype(np.float64) ** 2 for j in range(shape[-1])
-        )
-        expected[..., i] = x[..., i] * energy ** (0.5 if inverse else -0.5)
+    expected = normalized(x, layer, inverse)
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, rtol=1e-5)
 
 
@@ -162,30 +167,41 @@ def test_gdn_has_no_gradient_that_is_not_finite_at_zero():
     np.testing.assert_allclose(gradient, np.ones((1, 3)), rtol=1e-6)
 
 
+def biased(out, layer):
+    return out + np.asarray(layer.bias, np.float64)
+
+
 LAYERS = {
-    "convolution": lambda: Convolution(3, 4, size=5, stride=2, rngs=nnx.Rngs(0)),
-    "upsampling": lambda: Upsampling(3, 4, rngs=nnx.Rngs(0)),
-    "gdn": lambda: GDN(3),
-    "inverse gdn": lambda: GDN(3, inverse=True),
+    "convolution": (
+        lambda: Convolution(3, 4, size=5, stride=2, rngs=nnx.Rngs(0)),
+        lambda x, layer: biased(correlated(x, np.asarray(layer.kernel), 2), layer),
+    ),
+    "upsampling": (
+        lambda: Upsampling(3, 4, rngs=nnx.Rngs(0)),
+        lambda x, layer: biased(scattered(x, np.asarray(layer.kernel)), layer),
+    ),
+    "gdn": (lambda: GDN(3), lambda x, layer: normalized(x, layer, False)),
+    "inverse gdn": (
+        lambda: GDN(3, inverse=True),
+        lambda x, layer: normalized(x, layer, True),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_compute_in_the_dtype_of_their_input(name):
-    layer = randomize(LAYERS[name]())
-    x = inputs(1, 6, 6, 3)
-    with jax.enable_x64(True):
-        wide = layer(jnp.asarray(x, jnp.float64))
-        assert wide.dtype == jnp.float64
-        # Digits beyond float32 show that no step of it was narrower.
-        with jax.default_matmul_precision("highest"):
-            graph, state = nnx.split(layer)
-            doubled = jax.tree.map(lambda p: p.astype(jnp.float64), state)
-            exact = nnx.merge(graph, doubled)(jnp.asarray(x, jnp.float64))
-    np.testing.assert_allclose(wide, exact, rtol=1e-12, atol=1e-12)
-    single = layer(jnp.asarray(x))
-    assert single.dtype == jnp.float32
-    np.testing.assert_allclose(single, wide, rtol=1e-4, atol=1e-5)
-    narrow = layer(jnp.asarray(x, jnp.bfloat16))
-    assert narrow.dtype == jnp.bfloat16
-    np.testing.assert_allclose(narrow.astype(jnp.float32), wide, rtol=0.1, atol=0.1)
+    make, by_definition = LAYERS[name]
+    layer, x = randomize(make()), inputs(1, 6, 6, 3)
+    expected = by_definition(x, layer)
+    # Digits beyond those of a narrower dtype show that no step of it was narrower.
+    for dtype, accuracy in [
+        (jnp.float64, 1e-12),
+        (jnp.float32, 1e-5),
+        (jnp.bfloat16, 0.1),
+    ]:
+        with jax.enable_x64(True):
+            found = layer(jnp.asarray(x, dtype))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(
+            np.asarray(found, np.float64), expected, rtol=accuracy, atol=accuracy
+        )
