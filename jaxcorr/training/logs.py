@@ -41,7 +41,7 @@ class Logs:
             initial=start,
             total=steps,
             dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar:10}| {desc}",
+            bar_format="{percentage:3.0f}% | {desc}",
             disable=None,  # Off unless on a terminal: there lines are printed instead.
         )
         self._steps = steps
