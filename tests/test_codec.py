@@ -25,10 +25,10 @@ def forward(parameters, image, **options):
 def parameters():
     """Initial parameters, with larger latents and scales on both sides of the bound."""
     drawn = dict(codec.initialize(SETTINGS, jax.random.key(0)))
-    drawn["transforms/analysis/layers/6/kernel"] *= 30
-    drawn["transforms/hyper_analysis/layers/4/kernel"] *= 10
+    drawn["transforms/analysis/layers/6/kernel"] *= 5
+    drawn["transforms/hyper_analysis/layers/4/kernel"] *= 30
     drawn["transforms/hyper_synthesis/layers/4/kernel"] *= 3
-    drawn["transforms/synthesis/layers/6/kernel"] *= 0.01
+    drawn["transforms/synthesis/layers/6/kernel"] *= 0.1
     return drawn
 
 
