@@ -4,6 +4,10 @@ Transforms of Minnen et al., NeurIPS 2018, with the loss of Ali et al., NeurIPS 
 https://openreview.net/forum?id=1ihGy9vAIg, on the photographs scikit-image packages.
 
     python train.py configs/quickstart.py
+
+Cost: 4 to 6 minutes on two cores with compilation, depending on what else they do.
+Result: 24.90 dB at 0.441 bpp on held-out crops; 25.16 dB at 0.512 bpp on the two
+held-out photographs, through files (quickstart.png).
 """
 
 from jaxcorr.codec import CodecSettings
@@ -21,7 +25,7 @@ def get_config() -> Config:
         steps=1400,
         codec=CodecSettings(transforms=Minnen(width=32, channels=48)),
         objective=Objective(
-            distortion_weight=0.0130,
+            distortion_weight=0.0250,
             correlation_weight=0.1,
             window=5,  # 8 latents across a crop leave a 7x7 window 4 centers.
         ),

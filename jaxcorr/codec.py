@@ -14,6 +14,7 @@ from jaxcorr import ops
 from jaxcorr.context.independent import Independent
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr.errors import UserError
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
 
@@ -33,6 +34,14 @@ class CodecSettings:
     """Context model of the latents."""
     likelihood_floor: float = 0.0
     """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""
+
+    def __post_init__(self):
+        """Refuses a floor that is no probability."""
+        if not 0 <= self.likelihood_floor < 1:
+            raise UserError(
+                "codec.likelihood-floor must be at least 0 and below 1, "
+                f"but is {self.likelihood_floor}"
+            )
 
 
 @jax.tree_util.register_dataclass

@@ -193,15 +193,16 @@ def load(path: str | Path, *, checkpoint: str = "best") -> Model:
         raise UserError(f"{path} is not a directory: no run or model folder there")
     if (path / CONFIG).is_file() and not (path / CHECKPOINTS).is_dir():
         return read_model(path)
-    # Orbax gives a checkpoint its number as a name only when it is complete.
-    steps = sorted(
-        int(folder.name)
-        for folder in (path / CHECKPOINTS).glob("*")
-        if folder.name.isdigit()
-    )
-    if not steps:
+    # Orbax gives a checkpoint its number as a name only when it is complete; one that
+    # was being deleted when the run was killed has lost its files.
+    folders = {
+        int(config.parts[-3]): config.parent
+        for config in (path / CHECKPOINTS).glob(f"*/{MODEL}/{CONFIG}")
+        if config.parts[-3].isdigit()
+    }
+    if not folders:
         raise UserError(f"{path} holds neither a model nor checkpoints of a run")
-    folders = {step: path / CHECKPOINTS / str(step) / MODEL for step in steps}
+    folders = dict(sorted(folders.items()))
     return read_model(folders[_choose(path, folders, checkpoint)])
 
 

@@ -71,11 +71,12 @@ def test_a_model_folder_is_loaded_as_it_is(run, model):
     assert found.about["step"] == 100
 
 
-def test_a_checkpoint_without_its_model_is_named(model, tmp_path):
+def test_a_checkpoint_that_was_being_deleted_is_passed_over(model, tmp_path):
     run = make_run(tmp_path, model, {5: 1.0})
-    (run / CHECKPOINTS / "7").mkdir()
-    with pytest.raises(UserError, match=r"7/model is not a model folder"):
-        model_folder.load(run, checkpoint="newest")
+    (run / CHECKPOINTS / "3" / MODEL).mkdir(parents=True)
+    assert model_folder.load(run).about["step"] == 5
+    with pytest.raises(UserError, match="no checkpoint '3'; there are newest, best, 5"):
+        model_folder.load(run, checkpoint="3")
 
 
 def test_paths_without_a_model_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import signal
 import threading
 
 import grain
@@ -110,6 +111,8 @@ def held_out_crops(data: Data) -> UInt8[np.ndarray, "n crop crop 3"]:
 def _end_with_parent(worker: int, workers: int) -> None:
     """Ends a worker whose parent was killed; Grain's would stay for ever."""
     del worker, workers
+    # Ctrl-C reaches all processes; the parent saves first, and then ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

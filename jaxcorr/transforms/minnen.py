@@ -5,6 +5,7 @@ import dataclasses
 from flax import nnx
 
 from jaxcorr import ops
+from jaxcorr.errors import UserError
 from jaxcorr.layers.convolution import Convolution, Upsampling
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.transforms.transforms import Transforms
@@ -23,6 +24,16 @@ class Minnen:
     """Channels of the hidden layers and of the side information."""
     channels: int = 192
     """Channels of the latents; even."""
+
+    def __post_init__(self):
+        """Refuses sizes that no convolution has."""
+        if self.width < 1:
+            raise UserError(f"transforms.width must be at least 1, but is {self.width}")
+        if self.channels < 2 or self.channels % 2:
+            raise UserError(
+                "transforms.channels must be even and at least 2, "
+                f"but is {self.channels}"
+            )
 
     @property
     def side_channels(self) -> int:
