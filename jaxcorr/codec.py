@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,37 +10,45 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
 from jaxcorr import ops
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import UserError
+from jaxcorr.ops import DecoderInput
+from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.swin import Swin
 from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
 
 Parameters = dict[str, Array]
 """Arrays of a codec by their path, such as `transforms/analysis/layers/0/kernel`."""
-
-DecoderInput = Literal["noise", "straight_through"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecSettings:
     """Everything that decides what a codec computes, but its parameters."""
 
-    transforms: Minnen = dataclasses.field(default_factory=Minnen)
+    transforms: Minnen | Cheng | Swin = dataclasses.field(default_factory=Minnen)
     """Architecture of the transforms."""
-    context: Independent = dataclasses.field(default_factory=Independent)
+    context: Independent | Checkerboard | Channelwise | Autoregressive = (
+        dataclasses.field(default_factory=Independent)
+    )
     """Context model of the latents."""
     likelihood_floor: float = 0.0
     """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""
 
     def __post_init__(self):
-        """Refuses a floor that is no probability."""
+        """Refuses a floor that is no probability, and parts that do not fit."""
         if not 0 <= self.likelihood_floor < 1:
             raise UserError(
                 "codec.likelihood-floor must be at least 0 and below 1, "
                 f"but is {self.likelihood_floor}"
             )
+        if isinstance(self.context, Channelwise):
+            self.context.check_channels(self.transforms.channels)
 
 
 @jax.tree_util.register_dataclass
@@ -52,7 +59,9 @@ class Output:
     Attributes:
       reconstruction: Images in [0, 1], but for overshoot.
       latent: Latents before quantization.
-      latent_hat: Quantized latents, the input of the synthesis.
+      quantized: Latents after quantization.
+      latent_hat: What the context model makes of those, the input of the synthesis;
+        differs from `quantized` only where rounding errors are predicted.
       mean: Predicted mean of each latent, in quantization steps.
       scale: Predicted standard deviation of each latent; at least 0.11.
       latent_bits: Bits of each latent.
@@ -61,6 +70,7 @@ class Output:
 
     reconstruction: Float[Array, "b h w 3"]
     latent: Float[Array, "b h16 w16 c"]
+    quantized: Float[Array, "b h16 w16 c"]
     latent_hat: Float[Array, "b h16 w16 c"]
     mean: Float[Array, "b h16 w16 c"]
     scale: Float[Array, "b h16 w16 c"]
@@ -98,7 +108,7 @@ class Codec(nnx.Module):
         image: Float[Array, "b h w 3"],
         *,
         keys: Key[Array, " b"] | None = None,
-        decoder_input: DecoderInput = "noise",
+        decoder_input: DecoderInput | None = None,
         transform_dtype: DTypeLike = jnp.float32,
         size: tuple[Array, Array] | None = None,
         median: Float[Array, " s"] | None = None,
@@ -109,8 +119,8 @@ class Codec(nnx.Module):
           image: Images in [0, 1] of any size; padded inside, and cropped again.
           keys: Draw the noise that stands in for rounding, a key an image. If None,
             rounds: what comes out is what a file would give.
-          decoder_input: With keys, what the decoder works on: latents with the noise
-            that the rate sees, or rounded ones with the gradient of the identity.
+          decoder_input: With keys, what synthesis and context model work on; if None,
+            what the context model was published with.
           transform_dtype: What analysis and synthesis compute in; everything else is
             float32.
           size: Rows and columns of `image` that are the image, from the top left; the
@@ -125,7 +135,7 @@ class Codec(nnx.Module):
         center = self.prior.median() if median is None else median
         center = center[None, None, None]
         for_rate = _quantizers(keys, "noise")
-        for_decoder = _quantizers(keys, decoder_input)
+        for_decoder = _quantizers(keys, decoder_input or self.context.decoder_input)
 
         y = self.transforms.analysis(canvas.astype(transform_dtype))
         y = y.astype(jnp.float32)
@@ -136,7 +146,7 @@ class Codec(nnx.Module):
         # the border of a crop in training.
         z_hat = jnp.where(coded_z, for_decoder.side(z, center), 0.0)
         features = self.transforms.hyper_synthesis(z_hat)
-        predicted = self.context.parallel(features, y, for_decoder.latent)
+        predicted = self.context.parallel(features, y, for_decoder.latent, coded_y)
         mean, scale = predicted.mean, predicted.scale
         y_hat = jnp.where(coded_y, predicted.latent_hat, 0.0)
         reconstruction = self.transforms.synthesis(y_hat.astype(transform_dtype))
@@ -149,6 +159,7 @@ class Codec(nnx.Module):
         return Output(
             reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
             latent=within(y),
+            quantized=within(jnp.where(coded_y, predicted.quantized, 0.0)),
             latent_hat=within(y_hat),
             mean=within(mean),
             scale=within(scale),

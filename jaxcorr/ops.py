@@ -1,6 +1,7 @@
 """Operations on arrays that several layers share: rounding, bounds, padding."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,10 @@ Quantizer = Callable[
     [Float[Array, "*b c"], Float[Array, "*#b c"]], Float[Array, "*b c"]
 ]
 """Latents and the centers they are rounded around, to quantized latents."""
+
+DecoderInput = Literal["noise", "straight_through"]
+"""What stands in for rounding in training, for whatever works on decoded latents: noise
+as the rate sees it, or rounding with the gradient of the identity."""
 
 
 def uniform_noise(

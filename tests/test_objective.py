@@ -23,7 +23,8 @@ def output_of(seed: int = 0, *, pixels: int = 16 * SIDE) -> tuple[Output, jax.Ar
     output = Output(
         reconstruction=image + 0.1 * normal(*image.shape),
         latent=latent,
-        latent_hat=jnp.round(latent - mean) + mean,
+        quantized=jnp.round(latent - mean) + mean,
+        latent_hat=normal(*latents),
         mean=mean,
         scale=0.11 + jnp.abs(normal(*latents)),
         latent_bits=jnp.abs(normal(*latents)),
@@ -147,10 +148,10 @@ def test_the_gradient_of_the_scale_can_be_stopped():
 
 def test_quantized_latents_can_be_what_is_decorrelated():
     output, image = output_of()
-    objective = Objective(window=3, correlated="latent_hat")
+    objective = Objective(window=3, correlated="quantized")
     _, values = objective(output, image, objective.weights)
     expected = correlation.correlation_loss(
-        output.latent_hat, output.mean, output.scale, window=3
+        output.quantized, output.mean, output.scale, window=3
     )
     np.testing.assert_allclose(values["correlation"], expected, rtol=1e-6)
 

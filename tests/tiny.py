@@ -4,32 +4,126 @@ import jax
 import numpy as np
 
 from jaxcorr import codec, model_folder
+from jaxcorr.codec import CodecSettings
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.independent import Independent
+from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.swin import Swin
+
+TRANSFORMS = {
+    "minnen": Minnen(width=8, channels=12),
+    "cheng": Cheng(width=8),
+    "swin": Swin(
+        widths=(4, 4, 8, 8),
+        side_widths=(8, 8),
+        depths=(1, 2, 1, 2),
+        side_depths=(2, 1),
+        window=4,
+        side_window=2,
+        head_width=4,
+    ),
+}
+CONTEXTS = {
+    "independent": Independent(),
+    "checkerboard": Checkerboard(),
+    "channelwise": Channelwise(slices=3, support=1, networks="light"),
+    "autoregressive": Autoregressive(),
+}
 
 GAINS = {
-    "analysis/layers/6": 4,
-    "hyper_analysis/layers/4": 16,
-    "synthesis/layers/6": 0.3,
+    "minnen": {
+        "analysis/layers/6/kernel": 4,
+        "hyper_analysis/layers/4/kernel": 16,
+        "synthesis/layers/6/kernel": 0.3,
+    },
+    "cheng": {
+        "analysis/layers/6/kernel": 3,
+        "hyper_analysis/layers/8/kernel": 16,
+        "synthesis/layers/7/convolution/kernel": 0.2,
+    },
+    "swin": {
+        "analysis/layers/7/linear/kernel": 2,
+        "hyper_analysis/layers/3/linear/kernel": 4,
+        "synthesis/layers/9/linear/kernel": 0.2,
+    },
 }
 """What makes random kernels give latents of a useful size."""
 
-CONSTANTS = {"beta_root": 1.0, "matrices": -1.0, "biases": 0.3}
+CONSTANTS = {
+    "beta_root": 1.0,
+    "matrices": -1.0,
+    "biases": 0.3,
+    "gain": 1.0,
+}
+SCALE_BIAS = 2.5
 
 
 def make_model(*, width=8, channels=12):
-    """A random codec that codes like a trained one: few latents are 0, scales vary."""
-    settings = codec.CodecSettings(transforms=Minnen(width=width, channels=channels))
-    shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
-    rng = np.random.default_rng(0)
-    # Drawn by NumPy: to compile the initialization takes longer than most tests.
-    parameters = {name: _draw(name, x.shape, rng) for name, x in shapes.items()}
-    for name, gain in GAINS.items():
-        parameters[f"transforms/{name}/kernel"] *= np.float32(gain)
-    parameters["transforms/hyper_synthesis/layers/4/bias"][:channels] = (
-        2.5  # Of scales.
+    """A random mean-scale hyperprior."""
+    transforms = Minnen(width=width, channels=channels)
+    settings = CodecSettings(transforms=transforms)
+    return make_any(settings, GAINS["minnen"], prediction_gain=1.0)
+
+
+def make_combination(transforms, context):
+    """A random codec of these parts."""
+    settings = CodecSettings(
+        transforms=TRANSFORMS[transforms], context=CONTEXTS[context]
     )
-    parameters["transforms/synthesis/layers/6/bias"][:] = 0.5
+    return make_any(settings, GAINS[transforms], prediction_gain=0.3)
+
+
+def make_any(settings, gains, *, prediction_gain):
+    """A random codec that codes like a trained one: few latents are 0, scales vary."""
+    parameters = draw(settings)
+    for name, gain in gains.items():
+        parameters[f"transforms/{name}"] *= np.float32(gain)
+    channels = settings.transforms.channels
+    _set_predictions(parameters, channels, prediction_gain)
+    parameters[f"{_last_layer(parameters, 'synthesis')}/bias"][:] = 0.5
     return model_folder.make_model(settings, parameters, about={"step": 7})
+
+
+def draw(settings, *, seed=0):
+    """Random parameters, kernels such that layers keep the variance."""
+    shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
+    rng = np.random.default_rng(seed)
+    # Drawn by NumPy: to compile the initialization takes longer than most tests.
+    return {name: _draw(name, x.shape, rng) for name, x in shapes.items()}
+
+
+def _set_predictions(parameters, channels, gain):
+    """Lets scales vary around what few latents are far outside of."""
+    slices = [
+        name.removesuffix("/bias")
+        for name in parameters
+        if name.startswith("context/slices/") and name.endswith("/third/bias")
+    ]
+    if "context/network/last/bias" in parameters:
+        layers = ["context/network/last"]
+    else:
+        layers = slices or [_last_layer(parameters, "hyper_synthesis")]
+    for layer in layers:
+        parameters[f"{layer}/kernel"] *= np.float32(gain)
+        bias = parameters[f"{layer}/bias"]
+        if not slices:
+            # Scales, then means; so for each of several phases of an upsampling.
+            bias.reshape(-1, 2, channels)[:, 0] = SCALE_BIAS
+        elif "/scale/" in layer:
+            bias[:] = SCALE_BIAS
+
+
+def _last_layer(parameters, transform):
+    """Path of the layer of a transform that has the last bias."""
+    found = [
+        name.removesuffix("/bias")
+        for name in parameters
+        if name.startswith(f"transforms/{transform}/") and name.endswith("/bias")
+    ]
+    return max(found, key=lambda name: int(name.split("/")[3]))
 
 
 def blocks(height, width, seed=0):
@@ -40,7 +134,7 @@ def blocks(height, width, seed=0):
 
 
 def _draw(name, shape, rng):
-    if name.endswith("kernel"):
+    if name.endswith(("kernel", "position_bias")):
         return rng.normal(0, np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32)
     if name.endswith("gamma_root"):
         return np.eye(*shape, dtype=np.float32) / 3

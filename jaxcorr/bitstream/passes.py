@@ -26,7 +26,7 @@ class Latents:
     Attributes:
       side_symbols: Rounded distances of the side information from its medians.
       symbols: Rounded distances of the latents from their means.
-      latent_hat: Quantized latents, multiples of 1/16384.
+      latent_hat: Decoded latents, multiples of 1/16384.
       mean: Predicted means, rounded to the grid.
       scale: Predicted scales; these alone may differ in the last digits.
     """
@@ -70,7 +70,7 @@ def walk(
     Raises:
       NearBoundary: If the grid is guarded and a value lies close to a boundary.
     """
-    context = codec.with_parameters(model.settings, model.parameters).context
+    context = codec.with_parameters(model.settings, model.device_parameters).context
     rows, columns = codec.latents_across(size[0]), codec.latents_across(size[1])
     shape = (rows, columns, model.settings.transforms.channels)
     symbols = np.zeros(shape, np.int32)
@@ -81,9 +81,13 @@ def walk(
         scale = np.asarray(scale, np.float64)
         mean = grid.round_means(np.asarray(mean, np.float64))
         symbols[positions] = exchange(positions, mean, grid.classes(scale))
-        latent_hat[positions] = symbols[positions] + mean
+        quantized = symbols[positions] + mean
+        refined = np.asarray(context.refine(state, index, quantized))
+        if refined is not quantized:
+            refined = grid.round_means(refined)
+        latent_hat[positions] = refined
         means[positions], scales[positions] = mean, scale
-        state = context.update(state, index, latent_hat[positions])
+        state = context.update(state, index, refined)
     return Latents(
         side_symbols=side_symbols,
         symbols=symbols,

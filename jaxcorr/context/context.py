@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any, Protocol
 
 import jax
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxcorr import ops
 
@@ -26,24 +26,42 @@ class Prediction:
     Attributes:
       mean: Predicted mean, in quantization steps.
       scale: Predicted standard deviation, in quantization steps; at least 0.11.
-      latent_hat: Quantized latents.
+      quantized: Latents rounded around their means, or with what stands in for that.
+      latent_hat: What is made of them for the synthesis; `quantized` itself, but where
+        the context model predicts rounding errors.
     """
 
     mean: Float[Array, "b h16 w16 c"]
     scale: Float[Array, "b h16 w16 c"]
+    quantized: Float[Array, "b h16 w16 c"]
     latent_hat: Float[Array, "b h16 w16 c"]
 
 
 class Context(Protocol):
-    """Predicts latents, in training all at once and in coding pass by pass."""
+    """Predicts latents, in training all at once and in coding pass by pass.
+
+    Attributes:
+      decoder_input: What it was published with in training.
+    """
+
+    decoder_input: ops.DecoderInput
 
     def parallel(
         self,
         features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
         quantize: ops.Quantizer,
+        coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
-        """Predicts and quantizes all latents, as the passes would."""
+        """Predicts and quantizes all latents, as the passes would.
+
+        Args:
+          features: Features of the side information.
+          latent: Latents before quantization.
+          quantize: Quantizes latents around their means. With `ops.round_around`, the
+            result is what coding gives, but for the grid of its means.
+          coded: Where latents are coded. Elsewhere the decoder has zeros.
+        """
         ...
 
     def passes(self, height: int, width: int) -> int:
@@ -68,8 +86,21 @@ class Context(Protocol):
         """
         ...
 
+    def refine(
+        self, state: Any, index: int, quantized: Float[ArrayLike, "..."]
+    ) -> Float[ArrayLike, "..."]:
+        """What to make of the quantized latents of a pass; mostly `quantized` itself.
+
+        Whatever else it is, it is rounded to the grid of the means, and so goes into
+        the next passes and the synthesis.
+        """
+        ...
+
     def update(
         self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
     ) -> Any:
-        """State after a pass, given the latents that it decoded."""
+        """State after a pass, given the latents that it decoded.
+
+        The state before may be changed in place.
+        """
         ...

@@ -3,14 +3,13 @@
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxcorr import ops
 from jaxcorr.context.context import Positions, Prediction
-from jaxcorr.entropy.gaussian import SCALE_MINIMUM
+from jaxcorr.context.parameters import mean_and_scale
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,15 +30,20 @@ class IndependentContext(nnx.Module):
       Compression", NeurIPS 2018, section 2, https://arxiv.org/abs/1809.02736.
     """
 
+    decoder_input: ops.DecoderInput = "noise"
+
     def parallel(
         self,
         features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
         quantize: ops.Quantizer,
+        coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
         """See `Context`."""
-        mean, scale = _split(features)
-        return Prediction(mean=mean, scale=scale, latent_hat=quantize(latent, mean))
+        del coded
+        mean, scale = mean_and_scale(features)
+        hat = quantize(latent, mean)
+        return Prediction(mean=mean, scale=scale, quantized=hat, latent_hat=hat)
 
     def passes(self, height: int, width: int) -> int:
         """See `Context`."""
@@ -48,7 +52,8 @@ class IndependentContext(nnx.Module):
 
     def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
         """See `Context`."""
-        return [x[: size[0], : size[1]] for x in map(np.asarray, _split(features))]
+        rows, columns = size
+        return tuple(np.asarray(x)[:rows, :columns] for x in mean_and_scale(features))
 
     def predict(
         self, state: Any, index: int
@@ -58,14 +63,16 @@ class IndependentContext(nnx.Module):
         mean, scale = state
         return np.s_[: mean.shape[0], : mean.shape[1]], mean, scale
 
+    def refine(
+        self, state: Any, index: int, quantized: Float[ArrayLike, "..."]
+    ) -> Float[ArrayLike, "..."]:
+        """See `Context`."""
+        del state, index
+        return quantized
+
     def update(
         self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
     ) -> Any:
         """See `Context`."""
         del index, latent_hat
         return state
-
-
-def _split(features: Array) -> tuple[Array, Array]:
-    scale, mean = jnp.split(features, 2, axis=-1)
-    return mean, ops.lower_bound(scale, SCALE_MINIMUM)

@@ -62,7 +62,7 @@ def _draw_map(figure: Figure, axis, coded: Coded) -> None:
 def correlation_of(coded: Coded) -> Float[np.ndarray, "k k"]:
     """Correlation map of the decoded, normalized latents."""
     latents = coded.latents
-    normalized = (latents.latent_hat - latents.mean) / latents.scale
+    normalized = latents.symbols / latents.scale
     return np.array(
         correlation.correlation_map(normalized[None].astype(np.float32), window=WINDOW)
     )

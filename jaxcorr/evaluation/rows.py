@@ -159,10 +159,11 @@ def means(rows: list[Row]) -> dict[str, float | None]:
 def _correlation(latents: Latents) -> float | None:
     if min(latents.symbols.shape[:2]) < WINDOW:
         return None
-    residual = latents.latent_hat - latents.mean
+    # A symbol is the distance of a quantized latent from its mean.
+    distance = latents.symbols.astype(np.float64)[None]
     return float(
         correlation.correlation_loss(
-            residual[None], np.zeros_like(residual)[None], latents.scale[None]
+            distance, np.zeros_like(distance), latents.scale[None]
         )
     )
 

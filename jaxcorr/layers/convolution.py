@@ -68,20 +68,115 @@ class Upsampling(nnx.Module):
           outputs: Channels of the output.
           rngs: Source of the initial kernel.
         """
-        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), phases=4))
+        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), phases=4.0))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
         """Input `[p, q]` reaches outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
         kernel = polyphase_kernel(self.kernel[...].astype(x.dtype))
-        phases = jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            window_strides=(1, 1),
-            padding="SAME",
-            dimension_numbers=_DIMENSIONS,
-        )
-        return _add_bias(depth_to_space(phases), self.bias)
+        return _add_bias(depth_to_space(_same_convolution(x, kernel)), self.bias)
+
+
+class SubPixelUpsampling(nnx.Module):
+    """3x3 convolution to four times the channels, interleaved at double resolution.
+
+    References:
+      Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
+      Sub-Pixel Convolutional Neural Network", CVPR 2016,
+      https://arxiv.org/abs/1609.05158.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        """Initializes the convolution.
+
+        Args:
+          inputs: Channels of the input.
+          outputs: Channels of the output.
+          rngs: Source of the initial kernel.
+        """
+        self.convolution = Convolution(inputs, 4 * outputs, size=3, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
+        """Channels come as the four pixels of a square, each with all its outputs."""
+        return depth_to_space(self.convolution(x))
+
+
+class Pointwise(nnx.Module):
+    """1x1 convolution, as a matrix product: XLA's own has a slow gradient on a CPU."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int = 1,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        """Initializes kernel and bias.
+
+        Args:
+          inputs: Channels of the input.
+          outputs: Channels of the output.
+          stride: Step between the positions that are kept.
+          bias: Whether there is a bias.
+          rngs: Source of the initial kernel.
+        """
+        self.kernel = nnx.Param(_draw(rngs, (inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs)) if bias else None
+        self.stride = stride
+
+    def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b2 o"]:
+        """Every kept position on its own; a stride needs rows and columns."""
+        if self.stride > 1:
+            x = x[..., :: self.stride, :: self.stride, :]
+        x = jnp.matmul(x, self.kernel[...].astype(x.dtype))
+        return x if self.bias is None else _add_bias(x, self.bias)
+
+
+class MaskedConvolution(nnx.Module):
+    """5x5 convolution that sees some of its taps only.
+
+    The kernel has all taps, as in the reference models; those outside the mask stay as
+    they were drawn and have no effect.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        taps: tuple[tuple[int, int], ...],
+        rngs: nnx.Rngs,
+    ):
+        """Initializes kernel and bias.
+
+        Args:
+          inputs: Channels of the input.
+          outputs: Channels of the output.
+          taps: Row and column, relative to the output, of each input that is seen.
+          rngs: Source of the initial kernel.
+        """
+        phases = 25 / len(taps)
+        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), phases=phases))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.taps = taps
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
+        """Output at all positions at once."""
+        rows, columns = self._kernel_index()
+        kernel = self.kernel[...].astype(x.dtype)
+        masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
+        return _add_bias(_same_convolution(x, masked), self.bias)
+
+    def of_neighbors(self, seen: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
+        """Output at single positions, from the inputs that their taps see."""
+        kernel = self.kernel[...].astype(seen.dtype)[self._kernel_index()]
+        return _add_bias(jnp.einsum("nti,tio->no", seen, kernel), self.bias)
+
+    def _kernel_index(self) -> tuple[Array, Array]:
+        rows, columns = jnp.array(self.taps).T + 2
+        return rows, columns
 
 
 def polyphase_kernel(
@@ -109,7 +204,29 @@ def depth_to_space(
     )
 
 
-def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: int = 1) -> Array:
+def space_to_depth(
+    x: Float[Array, "b 2*h 2*w c"],
+) -> Float[Array, "b h w 4*c"]:
+    """Collects the pixels of each 2x2 square as channels: undoes `depth_to_space`."""
+    batch, height, width, channels = x.shape
+    split = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    return split.transpose(0, 1, 3, 2, 4, 5).reshape(
+        batch, height // 2, width // 2, 4 * channels
+    )
+
+
+def _same_convolution(x: Array, kernel: Array) -> Array:
+    """Zero-padded convolution at stride 1."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1, 1),
+        padding="SAME",
+        dimension_numbers=_DIMENSIONS,
+    )
+
+
+def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0) -> Array:
     """Draws a kernel that keeps the variance, if one tap in `phases` meets an input."""
     limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
     return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)

@@ -46,8 +46,8 @@ class Objective:
     """Side of the correlation window, in latents; odd."""
     mask: Literal["point", "short_cross", "box", "long_cross"] = "point"
     """Which offsets around the center of the window do not count."""
-    correlated: Literal["latent", "latent_hat"] = "latent"
-    """Which latents are normalized: before quantization, or what the decoder sees."""
+    correlated: Literal["latent", "quantized"] = "latent"
+    """Which latents are normalized: before quantization, or after it."""
     stop_scale_gradient: bool = False
     """Whether the loss leaves the predicted scale alone."""
     pool_channels: bool = True

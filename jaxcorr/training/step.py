@@ -10,8 +10,9 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from jaxcorr import codec, metrics
-from jaxcorr.codec import CodecSettings, DecoderInput, Parameters
+from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
+from jaxcorr.ops import DecoderInput
 from jaxcorr.training.objective import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
 
@@ -22,9 +23,10 @@ NEVER = -1
 class Step:
     """How one step is computed."""
 
-    decoder_input: DecoderInput = "noise"
-    """What the synthesis is trained on: latents with uniform noise, as in Ballé 2018,
-    or rounded latents with the gradient of the identity."""
+    decoder_input: DecoderInput | None = None
+    """What synthesis and context model are trained on: latents with uniform noise, as
+    in Ballé 2018, or rounded ones with the gradient of the identity; None takes what
+    the context model was published with."""
     micro_batches: int = 1
     """Parts that a batch is worked through in, to save memory; same result."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"

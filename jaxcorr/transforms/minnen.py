@@ -77,3 +77,12 @@ class Minnen:
                 flat(middle, 2 * m),
             ),
         )
+
+
+SIZES = {
+    "128-192": Minnen(width=128, channels=192),
+    "192-192": Minnen(width=192, channels=192),
+    "192-320": Minnen(width=192, channels=320),
+}
+"""Sizes of CompressAI: without a context model the first at its four lowest rates, with
+the autoregressive one the second; the third above."""

@@ -1,0 +1,159 @@
+"""Checkerboard context: half of the latents first, then the rest from its neighbors."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+from jaxcorr import ops
+from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
+from jaxcorr.layers.convolution import MaskedConvolution
+
+ODD_TAPS = tuple(
+    (row, column)
+    for row in range(-2, 3)
+    for column in range(-2, 3)
+    if (row + column) % 2
+)
+"""The anchors within a 5x5 square around a latent that is none."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkerboard:
+    """Two passes: latents of even row plus column, then those between them."""
+
+    def build(self, *, channels: int, rngs: nnx.Rngs) -> "CheckerboardContext":
+        """Initializes the networks."""
+        return CheckerboardContext(channels, rngs=rngs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _State:
+    """What coding has decoded.
+
+    Attributes:
+      features: Features of the side information, on the canvas.
+      latent_hat: Decoded latents on the canvas; zeros where there are none yet.
+      size: Rows and columns that are coded.
+    """
+
+    features: Float[Array, "h16 w16 f"]
+    latent_hat: Float[np.ndarray, "h16 w16 c"]
+    size: tuple[int, int]
+
+
+class CheckerboardContext(nnx.Module):
+    """Predicts anchors from features alone, the others from the anchors around too.
+
+    Training takes both passes, with straight-through rounding between them.
+
+    References:
+      He et al., "Checkerboard Context Model for Efficient Learned Image Compression",
+      CVPR 2021, https://arxiv.org/abs/2103.15306.
+    """
+
+    decoder_input: ops.DecoderInput = "straight_through"
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs):
+        """Initializes the networks.
+
+        Args:
+          channels: Channels of the latents.
+          rngs: Source of the initial parameters.
+        """
+        self.neighbors = MaskedConvolution(
+            channels, 2 * channels, taps=ODD_TAPS, rngs=rngs
+        )
+        self.network = ParameterNetwork(channels, rngs=rngs)
+        self.channels = channels
+
+    def parallel(
+        self,
+        features: Float[Array, "b h16 w16 f"],
+        latent: Float[Array, "b h16 w16 c"],
+        quantize: ops.Quantizer,
+        coded: Bool[Array, "#b h16 w16 1"],
+    ) -> Prediction:
+        """See `Context`."""
+        anchor = jnp.asarray(is_anchor(*latent.shape[1:3]))[None, ..., None]
+        projected = self.network.features(features)
+        anchor_mean, anchor_scale = self.network(projected)
+        anchors = jnp.where(anchor & coded, quantize(latent, anchor_mean), 0.0)
+        other_mean, other_scale = self._others(projected, anchors)
+        mean = jnp.where(anchor, anchor_mean, other_mean)
+        scale = jnp.where(anchor, anchor_scale, other_scale)
+        hat = quantize(latent, mean)
+        return Prediction(mean=mean, scale=scale, quantized=hat, latent_hat=hat)
+
+    def passes(self, height: int, width: int) -> int:
+        """See `Context`."""
+        del height, width
+        return 2
+
+    def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
+        """See `Context`."""
+        shape = (*features.shape[:2], self.channels)
+        return _State(
+            features=features,
+            latent_hat=np.zeros(shape, features.dtype),
+            size=size,
+        )
+
+    def predict(
+        self, state: Any, index: int
+    ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
+        """See `Context`."""
+        positions = self._positions(state, index)
+        anchors = state.latent_hat if index else None
+        mean, scale = _predict(self, state.features, anchors)
+        return positions, np.asarray(mean)[positions], np.asarray(scale)[positions]
+
+    def refine(
+        self, state: Any, index: int, quantized: Float[ArrayLike, "..."]
+    ) -> Float[ArrayLike, "..."]:
+        """See `Context`."""
+        del state, index
+        return quantized
+
+    def update(
+        self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
+    ) -> Any:
+        """See `Context`."""
+        state.latent_hat[self._positions(state, index)] = latent_hat
+        return state
+
+    def _others(
+        self,
+        projected: Float[Array, "b h16 w16 h"],
+        anchors: Float[Array, "b h16 w16 c"],
+    ) -> MeanAndScale:
+        described = self.network.neighbors(self.neighbors(anchors))
+        return self.network(projected + described)
+
+    def _positions(self, state: _State, index: int) -> Positions:
+        return np.nonzero(is_anchor(*state.size) == (index == 0))
+
+
+def is_anchor(height: int, width: int) -> Bool[np.ndarray, "height width"]:
+    """Which latents the first pass codes."""
+    return np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
+
+
+@jax.jit
+def _predict(
+    context: CheckerboardContext,
+    features: Float[Array, "h16 w16 f"],
+    anchors: Float[Array, "h16 w16 c"] | None,
+) -> MeanAndScale:
+    """Means and scales on the whole canvas: of anchors, or given them of the others."""
+    projected = context.network.features(features)[None]
+    if anchors is None:
+        mean, scale = context.network(projected)
+    else:
+        mean, scale = context._others(projected, anchors[None])
+    return mean[0], scale[0]
