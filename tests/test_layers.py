@@ -2,69 +2,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from definitions import (
+    biased,
+    check_dtypes,
+    convolved,
+    correlated,
+    doubled,
+    inputs,
+    mapped,
+    normalized,
+    pixels_of,
+    randomize,
+    scattered,
+)
 from flax import nnx
 
-from jaxcorr.layers.convolution import Convolution, Upsampling, depth_to_space
-from jaxcorr.layers.gdn import BETA_MINIMUM, GDN, PEDESTAL
-
-
-def randomize(layer, seed=0):
-    """Gives every parameter random values, so that none hides behind its start."""
-    rng = np.random.default_rng(seed)
-    for parameter in jax.tree.leaves(nnx.state(layer), is_leaf=_is_parameter):
-        drawn = rng.uniform(-1, 1, parameter.shape)
-        parameter[...] = jnp.asarray(drawn, jnp.float32)
-    return layer
-
-
-def _is_parameter(leaf):
-    return isinstance(leaf, nnx.Param)
-
-
-def inputs(*shape, seed=1):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def correlated(x, kernel, stride):
-    """Zero-padded convolution by its definition, in float64."""
-    size = kernel.shape[0]
-    margin = size // 2
-    padded = np.pad(
-        x.astype(np.float64), [(0, 0), (margin,) * 2, (margin,) * 2, (0, 0)]
-    )
-    rows, columns = (-(-side // stride) for side in x.shape[1:3])
-    out = np.zeros((x.shape[0], rows, columns, kernel.shape[3]))
-    for p in range(rows):
-        for q in range(columns):
-            i, j = p * stride, q * stride
-            window = padded[:, i : i + size, j : j + size]
-            out[:, p, q] = np.einsum("bijc,ijco->bo", window, kernel)
-    return out
-
-
-def scattered(x, kernel):
-    """Transposed 5x5 convolution at stride 2: every input adds a copy of the kernel."""
-    batch, rows, columns, _ = x.shape
-    out = np.zeros((batch, 2 * rows + 3, 2 * columns + 3, kernel.shape[3]))
-    for p in range(rows):
-        for q in range(columns):
-            copy = np.einsum("bc,ijco->bijo", x[:, p, q].astype(np.float64), kernel)
-            out[:, 2 * p : 2 * p + 5, 2 * q : 2 * q + 5] += copy
-    return out[:, 2 : 2 + 2 * rows, 2 : 2 + 2 * columns]
-
-
-def normalized(x, layer, inverse):
-    """GDN by its formula, in float64."""
-    x = x.astype(np.float64)
-    # Negative roots lie below the bounds: beta is its minimum there, and gamma is 0.
-    squared = lambda root: np.maximum(root, 0.0).astype(np.float64) ** 2 - PEDESTAL
-    beta = np.maximum(squared(np.asarray(layer.beta_root)), BETA_MINIMUM)
-    gamma = np.maximum(squared(np.asarray(layer.gamma_root)), 0.0)
-    out = np.empty(x.shape)
-    for i in range(x.shape[-1]):
-        energy = sum(gamma[j, i] * x[..., j] ** 2 for j in range(x.shape[-1]))
-        out[..., i] = x[..., i] * (beta[i] + energy) ** (0.5 if inverse else -0.5)
-    return out
+from jaxcorr.layers.convolution import (
+    Convolution,
+    Pointwise,
+    SubPixelUpsampling,
+    Upsampling,
+    depth_to_space,
+    space_to_depth,
+)
+from jaxcorr.layers.gdn import GDN
 
 
 @pytest.mark.fast
@@ -167,18 +128,31 @@ def test_gdn_has_no_gradient_that_is_not_finite_at_zero():
     np.testing.assert_allclose(gradient, np.ones((1, 3)), rtol=1e-6)
 
 
-def biased(out, layer):
-    return out + np.asarray(layer.bias, np.float64)
+def every_second(x, layer):
+    return mapped(x[:, ::2, ::2], layer)
 
 
 LAYERS = {
     "convolution": (
         lambda: Convolution(3, 4, size=5, stride=2, rngs=nnx.Rngs(0)),
-        lambda x, layer: biased(correlated(x, np.asarray(layer.kernel), 2), layer),
+        convolved,
     ),
     "upsampling": (
         lambda: Upsampling(3, 4, rngs=nnx.Rngs(0)),
         lambda x, layer: biased(scattered(x, np.asarray(layer.kernel)), layer),
+    ),
+    "sub-pixel upsampling": (
+        lambda: SubPixelUpsampling(3, 2, rngs=nnx.Rngs(0)),
+        doubled,
+    ),
+    "pointwise": (lambda: Pointwise(3, 4, rngs=nnx.Rngs(0)), mapped),
+    "pointwise without bias": (
+        lambda: Pointwise(3, 4, bias=False, rngs=nnx.Rngs(0)),
+        mapped,
+    ),
+    "strided pointwise": (
+        lambda: Pointwise(3, 4, stride=2, rngs=nnx.Rngs(0)),
+        every_second,
     ),
     "gdn": (lambda: GDN(3), lambda x, layer: normalized(x, layer, False)),
     "inverse gdn": (
@@ -188,20 +162,25 @@ LAYERS = {
 }
 
 
+@pytest.mark.parametrize("shape", [(1, 6, 6, 3), (2, 1, 3, 3)])
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_compute_in_the_dtype_of_their_input(name):
+def test_layers_are_their_definitions_in_the_dtype_of_their_input(name, shape):
     make, by_definition = LAYERS[name]
-    layer, x = randomize(make()), inputs(1, 6, 6, 3)
-    expected = by_definition(x, layer)
-    # Digits beyond those of a narrower dtype show that no step of it was narrower.
-    for dtype, accuracy in [
-        (jnp.float64, 1e-12),
-        (jnp.float32, 1e-5),
-        (jnp.bfloat16, 0.1),
-    ]:
-        with jax.enable_x64(True):
-            found = layer(jnp.asarray(x, dtype))
-        assert found.dtype == dtype
-        np.testing.assert_allclose(
-            np.asarray(found, np.float64), expected, rtol=accuracy, atol=accuracy
-        )
+    layer, x = randomize(make()), inputs(*shape)
+    check_dtypes(layer, x, by_definition(x, layer))
+
+
+@pytest.mark.fast
+def test_pointwise_takes_any_shape():
+    layer = randomize(Pointwise(3, 4, rngs=nnx.Rngs(0)))
+    for shape in [(3,), (5, 3), (2, 1, 2, 1, 3)]:
+        x = inputs(*shape)
+        expected = mapped(x, layer)
+        np.testing.assert_allclose(layer(jnp.asarray(x)), expected, atol=1e-6)
+
+
+@pytest.mark.fast
+def test_space_to_depth_undoes_depth_to_space():
+    phases = jnp.asarray(inputs(2, 3, 5, 8))
+    np.testing.assert_array_equal(depth_to_space(phases), pixels_of(phases))
+    np.testing.assert_array_equal(space_to_depth(depth_to_space(phases)), phases)

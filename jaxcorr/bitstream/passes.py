@@ -82,7 +82,7 @@ def walk(
         mean = grid.round_means(np.asarray(mean, np.float64))
         symbols[positions] = exchange(positions, mean, grid.classes(scale))
         quantized = symbols[positions] + mean
-        refined = np.asarray(context.refine(state, index, quantized))
+        refined = np.asarray(context.refine(state, index, quantized), np.float64)
         if refined is not quantized:
             refined = grid.round_means(refined)
         latent_hat[positions] = refined
