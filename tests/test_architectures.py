@@ -1,0 +1,189 @@
+import itertools
+import math
+import re
+
+import jax
+import pytest
+from flax import nnx
+
+from jaxcorr import codec
+from jaxcorr.codec import CodecSettings
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.independent import Independent
+from jaxcorr.errors import UserError
+from jaxcorr.layers.swin import SwinBlock
+from jaxcorr.transforms import cheng, minnen, swin
+from jaxcorr.transforms.cheng import Cheng
+from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.swin import Swin
+
+pytestmark = pytest.mark.fast
+
+
+def shapes(transforms, context):
+    settings = CodecSettings(transforms=transforms, context=context)
+    return jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
+
+
+def count(transforms, context, *, under=""):
+    found = shapes(transforms, context)
+    return sum(
+        math.prod(array.shape)
+        for name, array in found.items()
+        if name.startswith(under)
+    )
+
+
+@pytest.mark.parametrize(
+    ("transforms", "context", "expected"),
+    [
+        (Minnen(width=192, channels=192), Autoregressive(), 14_129_891),
+        (Cheng(width=128), Autoregressive(), 11_832_765),
+        (Cheng(width=192), Autoregressive(), 26_598_380),
+        (Cheng(width=128, attention=True), Autoregressive(), 13_182_909),
+        # CompressAI has no Cheng model without a context model: those less its layers.
+        (Cheng(width=128), Independent(), 10_561_612),
+        (Cheng(width=192), Independent(), 23_737_452),
+        # As many as with the autoregressive context: other taps of the same kernel.
+        (Cheng(width=128), Checkerboard(), 11_832_765),
+        (Cheng(width=192), Checkerboard(), 26_598_380),
+    ],
+)
+def test_parameters_are_as_many_as_the_references(transforms, context, expected):
+    # CompressAI 1.2.8, without the quantiles it stores.
+    assert count(transforms, context) == expected
+
+
+def test_swin_has_as_many_parameters_as_zhu_et_al():
+    # Their table of complexity says 24.7 M, and 32.4 M with ChARM.
+    assert count(Swin(), Independent()) == 24_669_764
+    context = Channelwise(
+        slices=10, support=10, networks="light", residual_prediction=False
+    )
+    assert round(count(Swin(), context) / 1e6, 1) == 32.4
+    added = count(Swin(), context, under="context/")
+    assert round(added / 1e6, 2) == 7.74
+
+
+def test_reference_channelwise_networks_are_as_large_as_in_the_reference():
+    # Minnen and Singh, ICIP 2020: three networks for each of ten slices of 32 channels.
+    def network(inputs):
+        widths, sizes = (inputs, 224, 128, 32), (5, 5, 3)
+        return sum(
+            size**2 * before * after + after
+            for (before, after), size in zip(
+                itertools.pairwise(widths), sizes, strict=True
+            )
+        )
+
+    expected = sum(
+        2 * network(320 + 32 * index) + network(352 + 32 * index) for index in range(10)
+    )
+    assert round(expected / 1e6) == 102
+    transforms = Minnen(width=8, channels=320)
+    assert count(transforms, Channelwise(support=10), under="context/") == expected
+
+
+SIZES = {
+    f"{architecture.__name__.split('.')[-1]} {name}": size
+    for architecture in (minnen, cheng, swin)
+    for name, size in architecture.SIZES.items()
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_published_sizes_have_the_channels_and_strides_of_their_settings(name):
+    transforms = SIZES[name]
+
+    def run(parameters, image):
+        settings = CodecSettings(transforms=transforms)
+        parts = codec.with_parameters(settings, parameters).transforms
+        y = parts.analysis(image)
+        z = parts.hyper_analysis(y)
+        return y, z, parts.hyper_synthesis(z), parts.synthesis(y)
+
+    image = jax.ShapeDtypeStruct((1, 64, 128, 3), "float32")
+    y, z, features, reconstruction = jax.eval_shape(
+        run, shapes(transforms, Independent()), image
+    )
+    assert y.shape == (1, 4, 8, transforms.channels)
+    assert z.shape == (1, 1, 2, transforms.side_channels)
+    assert features.shape == (1, 4, 8, 2 * transforms.channels)
+    assert reconstruction.shape == image.shape
+
+
+def test_swin_has_a_head_for_32_channels_and_shifts_every_second_block():
+    transforms = swin.SIZES["L"]
+    built = nnx.eval_shape(lambda: transforms.build(rngs=nnx.Rngs(0)))
+    main = list(zip(transforms.widths, (2, 2, 6, 2), strict=True))
+    side = list(zip(transforms.side_widths, (5, 1), strict=True))
+    for part, stages, window in [
+        (built.analysis, main, 8),
+        (built.synthesis, main[::-1], 8),
+        (built.hyper_analysis, side, 4),
+        (built.hyper_synthesis, side[::-1], 4),
+    ]:
+        blocks = [layer for layer in part.layers if isinstance(layer, SwinBlock)]
+        found = [(block.heads, block.shift, block.window) for block in blocks]
+        assert found == [
+            (width // 32, window // 2 * (index % 2), window)
+            for width, depth in stages
+            for index in range(depth)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Channelwise(slices=0), "context.slices must be at least 1, but is 0"),
+        (
+            lambda: Channelwise(slices=4, support=-1),
+            "context.support must be from 0 to 4, context.slices, but is -1",
+        ),
+        (
+            lambda: Channelwise(slices=4, support=5),
+            "context.support must be from 0 to 4, context.slices, but is 5",
+        ),
+        (
+            lambda: Channelwise(hidden=(224, 0)),
+            "context.hidden must be at least 1 each, but is (224, 0)",
+        ),
+        (
+            lambda: CodecSettings(
+                transforms=Minnen(channels=8), context=Channelwise(slices=9)
+            ),
+            "context.slices must be at most 8, the channels of the latents, but is 9",
+        ),
+        (lambda: Cheng(width=9), "transforms.width must be even and at least 2"),
+        (lambda: Cheng(width=0), "transforms.width must be even and at least 2"),
+        (lambda: Swin(window=7), "transforms.window must be even and at least 2"),
+        (lambda: Swin(window=0), "transforms.window must be even and at least 2"),
+        (lambda: Swin(side_window=1), "transforms.side-window must be even and at"),
+        (
+            lambda: Swin(widths=(128, 192, 250, 320)),
+            "transforms.widths must be multiples of transforms.head-width (32), but "
+            "one is 250",
+        ),
+        (
+            lambda: Swin(side_widths=(192, 0)),
+            "transforms.side-widths must be multiples of transforms.head-width (32)",
+        ),
+        (lambda: Swin(head_width=0), "transforms.head-width must be at least 1"),
+        (
+            lambda: Swin(depths=(2, -1, 6, 2)),
+            "transforms.depths must be 0 or more, but are (2, -1, 6, 2)",
+        ),
+        (lambda: Swin(side_depths=(-1, 1)), "transforms.side-depths must be 0 or more"),
+    ],
+)
+def test_settings_that_cannot_be_built_are_refused_by_name(make, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        make()
+
+
+def test_as_many_slices_as_channels_and_no_blocks_at_all_can_be_built():
+    transforms = Swin(depths=(0, 0, 0, 0), side_depths=(0, 0))
+    assert count(transforms, Independent()) > 0
+    assert count(Minnen(channels=8), Channelwise(slices=8, support=8)) > 0
