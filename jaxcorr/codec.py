@@ -27,15 +27,20 @@ Parameters = dict[str, Array]
 """Arrays of a codec by their path, such as `transforms/analysis/layers/0/kernel`."""
 
 
+TransformSettings = Minnen | Cheng | Swin
+"""Settings of the transforms of any architecture."""
+
+ContextSettings = Independent | Checkerboard | Channelwise | Autoregressive
+"""Settings of any context model."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecSettings:
     """Everything that decides what a codec computes, but its parameters."""
 
-    transforms: Minnen | Cheng | Swin = dataclasses.field(default_factory=Minnen)
+    transforms: TransformSettings = dataclasses.field(default_factory=Minnen)
     """Architecture of the transforms."""
-    context: Independent | Checkerboard | Channelwise | Autoregressive = (
-        dataclasses.field(default_factory=Independent)
-    )
+    context: ContextSettings = dataclasses.field(default_factory=Independent)
     """Context model of the latents."""
     likelihood_floor: float = 0.0
     """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""

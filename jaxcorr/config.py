@@ -2,6 +2,7 @@
 
 import dataclasses
 import runpy
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,9 +123,15 @@ def parse(arguments: Sequence[str], *, program: str) -> Config:
 
 
 def _from_file(path: str) -> Config:
-    """What `get_config()` of a Python file returns."""
+    """What `get_config()` of a Python file returns.
+
+    As with any script, what lies in its folder can be imported: configs build on each
+    other.
+    """
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist; configs are Python files in configs/")
+    folder = str(Path(path).resolve().parent)
+    sys.path.insert(0, folder)
     try:
         config = runpy.run_path(path)["get_config"]()
     except UserError:
@@ -137,6 +144,8 @@ def _from_file(path: str) -> Config:
         ]
         where = f"{path}, line {lines[-1]}" if lines else path
         raise UserError(f"{where}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
     if not isinstance(config, Config):
         raise UserError(f"{path}: get_config() gives {config!r:.60}, not a Config")
     return config

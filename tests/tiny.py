@@ -45,7 +45,7 @@ GAINS = {
         "synthesis/layers/7/convolution/kernel": 0.2,
     },
     "swin": {
-        "analysis/layers/7/linear/kernel": 2,
+        "analysis/layers/7/linear/kernel": 3,
         "hyper_analysis/layers/3/linear/kernel": 4,
         "synthesis/layers/9/linear/kernel": 0.2,
     },

@@ -166,8 +166,8 @@ class AutoregressiveContext(nnx.Module):
         """Latents rounded around means that were predicted from rounded latents.
 
         Rounds all of them again and again, until nothing changes. A wavefront is right
-        once those before it are, so it ends at the latest after as many rounds as there
-        are wavefronts; mostly much sooner.
+        once those before it are, so that is at the latest after as many rounds as there
+        are wavefronts.
 
         References:
           Song et al., "Accelerating Feedforward Computation via Parallel Nonlinear

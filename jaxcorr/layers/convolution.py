@@ -205,8 +205,8 @@ def depth_to_space(
 
 
 def space_to_depth(
-    x: Float[Array, "b 2*h 2*w c"],
-) -> Float[Array, "b h w 4*c"]:
+    x: Float[Array, "b h w c"],
+) -> Float[Array, "b h//2 w//2 4*c"]:
     """Collects the pixels of each 2x2 square as channels: undoes `depth_to_space`."""
     batch, height, width, channels = x.shape
     split = x.reshape(batch, height // 2, 2, width // 2, 2, channels)

@@ -147,7 +147,7 @@ class PatchEmbedding(nnx.Module):
         """Initializes the map, that of a 2x2 convolution at stride 2."""
         self.linear = Pointwise(4 * inputs, outputs, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b 2*h 2*w i"]) -> Float[Array, "b h w o"]:
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h//2 w//2 o"]:
         """Halves the resolution."""
         return self.linear(space_to_depth(x))
 
@@ -160,7 +160,7 @@ class PatchMerging(nnx.Module):
         self.norm = LayerNorm(4 * inputs)
         self.linear = Pointwise(4 * inputs, outputs, bias=False, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b 2*h 2*w i"]) -> Float[Array, "b h w o"]:
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h//2 w//2 o"]:
         """Halves the resolution."""
         return self.linear(self.norm(space_to_depth(x)))
 
