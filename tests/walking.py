@@ -1,0 +1,77 @@
+"""Random context models, and the walk over their passes without coder and grid."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.context import Prediction
+from jaxcorr.context.independent import Independent
+
+CHANNELS = 4
+CONTEXTS = {
+    "independent": Independent(),
+    "checkerboard": Checkerboard(),
+    "autoregressive": Autoregressive(),
+    "light channelwise": Channelwise(slices=3, support=1, networks="light"),
+    "reference channelwise": Channelwise(
+        slices=3, support=2, hidden=(6, 5), residual_prediction=False
+    ),
+}
+
+
+def make_context(settings, channels=CHANNELS, seed=0):
+    """A context model with random parameters, whose scales lie above their bound."""
+    abstract = nnx.eval_shape(
+        lambda: settings.build(channels=channels, rngs=nnx.Rngs(0))
+    )
+    graph, state = nnx.split(abstract)
+    rng, drawn = np.random.default_rng(seed), {}
+    for path, parameter in nnx.to_flat_state(state):
+        deviation = 0.3
+        if path[-1] == "kernel":
+            deviation = np.prod(parameter.shape[:-1]) ** -0.5
+        value = rng.normal(0, deviation, parameter.shape)
+        if path == ("network", "last", "bias"):
+            value[:channels] += 3
+        if path[-3:] == ("scale", "third", "bias"):
+            value += 3
+        drawn[path] = nnx.Param(jnp.asarray(value, jnp.float32))
+    return nnx.merge(graph, nnx.from_flat_state(drawn))
+
+
+def features_and_latents(canvas, *, channels=CHANNELS, seed=1, dtype=np.float64):
+    """Random features, scales among them above their bound, and latents to go with."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(*canvas, 2 * channels))
+    features[..., :channels] += 4
+    return features.astype(dtype), (3 * rng.normal(size=(*canvas, channels))).astype(
+        dtype
+    )
+
+
+def walk(context, features, latent, size):
+    """Rounds latents pass by pass, in order: what `parallel` must give."""
+    rows, columns = size
+    y = np.asarray(latent)[:rows, :columns]
+    names = ("mean", "scale", "quantized", "latent_hat")
+    found = {name: np.full_like(y, np.nan) for name in names}
+    state = context.start(jnp.asarray(features), size)
+    for index in range(context.passes(*size)):
+        positions, mean, scale = context.predict(state, index)
+        quantized = np.rint(y[positions] - mean) + mean
+        latent_hat = context.refine(state, index, quantized)
+        values = (mean, scale, quantized, latent_hat)
+        for name, value in zip(names, values, strict=True):
+            found[name][positions] = value
+        state = context.update(state, index, latent_hat)
+    return Prediction(**{name: jnp.asarray(x)[None] for name, x in found.items()})
+
+
+def coded_on(canvas, size):
+    """Where latents are coded, as `parallel` takes it."""
+    mask = np.zeros((1, *canvas, 1), bool)
+    mask[:, : size[0], : size[1]] = True
+    return jnp.asarray(mask)
