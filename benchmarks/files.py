@@ -7,33 +7,15 @@ within 1 % + 64 bytes of the estimate. Seconds are after compilation; those of t
 networks are of the compiled programs, the rest is the range coder and all else.
 """
 
-import contextlib
-import dataclasses
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jax
+import stopwatch
 
 from jaxcorr import errors, images, model_folder
-from jaxcorr.bitstream import networks
 from jaxcorr.evaluation import rows
 
-PROGRAMS = ("analyze", "predict_features", "synthesize")
-
-
-@dataclasses.dataclass
-class Stopwatch:
-    """Seconds in the compiled programs since it was last read."""
-
-    seconds: float = 0.0
-
-    def read(self) -> float:
-        """The seconds; starts anew."""
-        seconds, self.seconds = self.seconds, 0.0
-        return seconds
+NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
 
 
 def main(folder: Path, directory: Path) -> None:
@@ -41,13 +23,13 @@ def main(folder: Path, directory: Path) -> None:
     model = model_folder.load(folder)
     print(f"{'file':24}{'bytes':>9}{'bpp':>9}{'estimated':>11}{'excess':>9}{'%':>7}")
     measured, seconds = [], []
-    with timed_programs() as stopwatch:
+    with stopwatch.timed({"networks": NETWORKS}) as spent:
         for path in images.find_images(directory):
             image, _ = images.read_image(path)
             rows.measure(model, image, path.name)  # Compiles what is new.
-            stopwatch.read()
+            spent["networks"] = 0.0
             row = rows.measure(model, image, path.name).row
-            seconds.append(stopwatch.read())
+            seconds.append(spent["networks"])
             measured.append(row)
             excess, percent = excess_of(row)
             print(
@@ -82,30 +64,6 @@ def summarize(measured: list[rows.Row], seconds: list[float]) -> None:
         f"{programs:.3f} networks, {encode + decode - programs:.3f} range coder and "
         "the rest"
     )
-
-
-@contextlib.contextmanager
-def timed_programs() -> Iterator[Stopwatch]:
-    """Counts the seconds of the compiled programs while files are coded."""
-    stopwatch = Stopwatch()
-    programs = {name: getattr(networks, name) for name in PROGRAMS}
-    for name, program in programs.items():
-        setattr(networks, name, _timed(program, stopwatch))
-    try:
-        yield stopwatch
-    finally:
-        for name, program in programs.items():
-            setattr(networks, name, program)
-
-
-def _timed(program: Any, stopwatch: Stopwatch) -> Any:
-    def call(*arguments, **options):
-        start = time.perf_counter()
-        result = jax.block_until_ready(program(*arguments, **options))
-        stopwatch.seconds += time.perf_counter() - start
-        return result
-
-    return call
 
 
 if __name__ == "__main__":

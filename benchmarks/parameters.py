@@ -1,0 +1,50 @@
+"""Parameters of every transforms with every context model, at reference sizes.
+
+    python benchmarks/parameters.py
+
+In millions; nothing is computed but shapes.
+"""
+
+import functools
+
+import jax
+
+from jaxcorr import codec
+from jaxcorr.codec import CodecSettings
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.independent import Independent
+from jaxcorr.transforms import cheng, minnen, swin
+
+TRANSFORMS = {
+    "Minnen, 128 and 192": minnen.SIZES["128-192"],
+    "Cheng, 128": cheng.SIZES["128"],
+    "SwinT, M": swin.SIZES["M"],
+}
+CONTEXTS = {
+    "none": Independent(),
+    "checkerboard": Checkerboard(),
+    "ChARM, light": Channelwise(slices=10, support=10, networks="light"),
+    "ChARM, reference": Channelwise(slices=10, support=5),
+    "autoregressive": Autoregressive(),
+}
+
+
+def main() -> None:
+    """Prints a row for each architecture."""
+    print("| transforms | " + " | ".join(CONTEXTS) + " |")
+    print("| --- |" + " ---: |" * len(CONTEXTS))
+    for name, transforms in TRANSFORMS.items():
+        cells = []
+        for context in CONTEXTS.values():
+            settings = CodecSettings(transforms=transforms, context=context)
+            key = jax.random.key(0)
+            shapes = jax.eval_shape(functools.partial(codec.initialize, settings), key)
+            count = sum(array.size for array in shapes.values())
+            cells.append(f"{count / 1e6:.2f}")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Where the seconds of coding go: transforms, context networks, coder."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from jaxcorr.bitstream import networks
+from jaxcorr.bitstream.grid import Grid
+from jaxcorr.bitstream.range_coder import RangeDecoder, RangeEncoder
+from jaxcorr.context.autoregressive import AutoregressiveContext
+from jaxcorr.context.channelwise import ChannelwiseContext
+from jaxcorr.context.checkerboard import CheckerboardContext
+from jaxcorr.context.independent import IndependentContext
+
+CONTEXTS = (
+    IndependentContext,
+    CheckerboardContext,
+    ChannelwiseContext,
+    AutoregressiveContext,
+)
+PARTS: dict[str, list[tuple[Any, str]]] = {
+    "transforms": [
+        (networks, name) for name in ("analyze", "predict_features", "synthesize")
+    ],
+    "context": [
+        (kind, name)
+        for kind in CONTEXTS
+        for name in ("start", "predict", "refine", "update")
+    ],
+    "coder": [
+        (Grid, "round_means"),
+        (Grid, "classes"),
+        (RangeEncoder, "encode"),
+        (RangeEncoder, "get_bytes"),
+        (RangeDecoder, "decode"),
+    ],
+}
+"""What is called for each part of the work; none of it calls another of it."""
+
+
+@contextlib.contextmanager
+def timed(
+    parts: Mapping[str, Sequence[tuple[Any, str]]] = PARTS,
+) -> Iterator[dict[str, float]]:
+    """Adds up the seconds of each part while the block runs.
+
+    Args:
+      parts: For each name, objects and the names of their functions to time.
+
+    Yields:
+      Seconds of each part so far; may be set to 0.
+    """
+    seconds = dict.fromkeys(parts, 0.0)
+    original = []
+    for part, functions in parts.items():
+        for owner, name in functions:
+            function = getattr(owner, name)
+            original.append((owner, name, function))
+            setattr(owner, name, _timed(function, seconds, part))
+    try:
+        yield seconds
+    finally:
+        for owner, name, function in original:
+            setattr(owner, name, function)
+
+
+def _timed(function: Callable, seconds: dict[str, float], part: str) -> Callable:
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        start = time.perf_counter()
+        result = jax.block_until_ready(function(*arguments, **options))
+        seconds[part] += time.perf_counter() - start
+        return result
+
+    return call
