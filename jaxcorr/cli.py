@@ -1,10 +1,8 @@
-"""The command line: `jaxcorr compress | decompress | evaluate | info | pack`."""
+"""The command line: `jaxcorr compress | decompress | evaluate | info | pack | …`."""
 
-import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +12,12 @@ import tyro
 from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
-from jaxcorr import errors, files, images, model_folder
+from jaxcorr import conversion, errors, files, images, model_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import rows, table
+from jaxcorr.interop import compressai
 from jaxcorr.model_folder import Model
 
 DESCRIPTION = "Turns photographs into small files and back, with a trained model."
@@ -44,6 +43,7 @@ OutputPath = Annotated[
         help_behavior_hint="(default: beside each input)",
     ),
 ]
+NewModelPath = Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")]
 Checkpoint = Annotated[
     str,
     tyro.conf.arg(
@@ -72,7 +72,7 @@ def compress(
     force: Force = False,
 ) -> None:
     """Codes images to files, by default beside them with the ending .jxc."""
-    targets = _targets(images_, output, FILE_SUFFIX, force=force)
+    targets = conversion.targets(images_, output, FILE_SUFFIX, force=force)
     loaded = model_folder.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
@@ -84,7 +84,7 @@ def compress(
         bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
         return f"{len(data)} bytes, {bpp:.4f} bpp"
 
-    _convert_all(targets, convert)
+    conversion.convert_all(targets, convert)
 
 
 def decompress(
@@ -95,7 +95,7 @@ def decompress(
     force: Force = False,
 ) -> None:
     """Reads images back from files, by default beside them with the ending .png."""
-    targets = _targets(files_, output, ".png", force=force)
+    targets = conversion.targets(files_, output, ".png", force=force)
     for _, target in targets:
         images.check_target(target)
     loaded = model_folder.load(model, checkpoint=checkpoint)
@@ -105,7 +105,7 @@ def decompress(
         images.write_image(target, image)
         return f"{image.shape[1]} x {image.shape[0]}"
 
-    _convert_all(targets, convert)
+    conversion.convert_all(targets, convert)
 
 
 def evaluate(
@@ -128,11 +128,11 @@ def evaluate(
     for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
         try:
             name = str(path.relative_to(directory))
-            with _memory_told(path):
+            with conversion.memory_told(path):
                 image = _read_image(path)
                 coded = rows.measure(loaded, image, name, arithmetic=arithmetic)
         except UserError as error:
-            _tell(f"error: {error}")
+            conversion.tell(f"error: {error}")
             continue
         measured.append(coded.row)
     if not measured:
@@ -172,25 +172,51 @@ def pack(
         tyro.conf.Positional[Path],
         tyro.conf.arg(metavar="RUN", help="Run directory."),
     ],
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")],
+    output: NewModelPath,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
     """Copies the model of a run into a folder of its own."""
-    if output.exists() and not (output / model_folder.CONFIG).is_file():
-        raise UserError(f"{output} exists and is no model folder")
-    if output.exists() and not force:
-        raise UserError(f"{output} exists; give --force to replace it")
+    _check_model_target(output, force=force)
     model = model_folder.load(run, checkpoint=checkpoint)
     model_folder.write_model(output, model)
-    print(f"{output}: model {model.fingerprint.hex()}, step {model.about.get('step')}")
+    step = f", step {model.about['step']}" if "step" in model.about else ""
+    print(f"{output}: model {model.fingerprint.hex()}{step}")
+
+
+def import_compressai(
+    weights: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="WEIGHTS", help="State dict: .pth, or .pth.tar."),
+    ],
+    architecture: Annotated[
+        compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
+    ],
+    output: NewModelPath,
+    force: Force = False,
+) -> None:
+    """Turns weights of CompressAI into a model folder; needs torch."""
+    _check_model_target(output, force=force)
+    state = compressai.read_state(weights)
+    model = compressai.convert(state, architecture, name=str(weights))
+    model_folder.write_model(output, model)
+    transforms = model.settings.transforms
+    count = sum(array.size for array in model.parameters.values())
+    print(
+        f"{output}: model {model.fingerprint.hex()}, {architecture}, "
+        f"{transforms.side_channels} hidden and {transforms.channels} latent channels, "
+        f"{count:,} parameters"
+    )
 
 
 def main() -> None:
     """Runs the command that the command line names."""
     commands: dict[str, Callable] = {
-        function.__name__: function
-        for function in (compress, decompress, evaluate, info, pack)
+        function.__name__.replace("_", "-"): function
+        for function in (
+            *(compress, decompress, evaluate, info, pack),
+            import_compressai,
+        )
     }
     _cache_programs()
     with errors.told_in_one_line():
@@ -203,76 +229,20 @@ def main() -> None:
         )
 
 
-def _convert_all(
-    targets: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], str]
-) -> None:
-    """Converts one file after another; a bad one is told of and the rest go on."""
-    failed = False
-    hidden = len(targets) == 1 or None  # None hides it where there is no terminal.
-    for source, target in tqdm(targets, unit="file", disable=hidden):
-        start = time.perf_counter()
-        try:
-            with _memory_told(source):
-                result = convert(source, target)
-        except UserError as error:
-            failed = True
-            _tell(f"error: {error}")
-            continue
-        seconds = time.perf_counter() - start
-        tqdm.write(f"{source} -> {target}: {result}, {seconds:.2f} s")
-    if failed:
-        sys.exit(2)
-
-
-def _targets(
-    sources: Sequence[Path], output: Path | None, suffix: str, *, force: bool
-) -> list[tuple[Path, Path]]:
-    """Where each input goes; refuses, before any work, to lose a file."""
-    if not sources:
-        raise UserError("no input is named")
-    if output is None:
-        targets = [source.parent / f"{source.stem}{suffix}" for source in sources]
-    elif len(sources) > 1 or output.is_dir():
-        targets = [output / f"{source.stem}{suffix}" for source in sources]
-    else:
-        targets = [output]
-    inputs = {source.resolve() for source in sources}
-    taken: dict[Path, Path] = {}
-    for source, target in zip(sources, targets, strict=True):
-        place = target.resolve()
-        if place in taken:
-            raise UserError(f"{taken[place]} and {source} would both become {target}")
-        if place in inputs:
-            raise UserError(f"{target} would replace an input")
-        if target.exists() and not force:
-            raise UserError(f"{target} exists; give --force to replace it")
-        files.check_target(target)
-        taken[place] = source
-    return list(zip(sources, targets, strict=True))
-
-
-@contextlib.contextmanager
-def _memory_told(path: Path) -> Iterator[None]:
-    """Tells a user whose machine is too small for an image."""
-    try:
-        yield
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise UserError(f"{path} does not fit into memory") from error
-        raise
+def _check_model_target(output: Path, *, force: bool) -> None:
+    """Refuses, before any work, to replace anything but an older model folder."""
+    if output.exists() and not (output / model_folder.CONFIG).is_file():
+        raise UserError(f"{output} exists and is no model folder")
+    if output.exists() and not force:
+        raise UserError(f"{output} exists; give --force to replace it")
 
 
 def _read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Reads an image, and says on standard error what had to be converted."""
     image, note = images.read_image(path)
     if note:
-        _tell(note)
+        conversion.tell(note)
     return image
-
-
-def _tell(line: str) -> None:
-    """Writes a line to standard error, above the progress bar."""
-    tqdm.write(f"jaxcorr: {line}", file=sys.stderr)
 
 
 def _read_file(path: Path) -> bytes:

@@ -1,85 +1,107 @@
+import dataclasses
+import functools
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxcorr import codec
-from jaxcorr.codec import CodecSettings
-from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.interop import compressai
 
-# Written by `references/make_compressai.py`, which says with what.
-REFERENCE = np.load(Path(__file__).parent / "references" / "compressai.npz")
-SETTINGS = CodecSettings(transforms=Minnen(width=8, channels=12), likelihood_floor=1e-9)
-TRANSFORMS = {
-    "g_a": "analysis",
-    "g_s": "synthesis",
-    "h_a": "hyper_analysis",
-    "h_s": "hyper_synthesis",
-}
-PRIOR = {"matrices": "matrices", "biases": "biases", "factors": "gates"}
+REFERENCES = Path(__file__).parent / "references"
+AUTOREGRESSIVE = "mbt2018", "cheng2020-anchor", "cheng2020-attn"
+ARCHITECTURES = "mbt2018-mean", *AUTOREGRESSIVE
+FLOOR = 1e-9
+"""Of likelihoods in CompressAI; no part of the weights."""
+
+pytestmark = pytest.mark.fast
 
 
-def renamed(name, array):
-    """Path and value here of one of CompressAI's weights."""
-    module, *rest = name.split(".")
-    if module == "entropy_bottleneck":
-        kind, index = rest
-        return f"prior/{PRIOR[kind]}/{index}", array if kind == "matrices" else array[
-            ..., 0
-        ]
-    layer, kind = rest
-    path = f"transforms/{TRANSFORMS[module]}/layers/{layer}"
-    if kind == "weight":
-        # Convolutions hold outputs first, transposed ones inputs; here both come last,
-        # outputs after inputs.
-        transposed = module.endswith("_s") and array.shape[-1] == 5
-        axes = (2, 3, 0, 1) if transposed else (2, 3, 1, 0)
-        return f"{path}/kernel", array.transpose(axes)
-    if kind in ("beta", "gamma"):
-        # Both hold roots. There a row of gamma is an output, here a column.
-        return f"{path}/{kind}_root", array.T
-    return f"{path}/{kind}", array
+@functools.cache
+def reference(architecture):
+    """What `references/make_compressai.py` wrote, which says with what."""
+    return dict(np.load(REFERENCES / f"compressai-{architecture}.npz"))
+
+
+def state_of(architecture):
+    return {
+        name.removeprefix("state/"): array.astype(np.float32)
+        for name, array in reference(architecture).items()
+        if name.startswith("state/")
+    }
+
+
+@functools.cache
+def imported(architecture):
+    return compressai.convert(state_of(architecture), architecture)
 
 
 @pytest.fixture(scope="module")
-def output():
-    weights = {
-        name.removeprefix("weights/"): REFERENCE[name]
-        for name in REFERENCE.files
-        if name.startswith("weights/")
-    }
-    median = weights.pop("entropy_bottleneck.quantiles")[:, 0, 1]
-    parameters = dict(renamed(*item) for item in weights.items())
-    shapes = jax.eval_shape(lambda: codec.initialize(SETTINGS, jax.random.key(0)))
-    assert {name: array.shape for name, array in shapes.items()} == {
-        name: array.shape for name, array in parameters.items()
-    }
-    image = jnp.asarray(REFERENCE["image"][None], jnp.float32) / 255
+def image():
+    with Image.open(REFERENCES / "astronaut.png") as photograph:
+        return jnp.asarray(np.asarray(photograph)[None], jnp.float32) / 255
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def coded(request, image):
+    """Name of an architecture, and what its model makes of the photograph."""
+    model = imported(request.param)
+    settings = dataclasses.replace(model.settings, likelihood_floor=FLOOR)
 
     @jax.jit
     def forward(parameters, image, median):
-        return codec.with_parameters(SETTINGS, parameters)(image, median=median)
+        return codec.with_parameters(settings, parameters)(image, median=median)
 
-    return forward(parameters, image, median)
+    return request.param, forward(model.parameters, image, model.median)
 
 
-@pytest.mark.fast
-@pytest.mark.parametrize("name", ["latent", "mean", "scale", "reconstruction"])
-def test_codec_computes_what_compressai_does(output, name):
-    found, expected = getattr(output, name), REFERENCE[name]
-    if name == "scale":
-        # There the bound is in the likelihood alone.
-        expected = np.maximum(expected, 0.11)
+@pytest.fixture(scope="module", params=AUTOREGRESSIVE)
+def all_at_once(request, image):
+    """Name of an architecture, and what it makes of latents all rounded around 0."""
+    model = imported(request.param)
+
+    @jax.jit
+    def forward(parameters, image, median):
+        made = codec.with_parameters(model.settings, parameters)
+        y = made.transforms.analysis(image)
+        z = made.transforms.hyper_analysis(y)
+        z_hat = jnp.round(z - median[None, None, None]) + median[None, None, None]
+        features = made.transforms.hyper_synthesis(z_hat)
+        seen = jnp.round(y)
+        mean, scale = made.context.given(made.context.network.features(features), seen)
+        reconstruction = made.transforms.synthesis(seen)
+        return {"mean": mean, "scale": scale, "reconstruction": reconstruction}
+
+    return request.param, forward(model.parameters, image, model.median)
+
+
+def assert_same(found, expected):
     root_mean_square = np.sqrt(np.mean(expected**2))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * root_mean_square)
 
 
-@pytest.mark.fast
+def bounded(scale):
+    """There the bound of scales is in the likelihood alone."""
+    return np.maximum(scale, 0.11)
+
+
+@pytest.mark.parametrize(
+    "name", ["latent", "mean", "scale", "latent_hat", "reconstruction"]
+)
+def test_a_codec_computes_what_compressai_codes(coded, name):
+    architecture, output = coded
+    expected = reference(architecture)[name]
+    expected = bounded(expected) if name == "scale" else expected
+    assert_same(getattr(output, name), expected)
+
+
 @pytest.mark.parametrize("name", ["latent_bits", "side_bits"])
-def test_bits_are_those_of_compressai(output, name):
-    found, expected = getattr(output, name), REFERENCE[name]
+def test_bits_are_those_of_compressai(coded, name):
+    architecture, output = coded
+    found, expected = getattr(output, name), reference(architecture)[name]
     np.testing.assert_allclose(found.sum(), expected.sum(), rtol=1e-4)
     # There likelihoods are float32 differences, down to 1e-9, of numbers up to 1.
     np.testing.assert_allclose(
@@ -87,10 +109,50 @@ def test_bits_are_those_of_compressai(output, name):
     )
 
 
-@pytest.mark.fast
-def test_reference_is_not_trivial():
-    scale, bits = REFERENCE["scale"], REFERENCE["latent_bits"]
-    assert scale.min() < 0.11 < scale.max()
-    assert REFERENCE["latent"].std() > 1
-    assert np.isclose(bits.max(), 9 * np.log2(10))
-    assert np.mean(bits < 20) > 0.5
+@pytest.mark.parametrize("name", ["mean", "scale", "reconstruction"])
+def test_the_parts_compute_what_the_forward_of_compressai_does(all_at_once, name):
+    """It rounds all latents around 0 for the context, as in training with noise."""
+    architecture, found = all_at_once
+    expected = reference(architecture)[f"forward_{name}"]
+    expected = bounded(expected) if name == "scale" else expected
+    assert_same(found[name], expected)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_references_are_not_trivial(architecture):
+    arrays = reference(architecture)
+    assert arrays["scale"].min() < 0.11 < arrays["scale"].max()
+    assert arrays["latent"].std() > 1 and arrays["mean"].std() > 0.3
+    assert np.isclose(arrays["latent_bits"].max(), 9 * np.log2(10))
+    assert np.mean(arrays["latent_bits"] < 20) > 0.5
+    assert arrays["state/entropy_bottleneck.quantiles"][:, 0, 1].std() > 0.5
+    if architecture in AUTOREGRESSIVE:
+        changed = arrays["forward_mean"] - arrays["mean"]
+        assert np.abs(changed).max() > 0.1
+
+
+def test_the_photograph_is_of_scikit_image(image):
+    from skimage import data
+
+    crop = data.astronaut()[80:144, 160:288]
+    np.testing.assert_array_equal(np.round(image[0] * 255), crop)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_medians_are_those_of_the_file(architecture):
+    model = imported(architecture)
+    quantiles = reference(architecture)["state/entropy_bottleneck.quantiles"]
+    np.testing.assert_array_equal(model.median, quantiles[:, 0, 1])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_weight_arrives_once(architecture):
+    state = state_of(architecture)
+    if architecture in AUTOREGRESSIVE:
+        state["context_prediction.weight"] *= state["context_prediction.mask"]
+    names = compressai.tensors_of(architecture) - {"entropy_bottleneck.quantiles"}
+    values = [np.ravel(state[name]) for name in names]
+    found = [np.ravel(array) for array in imported(architecture).parameters.values()]
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate(found)), np.sort(np.concatenate(values))
+    )

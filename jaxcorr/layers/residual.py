@@ -69,7 +69,7 @@ class AttentionBlock(nnx.Module):
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
         """Initializes both branches."""
-        unit = lambda: _Bottleneck(channels, rngs=rngs)
+        unit = lambda: Bottleneck(channels, rngs=rngs)
         self.branch = nnx.Sequential(unit(), unit(), unit())
         self.gate = nnx.Sequential(
             unit(), unit(), unit(), Pointwise(channels, channels, rngs=rngs)
@@ -80,15 +80,17 @@ class AttentionBlock(nnx.Module):
         return x + self.branch(x) * nnx.sigmoid(self.gate(x))
 
 
-class _Bottleneck(nnx.Module):
+class Bottleneck(nnx.Module):
     """1x1, 3x3 and 1x1 convolutions at half the channels, beside the identity."""
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
+        """Initializes the three convolutions."""
         half = channels // 2
         self.first = Pointwise(channels, half, rngs=rngs)
         self.second = Convolution(half, half, size=3, rngs=rngs)
         self.third = Pointwise(half, channels, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """Keeps resolution and channels."""
         hidden = nnx.relu(self.second(nnx.relu(self.first(x))))
         return nnx.relu(x + self.third(hidden))

@@ -1,0 +1,1 @@
+"""Models of other code bases, as models of this one."""
