@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tiny
@@ -118,12 +120,12 @@ def test_wavefronts_take_every_latent_once_after_all_that_it_sees(size):
 
 
 def test_images_of_a_canvas_share_one_program_over_all_passes(model):
-    autoregressive._predict.clear_cache()
-    autoregressive._prepare.clear_cache()
+    programs: list[Any] = [autoregressive._predict, autoregressive._prepare]
+    for program in programs:
+        program.clear_cache()
     for size in [(90, 128), (17, 33), (128, 1)]:
         container, _ = coding.encode(model, tiny.blocks(*size))
         coding.decode(model, container)
-        assert autoregressive._predict._cache_size() == 1
-        assert autoregressive._prepare._cache_size() == 1
+        assert [program._cache_size() for program in programs] == [1, 1]
     coding.encode(model, tiny.blocks(90, 129))
-    assert autoregressive._predict._cache_size() == 2
+    assert [program._cache_size() for program in programs] == [2, 2]

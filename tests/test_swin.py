@@ -84,15 +84,13 @@ def cyclic(x, block):
     return perceived(x + np.roll(out, (shift, shift), (1, 2)), block)
 
 
-def windows(height, width, block):
+def windows(size, block):
     """Real positions of every window."""
     found = {}
-    for row, column in np.ndindex(height, width):
-        of = (
-            (row + block.shift) // block.window,
-            (column + block.shift) // block.window,
-        )
-        found.setdefault(of, []).append((row, column))
+    for row, column in np.ndindex(size):
+        shifted = row + block.shift, column + block.shift
+        window = tuple(place // block.window for place in shifted)
+        found.setdefault(window, []).append((row, column))
     return list(found.values())
 
 
@@ -100,7 +98,7 @@ def direct(x, block):
     """A block whose positions attend to the real positions of their window."""
     norm, out = normal(x, block.attention_norm), np.zeros(x.shape)
     for b in range(len(x)):
-        for positions in windows(*x.shape[1:3], block):
+        for positions in windows(x.shape[1:3], block):
             at = tuple(np.transpose(positions))
             group = [0] * len(positions)
             out[b][at] = attention(norm[b][at], positions, group, block)
@@ -133,7 +131,7 @@ def test_only_positions_of_the_same_window_have_influence(size, shifted):
     jacobian = jax.jit(jax.jacrev(lambda x: block(x)[0].sum(-1)))(x)[:, :, 0]
     influence = np.any(np.asarray(jacobian) != 0, axis=-1)
     expected = np.zeros((*size, *size), bool)
-    for positions in windows(*size, block):
+    for positions in windows(size, block):
         rows, columns = np.transpose(positions)
         expected[rows[:, None], columns[:, None], rows, columns] = True
     np.testing.assert_array_equal(influence, expected)
@@ -153,8 +151,7 @@ def test_nothing_depends_on_what_padding_holds(monkeypatch):
 def test_a_block_with_zero_projections_is_the_identity():
     block, x = make_block(shifted=True), jnp.asarray(inputs(1, 5, 3, CHANNELS))
     for layer in (block.projection, block.perceptron.layers[2]):
-        for parameter in (layer.kernel, layer.bias):
-            parameter[...] = jnp.zeros_like(parameter[...])
+        randomize(layer, reach=0.0)
     np.testing.assert_array_equal(block(x), x)
 
 

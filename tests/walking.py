@@ -42,14 +42,15 @@ def make_context(settings, channels=CHANNELS, seed=0):
     return nnx.merge(graph, nnx.from_flat_state(drawn))
 
 
-def features_and_latents(canvas, *, channels=CHANNELS, seed=1, dtype=np.float64):
+def features_and_latents(
+    canvas, *, channels=CHANNELS, seed=1, dtype: type = np.float64
+):
     """Random features, scales among them above their bound, and latents to go with."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(*canvas, 2 * channels))
     features[..., :channels] += 4
-    return features.astype(dtype), (3 * rng.normal(size=(*canvas, channels))).astype(
-        dtype
-    )
+    latent = 3 * rng.normal(size=(*canvas, channels))
+    return features.astype(dtype), latent.astype(dtype)
 
 
 def walk(context, features, latent, size):
