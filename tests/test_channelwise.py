@@ -33,7 +33,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 @functools.cache
 def context_of(kind):
-    return make_context(KINDS[kind], CHANNELS)
+    return make_context(KINDS[kind], CHANNELS, scale_bias=0.0)
 
 
 def given(dtype: type = np.float32):
@@ -147,9 +147,8 @@ def test_reference_networks_have_the_published_kernels_and_widths():
 def test_hidden_widths_of_light_networks_lie_evenly_between_input_and_output():
     settings = Channelwise(support=10, networks="light", residual_prediction=False)
     context = abstract(settings, 320)
-    # Zhu et al. give (32, 32), (53, 42) and (224, 128): a third and two of 32 channels
-    # are no integers, and we round the other way.
-    for index, hidden in [(0, (32, 32)), (1, (54, 43)), (9, (224, 128))]:
+    # Widths of Zhu et al.; a third of the way that is no integer is rounded down.
+    for index, hidden in [(0, (32, 32)), (1, (53, 42)), (9, (224, 128))]:
         inputs = 32 + 32 * index
         assert widths(context.slices[index].mean) == ((inputs, *hidden, 32), [3, 3, 3])
         assert context.slices[index].residual is None

@@ -32,8 +32,8 @@ class SliceNetwork(nnx.Module):
         """
         sizes = (3, 3, 3) if hidden is None else (5, 5, 3)
         if hidden is None:
-            excess = inputs - outputs
-            hidden = (inputs - excess // 3, inputs - 2 * excess // 3)
+            # Evenly between the two.
+            hidden = ((2 * inputs + outputs) // 3, (inputs + 2 * outputs) // 3)
         widths = itertools.pairwise((inputs, *hidden, outputs))
         self.first, self.second, self.third = (
             Convolution(before, after, size=size, rngs=rngs)
