@@ -182,6 +182,19 @@ def test_latents_that_are_not_coded_change_nothing(name, quantize):
         np.testing.assert_array_equal(first, second)
 
 
+@each_context
+def test_scales_are_at_their_bound_or_above_at_once_and_pass_by_pass(name):
+    context = make_context(CONTEXTS[name], scale_bias=-0.5)
+    features, latent = features_and_latents(CANVAS, dtype=np.float32)
+    features[..., :CHANNELS] -= 4
+    coded = coded_on(CANVAS, CANVAS)
+    run = jax.jit(lambda f, y: context.parallel(f, y, as_it_is, coded).scale)
+    found = run(features[None], latent[None])
+    for scale in (found, walk(context, features, latent, CANVAS).scale):
+        assert scale.min() == np.float32(0.11)
+        assert scale.max() > 0.2
+
+
 @pytest.mark.fast
 def test_each_context_is_trained_as_it_was_published():
     assert {name: context_of(name).decoder_input for name in CONTEXTS} == {

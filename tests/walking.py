@@ -22,31 +22,29 @@ CONTEXTS = {
 }
 
 
-def make_context(settings, channels=CHANNELS, seed=0):
-    """A context model with random parameters, whose scales lie above their bound."""
+def make_context(settings, channels=CHANNELS, *, scale_bias=3.0):
+    """A context model with random parameters; its scales lie above their bound."""
     abstract = nnx.eval_shape(
         lambda: settings.build(channels=channels, rngs=nnx.Rngs(0))
     )
     graph, state = nnx.split(abstract)
-    rng, drawn = np.random.default_rng(seed), {}
+    rng, drawn = np.random.default_rng(0), {}
     for path, parameter in nnx.to_flat_state(state):
         deviation = 0.3
         if path[-1] == "kernel":
             deviation = np.prod(parameter.shape[:-1]) ** -0.5
         value = rng.normal(0, deviation, parameter.shape)
         if path == ("network", "last", "bias"):
-            value[:channels] += 3
+            value[:channels] += scale_bias
         if path[-3:] == ("scale", "third", "bias"):
-            value += 3
+            value += scale_bias
         drawn[path] = nnx.Param(jnp.asarray(value, jnp.float32))
     return nnx.merge(graph, nnx.from_flat_state(drawn))
 
 
-def features_and_latents(
-    canvas, *, channels=CHANNELS, seed=1, dtype: type = np.float64
-):
+def features_and_latents(canvas, *, channels=CHANNELS, dtype: type = np.float64):
     """Random features, scales among them above their bound, and latents to go with."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     features = rng.normal(size=(*canvas, 2 * channels))
     features[..., :channels] += 4
     latent = 3 * rng.normal(size=(*canvas, channels))
