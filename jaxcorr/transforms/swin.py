@@ -95,36 +95,36 @@ class Swin:
 
         def down(
             inputs: int, widths: Sequence[int], depths: Sequence[int], window: int
-        ) -> nnx.Sequential:
-            layers: list = [PatchEmbedding(inputs, widths[0], rngs=rngs)]
+        ) -> list[nnx.Module]:
+            layers: list[nnx.Module] = [PatchEmbedding(inputs, widths[0], rngs=rngs)]
             layers += blocks(widths[0], depths[0], window)
             for (before, after), depth in zip(
                 itertools.pairwise(widths), depths[1:], strict=True
             ):
                 layers.append(PatchMerging(before, after, rngs=rngs))
                 layers += blocks(after, depth, window)
-            return nnx.Sequential(*layers)
+            return layers
 
         def up(
             outputs: int, widths: Sequence[int], depths: Sequence[int], window: int
-        ) -> nnx.Sequential:
+        ) -> list[nnx.Module]:
             widths, depths = widths[::-1], depths[::-1]
-            layers: list = blocks(widths[0], depths[0], window)
+            layers: list[nnx.Module] = [*blocks(widths[0], depths[0], window)]
             for (before, after), depth in zip(
                 itertools.pairwise(widths), depths[1:], strict=True
             ):
                 layers.append(PatchSplitting(before, after, rngs=rngs))
                 layers += blocks(after, depth, window)
             layers.append(PatchUnpacking(widths[-1], outputs, rngs=rngs))
-            return nnx.Sequential(*layers)
+            return layers
 
         main = (self.widths, self.depths, self.window)
         side = (self.side_widths, self.side_depths, self.side_window)
         return Transforms(
-            analysis=down(3, *main),
-            synthesis=up(3, *main),
-            hyper_analysis=down(self.channels, *side),
-            hyper_synthesis=up(2 * self.channels, *side),
+            analysis=nnx.Sequential(*down(3, *main)),
+            synthesis=nnx.Sequential(*up(3, *main)),
+            hyper_analysis=nnx.Sequential(*down(self.channels, *side)),
+            hyper_synthesis=nnx.Sequential(*up(2 * self.channels, *side)),
         )
 
 
