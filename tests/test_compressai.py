@@ -1,48 +1,32 @@
 import dataclasses
-import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from references.weights import (
+    ARCHITECTURES,
+    AUTOREGRESSIVE,
+    imported,
+    photograph,
+    reference,
+    state_of,
+)
+from skimage import data
 
 from jaxcorr import codec
+from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.interop import compressai
 
-REFERENCES = Path(__file__).parent / "references"
-AUTOREGRESSIVE = "mbt2018", "cheng2020-anchor", "cheng2020-attn"
-ARCHITECTURES = "mbt2018-mean", *AUTOREGRESSIVE
 FLOOR = 1e-9
 """Of likelihoods in CompressAI; no part of the weights."""
 
 pytestmark = pytest.mark.fast
 
 
-@functools.cache
-def reference(architecture):
-    """What `references/make_compressai.py` wrote, which says with what."""
-    return dict(np.load(REFERENCES / f"compressai-{architecture}.npz"))
-
-
-def state_of(architecture):
-    return {
-        name.removeprefix("state/"): array.astype(np.float32)
-        for name, array in reference(architecture).items()
-        if name.startswith("state/")
-    }
-
-
-@functools.cache
-def imported(architecture):
-    return compressai.convert(state_of(architecture), architecture)
-
-
 @pytest.fixture(scope="module")
 def image():
-    with Image.open(REFERENCES / "astronaut.png") as photograph:
-        return jnp.asarray(np.asarray(photograph)[None], jnp.float32) / 255
+    return jnp.asarray(photograph()[None], jnp.float32) / 255
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -70,8 +54,9 @@ def all_at_once(request, image):
         z = made.transforms.hyper_analysis(y)
         z_hat = jnp.round(z - median[None, None, None]) + median[None, None, None]
         features = made.transforms.hyper_synthesis(z_hat)
-        seen = jnp.round(y)
-        mean, scale = made.context.given(made.context.network.features(features), seen)
+        context, seen = made.context, jnp.round(y)
+        assert isinstance(context, AutoregressiveContext)
+        mean, scale = context.given(context.network.features(features), seen)
         reconstruction = made.transforms.synthesis(seen)
         return {"mean": mean, "scale": scale, "reconstruction": reconstruction}
 
@@ -131,11 +116,9 @@ def test_references_are_not_trivial(architecture):
         assert np.abs(changed).max() > 0.1
 
 
-def test_the_photograph_is_of_scikit_image(image):
-    from skimage import data
-
+def test_the_photograph_is_of_scikit_image():
     crop = data.astronaut()[80:144, 160:288]
-    np.testing.assert_array_equal(np.round(image[0] * 255), crop)
+    np.testing.assert_array_equal(photograph(), crop)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

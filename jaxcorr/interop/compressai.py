@@ -77,8 +77,13 @@ def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except Exception as error:  # Of many kinds, where bytes are no file of torch.
-        reason = str(error).split("\n")[0].split(". ")[0]
-        raise UserError(f"{path} is not a file of weights: {reason}") from error
+        other = re.search(r"GLOBAL (\S+)", str(error))
+        reason = (
+            f"it holds a {other[1]}, and what is no tensor could run code"
+            if other
+            else "torch did not write it, or it is damaged"
+        )
+        raise UserError(f"{path} cannot be read: {reason}") from error
     inner = held if isinstance(held, Mapping) else {}
     held = next((inner[key] for key in STATE_KEYS if key in inner), held)
     if not (

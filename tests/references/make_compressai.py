@@ -33,17 +33,17 @@ ARCHITECTURES = {
     "cheng2020-attn": lambda: models.Cheng2020Attention(8),
 }
 GAINS = {
-    "mbt2018-mean": {"g_a.6": 12.0, "h_a.4": 20.0, "h_s.4": 6.0, "g_s.6": 0.2},
+    "mbt2018-mean": {"g_a.6": 12.0, "h_a.4": 20.0, "h_s.4": 6.0, "g_s.6": 0.8},
     "mbt2018": {
-        **{"g_a.6": 16.0, "h_a.4": 20.0, "g_s.6": 0.4},
+        **{"g_a.6": 16.0, "h_a.4": 20.0, "g_s.6": 1.3},
         **{"h_s.4": 4.0, "context_prediction": 2.0, "entropy_parameters.4": 4.0},
     },
     "cheng2020-anchor": {
-        **{"g_a.6": 8.0, "h_a.8": 20.0, "g_s.7.0": 0.2},
+        **{"g_a.6": 8.0, "h_a.8": 20.0, "g_s.7.0": 0.1},
         **{"h_s.8": 4.0, "context_prediction": 2.0, "entropy_parameters.4": 5.0},
     },
     "cheng2020-attn": {
-        **{"g_a.7": 5.0, "h_a.8": 20.0, "g_s.9.0": 0.003},
+        **{"g_a.7": 5.0, "h_a.8": 20.0, "g_s.9.0": 0.005},
         **{"context_prediction": 1.5, "entropy_parameters.4": 2.0},
     },
 }
@@ -72,6 +72,8 @@ def made_model(architecture: str, seed: int) -> torch.nn.Module:
                 parameter *= gains.get(layer, 1.5)
         last = getattr(model, "entropy_parameters", model.h_s)[-1]
         last.bias[: len(last.bias) // 2] += 1.0  # Scales; means follow.
+        colors = [x for name, x in model.g_s.named_parameters() if "bias" in name][-1]
+        colors += 0.5
     return model
 
 
@@ -152,7 +154,7 @@ def margin(values: torch.Tensor, centers: torch.Tensor) -> float:
 
 
 def write(architecture: str, x: torch.Tensor) -> None:
-    """Writes weights, and what the model makes of the image, for the first good seed."""
+    """Writes weights, and what they make of the image, for the first good seed."""
     compute = hyperprior if architecture == "mbt2018-mean" else autoregressive
     for seed in itertools.count(1):
         model = made_model(architecture, seed)
