@@ -161,7 +161,8 @@ def test_a_run_codes_with_its_best_checkpoint_or_with_the_one_named(
 def test_without_arguments_the_help_is_shown(jaxcorr):
     status, out, err = jaxcorr()
     assert (status, err) == (0, "")
-    for name in ("compress", "decompress", "evaluate", "info", "pack"):
+    commands = "compress", "decompress", "evaluate", "info", "pack", "import-compressai"
+    for name in commands:
         assert f"{name} " in out
 
 
@@ -174,6 +175,7 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
         ("evaluate", ["DIR", "-m PATH", "--json FILE", "--fast"]),
         ("info", ["FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
+        ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),
     ],
 )
 def test_the_help_of_a_command_names_its_arguments(jaxcorr, command, words):

@@ -84,13 +84,13 @@ def changed(name, change):
 
 
 REFUSED = {
-    "lacks h_a.2.bias, which a mbt2018-mean has": (MEAN, without("h_a.2.bias")),
+    "lacks h_a.2.bias, which mbt2018-mean has": (MEAN, without("h_a.2.bias")),
     "lacks g_a.6.weight, which": (MEAN, without("g_a.6.weight")),
     "lacks g_s.0.bias, g_s.0.weight, g_s.1.beta and 11 more tensors, which": (
         MEAN,
         lambda state: {k: v for k, v in state.items() if not k.startswith("g_s.")},
     ),
-    "has g_a.7.weight, which a mbt2018-mean lacks": (
+    "has g_a.7.weight, which mbt2018-mean lacks": (
         MEAN,
         lambda state: state | {"g_a.7.weight": state["g_a.6.weight"]},
     ),
@@ -102,12 +102,12 @@ REFUSED = {
         MEAN,
         lambda state: {"layer1.0.conv1.weight": state["g_a.0.weight"]},
     ),
-    "h_s.2.weight must have shape (12, 18, 5, 5) in a mbt2018-mean with 8 hidden and "
+    "h_s.2.weight must have shape (12, 18, 5, 5) in mbt2018-mean with 8 hidden and "
     "12 latent channels, but has (12, 12, 5, 5)": (
         MEAN,
         changed("h_s.2.weight", lambda array: array[:, :12]),
     ),
-    "entropy_parameters.0.weight must have shape (40, 48, 1, 1) in a mbt2018": (
+    "entropy_parameters.0.weight must have shape (40, 48, 1, 1) in mbt2018": (
         "mbt2018",
         changed("entropy_parameters.0.weight", lambda array: array[:, :24]),
     ),
@@ -115,7 +115,7 @@ REFUSED = {
         MEAN,
         changed("entropy_bottleneck.quantiles", lambda array: array[..., :1]),
     ),
-    "must have shape (2, 3, 1) in a mbt2018-mean with 2 hidden": (
+    "must have shape (2, 3, 1) in mbt2018-mean with 2 hidden": (
         MEAN,
         changed("g_a.0.weight", lambda array: array.max()),
     ),
@@ -145,7 +145,7 @@ def test_what_is_no_such_model_is_refused(message):
 def test_a_wrong_architecture_is_refused_with_the_right_one(given):
     state = state_of(given)
     for named in set(ARCHITECTURES) - {given}:
-        message = f"weights.pth (lacks|has) .* a {named} .*; it looks like a {given}$"
+        message = f"weights.pth (lacks|has) .* {named} .*; it looks like {given}$"
         with pytest.raises(UserError, match=message):
             compressai.convert(state, named, name="weights.pth")
 
@@ -236,7 +236,7 @@ def torch():
     return pytest.importorskip("torch", reason="the extra `compressai` is missing")
 
 
-@pytest.mark.parametrize("key", [None, *compressai.STATE_KEYS])
+@pytest.mark.parametrize("key", [None, "state_dict", "model_state_dict", "model"])
 def test_files_of_torch_are_read_bare_or_in_a_checkpoint(torch, tmp_path, key):
     state = {name: torch.tensor(array) for name, array in state_of(MEAN).items()}
     state["entropy_bottleneck._offset"] = torch.arange(8, dtype=torch.int32)

@@ -75,7 +75,7 @@ def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # Of many kinds, where bytes are no file of torch.
         other = re.search(r"GLOBAL (\S+)", str(error))
         reason = (
@@ -122,7 +122,7 @@ def convert(
     for tensor, shape in shapes.items():
         if tensors[tensor].shape != shape:
             raise UserError(
-                f"{name}: {tensor} must have shape {shape} in a {architecture} with "
+                f"{name}: {tensor} must have shape {shape} in {architecture} with "
                 f"{transforms.side_channels} hidden and {transforms.channels} latent "
                 f"channels, but has {tensors[tensor].shape}"
             )
@@ -179,16 +179,16 @@ def _check_names(name: str, tensors: State, architecture: Architecture) -> None:
     missing = tensors_of(architecture) - set(tensors)
     extra = set(tensors) - tensors_of(architecture)
     if missing:
-        fault = f"lacks {_listed(missing)}, which a {architecture} has"
+        fault = f"lacks {_listed(missing)}, which {architecture} has"
     elif extra:
-        fault = f"has {_listed(extra)}, which a {architecture} lacks"
+        fault = f"has {_listed(extra)}, which {architecture} lacks"
     else:
         return
     closest = _closest(set(tensors))
     if closest is None:
         fault += f"; it looks like none of {', '.join(ARCHITECTURES)}"
     elif closest != architecture:
-        fault += f"; it looks like a {closest}"
+        fault += f"; it looks like {closest}"
     raise UserError(f"{name} {fault}")
 
 
