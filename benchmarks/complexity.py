@@ -74,11 +74,15 @@ def main(
 
     Args:
       directory: Folder of photographs.
-      number: How many of them to code, from the first.
+      number: How many of them to code, from the first, all of its size.
       compressai: Python of an environment with CompressAI.
     """
-    paths = images.find_images(directory)[:number]
-    photographs = [images.read_image(path)[0] for path in paths]
+    found = [
+        (path, images.read_image(path)[0]) for path in images.find_images(directory)
+    ]
+    # Of one size: the programs of another would be compiled while the clock runs.
+    same = [pair for pair in found if pair[1].shape == found[0][1].shape][:number]
+    paths, photographs = zip(*same, strict=True)
     print(f"{len(paths)} photographs, the first {paths[0].name}; seconds an image\n")
     print_contexts(photographs)
     print_coder(photographs)

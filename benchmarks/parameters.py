@@ -2,12 +2,14 @@
 
     python benchmarks/parameters.py
 
-In millions; nothing is computed but shapes.
+In millions, and the passes over the latents of a Kodak photograph; nothing is computed
+but shapes.
 """
 
 import functools
 
 import jax
+from flax import nnx
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings
@@ -17,6 +19,7 @@ from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
 from jaxcorr.transforms import cheng, minnen, swin
 
+LATENTS = (32, 48)
 TRANSFORMS = {
     "Minnen, 128 and 192": minnen.SIZES["128-192"],
     "Cheng, 128": cheng.SIZES["128"],
@@ -44,6 +47,9 @@ def main() -> None:
             count = sum(array.size for array in shapes.values())
             cells.append(f"{count / 1e6:.2f}")
         print(f"| {name} | " + " | ".join(cells) + " |")
+    built = (each.build(channels=16, rngs=nnx.Rngs(0)) for each in CONTEXTS.values())
+    passes = (str(context.passes(*LATENTS)) for context in built)
+    print(f"| passes over {LATENTS[0]}x{LATENTS[1]} latents | {' | '.join(passes)} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 import dataclasses
+import runpy
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +16,14 @@ from references.weights import (
 )
 from skimage import data
 
-from jaxcorr import codec
+from jaxcorr import codec, model_folder
+from jaxcorr.config import Config
 from jaxcorr.context.autoregressive import AutoregressiveContext
+from jaxcorr.data.sources import Data
+from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.interop import compressai
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.step import initial_state, train_step
 
 FLOOR = 1e-9
 """Of likelihoods in CompressAI; no part of the weights."""
@@ -57,8 +64,13 @@ def all_at_once(request, image):
         context, seen = made.context, jnp.round(y)
         assert isinstance(context, AutoregressiveContext)
         mean, scale = context.given(context.network.features(features), seen)
-        reconstruction = made.transforms.synthesis(seen)
-        return {"mean": mean, "scale": scale, "reconstruction": reconstruction}
+        residual = jnp.round(y - mean)
+        return {
+            "mean": mean,
+            "scale": scale,
+            "reconstruction": made.transforms.synthesis(seen),
+            "latent_bits": gaussian_bits(residual, scale, likelihood_floor=FLOOR),
+        }
 
     return request.param, forward(model.parameters, image, model.median)
 
@@ -103,6 +115,12 @@ def test_the_parts_compute_what_the_forward_of_compressai_does(all_at_once, name
     assert_same(found[name], expected)
 
 
+def test_the_bits_of_its_forward_are_those_of_the_parts(all_at_once):
+    architecture, found = all_at_once
+    expected = reference(architecture)["forward_latent_bits"].sum()
+    np.testing.assert_allclose(found["latent_bits"].sum(), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_references_are_not_trivial(architecture):
     arrays = reference(architecture)
@@ -139,3 +157,28 @@ def test_every_weight_arrives_once(architecture):
     np.testing.assert_array_equal(
         np.sort(np.concatenate(found)), np.sort(np.concatenate(values))
     )
+
+
+def test_training_goes_on_from_imported_weights(tmp_path):
+    model = imported("mbt2018-mean")
+    model_folder.write_model(tmp_path / "model", model)
+    config = Config(
+        codec=model.settings,
+        initialize=str(tmp_path / "model"),
+        objective=Objective(window=3),
+        data=Data(batch_size=2, crop_size=64),
+    )
+    train = runpy.run_path(str(Path(__file__).parent.parent / "train.py"))
+    parameters = train["pretrained_parameters"](config)
+    crops = np.stack([photograph()[:, :64], photograph()[:, 64:]])
+    state, values = train_step(
+        initial_state(config.recipe, jax.tree.map(jnp.copy, parameters)),
+        crops,
+        config.objective.weights,
+        jax.random.key(0),
+        recipe=config.recipe,
+    )
+    assert np.isfinite(values["loss"])
+    for name, before in model.parameters.items():
+        moved = np.abs(np.asarray(state.parameters[name]) - before).max()
+        assert 0 < moved < 0.01, name
