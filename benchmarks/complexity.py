@@ -30,9 +30,8 @@ import tyro
 from jaxcorr import codec, errors, images, model_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecSettings, ContextSettings, TransformSettings
-from jaxcorr.context import autoregressive
+from jaxcorr.context import autoregressive, channelwise
 from jaxcorr.context.autoregressive import Autoregressive
-from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
 from jaxcorr.errors import UserError
@@ -48,7 +47,7 @@ ROUNDS = 2
 CONTEXTS: dict[str, ContextSettings] = {
     "none": Independent(),
     "checkerboard": Checkerboard(),
-    "ChARM": Channelwise(slices=10, support=10, networks="light"),
+    "ChARM": channelwise.LIGHT,
     "autoregressive": Autoregressive(),
 }
 PAPER_SECONDS = {
@@ -59,6 +58,11 @@ PAPER_SECONDS = {
 }
 """Ali et al., NeurIPS 2023, table of complexity; for what is not said, likely Kodak."""
 LATENT_GAIN, SCALE = 10.0, 1.0
+HYPER_BIAS = {
+    cheng.Cheng: "transforms/hyper_synthesis/layers/8/bias",
+    minnen.Minnen: "transforms/hyper_synthesis/layers/4/bias",
+}
+"""Where scales come from without a context model, and then means."""
 
 Image = np.ndarray
 Seconds = dict[str, float]
@@ -164,20 +168,20 @@ def random_model(transforms: TransformSettings, context: ContextSettings) -> Mod
     parameters = {name: np.array(array) for name, array in drawn.items()}
     parameters["transforms/analysis/layers/6/kernel"] *= LATENT_GAIN
     network = "context/network/last/bias"
-    hyper = max(name for name in parameters if "hyper_synthesis" in name)
-    hyper = f"{hyper.rpartition('/')[0]}/bias"
-    for name in parameters:
-        if name.endswith("/scale/third/bias"):
-            parameters[name][:] = SCALE
-    last = network if network in parameters else hyper
-    parameters[last][: transforms.channels] = SCALE
+    biases = [name for name in parameters if name.endswith("/scale/third/bias")]
+    if network in parameters:
+        biases = [network]
+    elif not biases:
+        biases = [HYPER_BIAS[type(transforms)]]
+    for name in biases:
+        parameters[name][: transforms.channels] = SCALE
     return model_folder.make_model(settings, parameters)
 
 
 def report(name: str, model: Model, photographs: Sequence[Image]) -> Seconds:
     """Measures a model and prints its row."""
     seconds = measure(model, photographs)
-    rows, columns = (side // 16 for side in photographs[0].shape[:2])
+    rows, columns = map(codec.latents_across, photographs[0].shape[:2])
     context = codec.with_parameters(model.settings, model.parameters).context
     cells = "".join(f"{value:12.3f}" for value in seconds.values())
     print(f"{name:20}{cells}{context.passes(rows, columns):12}")

@@ -13,8 +13,8 @@ from flax import nnx
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings
+from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
-from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
 from jaxcorr.transforms import cheng, minnen, swin
@@ -28,8 +28,8 @@ TRANSFORMS = {
 CONTEXTS = {
     "none": Independent(),
     "checkerboard": Checkerboard(),
-    "ChARM, light": Channelwise(slices=10, support=10, networks="light"),
-    "ChARM, reference": Channelwise(slices=10, support=5),
+    "ChARM, light": channelwise.LIGHT,
+    "ChARM, reference": channelwise.Channelwise(),
     "autoregressive": Autoregressive(),
 }
 

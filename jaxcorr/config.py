@@ -1,10 +1,12 @@
 """The settings of a run, composed of those of its parts."""
 
+import contextlib
 import dataclasses
+import importlib
 import runpy
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,32 +125,45 @@ def parse(arguments: Sequence[str], *, program: str) -> Config:
 
 
 def _from_file(path: str) -> Config:
-    """What `get_config()` of a Python file returns.
-
-    As with any script, what lies in its folder can be imported: configs build on each
-    other.
-    """
+    """What `get_config()` of a Python file returns."""
     if not Path(path).is_file():
         raise UserError(f"{path} does not exist; configs are Python files in configs/")
-    folder = str(Path(path).resolve().parent)
-    sys.path.insert(0, folder)
+    folder = Path(path).resolve().parent
     try:
-        config = runpy.run_path(path)["get_config"]()
+        with _importable(folder):
+            config = runpy.run_path(path)["get_config"]()
     except UserError:
         raise
     except Exception as error:  # The file is the user's: any mistake may be in it.
-        lines = [
-            frame.lineno
+        places = [
+            f"{Path(path).with_name(Path(frame.filename).name)}, line {frame.lineno}"
             for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == path
+            if Path(frame.filename).resolve().parent == folder
         ]
-        where = f"{path}, line {lines[-1]}" if lines else path
+        where = places[-1] if places else path
         raise UserError(f"{where}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)
     if not isinstance(config, Config):
         raise UserError(f"{path}: get_config() gives {config!r:.60}, not a Config")
     return config
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Lets configs of a folder import each other, as scripts can.
+
+    They are forgotten again: those of another folder may have the same names.
+    """
+    before = set(sys.modules)
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            origin = getattr(sys.modules[name], "__file__", None)
+            if origin is not None and Path(origin).parent == folder:
+                del sys.modules[name]
 
 
 def check_resumable(config: Config, saved: Any, workdir: Path) -> None:

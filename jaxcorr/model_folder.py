@@ -74,7 +74,10 @@ class Model:
     @functools.cached_property
     def device_parameters(self) -> codec.Parameters:
         """The parameters on the default device, put there once."""
-        return jax.device_put(self.parameters)
+        # Of the process, also when first asked for while the coder's networks run
+        # on a CPU.
+        with jax.default_device(None):
+            return jax.device_put(self.parameters)
 
     def _table_arrays(self) -> dict[str, Any]:
         arrays: dict[str, Any] = {"median": self.median}

@@ -140,11 +140,11 @@ def test_swin_has_a_head_for_32_channels_and_shifts_every_second_block():
         (lambda: Channelwise(slices=0), "context.slices must be at least 1, but is 0"),
         (
             lambda: Channelwise(slices=4, support=-1),
-            "context.support must be from 0 to 4, context.slices, but is -1",
+            "context.support must be from 0 to 4, codec.context.slices, but is -1",
         ),
         (
             lambda: Channelwise(slices=4, support=5),
-            "context.support must be from 0 to 4, context.slices, but is 5",
+            "context.support must be from 0 to 4, codec.context.slices, but is 5",
         ),
         (
             lambda: Channelwise(hidden=(224, 0)),
@@ -163,12 +163,12 @@ def test_swin_has_a_head_for_32_channels_and_shifts_every_second_block():
         (lambda: Swin(side_window=1), "transforms.side-window must be even and at"),
         (
             lambda: Swin(widths=(128, 192, 250, 320)),
-            "transforms.widths must be multiples of transforms.head-width (32), but "
-            "one is 250",
+            "transforms.widths must be multiples of codec.transforms.head-width (32), "
+            "but one is 250",
         ),
         (
             lambda: Swin(side_widths=(192, 0)),
-            "transforms.side-widths must be multiples of transforms.head-width (32)",
+            "transforms.side-widths must be multiples of codec.transforms.head-width",
         ),
         (lambda: Swin(head_width=0), "transforms.head-width must be at least 1"),
         (

@@ -95,6 +95,19 @@ def draw(settings, *, seed=0):
     return {name: _draw(name, x.shape, rng) for name, x in shapes.items()}
 
 
+def assert_every_part_moved(before, after):
+    """Most parameters of each part of a codec have changed.
+
+    A few may stay, behind rectifiers that are closed on the few crops of a test.
+    """
+    moved = {}
+    for name, array in before.items():
+        part = name.rsplit("/", 2)[0] if "/slices/" in name else name.split("/")[:2]
+        moved.setdefault(str(part), []).append(np.any(array != after[name]))
+    for part, changed in moved.items():
+        assert np.mean(changed) > 0.5, part
+
+
 def _set_predictions(parameters, channels, gain):
     """Lets scales vary around what few latents are far outside of."""
     slices = [

@@ -16,11 +16,13 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]  # Not among ours.
 from PIL import Image
 
-# CompressAI imports torchvision, which refuses to load on a CPU build of torch unless
-# these operators are known. It calls neither.
-operators = torch.library.Library("torchvision", "DEF")
-operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-operators.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+# Only so that torchvision can be imported beside a torch without it: never called.
+torchvision_operators = torch.library.Library("torchvision", "DEF")
+for signature in (
+    "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+    "qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+):
+    torchvision_operators.define(signature)
 
 from compressai import models  # noqa: E402  # pyright: ignore[reportMissingImports]
 

@@ -83,7 +83,7 @@ def walk(
         symbols[positions] = exchange(positions, mean, grid.classes(scale))
         quantized = symbols[positions] + mean
         refined = np.asarray(context.refine(state, index, quantized), np.float64)
-        if refined is not quantized:
+        if refined is not quantized:  # Those are on the grid as they are.
             refined = grid.round_means(refined)
         latent_hat[positions] = refined
         means[positions], scales[positions] = mean, scale

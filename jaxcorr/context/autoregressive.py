@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from jaxcorr import ops
 from jaxcorr.context.context import Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
-from jaxcorr.layers.convolution import MaskedConvolution
+from jaxcorr.layers.convolution import MaskedConvolution, tap_index
 
 CAUSAL_TAPS = tuple(
     (row, column)
@@ -128,7 +128,7 @@ class AutoregressiveContext(nnx.Module):
     ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
         """See `Context`."""
         rows, columns = wavefront(index, *state.size)
-        down, right = np.array(CAUSAL_TAPS).T + 2
+        down, right = tap_index(CAUSAL_TAPS)
         seen = state.latent_hat[rows[:, None] + down, columns[:, None] + right]
         projected = state.projected[rows, columns]
         # Every wavefront at the length of the longest: one program for all.
@@ -167,7 +167,7 @@ class AutoregressiveContext(nnx.Module):
 
         Rounds all of them again and again, until nothing changes. A wavefront is right
         once those before it are, so that is at the latest after as many rounds as there
-        are wavefronts.
+        are wavefronts. The loop has no gradient, and needs none: rounding has none.
 
         References:
           Song et al., "Accelerating Feedforward Computation via Parallel Nonlinear

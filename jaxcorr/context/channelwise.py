@@ -11,7 +11,9 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxcorr import ops
+from jaxcorr.context import decoded
 from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.decoded import Decoded
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.slices import Slice
 from jaxcorr.errors import UserError
@@ -37,22 +39,24 @@ class Channelwise:
     def __post_init__(self):
         """Refuses what no channels could be sliced by."""
         if self.slices < 1:
-            raise UserError(f"context.slices must be at least 1, but is {self.slices}")
+            raise UserError(
+                f"codec.context.slices must be at least 1, but is {self.slices}"
+            )
         if not 0 <= self.support <= self.slices:
             raise UserError(
-                f"context.support must be from 0 to {self.slices}, context.slices, "
-                f"but is {self.support}"
+                f"codec.context.support must be from 0 to {self.slices}, "
+                f"codec.context.slices, but is {self.support}"
             )
         if min(self.hidden) < 1:
             raise UserError(
-                f"context.hidden must be at least 1 each, but is {self.hidden}"
+                f"codec.context.hidden must be at least 1 each, but is {self.hidden}"
             )
 
     def check_channels(self, channels: int) -> None:
         """Refuses latents with too few channels for a slice each."""
         if self.slices > channels:
             raise UserError(
-                f"context.slices must be at most {channels}, the channels of the "
+                f"codec.context.slices must be at most {channels}, the channels of the "
                 f"latents, but is {self.slices}"
             )
 
@@ -61,19 +65,9 @@ class Channelwise:
         return ChannelwiseContext(self, channels, rngs=rngs)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _State:
-    """What coding has decoded.
-
-    Attributes:
-      features: Features of the side information, on the canvas.
-      latent_hat: Decoded latents on the canvas; zeros where there are none yet.
-      size: Rows and columns that are coded.
-    """
-
-    features: Float[Array, "h16 w16 f"]
-    latent_hat: Float[np.ndarray, "h16 w16 c"]
-    size: tuple[int, int]
+LIGHT = Channelwise(slices=10, support=10, networks="light")
+"""Light networks that see all earlier slices, as those of Zhu et al.; theirs predict no
+rounding errors."""
 
 
 class ChannelwiseContext(nnx.Module):
@@ -155,10 +149,7 @@ class ChannelwiseContext(nnx.Module):
 
     def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
         """See `Context`."""
-        shape = (*features.shape[:2], self.bounds[-1][1])
-        return _State(
-            features=features, latent_hat=np.zeros(shape, features.dtype), size=size
-        )
+        return decoded.nothing_yet(features, size, channels=self.bounds[-1][1])
 
     def predict(
         self, state: Any, index: int
@@ -204,7 +195,7 @@ class ChannelwiseContext(nnx.Module):
         start, end = self.bounds[index] if self.own_features else (0, half)
         return features[..., half + start : half + end], features[..., start:end]
 
-    def _positions(self, state: _State, index: int) -> Positions:
+    def _positions(self, state: Decoded, index: int) -> Positions:
         return np.s_[: state.size[0], : state.size[1], slice(*self.bounds[index])]
 
 

@@ -10,7 +10,9 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxcorr import ops
+from jaxcorr.context import decoded
 from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.decoded import Decoded
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution
 
@@ -30,21 +32,6 @@ class Checkerboard:
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "CheckerboardContext":
         """Initializes the networks."""
         return CheckerboardContext(channels, rngs=rngs)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _State:
-    """What coding has decoded.
-
-    Attributes:
-      features: Features of the side information, on the canvas.
-      latent_hat: Decoded latents on the canvas; zeros where there are none yet.
-      size: Rows and columns that are coded.
-    """
-
-    features: Float[Array, "h16 w16 f"]
-    latent_hat: Float[np.ndarray, "h16 w16 c"]
-    size: tuple[int, int]
 
 
 class CheckerboardContext(nnx.Module):
@@ -97,12 +84,7 @@ class CheckerboardContext(nnx.Module):
 
     def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
         """See `Context`."""
-        shape = (*features.shape[:2], self.channels)
-        return _State(
-            features=features,
-            latent_hat=np.zeros(shape, features.dtype),
-            size=size,
-        )
+        return decoded.nothing_yet(features, size, channels=self.channels)
 
     def predict(
         self, state: Any, index: int
@@ -135,7 +117,7 @@ class CheckerboardContext(nnx.Module):
         described = self.network.neighbors(self.neighbors(anchors))
         return self.network(projected + described)
 
-    def _positions(self, state: _State, index: int) -> Positions:
+    def _positions(self, state: Decoded, index: int) -> Positions:
         return np.nonzero(is_anchor(*state.size) == (index == 0))
 
 

@@ -1,9 +1,9 @@
 """The interface of context models.
 
-A context model is a sequence of passes. Each pass codes some of the latents, with a
-mean and a scale predicted from the features of the side information and from what
-earlier passes decoded. Training evaluates all passes at once; coding walks them in
-order.
+A context model says in how many passes latents are coded, and which latents each pass
+codes. It predicts their means and scales from features of the side information and from
+the latents that are already known. Coding goes from pass to pass; training sees all
+latents, and so needs no such walk.
 """
 
 import dataclasses

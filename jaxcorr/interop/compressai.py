@@ -95,7 +95,7 @@ def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
             f"{path} holds no state dict: tensors by name, or these under one of "
             f"{', '.join(STATE_KEYS)}"
         )
-    return {str(name): tensor.float().numpy() for name, tensor in held.items()}
+    return {str(name): tensor.detach().float().numpy() for name, tensor in held.items()}
 
 
 def convert(
@@ -113,7 +113,12 @@ def convert(
       UserError: If these are not the tensors of such a model.
     """
     tensors = _renamed(state)
-    settings = ARCHITECTURES[architecture](tensors)
+    try:
+        settings = ARCHITECTURES[architecture](tensors)
+    except UserError as error:
+        raise UserError(
+            f"{name} has sizes that no {architecture} has: {error}"
+        ) from error
     sources = correspondence.sources(settings)
     _check_names(name, tensors, architecture)
     transforms = settings.transforms

@@ -24,6 +24,7 @@ from jaxcorr.layers.convolution import (
     Pointwise,
     SubPixelUpsampling,
     Upsampling,
+    tap_index,
 )
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.transforms.transforms import Transforms
@@ -158,9 +159,9 @@ def _half(kernel: np.ndarray, *, index: int) -> np.ndarray:
     return np.split(kernel, 2)[index]
 
 
-def _masked(kernel: np.ndarray, *, taps: Sequence[tuple[int, int]]) -> np.ndarray:
+def _masked(kernel: np.ndarray, *, taps: tuple[tuple[int, int], ...]) -> np.ndarray:
     """The kernel with zeros at all other taps."""
-    rows, columns = np.array(taps).T + 2
+    rows, columns = tap_index(taps)
     masked = np.zeros_like(kernel)
     masked[rows, columns] = kernel[rows, columns]
     return masked

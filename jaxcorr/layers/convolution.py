@@ -8,8 +8,9 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -164,19 +165,23 @@ class MaskedConvolution(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
         """Output at all positions at once."""
-        rows, columns = self._kernel_index()
+        rows, columns = tap_index(self.taps)
         kernel = self.kernel[...].astype(x.dtype)
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
         return _add_bias(_same_convolution(x, masked), self.bias)
 
     def of_neighbors(self, seen: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
         """Output at single positions, from the inputs that their taps see."""
-        kernel = self.kernel[...].astype(seen.dtype)[self._kernel_index()]
+        kernel = self.kernel[...].astype(seen.dtype)[tap_index(self.taps)]
         return _add_bias(jnp.einsum("nti,tio->no", seen, kernel), self.bias)
 
-    def _kernel_index(self) -> tuple[Array, Array]:
-        rows, columns = jnp.array(self.taps).T + 2
-        return rows, columns
+
+def tap_index(
+    taps: tuple[tuple[int, int], ...],
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Rows and columns of taps in a 5x5 square, whose center is row and column 2."""
+    rows, columns = np.array(taps).T + 2
+    return rows, columns
 
 
 def polyphase_kernel(

@@ -36,7 +36,8 @@ class Cheng:
         """Refuses sizes that no convolution has."""
         if self.width < 2 or self.width % 2:
             raise UserError(
-                f"transforms.width must be even and at least 2, but is {self.width}"
+                "codec.transforms.width must be even and at least 2, "
+                f"but is {self.width}"
             )
 
     @property

@@ -28,10 +28,12 @@ class Minnen:
     def __post_init__(self):
         """Refuses sizes that no convolution has."""
         if self.width < 1:
-            raise UserError(f"transforms.width must be at least 1, but is {self.width}")
+            raise UserError(
+                f"codec.transforms.width must be at least 1, but is {self.width}"
+            )
         if self.channels < 2 or self.channels % 2:
             raise UserError(
-                "transforms.channels must be even and at least 2, "
+                "codec.transforms.channels must be even and at least 2, "
                 f"but is {self.channels}"
             )
 

@@ -47,24 +47,26 @@ class Swin:
             window = getattr(self, name)
             if window < 2 or window % 2:
                 raise UserError(
-                    f"transforms.{_flag(name)} must be even and at least 2, as windows "
-                    f"are shifted by half, but is {window}"
+                    f"codec.transforms.{_flag(name)} must be even and at least 2, as "
+                    f"windows are shifted by half, but is {window}"
                 )
         if self.head_width < 1:
             raise UserError(
-                f"transforms.head-width must be at least 1, but is {self.head_width}"
+                "codec.transforms.head-width must be at least 1, "
+                f"but is {self.head_width}"
             )
         for name in ("widths", "side_widths"):
             for width in getattr(self, name):
                 if width < 1 or width % self.head_width:
                     raise UserError(
-                        f"transforms.{_flag(name)} must be multiples of "
-                        f"transforms.head-width ({self.head_width}), but one is {width}"
+                        f"codec.transforms.{_flag(name)} must be multiples of "
+                        f"codec.transforms.head-width ({self.head_width}), "
+                        f"but one is {width}"
                     )
         for name in ("depths", "side_depths"):
             if min(getattr(self, name)) < 0:
                 raise UserError(
-                    f"transforms.{_flag(name)} must be 0 or more, but are "
+                    f"codec.transforms.{_flag(name)} must be 0 or more, but are "
                     f"{getattr(self, name)}"
                 )
 
