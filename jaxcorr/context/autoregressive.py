@@ -105,8 +105,7 @@ class AutoregressiveContext(nnx.Module):
         seen: Float[Array, "b h16 w16 c"],
     ) -> MeanAndScale:
         """Means and scales of all latents, if these are what is seen of them."""
-        described = self.network.neighbors(self.neighbors(seen))
-        return self.network(projected + described)
+        return self.network(projected, self.neighbors(seen))
 
     def passes(self, height: int, width: int) -> int:
         """See `Context`."""
@@ -216,5 +215,4 @@ def _predict(
     seen: Float[Array, "n taps c"],
 ) -> MeanAndScale:
     """Means and scales of the latents of a wavefront."""
-    described = context.network.neighbors(context.neighbors.of_neighbors(seen))
-    return context.network(projected + described)
+    return context.network(projected, context.neighbors.of_neighbors(seen))

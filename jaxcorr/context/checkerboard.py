@@ -71,7 +71,7 @@ class CheckerboardContext(nnx.Module):
         projected = self.network.features(features)
         anchor_mean, anchor_scale = self.network(projected)
         anchors = jnp.where(anchor & coded, quantize(latent, anchor_mean), 0.0)
-        other_mean, other_scale = self._others(projected, anchors)
+        other_mean, other_scale = self.network(projected, self.neighbors(anchors))
         mean = jnp.where(anchor, anchor_mean, other_mean)
         scale = jnp.where(anchor, anchor_scale, other_scale)
         hat = quantize(latent, mean)
@@ -84,7 +84,8 @@ class CheckerboardContext(nnx.Module):
 
     def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
         """See `Context`."""
-        return decoded.nothing_yet(features, size, channels=self.channels)
+        projected = _project(self, features)
+        return decoded.nothing_yet(projected, size, channels=self.channels)
 
     def predict(
         self, state: Any, index: int
@@ -109,14 +110,6 @@ class CheckerboardContext(nnx.Module):
         state.latent_hat[self._positions(state, index)] = latent_hat
         return state
 
-    def _others(
-        self,
-        projected: Float[Array, "b h16 w16 h"],
-        anchors: Float[Array, "b h16 w16 c"],
-    ) -> MeanAndScale:
-        described = self.network.neighbors(self.neighbors(anchors))
-        return self.network(projected + described)
-
     def _positions(self, state: Decoded, index: int) -> Positions:
         return np.nonzero(is_anchor(*state.size) == (index == 0))
 
@@ -127,15 +120,19 @@ def is_anchor(height: int, width: int) -> Bool[np.ndarray, "height width"]:
 
 
 @jax.jit
+def _project(
+    context: CheckerboardContext, features: Float[Array, "h16 w16 f"]
+) -> Float[Array, "h16 w16 h"]:
+    """What both passes need of the features."""
+    return context.network.features(features)
+
+
+@jax.jit
 def _predict(
     context: CheckerboardContext,
-    features: Float[Array, "h16 w16 f"],
+    projected: Float[Array, "h16 w16 h"],
     anchors: Float[Array, "h16 w16 c"] | None,
 ) -> MeanAndScale:
     """Means and scales on the whole canvas: of anchors, or given them of the others."""
-    projected = context.network.features(features)[None]
-    if anchors is None:
-        mean, scale = context.network(projected)
-    else:
-        mean, scale = context._others(projected, anchors[None])
-    return mean[0], scale[0]
+    described = None if anchors is None else context.neighbors(anchors[None])[0]
+    return context.network(projected, described)

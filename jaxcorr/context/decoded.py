@@ -11,7 +11,8 @@ class Decoded:
     """Features and decoded latents.
 
     Attributes:
-      features: Features of the side information, on the canvas.
+      features: Features of the side information, or what a first layer makes of them,
+        on the canvas.
       latent_hat: Decoded latents on the canvas; zeros where there are none yet.
       size: Rows and columns that are coded.
     """

@@ -22,7 +22,7 @@ class ParameterNetwork(nnx.Module):
     """Three 1x1 convolutions from features, and what neighbors say, to parameters.
 
     The first is linear in both inputs, so what depends on features alone is computed
-    once for all passes: `network(network.features(f) + network.neighbors(n))`.
+    once for all passes: `network(network.features(features), described)`.
 
     References:
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
@@ -43,7 +43,18 @@ class ParameterNetwork(nnx.Module):
         self.middle = Pointwise(wide, narrow, rngs=rngs)
         self.last = Pointwise(narrow, 2 * channels, rngs=rngs)
 
-    def __call__(self, hidden: Float[Array, "*b h"]) -> MeanAndScale:
-        """Means and scales from the sum of the first layer's two outputs."""
-        hidden = ops.leaky_relu(self.middle(ops.leaky_relu(hidden)))
+    def __call__(
+        self,
+        projected: Float[Array, "*b h"],
+        described: Float[Array, "*b d"] | None = None,
+    ) -> MeanAndScale:
+        """Means and scales.
+
+        Args:
+          projected: What the first layer makes of features.
+          described: What neighbors say; None where nothing is known of any.
+        """
+        if described is not None:
+            projected = projected + self.neighbors(described)
+        hidden = ops.leaky_relu(self.middle(ops.leaky_relu(projected)))
         return mean_and_scale(self.last(hidden))
