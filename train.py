@@ -48,7 +48,8 @@ def train(config: Config, workdir: Path) -> None:
     if start >= config.steps:
         print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return
-    meshes.check_batch(config.data.batch_size, config.step.micro_batches)
+    mesh = meshes.make_mesh(config.mesh)
+    meshes.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
     source = sources.training_source(config.data)
     initial_key, noise_key = jax.random.split(jax.random.key(config.seed))
     initial = pretrained_parameters(config) if not start and config.initialize else None
@@ -56,7 +57,7 @@ def train(config: Config, workdir: Path) -> None:
         recipe=config.recipe,
         cadence=config.cadence,
         key=noise_key,
-        mesh=meshes.data_mesh(),
+        mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
         about={"run": settings.to_json(config)},
     )
@@ -69,7 +70,8 @@ def train(config: Config, workdir: Path) -> None:
             state = saved.restore(start, abstract_state(run))
         else:
             parameters = initial or codec.initialize(config.codec, initial_key)
-            state = meshes.replicate(initial_state(run.recipe, parameters), run.mesh)
+            state = initial_state(run.recipe, parameters)
+            state = meshes.place_state(state, mesh)
         batches = pipeline.batches(
             source,
             config.data,

@@ -18,13 +18,14 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
 from jaxcorr.training.checkpoints import Cadence
+from jaxcorr.training.mesh import MeshShape
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step
 from jaxcorr.transforms.transforms import LATENT_STRIDE
 
-MAY_CHANGE = {("steps",), ("workdir",), ("data", "workers")}
-"""Fields, and below `cadence` all of them, that may differ when a run is resumed."""
+MAY_CHANGE = {("steps",), ("workdir",), ("data", "workers"), ("cadence",), ("mesh",)}
+"""Fields, and all below them, that may differ when a run is resumed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class Config:
     """How one step is computed."""
     data: Data = dataclasses.field(default_factory=Data)
     """What it is trained on."""
+    mesh: MeshShape = dataclasses.field(default_factory=MeshShape)
+    """How the devices are arranged."""
     cadence: Cadence = dataclasses.field(default_factory=Cadence)
     """How often the run is looked at and saved."""
 
@@ -180,7 +183,7 @@ def check_resumable(config: Config, saved: Any, workdir: Path) -> None:
     before = settings.to_json(settings.from_json(Config, saved, str(workdir)))
     changed = settings.differences(before, settings.to_json(config))
     for path, (old, new) in changed.items():
-        if path not in MAY_CHANGE and path[0] != "cadence":
+        if not MAY_CHANGE & {path[:1], path}:
             raise UserError(
                 f"{workdir} holds a run with {'.'.join(path).replace('_', '-')} {old}, "
                 f"not {new}: choose another --workdir, or that value"

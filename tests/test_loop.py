@@ -76,7 +76,7 @@ def train(monkeypatch):
             ),
             cadence=cadence,
             key=jax.random.key(0),
-            mesh=meshes.data_mesh(),
+            mesh=meshes.make_mesh(meshes.MeshShape()),
             held_out=np.zeros((1, 64, 64, 3), np.uint8),
             about={},
         )

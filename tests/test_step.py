@@ -80,8 +80,9 @@ def programs() -> int:
 
 
 def take_sharded(count, parameters, batch, recipe=RECIPE):
-    mesh = meshes.data_mesh()
-    state = meshes.replicate(state_of(parameters, recipe), mesh)
+    mesh = meshes.make_mesh(meshes.MeshShape())
+    state = state_of(parameters, recipe)
+    state = meshes.place_state(state, mesh)
     split = meshes.split_batch(batch, mesh)
     assert [len(shard.data) for shard in split.addressable_shards] == [2] * 8
     with jax.set_mesh(mesh):
@@ -264,6 +265,7 @@ def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not():
 @pytest.mark.fast
 @pytest.mark.parametrize("batch_size, parts", [(12, 1), (8, 2)])
 def test_a_batch_that_devices_and_parts_cannot_share_is_refused(batch_size, parts):
-    meshes.check_batch(16, parts)
+    mesh = meshes.make_mesh(meshes.MeshShape())
+    meshes.check_batch(mesh, 16, parts)
     with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of"):
-        meshes.check_batch(batch_size, parts)
+        meshes.check_batch(mesh, batch_size, parts)

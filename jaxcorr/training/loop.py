@@ -140,7 +140,7 @@ def _not_finite(what: str, step: int) -> UserError:
 
 def _evaluate(run: Run, state: TrainState, step: int, logs: Logs) -> float:
     """Logs metrics on the held-out crops and returns their rate-distortion loss."""
-    placed = meshes.replicate(run.held_out, run.mesh)
+    placed = meshes.spread(run.held_out, run.mesh)
     with jax.set_mesh(run.mesh):
         metrics, reconstructions = evaluation_step(
             state.parameters, placed, run.recipe.objective.weights, recipe=run.recipe

@@ -7,12 +7,13 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Key, PyTree, UInt8
 
 from jaxcorr import codec, metrics
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
 from jaxcorr.ops import DecoderInput
+from jaxcorr.training import mesh as meshes
 from jaxcorr.training.objective import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
 
@@ -64,18 +65,20 @@ class Recipe:
 class TrainState:
     """Everything that training changes, and so everything that a checkpoint holds.
 
+    The leaves are arrays, or their shapes; a first axis may count members of a sweep.
+
     Attributes:
-      parameters: Parameters of the codec.
+      parameters: Parameters of the codec, by path.
       optimizer: State of the optimizer.
       step: Steps taken.
       failed_at: First step whose loss or gradient was not finite, -1 if none was. From
         then on nothing changes but `step`.
     """
 
-    parameters: Parameters
+    parameters: PyTree
     optimizer: PyTree
-    step: Int[Array, ""]
-    failed_at: Int[Array, ""]
+    step: PyTree
+    failed_at: PyTree
 
 
 def initial_state(recipe: Recipe, parameters: Parameters) -> TrainState:
@@ -88,8 +91,7 @@ def initial_state(recipe: Recipe, parameters: Parameters) -> TrainState:
     )
 
 
-@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="state")
-def train_step(
+def take_step(
     state: TrainState,
     batch: UInt8[Array, "b h w 3"],
     weights: Weights,
@@ -103,7 +105,7 @@ def train_step(
     resumed run repeats the run it resumes.
 
     Args:
-      state: State to update. Its buffers are donated: go on with the state returned.
+      state: State to update.
       batch: Crops, 0 to 255.
       weights: λ and α.
       key: Root of all noise of the run; the same at every step.
@@ -128,11 +130,10 @@ def train_step(
     keep = functools.partial(
         jax.tree.map, lambda new, old: jnp.where(healthy, new, old)
     )
+    parameters = optax.apply_updates(state.parameters, updates)
     updated = TrainState(
-        parameters=keep(
-            optax.apply_updates(state.parameters, updates), state.parameters
-        ),
-        optimizer=keep(optimizer, state.optimizer),
+        parameters=meshes.scattered(keep(parameters, state.parameters)),
+        optimizer=meshes.scattered(keep(optimizer, state.optimizer)),
         step=state.step + 1,
         failed_at=jnp.where(healthy, NEVER, first_failure),
     )
@@ -144,8 +145,11 @@ def train_step(
     }
 
 
-@functools.partial(jax.jit, static_argnames="recipe")
-def evaluation_step(
+train_step = jax.jit(take_step, static_argnames="recipe", donate_argnames="state")
+"""`take_step`, compiled. The buffers of `state` are donated: go on with the new one."""
+
+
+def evaluate(
     parameters: Parameters,
     batch: UInt8[Array, "b h w 3"],
     weights: Weights,
@@ -154,7 +158,7 @@ def evaluation_step(
 ) -> tuple[Metrics, Float[Array, "b h w 3"]]:
     """Metrics and reconstructions of crops as a file would give them, without noise."""
     image = batch.astype(jnp.float32) / 255
-    output = codec.with_parameters(recipe.codec, parameters)(
+    output = codec.with_parameters(recipe.codec, meshes.gathered(parameters))(
         image, transform_dtype=recipe.step.transform_dtype
     )
     _, values = recipe.objective(output, image, weights)
@@ -163,6 +167,10 @@ def evaluation_step(
         values["bpp"] + weights.distortion * values["distortion"]
     )
     return values, output.reconstruction
+
+
+evaluation_step = jax.jit(evaluate, static_argnames="recipe")
+"""`evaluate`, compiled."""
 
 
 def _gradient(
@@ -174,6 +182,7 @@ def _gradient(
 ) -> tuple[Parameters, Metrics]:
     """Gradient and metrics of a batch, worked through in micro-batches."""
     parts = recipe.step.micro_batches
+    whole = meshes.gathered(parameters)
 
     def output(parameters, part):
         return codec.with_parameters(recipe.codec, parameters)(
@@ -186,16 +195,19 @@ def _gradient(
     def loss(parameters, part, average):
         return recipe.objective(output(parameters, part), part[0], weights, average)
 
-    gradient_of = jax.grad(loss, has_aux=True)
+    def gradient_of(part, average=None):
+        gradient, values = jax.grad(loss, has_aux=True)(whole, part, average)
+        return meshes.scattered(gradient), values
+
     if parts == 1:
-        return gradient_of(parameters, (image, keys), None)
+        return gradient_of((image, keys))
 
     # Every micro-batch takes each `parts`-th image: a device keeps the images it has.
     split = lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
     parted = (split(image), split(keys))
-    map_of = lambda part: recipe.objective.correlation_map(output(parameters, part))
+    map_of = lambda part: recipe.objective.correlation_map(output(whole, part))
     average = _mean_over(map_of, parted)
-    return _mean_over(lambda part: gradient_of(parameters, part, average), parted)
+    return _mean_over(lambda part: gradient_of(part, average), parted)
 
 
 def _mean_over(function, parted: PyTree) -> PyTree:
