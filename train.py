@@ -9,18 +9,20 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
-from jaxcorr import codec, errors, model_folder, settings
+from jaxcorr import codec, errors, run_folder, settings
 from jaxcorr import config as configs
-from jaxcorr.codec import Parameters
+from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.config import Config
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import showcase
-from jaxcorr.training import checkpoints, loop
+from jaxcorr.training import checkpoints, loop, processes, sweep
 from jaxcorr.training import mesh as meshes
-from jaxcorr.training.logs import Logs
-from jaxcorr.training.step import TrainState, initial_state
+from jaxcorr.training import step as steps
+from jaxcorr.training.logs import Log, Logs
+from jaxcorr.training.step import TrainState
 
 
 def main(arguments: list[str]) -> None:
@@ -28,11 +30,15 @@ def main(arguments: list[str]) -> None:
     with errors.told_in_one_line():
         config = configs.parse(arguments, program="python train.py")
         workdir = Path(str(config.workdir))
+        processes.join(config.processes)
         try:
             train(config, workdir)
-            show(workdir)
+            if processes.is_first():
+                show(workdir)
         except loop.Preempted as stop:
-            print(f"{stop}; the same command goes on from there.")
+            if processes.is_first():
+                print(f"{stop}; the same command goes on from there.")
+        processes.leave()
 
 
 def train(config: Config, workdir: Path) -> None:
@@ -41,95 +47,125 @@ def train(config: Config, workdir: Path) -> None:
     What can be wrong with the settings is found before a file is written or a program
     compiled.
     """
-    start = checkpoints.newest_step(workdir)
+    start = processes.told_by_first(checkpoints.newest_step(workdir))
     if start:
         before = checkpoints.run_settings(workdir, start)
         configs.check_resumable(config, before, workdir)
     if start >= config.steps:
-        print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
+        if processes.is_first():
+            print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return
     mesh = meshes.make_mesh(config.mesh)
     meshes.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
+    meshes.check_members(mesh, len(config.members))
     source = sources.training_source(config.data)
-    initial_key, noise_key = jax.random.split(jax.random.key(config.seed))
-    initial = pretrained_parameters(config) if not start and config.initialize else None
+    pretrained = None
+    if not start and config.initialize:
+        pretrained = pretrained_parameters(config.initialize, config.codec)
     run = loop.Run(
         recipe=config.recipe,
+        members=config.members,
         cadence=config.cadence,
-        key=noise_key,
+        batch_size=config.data.batch_size,
         mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
         about={"run": settings.to_json(config)},
     )
 
     with contextlib.ExitStack() as stack:
-        keep, batch_size = config.cadence.keep, config.data.batch_size
-        saved = stack.enter_context(checkpoints.open_checkpoints(workdir, keep=keep))
+        saved = stack.enter_context(
+            checkpoints.open_checkpoints(
+                workdir, keep=config.cadence.keep, members=len(run.members)
+            )
+        )
         meshes.cache_programs(workdir)
         if start:
-            state = saved.restore(start, abstract_state(run))
+            start, state = saved.restore_newest(abstract_state(run))
         else:
-            parameters = initial or codec.initialize(config.codec, initial_key)
-            state = initial_state(run.recipe, parameters)
-            state = meshes.place_state(state, mesh)
-        batches = pipeline.batches(
-            source,
-            config.data,
-            start=start,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-        )
+            state = initial_state(run, pretrained)
+        rows = meshes.local_rows(mesh, run.batch_size)
+        batches = pipeline.batches(source, config.data, start=start, rows=rows)
         stack.callback(batches.close)
-        logs = Logs(workdir, start=start, steps=config.steps, batch_size=batch_size)
-        stack.enter_context(logs)
-        logs.say(introduction(config, start, state, images=len(source)))
-        loop.train(run, state, batches, saved, logs)
+        log = stack.enter_context(open_log(config, start))
+        log.say(introduction(config, start, state, images=len(source)))
+        loop.train(run, state, batches, saved, log)
+
+
+def initial_state(run: loop.Run, pretrained: Parameters | None) -> TrainState:
+    """The state before the first step, of all members, on the devices."""
+    parameters = [
+        pretrained or codec.initialize(run.recipe.codec, member.keys[0])
+        for member in run.members
+    ]
+    states = sweep.initial_states(run.recipe, parameters)
+    return meshes.place_state(states, run.mesh, members=True)
+
+
+def abstract_state(run: loop.Run) -> TrainState:
+    """Shapes and places of the train state, without its values."""
+
+    def states() -> TrainState:
+        parameters = codec.initialize(run.recipe.codec, jax.random.key(0))
+        state = steps.initial_state(run.recipe, parameters)
+        return jax.tree.map(lambda x: jnp.stack([x] * len(run.members)), state)
+
+    return meshes.place_abstract(jax.eval_shape(states), run.mesh, members=True)
+
+
+def open_log(config: Config, start: int) -> contextlib.AbstractContextManager[Log]:
+    """The log of the run, which one process writes."""
+    if not processes.is_first():
+        return contextlib.nullcontext(Log())
+    return Logs(
+        Path(str(config.workdir)),
+        start=start,
+        steps=config.steps,
+        batch_size=config.data.batch_size,
+        members=len(config.members),
+    )
 
 
 def introduction(config: Config, start: int, state: TrainState, *, images: int) -> str:
     """What is about to happen, in a line."""
-    parameters = sum(array.size for array in state.parameters.values())
+    members = len(config.members)
+    parameters = sum(array.size for array in state.parameters.values()) // members
+    shared = f" for each of {members} members" if members > 1 else ""
     return (
         f"{'Going on from' if start else 'Starting at'} step {start} of {config.steps} "
-        f"in {config.workdir}: {parameters:,} parameters, {images} images, "
+        f"in {config.workdir}: {parameters:,} parameters{shared}, {images} images, "
         f"{jax.device_count()} {jax.default_backend()} device(s); compiling first"
     )
 
 
 def show(workdir: Path) -> None:
-    """Codes photographs with the best checkpoint, and prints what came out."""
-    directory = workdir / "held_out"
-    table = showcase.show(
-        model_folder.load(workdir), built_in.held_out_paths(), directory
-    )
-    print(f"\nPhotographs that were not trained on, through real files:\n\n{table}")
-    print(f"\nThe files, and comparison.png, are in {directory}")
+    """Codes photographs with the best checkpoints, and prints what came out."""
+    print("\nPhotographs that were not trained on, through real files:")
+    models = run_folder.paths_of_models(workdir)
+    for path in models:
+        model, directory = run_folder.load(path), workdir / "held_out"
+        if len(models) > 1:
+            print(f"\n{path}: {run_folder.describe_member(model)}")
+            directory /= f"member_{path.rpartition('@')[2]}"
+        print(f"\n{showcase.show(model, built_in.held_out_paths(), directory)}")
+    print(f"\nThe files, and comparison.png, are in {workdir / 'held_out'}")
 
 
-def pretrained_parameters(config: Config) -> Parameters:
+def pretrained_parameters(path: str, wanted: CodecSettings) -> Parameters:
     """Parameters of the run or model folder that the config starts from.
 
     Raises:
       UserError: If they cannot be read, or are not those of the codec to train.
     """
-    model = model_folder.load(str(config.initialize))
+    model = run_folder.load(path)
     changed = settings.differences(
-        settings.to_json(model.settings), settings.to_json(config.codec)
+        settings.to_json(model.settings), settings.to_json(wanted)
     )
-    for path, (theirs, ours) in changed.items():
-        name = ".".join(("codec", *path)).replace("_", "-")
+    for field, (theirs, ours) in changed.items():
+        name = ".".join(("codec", *field)).replace("_", "-")
         raise UserError(
-            f"initialize: {config.initialize} has {name} {theirs}, "
-            f"but the config has {ours}"
+            f"initialize: {path} has {name} {theirs}, but the config has {ours}"
         )
     return model.device_parameters
-
-
-def abstract_state(run: loop.Run) -> TrainState:
-    """Shapes and places of the train state, without its values."""
-    key = jax.random.key(0)
-    initial = lambda: initial_state(run.recipe, codec.initialize(run.recipe.codec, key))
-    return meshes.place_abstract(jax.eval_shape(initial), run.mesh)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ STAGES = """
 import time
 start = time.perf_counter()
 import sys
-from jaxcorr import cli, images, model_folder
+from jaxcorr import cli, images, run_folder
 from jaxcorr.bitstream import coding
 imported = time.perf_counter()
 cli._cache_programs()
-model = model_folder.load(sys.argv[1])
+model = run_folder.load(sys.argv[1])
 model.device_parameters
 loaded = time.perf_counter()
 image, _ = images.read_image(sys.argv[2])

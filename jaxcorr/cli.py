@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import tyro
 from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
-from jaxcorr import conversion, errors, files, images, model_folder
+from jaxcorr import conversion, errors, files, images, model_folder, run_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.errors import UserError
@@ -32,7 +32,12 @@ Files = Annotated[
     tyro.conf.arg(metavar="FILE…", help="Compressed files.", help_behavior_hint=""),
 ]
 ModelPath = Annotated[
-    Path, tyro.conf.arg(aliases=["-m"], help="Run directory or model folder.")
+    str,
+    tyro.conf.arg(
+        aliases=["-m"],
+        metavar="MODEL|RUN[@MEMBER]",
+        help="Model folder, or run directory; of a sweep, which member.",
+    ),
 ]
 OutputPath = Annotated[
     Path | None,
@@ -73,7 +78,7 @@ def compress(
 ) -> None:
     """Codes images to files, by default beside them with the ending .jxc."""
     targets = conversion.targets(images_, output, FILE_SUFFIX, force=force)
-    loaded = model_folder.load(model, checkpoint=checkpoint)
+    loaded = run_folder.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
     def convert(source: Path, target: Path) -> str:
@@ -98,7 +103,7 @@ def decompress(
     targets = conversion.targets(files_, output, ".png", force=force)
     for _, target in targets:
         images.check_target(target)
-    loaded = model_folder.load(model, checkpoint=checkpoint)
+    loaded = run_folder.load(model, checkpoint=checkpoint)
 
     def convert(source: Path, target: Path) -> str:
         image = coding.decompress(loaded, _read_file(source), name=str(source))
@@ -118,29 +123,30 @@ def evaluate(
     json: JsonPath = None,
     fast: Fast = False,
 ) -> None:
-    """Codes every image below a folder to real bytes and back, and prints a table."""
+    """Codes every image below a folder to real bytes and back, and prints a table.
+
+    Of a sweep, all members are evaluated one after another.
+    """
     paths = images.find_images(directory)
-    if json is not None:
-        files.check_target(json)
-    loaded = model_folder.load(model, checkpoint=checkpoint)
-    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    measured = []
-    for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
-        try:
-            name = str(path.relative_to(directory))
-            with conversion.memory_told(path):
-                image = _read_image(path)
-                coded = rows.measure(loaded, image, name, arithmetic=arithmetic)
-        except UserError as error:
-            conversion.tell(f"error: {error}")
-            continue
-        measured.append(coded.row)
-    if not measured:
-        raise UserError(f"{directory}: none of {len(paths)} images can be measured")
-    print(table.as_text(measured))
-    if json is not None:
-        files.write_file(json, table.as_json(measured, _about(loaded, model)).encode())
-    if len(measured) < len(paths):
+    models = run_folder.paths_of_models(model)
+    targets = dict.fromkeys(models, json)
+    if json is not None and len(models) > 1:
+        targets = {each: _of_member(json, each) for each in models}
+    for target in targets.values():
+        if target is not None:
+            files.check_target(target)
+    whole = True
+    for each, target in targets.items():
+        loaded = run_folder.load(each, checkpoint=checkpoint)
+        measured = _measure_all(loaded, directory, paths, fast=fast)
+        if len(models) > 1:
+            print(f"{each}: {run_folder.describe_member(loaded)}\n")
+        print(table.as_text(measured))
+        if target is not None:
+            about = _about(loaded, each)
+            files.write_file(target, table.as_json(measured, about).encode())
+        whole &= len(measured) == len(paths)
+    if not whole:
         sys.exit(2)
 
 
@@ -169,8 +175,8 @@ def info(
 
 def pack(
     run: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="RUN", help="Run directory."),
+        tyro.conf.Positional[str],
+        tyro.conf.arg(metavar="RUN[@MEMBER]", help="Run directory."),
     ],
     output: NewModelPath,
     checkpoint: Checkpoint = "best",
@@ -178,7 +184,7 @@ def pack(
 ) -> None:
     """Copies the model of a run into a folder of its own."""
     _check_model_target(output, force=force)
-    model = model_folder.load(run, checkpoint=checkpoint)
+    model = run_folder.load(run, checkpoint=checkpoint)
     model_folder.write_model(output, model)
     step = f", step {model.about['step']}" if "step" in model.about else ""
     print(f"{output}: model {model.fingerprint.hex()}{step}")
@@ -252,10 +258,38 @@ def _read_file(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _about(model: Model, path: Path) -> dict:
-    return {"path": str(path), "fingerprint": model.fingerprint.hex()} | dict(
-        model.about
-    )
+def _measure_all(
+    model: Model, directory: Path, paths: Sequence[Path], *, fast: bool
+) -> list[rows.Row]:
+    """Measures images below a folder; those that cannot be measured are named.
+
+    Raises:
+      UserError: If none can.
+    """
+    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    measured = []
+    for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
+        try:
+            name = str(path.relative_to(directory))
+            with conversion.memory_told(path):
+                image = _read_image(path)
+                coded = rows.measure(model, image, name, arithmetic=arithmetic)
+        except UserError as error:
+            conversion.tell(f"error: {error}")
+            continue
+        measured.append(coded.row)
+    if not measured:
+        raise UserError(f"{directory}: none of {len(paths)} images can be measured")
+    return measured
+
+
+def _of_member(json: Path, model: str) -> Path:
+    """Where the table of a member of a sweep goes: one model a file."""
+    return json.with_stem(f"{json.stem}@{model.rpartition('@')[2]}")
+
+
+def _about(model: Model, path: str) -> dict:
+    return {"path": path, "fingerprint": model.fingerprint.hex()} | dict(model.about)
 
 
 def _cache_programs() -> None:

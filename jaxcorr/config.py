@@ -21,10 +21,15 @@ from jaxcorr.training.checkpoints import Cadence
 from jaxcorr.training.mesh import MeshShape
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.processes import Processes
 from jaxcorr.training.step import Recipe, Step
+from jaxcorr.training.sweep import Member
 from jaxcorr.transforms.transforms import LATENT_STRIDE
 
-MAY_CHANGE = {("steps",), ("workdir",), ("data", "workers"), ("cadence",), ("mesh",)}
+MAY_CHANGE = {
+    *(("steps",), ("workdir",), ("data", "workers")),
+    *(("cadence",), ("mesh",), ("processes",)),
+}
 """Fields, and all below them, that may differ when a run is resumed."""
 
 
@@ -38,8 +43,8 @@ class Config:
     """Run directory; by default `runs/` and the name of the config file."""
     initialize: str | None = None
     """Run or model folder whose parameters to start from; None draws them."""
-    seed: int = 0
-    """Seed of the initial parameters and of the noise."""
+    seed: int | tuple[int, ...] = 0
+    """Seed of the initial parameters and of the noise; several train a codec each."""
     codec: CodecSettings = dataclasses.field(default_factory=CodecSettings)
     """What is trained."""
     objective: Objective = dataclasses.field(default_factory=Objective)
@@ -52,6 +57,8 @@ class Config:
     """What it is trained on."""
     mesh: MeshShape = dataclasses.field(default_factory=MeshShape)
     """How the devices are arranged."""
+    processes: Processes = dataclasses.field(default_factory=Processes)
+    """Which process this is, of a run on several hosts."""
     cadence: Cadence = dataclasses.field(default_factory=Cadence)
     """How often the run is looked at and saved."""
 
@@ -59,8 +66,15 @@ class Config:
         """Refuses combinations that cannot be trained, before anything is compiled."""
         if self.steps < 1:
             raise UserError(f"steps must be at least 1, but is {self.steps}")
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed must be in [0, 2**32), but is {self.seed}")
+        settings.freeze_list(self, "seed")
+        for seed in settings.alternatives(self.seed):
+            if not 0 <= seed < 2**32:
+                raise UserError(f"seed must be in [0, 2**32), but is {seed}")
+        if len(set(self.members)) < len(self.members):
+            raise UserError(
+                "seed, objective.distortion-weight and objective.correlation-weight "
+                "must not repeat a value"
+            )
         latents = self.data.crop_size // LATENT_STRIDE
         window = self.objective.window
         if window % 2 == 0 or not 3 <= window <= latents:
@@ -84,6 +98,19 @@ class Config:
                 "data.batch-size must be a multiple of step.micro-batches "
                 f"({self.step.micro_batches}), but is {self.data.batch_size}"
             )
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The runs to train: every seed with every λ and every α, in this order."""
+        return tuple(
+            Member(
+                seed=seed,
+                distortion_weight=distortion_weight,
+                correlation_weight=correlation_weight,
+            )
+            for seed in settings.alternatives(self.seed)
+            for distortion_weight, correlation_weight in self.objective.pairs
+        )
 
     @property
     def recipe(self) -> Recipe:

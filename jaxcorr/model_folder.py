@@ -30,10 +30,6 @@ from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
 
 FORMAT = 1
-CHECKPOINTS, MODEL = "checkpoints", "model"
-"""A run keeps the model folder of a step at `checkpoints/STEP/model`."""
-HELD_OUT_LOSS = "held_out_loss"
-"""Key of what decides which checkpoint of a run is the best."""
 CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
 
 SIDE_RADIUS = 512
@@ -178,54 +174,6 @@ def read_model(path: Path) -> Model:
             f"instead of {config.get('fingerprint')}"
         )
     return model
-
-
-def load(path: str | Path, *, checkpoint: str = "best") -> Model:
-    """Reads the model of a run directory or of a model folder.
-
-    Args:
-      path: Run directory or model folder.
-      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if
-        none was evaluated), or a step.
-
-    Raises:
-      UserError: If there is no such model.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise UserError(f"{path} is not a directory: no run or model folder there")
-    if (path / CONFIG).is_file() and not (path / CHECKPOINTS).is_dir():
-        return read_model(path)
-    # Orbax gives a checkpoint its number as a name only when it is complete; one that
-    # was being deleted when the run was killed has lost its files.
-    folders = {
-        int(config.parts[-3]): config.parent
-        for config in (path / CHECKPOINTS).glob(f"*/{MODEL}/{CONFIG}")
-        if config.parts[-3].isdigit()
-    }
-    if not folders:
-        raise UserError(f"{path} holds neither a model nor checkpoints of a run")
-    folders = dict(sorted(folders.items()))
-    return read_model(folders[_choose(path, folders, checkpoint)])
-
-
-def _choose(path: Path, folders: Mapping[int, Path], checkpoint: str) -> int:
-    """Step of the checkpoint that is asked for."""
-    if checkpoint == "newest":
-        return max(folders)
-    if checkpoint == "best":
-        losses = {
-            step: read_config(folder)["about"][HELD_OUT_LOSS]
-            for step, folder in folders.items()
-        }
-        evaluated = [step for step in folders if losses[step] is not None]
-        return min(evaluated, key=losses.__getitem__) if evaluated else max(folders)
-    if checkpoint.isdigit() and int(checkpoint) in folders:
-        return int(checkpoint)
-    raise UserError(
-        f"{path} has no checkpoint {checkpoint!r}; there are newest, best, "
-        f"{', '.join(map(str, folders))}"
-    )
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny import blocks
 
-from jaxcorr import cli, model_folder
+from jaxcorr import cli, model_folder, run_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Container
 
@@ -127,7 +127,7 @@ def test_an_image_that_is_converted_is_said_to_be(jaxcorr, model_path):
 
 def test_a_packed_run_is_a_model_folder_of_its_own(jaxcorr, run_directory):
     status, out, err = jaxcorr("pack", run_directory, "-o", "packed")
-    model = model_folder.load("packed")
+    model = run_folder.load("packed")
     assert (status, err) == (0, "")
     assert out == f"packed: model {model.fingerprint.hex()}, step 100\n"
     assert sorted(os.listdir("packed")) == [
@@ -143,7 +143,7 @@ def test_another_checkpoint_can_be_packed_in_place_of_the_older_one(
     pack = "pack", run_directory, "-o", "packed"
     assert jaxcorr(*pack)[0] == 0
     assert jaxcorr(*pack, "--checkpoint", "newest", "--force")[0] == 0
-    assert model_folder.load("packed").about["step"] == 200
+    assert run_folder.load("packed").about["step"] == 200
 
 
 @pytest.mark.fast
@@ -153,7 +153,7 @@ def test_a_run_codes_with_its_best_checkpoint_or_with_the_one_named(
     for options, step in ([], 100), (["--checkpoint", "200"], 200):
         options = ["-m", run_directory, *options]
         assert jaxcorr("compress", photos[0], *options, "--force")[0] == 0
-        model = model_folder.load(f"run/checkpoints/{step}/model")
+        model = run_folder.load(f"run/checkpoints/{step}/models/0")
         assert model.fingerprint.hex() in jaxcorr("info", "small.jxc")[1]
 
 

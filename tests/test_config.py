@@ -184,7 +184,9 @@ def test_help_explains_every_setting(arguments, capsys):
         parse(*arguments)
     assert exit.value.code == 0
     said = plain(capsys.readouterr().out)
-    assert "--objective.correlation-weight FLOAT α, in bits per pixel per unit" in said
+    assert (
+        "FLOAT [FLOAT ...]]} α, in bits per pixel per unit of correlation loss" in said
+    )
     assert "--codec.transforms.width INT" in said
 
 

@@ -89,17 +89,11 @@ def test_batch_is_the_same_with_workers():
 
 
 @pytest.mark.fast
-def test_processes_share_each_batch_in_order():
-    whole = take(3, settings())
-    halves = [
-        take(3, settings(), process_index=index, process_count=2) for index in (0, 1)
-    ]
-    np.testing.assert_array_equal(np.concatenate(halves, axis=1), whole)
-
-
-def test_batch_that_processes_cannot_share_is_refused():
-    with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of 3"):
-        take(1, settings(), process_count=3)
+@pytest.mark.parametrize("rows", [[0, 1], [1, 3], [2]])
+def test_a_process_reads_its_rows_of_each_batch(rows):
+    whole = np.array(take(3, settings(batch_size=4)))
+    own = take(3, settings(batch_size=4), rows=rows)
+    np.testing.assert_array_equal(own, whole[:, rows])
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -1,40 +1,44 @@
 """The loop around a step that computes nothing."""
 
-import dataclasses
 import itertools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.training import loop
+from jaxcorr.training import loop, sweep
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training.checkpoints import Cadence, Checkpoints
-from jaxcorr.training.logs import Logs
+from jaxcorr.training.logs import Log
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import NEVER, Recipe, Step, TrainState
+from jaxcorr.training.sweep import Member
 
 STEPS = 13
 
 
-class Events(Checkpoints, Logs):
+class Events(Checkpoints, Log):
     """What happened in which order; stands in for checkpoints and logs."""
 
     def __init__(self):
         self.all: list[tuple[str, int]] = []
+        self.saved: list[int] = []
 
-    def save(self, step, state, model):
+    def save(self, step, state, models):
         self.all.append(("save", step))
+        self.saved = list(models)
 
     def train(self, step, metrics):
         self.all.append(("log", step))
 
-    def held_out(self, step, metrics, images, reconstructions):
+    def held_out(self, step, member, metrics, images, reconstructions):
         self.all.append(("evaluate", step))
+
+    def say(self, line):
+        self.all.append((line, 0))
 
     def restart_clock(self, step):
         pass
@@ -43,29 +47,53 @@ class Events(Checkpoints, Logs):
         return [step for name, step in self.all if name == kind]
 
 
+MEMBERS = (
+    Member(seed=0, distortion_weight=0.01, correlation_weight=0.0),
+    Member(seed=0, distortion_weight=0.01, correlation_weight=0.1),
+)
+
+
 @pytest.fixture
 def train(monkeypatch):
-    """Runs the loop; a step fails, or the held-out loss does, where told."""
+    """Runs the loop; members fail at a step, or on held-out crops, where told."""
 
     def run(
-        cadence: Cadence, *, fails_at: int | None = None, held_out_loss: float = 1.0
+        cadence: Cadence,
+        *,
+        members: int = 1,
+        fails_at: dict[int, int] | None = None,
+        held_out_losses: tuple[float, ...] = (1.0, 1.0),
     ) -> Events:
         events = Events()
+        numbers = range(members)
 
-        def step_that_counts(state, batch, weights, key, *, recipe):
-            step = int(state.step) + 1
+        def step_that_counts(state, batch, weights, keys, *, recipe, together):
+            step = int(state.step[0]) + 1
             events.all.append(("step", step))
-            failed = fails_at is not None and step >= fails_at
-            failed_at = jnp.int32(fails_at - 1 if failed and fails_at else NEVER)
-            values = {"loss": jnp.float32(step), "failed_at": failed_at}
-            return dataclasses.replace(state, step=jnp.int32(step)), values
+            failed = [(fails_at or {}).get(number, STEPS + 1) for number in numbers]
+            now = [NEVER if step < at else at - 1 for at in failed]
+            failed_at = np.maximum(now, np.asarray(state.failed_at)).astype(np.int32)
+            values = {
+                "loss": jnp.full(members, step, jnp.float32),
+                "failed_at": jnp.array(failed_at),
+            }
+            state = TrainState(
+                parameters={},
+                optimizer=(),
+                step=jnp.full(members, step, jnp.int32),
+                failed_at=jnp.array(failed_at),
+            )
+            return state, values
 
-        def evaluation(parameters, batch, weights, *, recipe):
-            return {"rate_distortion": jnp.float32(held_out_loss)}, batch / 255
+        def evaluation(parameters, images, weights, *, recipe, together):
+            losses = jnp.array(held_out_losses[:members], jnp.float32)
+            return {"rate_distortion": losses}, np.zeros((members, 1, 64, 64, 3))
 
-        monkeypatch.setattr(loop, "train_step", step_that_counts)
-        monkeypatch.setattr(loop, "evaluation_step", evaluation)
-        monkeypatch.setattr(loop, "_model", lambda run, state, step, loss: loss)
+        monkeypatch.setattr(sweep, "train_step", step_that_counts)
+        monkeypatch.setattr(sweep, "evaluation_step", evaluation)
+        monkeypatch.setattr(
+            loop, "_models", lambda run, state, step, losses, going: going
+        )
         settings = loop.Run(
             recipe=Recipe(
                 codec=CodecSettings(),
@@ -74,8 +102,9 @@ def train(monkeypatch):
                 step=Step(),
                 steps=STEPS,
             ),
+            members=MEMBERS[:members],
             cadence=cadence,
-            key=jax.random.key(0),
+            batch_size=8,
             mesh=meshes.make_mesh(meshes.MeshShape()),
             held_out=np.zeros((1, 64, 64, 3), np.uint8),
             about={},
@@ -83,8 +112,8 @@ def train(monkeypatch):
         state = TrainState(
             parameters={},
             optimizer=(),
-            step=jnp.int32(0),
-            failed_at=jnp.int32(NEVER),
+            step=jnp.zeros(members, jnp.int32),
+            failed_at=jnp.full(members, NEVER, jnp.int32),
         )
         batches = itertools.repeat(np.zeros((8, 64, 64, 3), np.uint8))
         try:
@@ -120,7 +149,7 @@ def test_a_step_is_logged_while_the_next_one_runs(train):
 @pytest.mark.fast
 @pytest.mark.parametrize("log", [1, 5, 100])
 def test_a_step_that_failed_is_named_and_never_saved(train, log):
-    events = train(Cadence(log=log, evaluate=4, checkpoint=4), fails_at=6)
+    events = train(Cadence(log=log, evaluate=4, checkpoint=4), fails_at={0: 6})
     assert events.all[-1][0].startswith("loss or gradient is not finite at step 6; ")
     assert events.of("save") == [4]
     assert all(step < 6 for step in events.of("log"))
@@ -128,8 +157,36 @@ def test_a_step_that_failed_is_named_and_never_saved(train, log):
 
 @pytest.mark.fast
 def test_a_held_out_loss_that_is_not_finite_is_not_saved(train):
-    events = train(Cadence(log=1, evaluate=2, checkpoint=4), held_out_loss=float("inf"))
+    events = train(
+        Cadence(log=1, evaluate=2, checkpoint=4), held_out_losses=(float("inf"),)
+    )
     assert events.all[-1][0].startswith(
         "loss on held-out crops is not finite at step 2; "
     )
     assert not events.of("save") and not events.of("evaluate")
+
+
+def test_a_member_that_fails_stops_alone_and_is_named(train):
+    events = train(Cadence(log=1, evaluate=5, checkpoint=5), members=2, fails_at={0: 6})
+    assert events.of("step")[-1] == STEPS
+    assert events.of("save") == [5, 10, 13] and events.saved == [1]
+    (line,) = (name for name, _ in events.all if name.startswith("member"))
+    assert line == (
+        "member 0 (λ 0.01, α 0, seed 0) stops: loss or gradient is not finite at step "
+        "6; the others go on"
+    )
+
+
+def test_a_sweep_ends_when_its_last_member_fails(train):
+    cadence = Cadence(log=1, evaluate=4, checkpoint=4)
+    events = train(cadence, members=2, fails_at={0: 6, 1: 9})
+    assert events.all[-1][0].startswith("loss or gradient is not finite at step 9; ")
+    assert events.of("save") == [4, 8]
+
+
+def test_a_member_whose_held_out_loss_is_not_finite_stops_alone(train):
+    cadence = Cadence(log=1, evaluate=4, checkpoint=4)
+    events = train(cadence, members=2, held_out_losses=(1.0, float("nan")))
+    named = [name for name, _ in events.all if name.startswith("member")]
+    assert len(named) == 1 and "member 1 (" in named[0] and "at step 4;" in named[0]
+    assert events.of("step")[-1] == STEPS and events.saved == [0]

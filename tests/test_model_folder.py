@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, model_folder, run_folder
 from jaxcorr.codec import CodecSettings
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.minnen import Minnen
 
 SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
-ABOUT = {"step": 7, model_folder.HELD_OUT_LOSS: 1.5}
+ABOUT = {"step": 7, run_folder.HELD_OUT_LOSS: 1.5}
 FILES = (model_folder.CONFIG, model_folder.PARAMETERS, model_folder.TABLES)
 
 

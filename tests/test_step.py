@@ -83,7 +83,7 @@ def take_sharded(count, parameters, batch, recipe=RECIPE):
     mesh = meshes.make_mesh(meshes.MeshShape())
     state = state_of(parameters, recipe)
     state = meshes.place_state(state, mesh)
-    split = meshes.split_batch(batch, mesh)
+    split = meshes.split_batch(batch, mesh, len(batch))
     assert [len(shard.data) for shard in split.addressable_shards] == [2] * 8
     with jax.set_mesh(mesh):
         return take(count, state, split, recipe)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 
 import grain
 import numpy as np
@@ -12,7 +13,6 @@ from absl import flags
 from jaxtyping import UInt8
 
 from jaxcorr.data.sources import Data, Source, held_out_source
-from jaxcorr.errors import UserError
 
 MOST_THREADS = 16
 
@@ -25,8 +25,7 @@ def batches(
     data: Data,
     *,
     start: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | None = None,
 ) -> grain.DatasetIterator[UInt8[np.ndarray, "b crop crop 3"]]:
     """Endless batches of randomly placed, randomly mirrored crops.
 
@@ -37,32 +36,18 @@ def batches(
       source: Images, none smaller than a crop.
       data: Settings.
       start: Number of the first batch.
-      process_index: Which of the processes this is; each takes its own rows.
-      process_count: Processes that share each batch.
+      rows: Rows of each batch that are wanted, ascending; if None, all.
 
     Returns:
-      Iterator over this process's rows of each batch. `close()` ends its threads and
+      Iterator over these rows of each batch. `close()` ends its threads and
       workers. With workers, the main module must be importable without side effects:
       each worker is a new interpreter that imports it.
-
-    Raises:
-      UserError: If the processes cannot share a batch evenly.
     """
-    if data.batch_size % process_count:
-        raise UserError(
-            f"data.batch-size must be a multiple of {process_count}, the number of "
-            f"processes, but is {data.batch_size}"
-        )
-    rows = data.batch_size // process_count
+    rows = range(data.batch_size) if rows is None else rows
     crop = functools.partial(_random_crop, size=data.crop_size, flip=data.flip)
     crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
-    mine = _ProcessRows(
-        crops.random_map(crop),
-        batch_size=data.batch_size,
-        first=process_index * rows,
-        rows=rows,
-    )
-    numbered = mine.batch(rows)[start:]
+    wanted = _Rows(crops.random_map(crop), batch_size=data.batch_size, rows=rows)
+    numbered = wanted.batch(len(rows))[start:]
     # Grain's default of 500 elements ahead would be 500 whole batches here.
     threads = min(MOST_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
@@ -123,25 +108,24 @@ def _end_with_parent(worker: int, workers: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _ProcessRows(grain.MapDataset):
-    """Rows of each global batch that belong to one process."""
+class _Rows(grain.MapDataset):
+    """Some rows of each batch, such as those that a process holds."""
 
     def __init__(
-        self, parent: grain.MapDataset, *, batch_size: int, first: int, rows: int
+        self, parent: grain.MapDataset, *, batch_size: int, rows: Sequence[int]
     ):
         super().__init__(parent)  # Grain links the stages of a pipeline there.
         self._batch_size = batch_size
-        self._first = first
-        self._rows = rows
+        self._rows = tuple(map(int, rows))
 
     def __len__(self) -> int:
-        return len(self._parent) // self._batch_size * self._rows
+        return len(self._parent) // self._batch_size * len(self._rows)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
             return self.slice(index)
-        batch, row = divmod(index, self._rows)
-        return self._parent[batch * self._batch_size + self._first + row]
+        batch, place = divmod(index, len(self._rows))
+        return self._parent[batch * self._batch_size + self._rows[place]]
 
 
 def _random_crop(

@@ -1,47 +1,61 @@
 """Checkpoints of a run: the train state and a model folder, written together.
 
 A run directory holds `checkpoints/STEP/state`, which training resumes from, and
-`checkpoints/STEP/model`, the model folder that everything else reads. A checkpoint
-appears under its name only when all of it is on disk.
+`checkpoints/STEP/models/MEMBER`, the model folders that everything else reads; a run
+that is no sweep has member 0 alone. A checkpoint appears under its name only when all
+of it is on disk. One that lost bytes since is set aside, and the one before it serves.
 """
 
 import contextlib
 import dataclasses
+import functools
 import logging
+import math
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
 from etils import epath
 from jaxtyping import PyTree
 
-from jaxcorr import model_folder
+from jaxcorr import model_folder, run_folder
 from jaxcorr.errors import UserError
-from jaxcorr.model_folder import CHECKPOINTS, HELD_OUT_LOSS, MODEL, Model
+from jaxcorr.model_folder import Model
+from jaxcorr.run_folder import CHECKPOINTS, HELD_OUT_LOSS, MODELS
+from jaxcorr.training import processes
+
+logger = logging.getLogger(__name__)
 
 STATE = "state"
+DAMAGED = "damaged"
+"""Folder of a run to which checkpoints that cannot be read are moved."""
 
 
-class _ModelFolderHandler(ocp.CheckpointHandler):
-    """Lets Orbax write a model folder as part of a checkpoint."""
+class _ModelsHandler(ocp.CheckpointHandler):
+    """Lets Orbax write model folders as part of a checkpoint."""
 
-    def save(self, directory: epath.Path, args: "_SaveModel") -> None:
-        """Writes on one process only."""
-        if jax.process_index() == 0 and args.model is not None:
-            model_folder.fill_folder(Path(directory), args.model)
+    def save(self, directory: epath.Path, args: "_SaveModels") -> None:
+        """Writes those that this process has: the first process has them all."""
+        for number, model in args.models.items():
+            folder = Path(directory) / str(number)
+            folder.mkdir()
+            model_folder.fill_folder(folder, model)
 
-    def restore(self, directory: epath.Path, args: Any = None) -> Model:
-        """Reads the model folder back."""
+    def restore(self, directory: epath.Path, args: Any = None) -> dict[int, Model]:
+        """Reads the model folders back."""
         del args
-        return model_folder.read_model(Path(directory))
+        return {
+            int(folder.name): model_folder.read_model(folder)
+            for folder in Path(directory).iterdir()
+        }
 
 
-@ocp.args.register_with_handler(_ModelFolderHandler, for_save=True, for_restore=True)
+@ocp.args.register_with_handler(_ModelsHandler, for_save=True, for_restore=True)
 @dataclasses.dataclass
-class _SaveModel(ocp.args.CheckpointArgs):
-    model: Model | None = None
+class _SaveModels(ocp.args.CheckpointArgs):
+    models: Mapping[int, Model] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +82,22 @@ class Cadence:
 
 
 def newest_step(workdir: Path) -> int:
-    """Step of the newest checkpoint of a run, 0 without any; writes nothing."""
-    found = (workdir / CHECKPOINTS).glob("*")
-    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
+    """Step of the newest checkpoint of a run, 0 without any.
+
+    A checkpoint whose models cannot be read is set aside first, with a warning.
+    """
+    for step, folder in _complete(workdir):
+        try:
+            models = run_folder.member_folders(folder)
+            if not models:
+                raise UserError("no model in it")
+            for model in models.values():
+                model_folder.read_model(model)
+        except UserError as error:
+            _set_aside(workdir, step, str(error))
+        else:
+            return step
+    return 0
 
 
 def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
@@ -79,19 +106,43 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
     Raises:
       UserError: If they cannot be read.
     """
-    folder = workdir / CHECKPOINTS / str(step) / MODEL
-    return model_folder.read_config(folder)["about"]["run"]
+    folder = workdir / CHECKPOINTS / str(step)
+    model, *_ = run_folder.member_folders(folder).values()
+    return model_folder.read_config(model)["about"]["run"]
+
+
+def _complete(workdir: Path) -> list[tuple[int, Path]]:
+    """Steps and folders of the checkpoints of a run, newest first."""
+    found = (workdir / CHECKPOINTS).glob("*")
+    steps = {int(path.name): path for path in found if path.name.isdigit()}
+    return sorted(steps.items(), reverse=True)
+
+
+def _set_aside(workdir: Path, step: int, reason: str) -> None:
+    """Moves a damaged checkpoint to where nothing looks for it."""
+    aside = workdir / DAMAGED / str(step)
+    if not processes.is_first():
+        return
+    aside.parent.mkdir(exist_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    (workdir / CHECKPOINTS / str(step)).rename(aside)
+    reason = reason.partition("\n")[0]
+    logger.warning(
+        "checkpoint %d is damaged (%.200s): moved to %s and passed over",
+        *(step, reason, aside),
+    )
 
 
 class Checkpoints:
     """Checkpoints of one run directory."""
 
-    def __init__(self, workdir: Path, *, keep: int):
+    def __init__(self, workdir: Path, *, keep: int, members: int = 1):
         """Opens the checkpoints of a run, old ones and those to come.
 
         Args:
           workdir: The run directory.
-          keep: Newest checkpoints to keep, beside the best.
+          keep: Newest checkpoints to keep, beside the best of each member.
+          members: Codecs that are trained.
 
         Raises:
           UserError: If the directory cannot be written.
@@ -103,73 +154,116 @@ class Checkpoints:
             raise UserError(f"cannot write {workdir}: {error.strerror}") from error
         # Orbax reports every file it touches; a run's own lines say what matters.
         logging.getLogger("absl").setLevel(logging.ERROR)
+        self._workdir = workdir
         policies = ocp.checkpoint_managers
-        held_out_loss = lambda metrics: metrics[HELD_OUT_LOSS]
+        best = [
+            policies.BestN(
+                get_metric_fn=functools.partial(_loss_of, member=member),
+                reverse=True,  # The last in order is kept: the lowest loss.
+                n=1,
+                keep_checkpoints_without_metrics=False,
+            )
+            for member in range(members)
+        ]
         self._manager = ocp.CheckpointManager(
             directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy(
-                    [
-                        policies.LatestN(n=keep),
-                        policies.BestN(
-                            get_metric_fn=held_out_loss,
-                            reverse=True,  # The last in order is kept: the lowest loss.
-                            n=1,
-                            keep_checkpoints_without_metrics=False,
-                        ),
-                    ]
+                    [policies.LatestN(n=keep), *best]
                 ),
-                best_fn=held_out_loss,  # Without it metrics are not written to disk.
+                best_fn=_loss_of,  # Without it metrics are not written to disk.
                 cleanup_tmp_directories=True,
             ),
         )
 
-    def save(self, step: int, state: PyTree, model: Model) -> None:
+    def save(self, step: int, state: PyTree, models: Mapping[int, Model]) -> None:
         """Starts to write a checkpoint; training may go on at once.
 
         Args:
           step: Steps taken.
-          state: The train state.
-          model: The model, for the model folder; what it says `about` its loss on
-            held-out crops decides which checkpoint is the best.
-        """
-        loss = model.about.get(HELD_OUT_LOSS)
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                **{STATE: ocp.args.StandardSave(state), MODEL: _SaveModel(model)}
-            ),
-            metrics=None if loss is None else {HELD_OUT_LOSS: loss},
-        )
-
-    def restore(self, step: int, like: PyTree) -> PyTree:
-        """Reads a train state.
-
-        Args:
-          step: Which.
-          like: Shapes and shardings of its arrays.
+          state: The train state of all members.
+          models: Of the members that go on, for their model folders; what each says
+            `about` its loss on held-out crops decides which checkpoint is its best. The
+            first process has them; others need none.
 
         Raises:
-          UserError: If it cannot be read.
+          UserError: If this checkpoint or the one before cannot be written.
+        """
+        losses = {
+            str(number): model.about[HELD_OUT_LOSS]
+            for number, model in models.items()
+            if model.about.get(HELD_OUT_LOSS) is not None
+        }
+        with self._disk():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    **{STATE: ocp.args.StandardSave(state), MODELS: _SaveModels(models)}
+                ),
+                metrics=losses or None,
+            )
+
+    def restore_newest(self, like: PyTree) -> tuple[int, PyTree]:
+        """Reads the newest train state that is whole.
+
+        Args:
+          like: Shapes and places of its arrays.
+
+        Returns:
+          Its step, and the state. Newer ones that are damaged were set aside, with a
+          warning.
+
+        Raises:
+          UserError: If none can be read.
         """
         target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(like)})
+        for step, _ in _complete(self._workdir):
+            state, reason = None, "another process cannot read it"
+            try:
+                state = self._manager.restore(step, args=target)[STATE]
+            except Exception as error:  # Storage has errors of many kinds.
+                reason = f"{type(error).__name__}: {error}"
+            if processes.all_agree(state is not None):
+                return step, state
+            _set_aside(self._workdir, step, reason)
+            self._manager.reload()
+        raise UserError(f"{self._workdir}: none of its checkpoints can be read")
+
+    def close(self) -> None:
+        """Waits until the last checkpoint is on disk.
+
+        Raises:
+          UserError: If it cannot be written.
+        """
+        with self._disk():
+            self._manager.wait_until_finished()
+        self._manager.close()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Says in one line what keeps a checkpoint from being written."""
         try:
-            return self._manager.restore(step, args=target)[STATE]
-        except Exception as error:  # Storage has errors of many kinds for lost bytes.
-            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            path = self._manager.directory / str(step)
+            yield
+        except Exception as error:  # Storage has errors of many kinds.
+            reason = str(error).partition("\n")[0]
             raise UserError(
-                f"{path} cannot be read ({reason:.200}); without that directory the "
-                "run goes on from the checkpoint before it"
+                f"cannot write a checkpoint in {self._workdir} ({reason:.200}); "
+                "those before it are kept"
             ) from error
 
 
+def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
+    """Held-out loss of a member; a member that had stopped has none."""
+    return metrics.get(str(member), math.inf)
+
+
 @contextlib.contextmanager
-def open_checkpoints(workdir: Path, *, keep: int) -> Iterator[Checkpoints]:
+def open_checkpoints(
+    workdir: Path, *, keep: int, members: int = 1
+) -> Iterator[Checkpoints]:
     """Opens checkpoints, and at the end waits until the last one is on disk."""
-    checkpoints = Checkpoints(workdir, keep=keep)
+    checkpoints = Checkpoints(workdir, keep=keep, members=members)
     try:
         yield checkpoints
     finally:
-        checkpoints._manager.wait_until_finished()
-        checkpoints._manager.close()
+        checkpoints.close()

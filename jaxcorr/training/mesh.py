@@ -8,11 +8,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, ArrayLike, Int, PyTree, UInt8
+from jaxtyping import Array, ArrayLike, PyTree, UInt8
 
 from jaxcorr.errors import UserError
 
@@ -44,7 +45,7 @@ class MeshShape:
             )
 
 
-def make_mesh(shape: MeshShape, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
     """Arranges devices: those of all processes, if none are given.
 
     Raises:
@@ -150,29 +151,26 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
-def local_rows(mesh: Mesh, batch_size: int) -> Int[np.ndarray, " rows"]:
+def local_rows(mesh: Mesh, batch_size: int) -> list[int]:
     """Rows of a batch that devices of this process hold, ascending."""
     places = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
-    parts = [np.arange(batch_size)[index] for index in places.values() if index]
-    return np.unique(np.concatenate(parts))
+    return np.unique([np.arange(batch_size)[each] for each in places.values()]).tolist()
 
 
 def split_batch(
-    rows: UInt8[np.ndarray, "rows h w 3"], mesh: Mesh, batch_size: int | None = None
+    rows: UInt8[np.ndarray, "rows h w 3"], mesh: Mesh, batch_size: int
 ) -> Array:
     """The global batch, split over the devices.
 
     Args:
       rows: Those of `local_rows`.
       mesh: The devices.
-      batch_size: Rows of the global batch; if None, `rows` is all of it.
+      batch_size: Rows of the global batch.
     """
-    batch_size = batch_size or len(rows)
     held = local_rows(mesh, batch_size)
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
-        wanted = np.arange(batch_size)[index[0]]
-        return rows[np.searchsorted(held, wanted)]
+    def part(index: Any) -> np.ndarray:
+        return rows[np.searchsorted(held, np.arange(batch_size)[index[0]])]
 
     shape = (batch_size, *rows.shape[1:])
     return jax.make_array_from_callback(shape, batch_sharding(mesh), part)

@@ -1,6 +1,7 @@
 """The objective: rate, distortion and the correlation that is left."""
 
 import dataclasses
+import itertools
 import math
 from typing import Literal
 
@@ -8,12 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from jaxcorr import correlation, metrics
+from jaxcorr import correlation, metrics, settings
 from jaxcorr.codec import Output
 from jaxcorr.errors import UserError
 
 Map = Float[Array, "*c window window"]
-Metrics = dict[str, Num[Array, ""]]
+Metrics = dict[str, Num[Array, "*members"]]
 
 
 @jax.tree_util.register_dataclass
@@ -26,8 +27,8 @@ class Weights:
       correlation: α, in bits per pixel per unit of correlation loss.
     """
 
-    distortion: Float[Array, ""]
-    correlation: Float[Array, ""]
+    distortion: Float[Array, "*members"]
+    correlation: Float[Array, "*members"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,17 @@ class Objective:
     """`bpp + λ distortion + α correlation_loss`."""
 
     # Traced, not compiled in: objectives that differ in weights alone share a program.
-    distortion_weight: float = dataclasses.field(default=0.0130, compare=False)
+    distortion_weight: float | tuple[float, ...] = dataclasses.field(
+        default=0.0130, compare=False
+    )
     """λ, in bits per pixel per unit of distortion: MSE on the 0-255 scale as in
-    CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there)."""
-    correlation_weight: float = dataclasses.field(default=0.1, compare=False)
-    """α, in bits per pixel per unit of correlation loss; 0 trains without it."""
+    CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there). Several train
+    a codec each."""
+    correlation_weight: float | tuple[float, ...] = dataclasses.field(
+        default=0.1, compare=False
+    )
+    """α, in bits per pixel per unit of correlation loss; 0 trains without it. Several
+    train a codec each, with every λ."""
     distortion: Literal["mse", "ms_ssim"] = "mse"
     """What is measured between image and reconstruction."""
     window: int = 7
@@ -56,19 +63,26 @@ class Objective:
     def __post_init__(self):
         """Refuses weights under which there is nothing to minimize."""
         for name in ("distortion_weight", "correlation_weight"):
-            weight = getattr(self, name)
-            if not 0 <= weight < math.inf:
-                raise UserError(
-                    f"objective.{name.replace('_', '-')} must be 0 or more and finite, "
-                    f"but is {weight}"
-                )
+            settings.freeze_list(self, name)
+            for weight in settings.alternatives(getattr(self, name)):
+                if not 0 <= weight < math.inf:
+                    raise UserError(
+                        f"objective.{name.replace('_', '-')} must be 0 or more and "
+                        f"finite, but is {weight}"
+                    )
+
+    @property
+    def pairs(self) -> list[tuple[float, float]]:
+        """Every λ with every α, λ slower."""
+        each = (self.distortion_weight, self.correlation_weight)
+        return list(itertools.product(*map(settings.alternatives, each)))
 
     @property
     def weights(self) -> Weights:
-        """λ and α as arrays."""
+        """λ and α as arrays, where there is one of each."""
+        ((distortion, correlation),) = self.pairs
         return Weights(
-            distortion=jnp.float32(self.distortion_weight),
-            correlation=jnp.float32(self.correlation_weight),
+            distortion=jnp.float32(distortion), correlation=jnp.float32(correlation)
         )
 
     def normalized(self, output: Output) -> Float[Array, "b h16 w16 c"]:

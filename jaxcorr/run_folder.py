@@ -1,0 +1,129 @@
+"""Run directories, as those see them who want a model: checkpoints, and members.
+
+A run keeps the model folders of a step at `checkpoints/STEP/models/MEMBER`; one that is
+no sweep has member 0 alone. Training writes them (`training.checkpoints`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxcorr import model_folder
+from jaxcorr.errors import UserError
+from jaxcorr.model_folder import CONFIG, Model
+
+CHECKPOINTS, MODELS = "checkpoints", "models"
+HELD_OUT_LOSS = "held_out_loss"
+"""What a model says about its loss on held-out crops: the lowest is the best."""
+MEMBER = "member"
+"""What a model says about which member of a sweep it is."""
+
+Folders = dict[int, Path]
+
+
+def load(path: str | Path, *, checkpoint: str = "best") -> Model:
+    """Reads the model of a run directory or of a model folder.
+
+    Args:
+      path: Run directory or model folder; RUN@MEMBER is a member of a sweep.
+      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if
+        none was evaluated), or a step.
+
+    Raises:
+      UserError: If there is no such model, or there are several.
+    """
+    folder, member = _split(path)
+    if _is_model(folder):
+        if member is not None:
+            raise UserError(f"{folder} is a model: it has no member {member}")
+        return model_folder.read_model(folder)
+    members = _members(folder)
+    if member is None:
+        if len(members) > 1:
+            raise UserError(
+                f"{folder} is a sweep; choose one of its members: "
+                + ", ".join(f"{folder}@{each}" for each in members)
+            )
+        (member,) = members
+    if member not in members:
+        has = ", ".join(map(str, members))
+        raise UserError(f"{folder} has no member {member}, only {has}")
+    return model_folder.read_model(_choose(folder, members[member], checkpoint))
+
+
+def paths_of_models(path: str | Path) -> list[str]:
+    """The path of each model that a path names, for `load`.
+
+    Raises:
+      UserError: If there is none.
+    """
+    folder, member = _split(path)
+    if _is_model(folder) or member is not None:
+        return [str(path)]
+    members = _members(folder)
+    return [f"{folder}@{each}" for each in members] if len(members) > 1 else [str(path)]
+
+
+def describe_member(model: Model) -> str:
+    """What a model has of its own among the members of a sweep."""
+    own = model.about.get(MEMBER, {})
+    return ", ".join(f"{name.replace('_', ' ')} {own[name]}" for name in own)
+
+
+def member_folders(checkpoint: Path) -> Folders:
+    """Model folders of a checkpoint, by the number of the member."""
+    # A checkpoint that was being deleted when the run was killed has lost its files.
+    found = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
+    return {int(path.name): path for path in found if path.name.isdigit()}
+
+
+def _split(path: str | Path) -> tuple[Path, int | None]:
+    """Splits RUN@MEMBER, and checks that there is a directory."""
+    folder, member = Path(path), None
+    run, _, number = str(path).rpartition("@")
+    if run and number.isdigit() and not folder.exists():
+        folder, member = Path(run), int(number)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a directory: no run or model folder there")
+    return folder, member
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and not (folder / CHECKPOINTS).is_dir()
+
+
+def _members(run: Path) -> dict[int, Folders]:
+    """For each member of a run, its model folders by step."""
+    members: dict[int, Folders] = {}
+    # Orbax gives a checkpoint its number as a name only when it is complete.
+    found = (run / CHECKPOINTS).glob("*")
+    steps = {int(path.name): path for path in found if path.name.isdigit()}
+    for step in sorted(steps):
+        for member, folder in member_folders(steps[step]).items():
+            members.setdefault(member, {})[step] = folder
+    if not members:
+        raise UserError(f"{run} holds neither a model nor checkpoints of a run")
+    return dict(sorted(members.items()))
+
+
+def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
+    """Model folder of the checkpoint that is asked for."""
+    if checkpoint == "newest":
+        return folders[max(folders)]
+    if checkpoint == "best":
+        losses = {
+            step: _about(folder)[HELD_OUT_LOSS] for step, folder in folders.items()
+        }
+        evaluated = [step for step in folders if losses[step] is not None]
+        best = min(evaluated, key=losses.__getitem__) if evaluated else max(folders)
+        return folders[best]
+    if checkpoint.isdigit() and int(checkpoint) in folders:
+        return folders[int(checkpoint)]
+    raise UserError(
+        f"{run} has no checkpoint {checkpoint!r}; there are newest, best, "
+        f"{', '.join(map(str, folders))}"
+    )
+
+
+def _about(folder: Path) -> Mapping[str, Any]:
+    return model_folder.read_config(folder)["about"]

@@ -1,0 +1,213 @@
+"""A sweep: several runs that differ in λ, α and seed alone, trained by one program.
+
+Everything that a member has of its own has a first axis of members: states, weights,
+noise keys, metrics. A run by itself is a sweep of one.
+
+On accelerators all members take a step together: the axis is split over the mesh axis
+`sweep`, and vectorized where several stay on one group of devices. On a CPU, where XLA
+has no fast convolution with a kernel for each member, they go through one compiled step
+in turn.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+
+from jaxcorr.codec import Parameters
+from jaxcorr.training import mesh as meshes
+from jaxcorr.training import step as steps
+from jaxcorr.training.objective import Metrics, Weights
+from jaxcorr.training.step import Recipe, TrainState
+
+PICTURES = 4
+"""Held-out crops that are looked at."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """What one run of a sweep has of its own.
+
+    Attributes:
+      seed: Of the initial parameters and of the noise; not of the order of the data.
+      distortion_weight: λ.
+      correlation_weight: α.
+    """
+
+    seed: int
+    distortion_weight: float
+    correlation_weight: float
+
+    def __str__(self) -> str:
+        """As messages call it."""
+        return (
+            f"λ {self.distortion_weight:g}, α {self.correlation_weight:g}, "
+            f"seed {self.seed}"
+        )
+
+    @property
+    def keys(self) -> tuple[Key[Array, ""], Key[Array, ""]]:
+        """Keys of the initial parameters and of the noise."""
+        initial, noise = jax.random.split(jax.random.key(self.seed))
+        return initial, noise
+
+
+def weights_of(members: Sequence[Member]) -> Weights:
+    """λ and α of all members."""
+    return Weights(
+        distortion=jnp.array([m.distortion_weight for m in members], jnp.float32),
+        correlation=jnp.array([m.correlation_weight for m in members], jnp.float32),
+    )
+
+
+def noise_keys(members: Sequence[Member]) -> Key[Array, " members"]:
+    """Roots of the noise of all members."""
+    return jnp.stack([member.keys[1] for member in members])
+
+
+def initial_states(recipe: Recipe, parameters: Sequence[Parameters]) -> TrainState:
+    """The states of all members before the first step, on the host."""
+    states = [steps.initial_state(recipe, each) for each in parameters]
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *states)
+
+
+def are_together(mesh: Mesh) -> bool:
+    """Whether members take a step together rather than in turn."""
+    return jax.default_backend() != "cpu" or mesh.shape[meshes.SWEEP] > 1
+
+
+def train_step(
+    states: TrainState,
+    batch: UInt8[Array, "b h w 3"],
+    weights: Weights,
+    keys: Key[Array, " members"],
+    *,
+    recipe: Recipe,
+    together: bool,
+) -> tuple[TrainState, Metrics]:
+    """Takes a step with every member, under the mesh that is set.
+
+    Args:
+      states: States to update. Their buffers are donated: go on with the new ones.
+      batch: Crops, the same for all members.
+      weights: λ and α of all members.
+      keys: Roots of the noise of all members.
+      recipe: Settings.
+      together: Whether all at once rather than in turn; same result.
+
+    Returns:
+      The updated states, and metrics as of `steps.take_step`, of all members.
+    """
+    if together:
+        return _train_together(states, batch, weights, keys, recipe=recipe)
+    metrics = []
+    for number in range(len(keys)):
+        states, values = _train_one(
+            states, jnp.int32(number), batch, weights, keys, recipe=recipe
+        )
+        metrics.append(values)
+    return states, _stack(metrics)
+
+
+def evaluation_step(
+    parameters: Parameters,
+    images: UInt8[Array, "b h w 3"],
+    weights: Weights,
+    *,
+    recipe: Recipe,
+    together: bool,
+) -> tuple[Metrics, Float[Array, "members n h w 3"]]:
+    """Metrics of every member on crops, and what they make of the first few."""
+    if together:
+        return _evaluate_together(parameters, images, weights, recipe=recipe)
+    count = len(weights.distortion)
+    each = [
+        _evaluate_one(parameters, jnp.int32(number), images, weights, recipe=recipe)
+        for number in range(count)
+    ]
+    return _stack(each)
+
+
+def stop(
+    states: TrainState, step: int, which: Sequence[bool] | Int[np.ndarray, " members"]
+) -> TrainState:
+    """Lets some members change no more, as if step `step` had failed."""
+    failed_at = jnp.where(jnp.asarray(which), jnp.int32(step - 1), states.failed_at)
+    placed = jax.device_put(failed_at, states.failed_at.sharding)
+    return dataclasses.replace(states, failed_at=placed)
+
+
+@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
+def _train_together(states, batch, weights, keys, *, recipe: Recipe):
+    one = lambda own, batch: steps.take_step(
+        own[0], batch, own[1], own[2], recipe=recipe
+    )
+    states, metrics = _over_members(one, (states, weights, keys), batch)
+    return states, meshes.gathered(metrics)
+
+
+@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
+def _train_one(states, number, batch, weights, keys, *, recipe: Recipe):
+    state, weight, key = _take((states, weights, keys), number)
+    state, metrics = steps.take_step(state, batch, weight, key, recipe=recipe)
+    return _put(states, state, number), meshes.gathered(metrics)
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def _evaluate_together(parameters, images, weights, *, recipe: Recipe):
+    one = lambda own, images: _evaluate(own[0], images, own[1], recipe)
+    return meshes.gathered(_over_members(one, (parameters, weights), images))
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def _evaluate_one(parameters, number, images, weights, *, recipe: Recipe):
+    own, weight = _take((parameters, weights), number)
+    return meshes.gathered(_evaluate(own, images, weight, recipe))
+
+
+def _evaluate(parameters, images, weights, recipe: Recipe):
+    metrics, made = steps.evaluate(parameters, images, weights, recipe=recipe)
+    return metrics, made[:PICTURES]
+
+
+def _over_members(function: Callable, own: PyTree, shared: PyTree) -> PyTree:
+    """Maps a function over members, each group of devices with its own.
+
+    Nothing can pass between groups: XLA knows only those inside of one.
+    """
+
+    def within_group(own, shared):
+        (count,) = {len(leaf) for leaf in jax.tree.leaves(own)}
+        if count > 1:
+            return jax.vmap(function, in_axes=(0, None))(own, shared)
+        alone = jax.tree.map(lambda x: x[0], own)
+        return jax.tree.map(lambda x: x[None], function(alone, shared))
+
+    members = PartitionSpec(meshes.SWEEP)
+    return jax.shard_map(
+        within_group,
+        in_specs=(members, PartitionSpec()),
+        out_specs=members,
+        axis_names={meshes.SWEEP},
+        check_vma=False,  # Would have every loop say what it carries of a member.
+    )(own, shared)
+
+
+def _take(tree: PyTree, number: Int[Array, ""]) -> PyTree:
+    index = lambda x: jax.lax.dynamic_index_in_dim(x, number, keepdims=False)
+    return jax.tree.map(index, tree)
+
+
+def _put(tree: PyTree, member: PyTree, number: Int[Array, ""]) -> PyTree:
+    update = lambda x, new: jax.lax.dynamic_update_index_in_dim(x, new, number, 0)
+    return jax.tree.map(update, tree, member)
+
+
+@jax.jit
+def _stack(trees: Sequence[PyTree]) -> PyTree:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
