@@ -182,14 +182,31 @@ def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
 def test_a_checkpoint_that_lost_bytes_is_passed_over(runs, uninterrupted):
     workdir = runs.folder / "damaged"
     shutil.copytree(uninterrupted[0], workdir)
-    newest = workdir / "checkpoints" / str(STEPS)
-    for path in (newest / "state").rglob("d/*"):
-        path.write_bytes(path.read_bytes()[:-100])
-    status, output, errors = runs.finish(workdir)
+    cut_short(workdir / "checkpoints" / str(STEPS) / "state", "d/*")
+    status, output, errors = runs.finish(workdir, "--steps", str(STEPS + 1))
     assert status == 0
     assert f"checkpoint {STEPS} is damaged (" in errors
+    assert f"Going on from step {STEPS - EVERY} of {STEPS + 1}" in output
+    assert (workdir / "damaged" / str(STEPS)).is_dir()
+
+
+def test_a_checkpoint_whose_model_lost_bytes_is_passed_over(runs, uninterrupted):
+    workdir = runs.folder / "damaged_model"
+    shutil.copytree(uninterrupted[0], workdir)
+    cut_short(workdir / "checkpoints" / str(STEPS) / "models", "*/parameters.npz")
+    status, output, errors = runs.finish(workdir)
+    assert status == 0
+    (warning,) = errors.splitlines()
+    assert f"checkpoint {STEPS} is damaged (" in warning
     assert f"Going on from step {STEPS - EVERY} of {STEPS}" in output
     assert_same_run(workdir, uninterrupted[0])
+
+
+def cut_short(folder: Path, pattern: str) -> None:
+    paths = list(folder.rglob(pattern))
+    assert paths
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-100])
 
 
 def test_a_run_can_start_from_a_model(runs, uninterrupted):
