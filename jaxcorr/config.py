@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 
 from jaxcorr import correlation, metrics, settings
@@ -43,7 +42,7 @@ class Config:
     """Run directory; by default `runs/` and the name of the config file."""
     initialize: str | None = None
     """Run or model folder whose parameters to start from; None draws them."""
-    seed: int | tuple[int, ...] = 0
+    seed: int | Sequence[int] = 0
     """Seed of the initial parameters and of the noise; several train a codec each."""
     codec: CodecSettings = dataclasses.field(default_factory=CodecSettings)
     """What is trained."""
@@ -84,7 +83,7 @@ class Config:
                 f"but is {window}"
             )
         try:
-            correlation.masked_norm(np.zeros((window, window)), self.objective.mask)
+            correlation.named_mask(self.objective.mask, window)
         except ValueError as error:
             raise UserError(f"objective.mask: {error}") from error
         smallest = metrics.MS_SSIM_MINIMUM_SIDE

@@ -205,7 +205,7 @@ def masked_norm(
     window = map.shape[-1]
     if window % 2 != 1 or window < 3:
         raise ValueError(f"The side of `map` must be odd, at least 3, but is {window}.")
-    weights = _named_mask(mask, window) if isinstance(mask, str) else jnp.asarray(mask)
+    weights = jnp.asarray(named_mask(mask, window) if isinstance(mask, str) else mask)
     if weights.shape != (window, window):
         raise ValueError(
             f"`mask` must have the shape of the map, {(window, window)}, but has "
@@ -214,6 +214,37 @@ def masked_norm(
     dtype = _accumulator(map)
     weights = jnp.broadcast_to(weights.astype(dtype), map.shape)
     return jnp.sum((weights * map.astype(dtype)) ** 2, axis=(-2, -1))
+
+
+def named_mask(name: str, window: int) -> list[list[float]]:
+    """Gives the weights of a mask, without the use of any device.
+
+    Args:
+      name: As in `masked_norm`.
+      window: Side of the mask.
+
+    Returns:
+      The weights, row by row.
+
+    Raises:
+      ValueError: If the name is unknown, or the mask leaves no cell.
+    """
+    if name not in _EXCLUDED:
+        raise ValueError(
+            f"`mask` must be one of {', '.join(_EXCLUDED)} or an array of weights, "
+            f"but is {name!r}."
+        )
+    distances = [abs(cell - window // 2) for cell in range(window)]
+    mask = [
+        [0.0 if _EXCLUDED[name](rows, columns) else 1.0 for columns in distances]
+        for rows in distances
+    ]
+    if not any(map(any, mask)):
+        raise ValueError(
+            f"`mask` must leave at least one cell, but {name!r} leaves none of a "
+            f"{window}x{window} map."
+        )
+    return mask
 
 
 @functools.partial(jax.jit, static_argnames="window")
@@ -239,25 +270,6 @@ def _channel_maps(
     means = jax.lax.map(products, jnp.arange(window**2))
     means = jnp.mean(means, axis=tuple(range(1, means.ndim - 1)))
     return means.T.reshape(-1, window, window)
-
-
-def _named_mask(name: str, window: int) -> Float[Array, "{window} {window}"]:
-    if name not in _EXCLUDED:
-        raise ValueError(
-            f"`mask` must be one of {', '.join(_EXCLUDED)} or an array of weights, "
-            f"but is {name!r}."
-        )
-    distances = [abs(cell - window // 2) for cell in range(window)]
-    mask = [
-        [0.0 if _EXCLUDED[name](rows, columns) else 1.0 for columns in distances]
-        for rows in distances
-    ]
-    if not any(map(any, mask)):
-        raise ValueError(
-            f"`mask` must leave at least one cell, but {name!r} leaves none of a "
-            f"{window}x{window} map."
-        )
-    return jnp.array(mask)
 
 
 def _accumulator(*arrays: Array) -> jnp.dtype:

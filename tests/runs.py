@@ -50,13 +50,16 @@ class Runs:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
 
-    def start(self, workdir: Path, *arguments: str) -> subprocess.Popen[str]:
+    def start(
+        self, workdir: Path, *arguments: str, devices: int = 1
+    ) -> subprocess.Popen[str]:
         """Starts from another directory than the repository."""
         command = [sys.executable, ROOT / "train.py", self.config]
+        flags = f"--xla_force_host_platform_device_count={devices}"
         return subprocess.Popen(
             [*command, "--workdir", workdir, *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | {"XLA_FLAGS": flags},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -36,13 +37,13 @@ class Objective:
     """`bpp + λ distortion + α correlation_loss`."""
 
     # Traced, not compiled in: objectives that differ in weights alone share a program.
-    distortion_weight: float | tuple[float, ...] = dataclasses.field(
+    distortion_weight: float | Sequence[float] = dataclasses.field(
         default=0.0130, compare=False
     )
     """λ, in bits per pixel per unit of distortion: MSE on the 0-255 scale as in
     CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there). Several train
     a codec each."""
-    correlation_weight: float | tuple[float, ...] = dataclasses.field(
+    correlation_weight: float | Sequence[float] = dataclasses.field(
         default=0.1, compare=False
     )
     """α, in bits per pixel per unit of correlation loss; 0 trains without it. Several

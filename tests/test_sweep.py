@@ -1,0 +1,242 @@
+"""A sweep against the same runs trained one by one."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from runs import STEPS as TRAINED
+from runs import Runs
+
+from jaxcorr import codec, images, run_folder
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.errors import UserError
+from jaxcorr.training import mesh as meshes
+from jaxcorr.training import sweep
+from jaxcorr.training.mesh import MeshShape
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.step import (
+    Recipe,
+    Step,
+    evaluation_step,
+    initial_state,
+    train_step,
+)
+from jaxcorr.transforms.minnen import Minnen
+
+STEPS, BATCH, CROP = 4, 4, 64
+CONFIG = Config(
+    seed=(3, 4),
+    objective=Objective(
+        distortion_weight=(0.01, 0.02), correlation_weight=(0.0, 1.0), window=3
+    ),
+)
+MEMBERS = CONFIG.members[2:6]
+"""Of both seeds, λ and α."""
+RECIPE = Recipe(
+    codec=CodecSettings(transforms=Minnen(width=6, channels=8)),
+    objective=CONFIG.objective,
+    optimizer=Optimizer(learning_rate=1e-3),
+    step=Step(),
+    steps=STEPS,
+)
+
+
+@pytest.fixture(scope="module")
+def crops():
+    shape = (STEPS, BATCH, CROP, CROP, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def alone(crops):
+    """Metrics of each member by itself: of training, and at the end on crops."""
+    found = []
+    for member in MEMBERS:
+        initial, noise = member.keys
+        weights = dataclasses.replace(
+            CONFIG.objective,
+            distortion_weight=member.distortion_weight,
+            correlation_weight=member.correlation_weight,
+        ).weights
+        state = initial_state(RECIPE, codec.initialize(RECIPE.codec, initial))
+        trained = []
+        for batch in crops:
+            state, values = train_step(state, batch, weights, noise, recipe=RECIPE)
+            trained.append(values)
+        parameters = jax.tree.map(np.asarray, state.parameters)
+        values, made = evaluation_step(
+            state.parameters, crops[0], weights, recipe=RECIPE
+        )
+        found.append((trained, values, made, parameters))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("shape", "devices", "together"),
+    [
+        (MeshShape(), 1, False),
+        (MeshShape(), 1, True),
+        (MeshShape(fsdp=2), 4, False),
+        (MeshShape(fsdp=2), 4, True),
+        (MeshShape(sweep=4), 8, True),
+        (MeshShape(sweep=2, fsdp=2), 8, True),
+    ],
+)
+def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
+    mesh = meshes.make_mesh(shape, jax.devices()[:devices])
+    initial = [codec.initialize(RECIPE.codec, member.keys[0]) for member in MEMBERS]
+    states = sweep.initial_states(RECIPE, initial)
+    states = meshes.place_state(states, mesh, members=True)
+    weights, keys = sweep.weights_of(MEMBERS), sweep.noise_keys(MEMBERS)
+    how = {"recipe": RECIPE, "together": together}
+    for step, batch in enumerate(crops):
+        placed = meshes.split_batch(batch, mesh, BATCH)
+        with jax.set_mesh(mesh):
+            states, values = sweep.train_step(states, placed, weights, keys, **how)
+        for number, (trained, *_) in enumerate(alone):
+            for name, value in trained[step].items():
+                np.testing.assert_allclose(
+                    values[name][number], value, rtol=1e-5, atol=1e-6, err_msg=name
+                )
+    with jax.set_mesh(mesh):
+        images = meshes.spread(crops[0], mesh)
+        values, made = sweep.evaluation_step(states.parameters, images, weights, **how)
+    for number, (_, expected, picture, _) in enumerate(alone):
+        loss = expected["rate_distortion"]
+        np.testing.assert_allclose(values["rate_distortion"][number], loss, rtol=1e-5)
+        np.testing.assert_allclose(made[number], picture, atol=1e-3)
+
+
+@pytest.mark.fast
+def test_members_are_the_product_in_the_order_seed_distortion_correlation():
+    assert [str(member) for member in CONFIG.members] == [
+        f"λ {distortion}, α {correlation}, seed {seed}"
+        for seed in (3, 4)
+        for distortion in (0.01, 0.02)
+        for correlation in (0, 1)
+    ]
+    assert len(Config().members) == 1
+
+
+@pytest.mark.fast
+def test_lists_may_be_lists_but_not_empty_or_with_repetitions():
+    assert Objective(distortion_weight=[0.1, 0.2]) == Objective()
+    assert Objective(distortion_weight=[0.1, 0.2]).pairs == [(0.1, 0.1), (0.2, 0.1)]
+    with pytest.raises(UserError, match="distortion-weight must have at least one"):
+        Objective(distortion_weight=())
+    with pytest.raises(UserError, match="must not repeat a value"):
+        Config(seed=(1, 1))
+    with pytest.raises(UserError, match="correlation-weight must be 0 or more"):
+        Objective(correlation_weight=(0.1, -1.0))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture(scope="module")
+def swept(runs):
+    """A sweep of three, trained by the command, whose last member fails."""
+    workdir = runs.folder / "swept"
+    weights = ("--objective.distortion-weight", "0.01", "0.1", "1e38")
+    status, first, errors = runs.finish(workdir, *weights, "--cadence.keep", "1")
+    assert (status, errors) == (0, "")
+    runs.share_programs(workdir)
+    return workdir, first
+
+
+@pytest.fixture(scope="module")
+def by_itself(runs, swept):
+    """The second member of the sweep, as a run of its own."""
+    workdir = runs.folder / "by_itself"
+    status, _, errors = runs.finish(workdir, "--objective.distortion-weight", "0.1")
+    assert (status, errors) == (0, "")
+    return workdir
+
+
+def records(workdir, name="metrics.jsonl", member=0):
+    lines = map(json.loads, (workdir / name).read_text().splitlines())
+    return [line for line in lines if line["member"] == member]
+
+
+def test_a_member_of_a_run_logs_what_it_logs_by_itself(swept, by_itself):
+    for name in ("metrics.jsonl", "held_out.jsonl"):
+        mine, theirs = records(swept[0], name, 1), records(by_itself, name)
+        assert [x["step"] for x in mine] == [x["step"] for x in theirs]
+        losses = [[each["loss"] for each in run] for run in (mine, theirs)]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert (swept[0] / "tensorboard" / "member_1").is_dir()
+
+
+def test_a_member_that_fails_is_named_and_has_no_model(swept):
+    workdir, output = swept
+    (line,) = (x for x in output.splitlines() if x.startswith("member"))
+    assert line.startswith("member 2 (λ 1e+38, α 0.1, seed 0) stops: loss or gradient")
+    paths = [f"{workdir}@{number}" for number in (0, 1)]
+    assert run_folder.paths_of_models(workdir) == paths
+    with pytest.raises(UserError, match="has no member 2, only 0, 1"):
+        run_folder.load(f"{workdir}@2")
+
+
+def test_the_best_of_each_member_is_kept(swept):
+    workdir, _ = swept
+    kept = {int(path.name) for path in (workdir / "checkpoints").iterdir()}
+    best = set()
+    for number in (0, 1):
+        losses = {
+            each["step"]: each["rate_distortion"]
+            for each in records(workdir, "held_out.jsonl", number)
+        }
+        best.add(min(losses, key=losses.__getitem__))
+        model = run_folder.load(f"{workdir}@{number}")
+        assert model.about["held_out_loss"] == min(losses.values())
+        assert model.about["member"]["distortion_weight"] == (0.01, 0.1)[number]
+    assert kept == best | {TRAINED}
+
+
+def test_a_sweep_ends_with_photographs_of_each_member(swept):
+    workdir, output = swept
+    for number in (0, 1):
+        shown = workdir / "held_out" / f"member_{number}"
+        assert (shown / "comparison.png").is_file()
+        assert f"{workdir}@{number}: seed 0, distortion weight" in output
+
+
+def test_commands_take_a_member_or_evaluate_all(swept, jaxcorr, tmp_path):
+    workdir, _ = swept
+    photograph = tmp_path / "photographs" / "noise.png"
+    noise = np.random.default_rng(0).integers(0, 256, (70, 64, 3), dtype=np.uint8)
+    images.write_image(photograph, noise)
+
+    status, output, errors = jaxcorr(
+        "evaluate", photograph.parent, "-m", workdir, "--json", "table.json"
+    )
+    assert (status, errors) == (0, "")
+    tables = [json.loads((tmp_path / f"table@{n}.json").read_text()) for n in (0, 1)]
+    for number, table in enumerate(tables):
+        assert f"{workdir}@{number}: seed 0, distortion weight" in output
+        assert table["model"]["path"] == f"{workdir}@{number}"
+        status, alone, _ = jaxcorr(
+            "evaluate", photograph.parent, "-m", f"{workdir}@{number}"
+        )
+        assert status == 0 and f"{table['images'][0]['bytes']} " in alone
+    fingerprints = {table["model"]["fingerprint"] for table in tables}
+    assert len(fingerprints) == 2
+
+    assert jaxcorr("compress", photograph, "-m", f"{workdir}@1")[0] == 0
+    assert jaxcorr("pack", f"{workdir}@1", "-o", "packed")[0] == 0
+    file = photograph.with_suffix(".jxc")
+    assert jaxcorr("decompress", file, "-m", "packed", "-o", "back.png")[0] == 0
+    status, _, errors = jaxcorr("compress", photograph, "-m", workdir, "--force")
+    assert status == 2
+    assert errors == (
+        f"jaxcorr: error: {workdir} is a sweep; choose one of its members: "
+        f"{workdir}@0, {workdir}@1\n"
+    )
+    status, _, errors = jaxcorr("pack", "packed@1", "-o", "again")
+    assert status == 2 and "packed is a model: it has no member 1" in errors
