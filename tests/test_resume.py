@@ -30,13 +30,10 @@ def steps_logged(workdir: Path) -> int:
     return path.read_text().count('"loss"') if path.exists() else 0
 
 
-def final(workdir: Path) -> dict[str, np.ndarray]:
-    return run_folder.load(workdir, checkpoint=str(STEPS)).parameters
-
-
-def assert_same_run(workdir: Path, expected: Path) -> None:
+def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:
     for name in ("metrics.jsonl", "held_out.jsonl"):
         assert records(workdir, name) == records(expected, name)
+    final = lambda run: run_folder.load(run, checkpoint=str(last)).parameters
     parameters = final(workdir)
     for name, value in final(expected).items():
         np.testing.assert_array_equal(parameters[name], value, err_msg=name)

@@ -8,10 +8,13 @@ of it is on disk. One that lost bytes since is set aside, and the one before it 
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import logging
 import math
+import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,8 +155,9 @@ class Checkpoints:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write {workdir}: {error.strerror}") from error
-        # Orbax reports every file it touches; a run's own lines say what matters.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # Orbax reports every file it touches, and each of its threads that fails; a
+        # run's own lines say what matters.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._workdir = workdir
         policies = ocp.checkpoint_managers
         best = [
@@ -245,10 +249,12 @@ class Checkpoints:
         try:
             yield
         except Exception as error:  # Storage has errors of many kinds.
-            reason = str(error).partition("\n")[0]
+            # Orbax drops what it had not begun to write, of which Python would warn.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+            full, reason = os.strerror(errno.ENOSPC), str(error).partition("\n")[0]
             raise UserError(
-                f"cannot write a checkpoint in {self._workdir} ({reason:.200}); "
-                "those before it are kept"
+                f"cannot write a checkpoint in {self._workdir}: "
+                f"{full if full in str(error) else reason:.200}; those before are kept"
             ) from error
 
 

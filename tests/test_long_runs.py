@@ -1,0 +1,85 @@
+"""Long runs: killed again and again, and out of disk."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from runs import PATIENCE, ROOT, Runs
+from test_resume import assert_same_run
+
+STEPS, KILLS = 1000, 10
+LONG = (
+    *("--steps", str(STEPS), "--cadence.log", "10"),
+    *("--cadence.evaluate", "50", "--cadence.checkpoint", "50"),
+)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(tmp_path):
+    runs = Runs(tmp_path)
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    start = time.monotonic()
+    assert runs.finish(undisturbed, *LONG)[::2] == (0, "")
+    whole = time.monotonic() - start
+    runs.share_programs(undisturbed)
+    moments = random.Random(0)
+    survived = 0
+    for _ in range(KILLS):
+        process = runs.start(killed, *LONG)
+        # From the first imports to well after a checkpoint.
+        time.sleep(moments.uniform(0.5, whole / 3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        survived += process.returncode != -signal.SIGKILL
+    assert not survived  # All of them came while there was something to disturb.
+    status, _, errors = runs.finish(killed, *LONG)
+    assert (status, errors) == (0, "")
+    assert_same_run(killed, undisturbed, last=STEPS)
+
+
+FULL = """
+mount -t tmpfs -o size=6m none {disk} || exit 77
+{train} --workdir {disk}/run
+echo "status $?"
+{python} -c "
+from jaxcorr import run_folder
+print('newest', run_folder.load('{disk}/run', checkpoint='newest').about['step'])"
+"""
+
+
+def test_a_full_disk_ends_a_run_in_one_line_and_keeps_the_last_checkpoint(tmp_path):
+    """On a small disk, which is gone with the processes that see it."""
+    runs, disk = Runs(tmp_path), tmp_path / "disk"
+    disk.mkdir()
+    train = (
+        f"{sys.executable} {ROOT / 'train.py'} {runs.config} --steps 300 "
+        "--cadence.evaluate 5 --cadence.checkpoint 5 --cadence.keep 1000"
+    )
+    script = FULL.format(disk=disk, train=train, python=sys.executable)
+    try:
+        done = subprocess.run(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+            env=runs.environment | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "x")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except FileNotFoundError:
+        pytest.skip("needs a disk of its own, but there is no unshare")
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"needs a disk of its own: {done.stderr}")
+    assert done.stderr.count("\n") == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+
+    assert line == (
+        f"jaxcorr: error: cannot write a checkpoint in {disk}/run: No space left on "
+        "device; those before are kept"
+    )
+    *_, status, newest = done.stdout.splitlines()
+    assert status == "status 2"
+    step = int(newest.removeprefix("newest "))
+    assert 10 <= step < 300 and step % 5 == 0
