@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from runs import PATIENCE, ROOT, Runs
@@ -21,23 +22,28 @@ LONG = (
 def test_ten_kills_at_random_moments_change_nothing(tmp_path):
     runs = Runs(tmp_path)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    start = time.monotonic()
     assert runs.finish(undisturbed, *LONG)[::2] == (0, "")
-    whole = time.monotonic() - start
     runs.share_programs(undisturbed)
     moments = random.Random(0)
-    survived = 0
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         process = runs.start(killed, *LONG)
-        # From the first imports to well after a checkpoint.
-        time.sleep(moments.uniform(0.5, whole / 3))
+        # While it starts, or while it trains, evaluates and saves; always further on.
+        if kill % 3:
+            wait_for_step(killed, (kill + 1) * STEPS // (KILLS + 2), process)
+        time.sleep(moments.uniform(0, 2 if kill % 3 == 0 else 0.3))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        survived += process.returncode != -signal.SIGKILL
-    assert not survived  # All of them came while there was something to disturb.
+        assert process.returncode == -signal.SIGKILL
     status, _, errors = runs.finish(killed, *LONG)
     assert (status, errors) == (0, "")
     assert_same_run(killed, undisturbed, last=STEPS)
+
+
+def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
+    log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
+    while not (log.exists() and f'"step": {step - step % 10},' in log.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 FULL = """
