@@ -17,6 +17,7 @@ from definitions import (
 )
 from flax import nnx
 
+from jaxcorr.layers import convolution
 from jaxcorr.layers.convolution import (
     Convolution,
     Pointwise,
@@ -92,9 +93,29 @@ def test_initial_kernels_keep_the_variance(layer):
     assert abs(variance - 1) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("form", "other", "kernel"),
+    [
+        (
+            convolution.transposed_upsampling,
+            convolution.polyphase_upsampling,
+            (5, 5, 3, 4),
+        ),
+        (convolution.pointwise_convolution, jnp.matmul, (3, 4)),
+    ],
+)
+def test_the_form_for_a_tpu_is_the_same_function(form, other, kernel):
+    arguments = jnp.asarray(inputs(2, 4, 6, 3)), jnp.asarray(inputs(*kernel))
+    found, back = jax.vjp(form, *arguments)
+    expected, back_expected = jax.vjp(other, *arguments)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for mine, theirs in zip(back(found), back_expected(found), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.fast
 @pytest.mark.parametrize("inverse", [False, True])
-@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7, 1)])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7, 1, 1, 1)])
 def test_gdn_is_its_formula(shape, inverse):
     layer = randomize(GDN(shape[-1], inverse=inverse))
     x = inputs(*shape)
@@ -104,7 +125,7 @@ def test_gdn_is_its_formula(shape, inverse):
 
 @pytest.mark.parametrize("inverse", [False, True])
 def test_gdn_starts_with_beta_1_and_a_tenth_of_the_own_energy(inverse):
-    x = inputs(20, 3)
+    x = inputs(4, 5, 1, 3)
     factor = np.sqrt(1 + 0.1 * x**2)
     expected = x * factor if inverse else x / factor
     found = GDN(3, inverse=inverse)(jnp.asarray(x))
@@ -116,7 +137,7 @@ def test_gdn_outside_its_range_is_finite_and_is_led_back():
     layer.beta_root[...] = jnp.array([-1.0, -1.0])
     layer.gamma_root[...] = jnp.full((2, 2), -1.0)
     graph, state = nnx.split(layer)
-    x = jnp.ones((1, 2))
+    x = jnp.ones((1, 1, 1, 2))
     gradient = jax.grad(lambda state: jnp.sum(nnx.merge(graph, state)(x)))(state)
     # More energy, less output: descent raises both parameters back into their range.
     for leaf in jax.tree.leaves(gradient):
@@ -124,8 +145,8 @@ def test_gdn_outside_its_range_is_finite_and_is_led_back():
 
 
 def test_gdn_has_no_gradient_that_is_not_finite_at_zero():
-    gradient = jax.grad(lambda x: jnp.sum(GDN(3)(x)))(jnp.zeros((1, 3)))
-    np.testing.assert_allclose(gradient, np.ones((1, 3)), rtol=1e-6)
+    gradient = jax.grad(lambda x: jnp.sum(GDN(3)(x)))(jnp.zeros((1, 1, 1, 3)))
+    np.testing.assert_allclose(gradient, np.ones((1, 1, 1, 3)), rtol=1e-6)
 
 
 def every_second(x, layer):

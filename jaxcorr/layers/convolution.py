@@ -54,7 +54,9 @@ class Upsampling(nnx.Module):
     Each of the four phases of the output sees at most 3x3 inputs, so one 3x3
     convolution to four times the channels computes them all. The parameters are the 5x5
     kernel of the transposed convolution; only the arithmetic differs, which
-    matters because XLA's gradient of the transposed form is slow on a CPU.
+    matters because XLA's gradient of the transposed form is slow on a CPU. A TPU
+    computes the transposed form itself: interleaving the phases there copies the
+    largest arrays of a codec several times (`benchmarks/tpu_aot.py`).
 
     References:
       Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016,
@@ -74,8 +76,11 @@ class Upsampling(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
         """Input `[p, q]` reaches outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
-        kernel = polyphase_kernel(self.kernel[...].astype(x.dtype))
-        return _add_bias(depth_to_space(_same_convolution(x, kernel)), self.bias)
+        kernel = self.kernel[...].astype(x.dtype)
+        out = jax.lax.platform_dependent(
+            x, kernel, tpu=transposed_upsampling, default=polyphase_upsampling
+        )
+        return _add_bias(out, self.bias)
 
 
 class SubPixelUpsampling(nnx.Module):
@@ -182,6 +187,48 @@ def tap_index(
     """Rows and columns of taps in a 5x5 square, whose center is row and column 2."""
     rows, columns = np.array(taps).T + 2
     return rows, columns
+
+
+def channel_product(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "i o"]
+) -> Float[Array, "b h w o"]:
+    """A 1x1 convolution, in the form that the device is fast at.
+
+    XLA's gradient of the convolution is slow on a CPU, so there it is a matrix product.
+    On a TPU that product wants another layout than the convolutions around it, and the
+    largest arrays of a codec would be copied to and fro.
+    """
+    return jax.lax.platform_dependent(
+        x, kernel, tpu=pointwise_convolution, default=jnp.matmul
+    )
+
+
+def pointwise_convolution(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "i o"]
+) -> Float[Array, "b h w o"]:
+    """The product over channels, as a convolution."""
+    return _same_convolution(x, kernel[None, None])
+
+
+def polyphase_upsampling(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
+) -> Float[Array, "b 2*h 2*w o"]:
+    """Transposed convolution at stride 2, phase by phase at the low resolution."""
+    return depth_to_space(_same_convolution(x, polyphase_kernel(kernel)))
+
+
+def transposed_upsampling(
+    x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
+) -> Float[Array, "b 2*h 2*w o"]:
+    """The same function, as a convolution over inputs with zeros between them."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel[::-1, ::-1],
+        window_strides=(1, 1),
+        padding=[(2, 3), (2, 3)],
+        lhs_dilation=(2, 2),
+        dimension_numbers=_DIMENSIONS,
+    )
 
 
 def polyphase_kernel(

@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxcorr import ops
+from jaxcorr.layers.convolution import channel_product
 
 BETA_MINIMUM = 1e-6
 PEDESTAL = 2.0**-36
@@ -34,13 +35,12 @@ class GDN(nnx.Module):
         self.gamma_root = nnx.Param(jnp.sqrt(0.1 * jnp.eye(channels) + PEDESTAL))
         self.inverse = inverse
 
-    def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """`x[i] / sqrt(beta[i] + sum_j gamma[j, i] x[j]**2)`, times it if inverse."""
         wide = jnp.promote_types(x.dtype, jnp.float32)
         beta = _squared(self.beta_root[...].astype(wide), BETA_MINIMUM)
         gamma = _squared(self.gamma_root[...].astype(wide), 0.0)
-        # A matrix product: XLA's gradient of a 1x1 convolution is slow on a CPU.
-        energy = jnp.matmul(x**2, gamma.astype(x.dtype), preferred_element_type=wide)
+        energy = channel_product(x**2, gamma.astype(x.dtype)).astype(wide)
         energy = energy + jnp.expand_dims(beta, range(x.ndim - 1))
         factor = jnp.sqrt(energy) if self.inverse else jax.lax.rsqrt(energy)
         return x * factor.astype(x.dtype)

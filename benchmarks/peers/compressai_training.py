@@ -1,0 +1,89 @@
+"""Trains CompressAI's mean-scale hyperprior; run by `train_step.py` in its environment.
+
+    pip install compressai==1.2.8 torch numpy pillow
+    python compressai_training.py WIDTH CHANNELS BATCH CROP {float32,bfloat16}
+
+Writes a line when it is ready; then, for each number of steps that it reads, takes
+them and writes the seconds that they took. One step: forward, bits + λ MSE, backward,
+clipped gradient, Adam. With a GPU, on it; bfloat16 is torch's autocast.
+"""
+
+import math
+import sys
+import time
+
+import torch  # pyright: ignore[reportMissingImports]  # Not among ours.
+
+# Only so that torchvision can be imported beside a torch without it: never called.
+torchvision_operators = torch.library.Library("torchvision", "DEF")
+for signature in (
+    "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+    "qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+):
+    torchvision_operators.define(signature)
+
+from compressai import models  # noqa: E402  # pyright: ignore[reportMissingImports]
+
+DISTORTION_WEIGHT = 0.013
+LEARNING_RATE = 1e-4
+LARGEST_NORM = 1.0
+
+
+class Trainer:
+    """A model, its optimizer, and a batch that stays the same."""
+
+    def __init__(self, width: int, channels: int, batch: int, crop: int, dtype: str):
+        """Starts from random weights."""
+        torch.manual_seed(0)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = models.MeanScaleHyperprior(width, channels).to(self.device).train()
+        # Tables are made after training, and their quantiles trained beside it.
+        self.parameters = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if not name.endswith("quantiles")
+        ]
+        self.model = model
+        self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE)
+        self.images = torch.rand(batch, 3, crop, crop, device=self.device)
+        self.half = dtype == "bfloat16"
+
+    def step(self) -> None:
+        """Takes a step."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
+            out = self.model(self.images)
+        pixels = self.images.numel() / 3
+        likelihoods = out["likelihoods"].values()
+        bits = sum(x.float().log().sum() for x in likelihoods) / (-math.log(2) * pixels)
+        mse = 255**2 * torch.mean((out["x_hat"].float() - self.images) ** 2)
+        (bits + DISTORTION_WEIGHT * mse).backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, LARGEST_NORM)
+        self.optimizer.step()
+
+    def seconds(self, steps: int) -> float:
+        """Seconds that some steps take."""
+        self.wait()
+        start = time.perf_counter()
+        for _ in range(steps):
+            self.step()
+        self.wait()
+        return time.perf_counter() - start
+
+    def wait(self) -> None:
+        """Lets the GPU finish."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+
+def main(width: str, channels: str, batch: str, crop: str, dtype: str) -> None:
+    """Serves the benchmark over standard input and output."""
+    trainer = Trainer(int(width), int(channels), int(batch), int(crop), dtype)
+    trainer.step()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(trainer.seconds(int(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
