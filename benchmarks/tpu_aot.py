@@ -136,8 +136,8 @@ def compile_to_file(program: Program) -> None:
         text=True,
     )
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:]
-        print(f"  {program.path.stem} does not compile: {reason}", file=sys.stderr)
+        reasons = [line for line in done.stderr.splitlines() if "Error: " in line]
+        print(f"  does not compile: {' '.join(reasons[-1:])}", file=sys.stderr)
         return
     RESULTS.mkdir(exist_ok=True)
     result = json.loads(done.stdout.splitlines()[-1])
@@ -184,23 +184,19 @@ def compile_step(program: Program) -> jax.stages.Compiled:
         step=Step(transform_dtype=program.dtype),  # pyright: ignore (from JSON)
         steps=1_000_000,
     )
-    key = jax.random.key(0)
-    initial = lambda: initial_state(recipe, codec.initialize(recipe.codec, key))
+    initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
     everywhere = NamedSharding(mesh, PartitionSpec())
     whole = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    arguments = jax.tree.map(whole, (recipe.objective.weights, key))
+    state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
     images = jax.ShapeDtypeStruct(
         (program.batch * program.chips, program.crop, program.crop, 3),
         jnp.uint8,
         sharding=meshes.batch_sharding(mesh),
     )
     with jax.set_mesh(mesh):
-        return train_step.lower(
-            meshes.place_abstract(jax.eval_shape(initial), mesh),
-            images,
-            jax.tree.map(whole, recipe.objective.weights),
-            whole(key),
-            recipe=recipe,
-        ).compile()
+        return train_step.lower(state, images, *arguments, recipe=recipe).compile()
 
 
 def occupied(result: dict) -> float:
