@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 os.environ.update(
+    ALLOW_MULTIPLE_LIBTPU_LOAD="1",  # It locks a file for a TPU that is not here.
     JAX_PLATFORMS="cpu",
     TPU_ACCELERATOR_TYPE="v5litepod-8",
     TPU_SKIP_MDS_QUERY="1",
