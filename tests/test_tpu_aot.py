@@ -6,12 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import program_traffic
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "tpu_aot.py"
-sys.path.append(str(SCRIPT.parent))
-
-import program_traffic  # noqa: E402  # A benchmark's module, found by the line above.
 
 PROGRAM = """
 HloModule step

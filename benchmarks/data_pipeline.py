@@ -1,0 +1,119 @@
+"""Whether the data pipeline keeps up with the train step, on the same cores.
+
+    python benchmarks/data_pipeline.py [CONFIG] [--source folder:DIR]
+
+Prints images a second of batches alone, of the step alone, fed again and again with one
+batch, and of the step fed by the pipeline, with 0, 1 and 2 workers. All in one sitting;
+each figure is the median of blocks that take turns.
+"""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+
+from jaxcorr import codec
+from jaxcorr import config as configs
+from jaxcorr.config import Config
+from jaxcorr.data import pipeline, sources
+from jaxcorr.training.step import initial_state, train_step
+
+BLOCK_SECONDS, ROUNDS = 3.0, 5
+WORKERS = (0, 1, 2)
+QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart.py"
+
+Block = Callable[[float], float]
+"""Works for about so many seconds and gives images a second."""
+
+
+def main(
+    config: tyro.conf.Positional[Path] = QUICKSTART, source: str | None = None
+) -> None:
+    """Prints the table.
+
+    Args:
+      config: Config file whose data settings and step are measured.
+      source: Where images come from, in place of the config's.
+    """
+    settings = configs.parse([str(config)], program="")
+    data = settings.data
+    if source is not None:
+        data = dataclasses.replace(data, source=source)
+    opened = sources.training_source(data)
+    print(f"{config.name}, {data.source}: {len(opened)} images, ", end="")
+    print(f"{data.batch_size} crops of {data.crop_size}x{data.crop_size} a batch\n")
+    iterators = {
+        workers: pipeline.batches(opened, dataclasses.replace(data, workers=workers))
+        for workers in WORKERS
+    }
+    blocks: dict[str, Block] = {}
+    step = compiled_step(settings)
+    constant = next(iterators[0])
+    blocks["step alone"] = lambda seconds: rate(seconds, lambda: step(constant))
+    for workers, batches in iterators.items():
+        read = batches_reader(batches)
+        blocks[f"{workers} workers, alone"] = lambda s, read=read: rate(s, read)
+        blocks[f"{workers} workers, step"] = lambda s, read=read: rate(
+            s, lambda: step(read())
+        )
+    found: dict[str, list[float]] = {name: [] for name in blocks}
+    for block in blocks.values():
+        block(BLOCK_SECONDS / 3)
+    for _ in range(ROUNDS):
+        for name, block in blocks.items():
+            found[name].append(block(BLOCK_SECONDS))
+    for batches in iterators.values():
+        batches.close()
+    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    print_table(medians)
+
+
+def print_table(medians: dict[str, float]) -> None:
+    """Prints images a second, and what they mean for the step."""
+    step = medians["step alone"]
+    print(f"{'images/s':12}{'alone':>10}{'/ step':>9}{'step, fed':>11}{'/ step':>9}")
+    print(f"{'the step':12}{step:10.1f}")
+    for workers in WORKERS:
+        alone = medians[f"{workers} workers, alone"]
+        fed = medians[f"{workers} workers, step"]
+        print(
+            f"{workers} workers   {alone:10.1f}{alone / step:9.1f}{fed:11.1f}"
+            f"{fed / step:9.2f}"
+        )
+
+
+def rate(seconds: float, work: Callable[[], np.ndarray]) -> float:
+    """Images a second of work that handles a batch a call."""
+    images, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or not images:
+        images += len(work())
+    return images / elapsed
+
+
+def batches_reader(batches: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:
+    """Reads the next batch."""
+    return lambda: next(batches)
+
+
+def compiled_step(settings: Config) -> Callable[[np.ndarray], np.ndarray]:
+    """The config's train step on a batch; waits for its end."""
+    recipe = settings.recipe
+    key, weights = jax.random.key(0), recipe.objective.weights
+    state = initial_state(recipe, codec.initialize(recipe.codec, key))
+
+    def step(batch: np.ndarray) -> np.ndarray:
+        nonlocal state
+        state, metrics = train_step(state, batch, weights, key, recipe=recipe)
+        jax.block_until_ready(metrics)
+        return batch
+
+    return step
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

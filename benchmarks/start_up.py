@@ -1,0 +1,86 @@
+"""Seconds from `python train.py` to the end of the first step, and where they go.
+
+    python benchmarks/start_up.py [CONFIG]
+
+Starts training in new processes, in a run directory that is empty and again in the same
+one, where compiled programs are kept by default; each is stopped after its first step.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+STAGES = """
+import json, sys, time
+start = time.perf_counter()
+import train
+imported = time.perf_counter()
+import jax
+import stopwatch
+from jaxcorr.training import sweep
+
+compiling = []
+def note(event, seconds, **_):
+    if event.endswith("backend_compile_duration"):
+        compiling.append(seconds)
+jax.monitoring.register_event_duration_secs_listener(note)
+
+def one_step(*arguments, first=sweep.train_step, **options):
+    begin, before = time.perf_counter(), sum(compiling)
+    jax.block_until_ready(first(*arguments, **options))
+    seconds, compiled = time.perf_counter() - begin, sum(compiling) - before
+    begin = time.perf_counter()
+    print(json.dumps({
+        "import": imported - start, **parts,
+        "compile step": compiled, "trace and run it": seconds - compiled,
+        "programs": len(compiling),
+    }), flush=True)
+    sys.exit()
+
+timed = {
+    "data": [(train.sources, "training_source"), (train.pipeline, "held_out_crops")],
+    "initialize": [(train, "initial_state")],
+}
+with stopwatch.timed(timed) as parts:
+    sweep.train_step = one_step
+    train.main(sys.argv[1:])
+"""
+
+
+def main(config: str = str(ROOT / "configs" / "quickstart.py")) -> None:
+    """Prints a line for an empty run directory and a line for the second start."""
+    with tempfile.TemporaryDirectory() as workdir:
+        found = {name: start(config, workdir) for name in ("empty", "second start")}
+    columns = list(found["empty"])
+    print(f"{'run directory':16}" + "".join(f"{name:>18}" for name in columns))
+    for name, parts in found.items():
+        print(f"{name:16}" + "".join(f"{parts[column]:18.2f}" for column in columns))
+
+
+def start(config: str, workdir: str) -> dict[str, float]:
+    """Seconds of each part, of what is left, and of the whole process."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
+    environment = os.environ | {"PYTHONPATH": path}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", STAGES, config, "--workdir", workdir],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    whole = time.perf_counter() - begin
+    parts = json.loads(done.stdout.splitlines()[-1])
+    programs = parts.pop("programs")
+    rest = whole - sum(parts.values())
+    return parts | {"everything else": rest, "whole": whole, "programs": programs}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

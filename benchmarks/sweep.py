@@ -1,0 +1,93 @@
+"""Images a second of a sweep, against its members trained in runs of their own.
+
+    python benchmarks/sweep.py [CONFIG] [--members N]
+
+Members differ in λ. A run of its own takes a step of one member; a sweep takes a step of
+all, in turn through one compiled step or together in a vectorized one. Images count once
+for each member. All in one sitting, in blocks that take turns; medians.
+"""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+
+from jaxcorr import codec
+from jaxcorr import config as configs
+from jaxcorr.config import Config
+from jaxcorr.training import mesh as meshes
+from jaxcorr.training import sweep
+from jaxcorr.training.mesh import MeshShape
+
+ROUNDS, BLOCK_SECONDS = 5, 3.0
+QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart.py"
+
+
+def main(config: tyro.conf.Positional[Path] = QUICKSTART, members: int = 4) -> None:
+    """Prints a line for each way.
+
+    Args:
+      config: Config file whose step is measured.
+      members: Of the sweep.
+    """
+    settings = configs.parse([str(config)], program="")
+    weights = tuple(0.002 * 2**number for number in range(members))
+    objective = dataclasses.replace(settings.objective, distortion_weight=weights)
+    alone = dataclasses.replace(objective, distortion_weight=weights[0])
+    swept = dataclasses.replace(settings, objective=objective)
+    ways: dict[str, tuple[int, Callable[[], None]]] = {
+        "runs of their own": (
+            1,
+            stepper(dataclasses.replace(settings, objective=alone), together=False),
+        ),
+        f"{members} members in turn": (members, stepper(swept, together=False)),
+        f"{members} members together": (members, stepper(swept, together=True)),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, (count, step) in ways.items():
+            steps, start = 0, time.perf_counter()
+            while time.perf_counter() - start < BLOCK_SECONDS or not steps:
+                step()
+                steps += 1
+            seconds = time.perf_counter() - start
+            rates[name].append(steps * count * settings.data.batch_size / seconds)
+    print(f"{config.name} on {jax.devices()[0].device_kind}")
+    print(f"{'':24}{'images/s':>10}{'ratio':>8}")
+    base = statistics.median(rates["runs of their own"])
+    for name, found in rates.items():
+        median = statistics.median(found)
+        print(f"{name:24}{median:10.1f}{median / base:8.2f}")
+
+
+def stepper(settings: Config, *, together: bool) -> Callable[[], None]:
+    """Takes a step of all members and waits for it; compiled already."""
+    recipe, members = settings.recipe, settings.members
+    mesh = meshes.make_mesh(MeshShape(), jax.devices()[:1])
+    parameters = [codec.initialize(recipe.codec, m.keys[0]) for m in members]
+    states = sweep.initial_states(recipe, parameters)
+    states = meshes.place_state(states, mesh, members=True)
+    side, batch_size = settings.data.crop_size, settings.data.batch_size
+    crops = np.random.default_rng(0).integers(0, 256, (batch_size, side, side, 3))
+    batch = meshes.split_batch(crops.astype(np.uint8), mesh, batch_size)
+    weights, keys = sweep.weights_of(members), sweep.noise_keys(members)
+
+    def step() -> None:
+        nonlocal states
+        with jax.set_mesh(mesh):
+            states, metrics = sweep.train_step(
+                states, batch, weights, keys, recipe=recipe, together=together
+            )
+        jax.block_until_ready(metrics)
+
+    step()
+    return step
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
