@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from jaxcorr import codec, errors, run_folder, settings
+from jaxcorr import codec, errors, memory, run_folder, settings
 from jaxcorr import config as configs
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.config import Config
@@ -27,6 +27,7 @@ from jaxcorr.training.step import TrainState
 
 def main(arguments: list[str]) -> None:
     """Reads the settings, trains, and codes photographs that were not trained on."""
+    memory.keep_freed()
     with errors.told_in_one_line():
         config = configs.parse(arguments, program="python train.py")
         workdir = Path(str(config.workdir))

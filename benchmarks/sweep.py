@@ -2,9 +2,9 @@
 
     python benchmarks/sweep.py [CONFIG] [--members N]
 
-Members differ in λ. A run of its own takes a step of one member; a sweep takes a step of
-all, in turn through one compiled step or together in a vectorized one. Images count once
-for each member. All in one sitting, in blocks that take turns; medians.
+Members differ in λ. A run of its own takes a step of one member; a sweep takes a step
+of all, in turn through one compiled step or together in a vectorized one. Images count
+once for each member. All in one sitting, in blocks that take turns; medians.
 """
 
 import dataclasses

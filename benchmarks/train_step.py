@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jaxcorr import codec
+from jaxcorr import codec, memory
 from jaxcorr.codec import CodecSettings
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
@@ -89,6 +89,7 @@ def main(
       dtype: What analysis and synthesis compute in.
       profile: Folder for a trace of a few steps, which TensorBoard and Perfetto show.
     """
+    memory.keep_freed()  # As `train.py` does.
     setups = CPU_SETUPS
     if width is not None and channels is not None:
         setups = [Setup(width, channels, batch, crop, dtype) for batch in batches]

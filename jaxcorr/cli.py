@@ -12,7 +12,15 @@ import tyro
 from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
-from jaxcorr import conversion, errors, files, images, model_folder, run_folder
+from jaxcorr import (
+    conversion,
+    errors,
+    files,
+    images,
+    memory,
+    model_folder,
+    run_folder,
+)
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.errors import UserError
@@ -128,13 +136,12 @@ def evaluate(
     Of a sweep, all members are evaluated one after another.
     """
     paths = images.find_images(directory)
+    if json is not None:
+        files.check_target(json)
     models = run_folder.paths_of_models(model)
     targets = dict.fromkeys(models, json)
     if json is not None and len(models) > 1:
         targets = {each: _of_member(json, each) for each in models}
-    for target in targets.values():
-        if target is not None:
-            files.check_target(target)
     whole = True
     for each, target in targets.items():
         loaded = run_folder.load(each, checkpoint=checkpoint)
@@ -225,6 +232,7 @@ def main() -> None:
         )
     }
     _cache_programs()
+    memory.keep_freed()
     with errors.told_in_one_line():
         tyro.extras.subcommand_cli_from_dict(
             commands,

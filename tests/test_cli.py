@@ -26,7 +26,7 @@ def photos(tmp_path):
 def run_directory(tiny_model, tmp_path):
     """A run with two checkpoints, the first one the better."""
     for step, loss in ((100, 1.0), (200, 2.0)):
-        folder = tmp_path / "run" / "checkpoints" / str(step) / "model"
+        folder = tmp_path / "run" / "checkpoints" / str(step) / "models" / "0"
         folder.mkdir(parents=True)
         about = {"step": step, "held_out_loss": loss}
         made = model_folder.make_model(
@@ -170,9 +170,12 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("compress", ["IMAGE…", "-m PATH", "-o PATH", "--fast", "--force"]),
-        ("decompress", ["FILE…", "-m PATH", "-o PATH", "--force"]),
-        ("evaluate", ["DIR", "-m PATH", "--json FILE", "--fast"]),
+        (
+            "compress",
+            ["IMAGE…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--fast", "--force"],
+        ),
+        ("decompress", ["FILE…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--force"]),
+        ("evaluate", ["DIR", "-m MODEL|RUN[@MEMBER]", "--json FILE", "--fast"]),
         ("info", ["FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),
