@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import tyro
 
-from jaxcorr import codec
+from jaxcorr import codec, memory
 from jaxcorr import config as configs
 from jaxcorr.config import Config
 from jaxcorr.data import pipeline, sources
@@ -40,6 +40,7 @@ def main(
       config: Config file whose data settings and step are measured.
       source: Where images come from, in place of the config's.
     """
+    memory.keep_freed()  # As `train.py` does.
     settings = configs.parse([str(config)], program="")
     data = settings.data
     if source is not None:

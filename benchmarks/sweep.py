@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import tyro
 
-from jaxcorr import codec
+from jaxcorr import codec, memory
 from jaxcorr import config as configs
 from jaxcorr.config import Config
 from jaxcorr.training import mesh as meshes
@@ -35,6 +35,7 @@ def main(config: tyro.conf.Positional[Path] = QUICKSTART, members: int = 4) -> N
       config: Config file whose step is measured.
       members: Of the sweep.
     """
+    memory.keep_freed()  # As `train.py` does.
     settings = configs.parse([str(config)], program="")
     weights = tuple(0.002 * 2**number for number in range(members))
     objective = dataclasses.replace(settings.objective, distortion_weight=weights)
