@@ -79,7 +79,6 @@ def alone(crops):
     ("shape", "devices", "together"),
     [
         (MeshShape(), 1, False),
-        (MeshShape(), 1, True),
         (MeshShape(fsdp=2), 4, False),
         (MeshShape(fsdp=2), 4, True),
         (MeshShape(sweep=4), 8, True),

@@ -3,10 +3,12 @@
 Everything that a member has of its own has a first axis of members: states, weights,
 noise keys, metrics. A run by itself is a sweep of one.
 
-On accelerators all members take a step together: the axis is split over the mesh axis
-`sweep`, and vectorized where several stay on one group of devices. On a CPU, where XLA
-has no fast convolution with a kernel for each member, they go through one compiled step
-in turn.
+On accelerators all members take a step in one program: the axis is split over the mesh
+axis `sweep`, and members on the same group of devices follow each other in a loop on
+them. On a CPU, where XLA's convolutions are slow in loops, the host calls one compiled
+step for them in turn. Members are not vectorized: that makes one grouped convolution of
+all of theirs, for which XLA gathers the activations of the whole batch on every device,
+and which takes a CPU three times as long (`benchmarks/sweep.py`).
 """
 
 import dataclasses
@@ -77,7 +79,7 @@ def initial_states(recipe: Recipe, parameters: Sequence[Parameters]) -> TrainSta
 
 
 def are_together(mesh: Mesh) -> bool:
-    """Whether members take a step together rather than in turn."""
+    """Whether members take a step in one program rather than in turn."""
     return jax.default_backend() != "cpu" or mesh.shape[meshes.SWEEP] > 1
 
 
@@ -98,7 +100,7 @@ def train_step(
       weights: λ and α of all members.
       keys: Roots of the noise of all members.
       recipe: Settings.
-      together: Whether all at once rather than in turn; same result.
+      together: Whether in one program rather than in turn; same result.
 
     Returns:
       The updated states, and metrics as of `steps.take_step`, of all members.
@@ -184,7 +186,7 @@ def _over_members(function: Callable, own: PyTree, shared: PyTree) -> PyTree:
     def within_group(own, shared):
         (count,) = {len(leaf) for leaf in jax.tree.leaves(own)}
         if count > 1:
-            return jax.vmap(function, in_axes=(0, None))(own, shared)
+            return _loop(lambda each: function(each, shared), own)
         alone = jax.tree.map(lambda x: x[0], own)
         return jax.tree.map(lambda x: x[None], function(alone, shared))
 
@@ -196,6 +198,15 @@ def _over_members(function: Callable, own: PyTree, shared: PyTree) -> PyTree:
         axis_names={meshes.SWEEP},
         check_vma=False,  # Would have every loop say what it carries of a member.
     )(own, shared)
+
+
+def _loop(function: Callable, own: PyTree) -> PyTree:
+    """Maps a function over members one after another."""
+    count = len(jax.tree.leaves(own)[0])
+    # XLA's loops on a CPU run convolutions on one slow path: unrolled they are fast.
+    unroll = count if jax.default_backend() == "cpu" else 1
+    step = lambda _, each: (None, function(each))
+    return jax.lax.scan(step, None, own, unroll=unroll)[1]
 
 
 def _take(tree: PyTree, number: Int[Array, ""]) -> PyTree:
