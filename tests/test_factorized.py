@@ -88,6 +88,18 @@ def test_median_is_the_middle_quantile_without_gradient(prior):
     assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(gradient))
 
 
+def test_median_of_another_prior_compiles_nothing(prior, caplog):
+    graph, state = nnx.split(prior)
+    another = nnx.merge(graph, jax.tree.map(lambda x: x + 0.25, state))
+    prior.median()
+    with jax.log_compiles():
+        another.median()
+    assert not [each.message for each in caplog.records if "ompil" in each.message]
+    with jax.log_compiles():  # The record is there where something is compiled.
+        another.quantile(0.123)
+    assert [each.message for each in caplog.records if "ompil" in each.message]
+
+
 @pytest.mark.parametrize("distance", [1e2, -1e4, 1e6])
 def test_tails_have_finite_bits_and_gradients_that_lead_back(prior, distance):
     graph, state = nnx.split(prior)

@@ -1,12 +1,13 @@
 """Factorized prior: one learned density a channel, for the side information."""
 
+import functools
 import itertools
 import math
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxcorr.entropy.gaussian import bits_between
 
@@ -88,14 +89,24 @@ class FactorizedPrior(nnx.Module):
 
     def quantile(self, probability: float) -> Float[Array, " c"]:
         """Value of each channel up to which lies this much probability."""
-        target = math.log(probability) - math.log1p(-probability)
-        start = jnp.full((self.biases[0].shape[0], 1), SEARCH_RADIUS)
+        return _quantile(*nnx.split(self), probability)
 
-        def halve(_, bounds):
-            low, high = bounds
-            middle = (low + high) / 2
-            below = self.logits(middle) < target
-            return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-        low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (-start, start))
-        return jax.lax.stop_gradient((low + high)[:, 0] / 2)
+# Compiled by itself: outside of a compiled function, a loop over `logits` would be
+# another program for every prior, and JAX keeps each.
+@functools.partial(jax.jit, static_argnames=("graph", "probability"))
+def _quantile(
+    graph: nnx.GraphDef, parameters: PyTree, probability: float
+) -> Float[Array, " c"]:
+    prior = nnx.merge(graph, parameters)
+    target = math.log(probability) - math.log1p(-probability)
+    start = jnp.full((prior.biases[0].shape[0], 1), SEARCH_RADIUS)
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = (low + high) / 2
+        below = prior.logits(middle) < target
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (-start, start))
+    return jax.lax.stop_gradient((low + high)[:, 0] / 2)
