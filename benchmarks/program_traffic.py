@@ -14,6 +14,7 @@ BYTES = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "u8": 1, "s8": 1, "p
 ON_CHIP = "S(1)"
 NO_TRAFFIC = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant"}
 """Operations that only name what is there."""
+NO_ESTIMATE = 10**10
 COLLECTIVES = (
     "all-reduce",
     "all-gather",
@@ -36,12 +37,14 @@ class Operation:
       kind: What it does, such as `fusion`.
       memory: Bytes that it reads from and writes to memory beside the chip.
       result: Bytes of its results, wherever they are.
+      cycles: How long the compiler expects it to take; 0 where it does not say.
       name: What it came from, in the traced function.
     """
 
     kind: str
     memory: int
     result: int
+    cycles: int
     name: str
 
 
@@ -65,7 +68,9 @@ def operations(text: str) -> list[Operation]:
             memory += sum(_in_memory(types.get(operand, "")) for operand in operands)
         origin = re.search(r'op_name="([^"]*)"', line)
         total = sum(size for size, _ in _arrays(result))
-        found.append(Operation(kind, memory, total, origin[1] if origin else ""))
+        cycles = _cycles(line)
+        name = origin[1] if origin else ""
+        found.append(Operation(kind, memory, total, cycles, name))
     return found
 
 
@@ -78,6 +83,13 @@ def collectives(found: list[Operation]) -> dict[str, dict[str, int]]:
             size = sum(operation.result for operation in of_kind)
             totals[kind] = {"count": len(of_kind), "bytes": size}
     return totals
+
+
+def _cycles(line: str) -> int:
+    """The compiler's estimate; where it has none, an absurdly large number."""
+    estimate = re.search(r'"estimated_cycles":"(\d+)"', line)
+    cycles = int(estimate[1]) if estimate else 0
+    return cycles if cycles < NO_ESTIMATE else 0
 
 
 def _transfer(result: str) -> int:

@@ -9,82 +9,21 @@ folder `tpu_aot` beside this file, and only what is missing there is compiled.
 
 Nothing ran on a TPU, so seconds are a roofline: the longer of arithmetic and of traffic
 with memory (`program_traffic.py`), and the communication after that, each at the peak
-rate of the chip. Real steps take longer. Batches are interpolated from two programs.
+rate of the chip (`roofline.py`). Real steps take longer: "ms by compiler" adds up what
+the compiler expects of each operation. That is pessimistic where memory is what limits:
+it expects a plain product of two arrays to take far longer than their transfer at peak.
+A step should lie between the two. Batches are interpolated from two programs.
 """
 
 import dataclasses
-import importlib.metadata
 import json
-import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-os.environ.update(
-    ALLOW_MULTIPLE_LIBTPU_LOAD="1",  # It locks a file for a TPU that is not here.
-    JAX_PLATFORMS="cpu",
-    TPU_ACCELERATOR_TYPE="v5litepod-8",
-    TPU_SKIP_MDS_QUERY="1",
-)
-
-import jax
-import jax.numpy as jnp
-import program_traffic
+import roofline
+import tpu_programs
 import tyro
-from jax.experimental import topologies
-from jax.sharding import NamedSharding, PartitionSpec
-
-from jaxcorr import codec
-from jaxcorr.codec import CodecSettings, TransformSettings
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
-from jaxcorr.transforms import cheng, minnen, swin
-
-RESULTS = Path(__file__).parent / "tpu_aot"
-TOPOLOGIES = {8: "v5e:2x4", 64: "v5e:8x8", 256: "v5e:16x16"}
-CROP = 256
-
-# https://cloud.google.com/tpu/docs/v5e: per chip, in bfloat16. Convolutions of float32
-# arrays run in bfloat16 passes there, one by default.
-PEAK_FLOPS = 197e12
-PEAK_MEMORY = 819e9
-PEAK_LINKS = 200e9
-MEMORY = 16e9
-
-MODELS: dict[str, TransformSettings] = {
-    "minnen 192/320": minnen.SIZES["192-320"],
-    "cheng 192": cheng.SIZES["192"],
-    "swint M": swin.SIZES["M"],
-    "tiny": minnen.Minnen(width=8, channels=8),
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Program:
-    """A train step to compile."""
-
-    model: str
-    batch: int = 16
-    """Images a chip."""
-    dtype: str = "bfloat16"
-    sharding: str = "data"
-    chips: int = 8
-    forms: str = "tpu"
-    """Of convolutions: those for TPUs, or `other`, those for other devices."""
-    crop: int = CROP
-
-    @property
-    def path(self) -> Path:
-        """Where its result is kept."""
-        values = dataclasses.astuple(self)
-        name = "-".join(
-            str(value).replace(" ", "-").replace("/", "-") for value in values
-        )
-        return RESULTS / f"{name}.json"
+from tpu_programs import MODELS, TOPOLOGIES, Program
 
 
 def table_programs() -> list[Program]:
@@ -115,7 +54,7 @@ def main(print_only: bool = False, compile_one: str | None = None) -> None:
       compile_one: Compile this program, given as JSON, and print its result.
     """
     if compile_one is not None:
-        print(json.dumps(measure(Program(**json.loads(compile_one)))))
+        print(json.dumps(tpu_programs.measure(Program(**json.loads(compile_one)))))
         return
     wanted = list(dict.fromkeys(table_programs()))
     for number, program in enumerate(wanted, 1):
@@ -140,89 +79,9 @@ def compile_to_file(program: Program) -> None:
         reasons = [line for line in done.stderr.splitlines() if "Error: " in line]
         print(f"  does not compile: {' '.join(reasons[-1:])}", file=sys.stderr)
         return
-    RESULTS.mkdir(exist_ok=True)
+    program.path.parent.mkdir(exist_ok=True)
     result = json.loads(done.stdout.splitlines()[-1])
     program.path.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def measure(program: Program) -> dict:
-    """Compiles a program and reads off what it does on each chip."""
-    start = time.perf_counter()
-    compiled = compile_step(program)
-    seconds = time.perf_counter() - start
-    costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
-    assert costs is not None and memory is not None
-    found = program_traffic.operations(compiled.as_text() or "")
-    return {
-        **dataclasses.asdict(program),
-        "jax": jax.__version__,
-        "libtpu": importlib.metadata.version("libtpu"),
-        "seconds_to_compile": round(seconds),
-        "flops": costs["flops"],
-        "bytes_by_the_compiler": costs["bytes accessed"],
-        "memory_traffic": sum(operation.memory for operation in found),
-        "collectives": program_traffic.collectives(found),
-        "argument_bytes": memory.argument_size_in_bytes,
-        "temporary_bytes": memory.temp_size_in_bytes,
-        "program_bytes": memory.generated_code_size_in_bytes,
-    }
-
-
-def compile_step(program: Program) -> jax.stages.Compiled:
-    """The real train step, sharded over the chips of a topology."""
-    if program.forms == "other":
-        choose = lambda *arguments, default, **_: default(*arguments)
-        jax.lax.platform_dependent = choose
-    topology = topologies.get_topology_desc(
-        platform="tpu", topology_name=TOPOLOGIES[program.chips]
-    )
-    shape = {"data": MeshShape(), "fsdp": MeshShape(data=1, fsdp=-1)}
-    mesh = meshes.make_mesh(shape[program.sharding], topology.devices)
-    recipe = Recipe(
-        codec=CodecSettings(transforms=MODELS[program.model]),
-        objective=Objective(window=min(7, program.crop // 16 - 1)),
-        optimizer=Optimizer(),
-        step=Step(transform_dtype=program.dtype),  # pyright: ignore (from JSON)
-        steps=1_000_000,
-    )
-    initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    whole = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    arguments = jax.tree.map(whole, (recipe.objective.weights, key))
-    state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
-    images = jax.ShapeDtypeStruct(
-        (program.batch * program.chips, program.crop, program.crop, 3),
-        jnp.uint8,
-        sharding=meshes.batch_sharding(mesh),
-    )
-    with jax.set_mesh(mesh):
-        return train_step.lower(state, images, *arguments, recipe=recipe).compile()
-
-
-def occupied(result: dict) -> float:
-    """Bytes of memory of a chip while the step runs."""
-    parts = ("argument_bytes", "temporary_bytes", "program_bytes")
-    return sum(result[part] for part in parts)
-
-
-def roofline(result: dict) -> tuple[float, float, float]:
-    """Seconds of arithmetic, of memory traffic, and of communication."""
-    links = 0.0
-    for kind, each in result["collectives"].items():
-        # Of an all-reduce, every byte leaves and comes back once in a ring.
-        links += each["bytes"] * (2 if kind == "all-reduce" else 1) / PEAK_LINKS
-    return (
-        result["flops"] / PEAK_FLOPS,
-        result["memory_traffic"] / PEAK_MEMORY,
-        links,
-    )
-
-
-def predicted_seconds(result: dict) -> float:
-    """Of a step, if nothing overlaps with communication."""
-    arithmetic, memory, links = roofline(result)
-    return max(arithmetic, memory) + links
 
 
 def print_programs(results: dict[Program, dict]) -> None:
@@ -230,41 +89,53 @@ def print_programs(results: dict[Program, dict]) -> None:
     print("Train step on 8 chips of TPU v5e, crops of 256x256, predicted, per chip")
     print(
         f"{'model':16}{'type':10}{'split':6}{'GFLOP':>7}{'MB':>6}{'MB':>7}{'MB':>7}"
-        f"{'ms':>7}{'ms':>7}{'ms':>7}{'images/s':>9}{'arith.':>8}{'largest':>8}"
+        f"{'ms':>7}{'ms':>7}{'ms':>7}{'ms by':>9}{'images/s':>9}{'arith.':>8}"
+        f"{'largest':>8}"
     )
     print(
         f"{'':32}{'/image':>7}{'/img':>6}{'links':>7}{'held':>7}{'arith':>7}"
-        f"{'memory':>7}{'links':>7}{'per chip':>9}{'of peak':>8}{'batch':>8}"
+        f"{'memory':>7}{'links':>7}{'compiler':>9}{'per chip':>9}{'of peak':>8}"
+        f"{'batch':>8}"
     )
     for program, result in results.items():
         if program.chips != 8 or program.batch != 16 or program.forms != "tpu":
             continue
-        arithmetic, memory, links = roofline(result)
-        seconds = predicted_seconds(result)
+        arithmetic, memory, links = roofline.bounds(result)
+        seconds = roofline.predicted_seconds(result)
         sent = sum(each["bytes"] for each in result["collectives"].values())
         half = results.get(dataclasses.replace(program, batch=8))
         print(
             f"{program.model:16}{program.dtype:10}{program.sharding:6}"
             f"{result['flops'] / program.batch / 1e9:7.1f}"
             f"{result['memory_traffic'] / program.batch / 1e6:6.0f}"
-            f"{sent / 1e6:7.0f}{occupied(result) / 1e6:7.0f}"
+            f"{sent / 1e6:7.0f}{roofline.occupied(result) / 1e6:7.0f}"
             f"{1e3 * arithmetic:7.1f}{1e3 * memory:7.1f}{1e3 * links:7.2f}"
+            f"{compiler_milliseconds(result):>9}"
             f"{program.batch / seconds:9.0f}{arithmetic / seconds:8.0%}"
             f"{largest_batch(result, half) if half else '-':>8}"
         )
 
 
+def compiler_milliseconds(result: dict) -> str:
+    """What the compiler expects, where it was kept."""
+    seconds = roofline.compiler_seconds(result)
+    return f"{1e3 * seconds:.1f}" if seconds else "-"
+
+
 def largest_batch(full: dict, half: dict) -> int:
     """Images a chip that fit its memory, if what they take is linear."""
     images = full["batch"] - half["batch"]
-    each = (occupied(full) - occupied(half)) / images
-    return int((MEMORY - occupied(full)) / each) + full["batch"]
+    each = (roofline.occupied(full) - roofline.occupied(half)) / images
+    return int((roofline.MEMORY - roofline.occupied(full)) / each) + full["batch"]
 
 
 def print_forms(results: dict[Program, dict]) -> None:
     """Prints what the forms of convolutions for TPUs save."""
     print("\nForms of GDN and upsampling for TPUs, against those for other devices")
-    print(f"{'model':16}{'':>8}{'MB/image':>10}{'by compiler':>13}{'GFLOP/image':>13}")
+    print(
+        f"{'model':16}{'':>8}{'MB/image':>10}{'by compiler':>13}{'GFLOP/image':>13}"
+        f"{'ms by compiler':>16}"
+    )
     for program, before in results.items():
         if program.forms == "tpu":
             continue
@@ -276,6 +147,7 @@ def print_forms(results: dict[Program, dict]) -> None:
                     f"{result['memory_traffic'] / program.batch / 1e6:10.0f}"
                     f"{result['bytes_by_the_compiler'] / program.batch / 1e6:13.0f}"
                     f"{result['flops'] / program.batch / 1e9:13.1f}"
+                    f"{compiler_milliseconds(result):>16}"
                 )
 
 
@@ -288,10 +160,10 @@ def print_scaling(results: dict[Program, dict]) -> None:
         if program.batch == 16 and program == Program(
             model=next(iter(MODELS)), chips=program.chips
         ):
-            speed = program.batch / predicted_seconds(result)
+            speed = program.batch / roofline.predicted_seconds(result)
             base = base or speed
             print(
-                f"{program.chips:>6}{1e3 * roofline(result)[2]:10.2f}"
+                f"{program.chips:>6}{1e3 * roofline.bounds(result)[2]:10.2f}"
                 f"{program.chips * speed:11.0f}{speed / base:12.1%}"
             )
 

@@ -21,12 +21,12 @@ from jaxcorr.layers import convolution
 from jaxcorr.layers.convolution import (
     Convolution,
     Pointwise,
-    SubPixelUpsampling,
     Upsampling,
     depth_to_space,
     space_to_depth,
 )
 from jaxcorr.layers.gdn import GDN
+from jaxcorr.layers.subpixel import SubPixelUpsampling, transposed_sub_pixels
 
 
 @pytest.mark.fast
@@ -110,6 +110,24 @@ def test_the_form_for_a_tpu_is_the_same_function(form, other, kernel):
     expected, back_expected = jax.vjp(other, *arguments)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     for mine, theirs in zip(back(found), back_expected(found), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_sub_pixels_on_a_tpu_are_the_same_function():
+    layer = randomize(SubPixelUpsampling(3, 2, rngs=nnx.Rngs(0)))
+    graph, state = nnx.split(layer)
+    x = jnp.asarray(inputs(2, 4, 5, 3))
+    other = lambda state, x: nnx.merge(graph, state)(x)
+
+    def form(state, x):
+        inner = nnx.merge(graph, state).convolution
+        return transposed_sub_pixels(x, inner.kernel[...], inner.bias[...])
+
+    found, back = jax.vjp(form, state, x)
+    expected, back_expected = jax.vjp(other, state, x)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    gradients = (jax.tree.leaves(pull(found)) for pull in (back, back_expected))
+    for mine, theirs in zip(*gradients, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-4)
 
 

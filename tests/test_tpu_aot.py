@@ -8,6 +8,7 @@ from pathlib import Path
 
 import program_traffic
 import pytest
+import roofline
 
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "tpu_aot.py"
 
@@ -22,7 +23,7 @@ ENTRY main {
   %param.0 = f32[4,192]{1,0:T(8,128)} parameter(0)
   %in.1 = (f32[4,192]{1,0:T(8,128)S(1)}, f32[4,192]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(%param.0)
   %here.1 = f32[4,192]{1,0:T(8,128)S(1)} copy-done(%in.1)
-  %fusion.1 = bf16[4,192]{1,0:T(8,128)(2,1)} fusion(%here.1, %param.0), kind=kLoop, metadata={op_name="jit(step)/mul"}
+  %fusion.1 = bf16[4,192]{1,0:T(8,128)(2,1)} fusion(%here.1, %param.0), kind=kLoop, metadata={op_name="jit(step)/mul"}, backend_config={"window_config":{"estimated_cycles":"70"}}
   ROOT %all-reduce.1 = (f32[100]{0}, f32[28]{0}) all-reduce(%fusion.1), replica_groups={}
 }
 """  # noqa: E501  # Operations are one line each.
@@ -36,11 +37,19 @@ def test_traffic_is_what_passes_between_chip_and_memory_in_whole_tiles():
     # One operand is on the chip already; the result has two bytes an element.
     assert (fusion.memory, fusion.name) == (4 * TILES + 2 * TILES, "jit(step)/mul")
     assert reduction.memory == 2 * TILES + 4 * 128
+    assert [each.cycles for each in (transfer, fusion, reduction)] == [0, 70, 0]
 
 
 def test_collectives_are_counted_with_what_they_bring():
     found = program_traffic.collectives(program_traffic.operations(PROGRAM))
     assert found == {"all-reduce": {"count": 1, "bytes": 4 * 128}}
+
+
+def test_a_row_of_chips_that_is_no_ring_sends_at_half_the_rate():
+    result = {"flops": 197e12, "memory_traffic": 819e9, "chips": 256}
+    result["collectives"] = {"all-reduce": {"count": 1, "bytes": 100e9}}
+    assert roofline.bounds(result) == (1.0, 1.0, 1.0)
+    assert roofline.bounds(result | {"chips": 8}) == (1.0, 1.0, 2.0)
 
 
 @pytest.mark.skipif(

@@ -22,11 +22,11 @@ from jaxcorr.layers.convolution import (
     Convolution,
     MaskedConvolution,
     Pointwise,
-    SubPixelUpsampling,
     Upsampling,
     tap_index,
 )
 from jaxcorr.layers.gdn import GDN
+from jaxcorr.layers.subpixel import SubPixelUpsampling
 from jaxcorr.transforms.transforms import Transforms
 
 _NAMES: dict[type, dict[str, str]] = {

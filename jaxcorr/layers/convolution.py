@@ -83,30 +83,6 @@ class Upsampling(nnx.Module):
         return _add_bias(out, self.bias)
 
 
-class SubPixelUpsampling(nnx.Module):
-    """3x3 convolution to four times the channels, interleaved at double resolution.
-
-    References:
-      Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
-      Sub-Pixel Convolutional Neural Network", CVPR 2016,
-      https://arxiv.org/abs/1609.05158.
-    """
-
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes the convolution.
-
-        Args:
-          inputs: Channels of the input.
-          outputs: Channels of the output.
-          rngs: Source of the initial kernel.
-        """
-        self.convolution = Convolution(inputs, 4 * outputs, size=3, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
-        """Channels come as the four pixels of a square, each with all its outputs."""
-        return depth_to_space(self.convolution(x))
-
-
 class Pointwise(nnx.Module):
     """1x1 convolution, as a matrix product: XLA's own has a slow gradient on a CPU."""
 

@@ -10,8 +10,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxcorr import ops
-from jaxcorr.layers.convolution import Convolution, Pointwise, SubPixelUpsampling
+from jaxcorr.layers.convolution import Convolution, Pointwise
 from jaxcorr.layers.gdn import GDN
+from jaxcorr.layers.subpixel import SubPixelUpsampling
 
 
 class ResidualBlock(nnx.Module):

@@ -122,11 +122,11 @@ class SwinBlock(nnx.Module):
         self, x: Float[Array, "b n p c"], real: Bool[np.ndarray, "n p"]
     ) -> Float[Array, "b n p c"]:
         """Multi-head attention of the positions of a window to each other."""
-        batch, windows, positions, channels = x.shape
-        parts = self.query_key_value(x).reshape(
-            batch, windows, positions, 3, self.heads, channels // self.heads
+        channels = x.shape[-1]
+        query, key, value = (
+            part.reshape(*x.shape[:-1], self.heads, channels // self.heads)
+            for part in _thirds(self.query_key_value, x)
         )
-        query, key, value = jnp.moveaxis(parts, 3, 0)
         logits = jnp.einsum("bnqhd,bnkhd->bnhqk", query, key)
         wide = jnp.promote_types(x.dtype, jnp.float32)
         logits = logits.astype(wide) * (channels // self.heads) ** -0.5
@@ -138,6 +138,22 @@ class SwinBlock(nnx.Module):
         weights = jax.nn.softmax(logits, axis=-1).astype(x.dtype)
         mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
         return self.projection(mixed.reshape(x.shape))
+
+
+def _thirds(linear: Pointwise, x: Float[Array, "*b c"]) -> list[Float[Array, "*b c"]]:
+    """The output of a map to three times the channels, taken apart.
+
+    Each part is a product of its own: a TPU copies the whole of one large output to
+    take it apart, and the gradient again.
+    """
+    assert linear.bias is not None
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    kernels = jnp.split(linear.kernel[...].astype(x.dtype), 3, axis=-1)
+    biases = jnp.split(linear.bias[...].astype(x.dtype).reshape(shape), 3, axis=-1)
+    return [
+        jnp.matmul(x, kernel) + bias
+        for kernel, bias in zip(kernels, biases, strict=True)
+    ]
 
 
 class PatchEmbedding(nnx.Module):

@@ -6,13 +6,14 @@ from flax import nnx
 
 from jaxcorr import ops
 from jaxcorr.errors import UserError
-from jaxcorr.layers.convolution import Convolution, SubPixelUpsampling
+from jaxcorr.layers.convolution import Convolution
 from jaxcorr.layers.residual import (
     AttentionBlock,
     Downsampling,
     ResidualBlock,
     ResidualUpsampling,
 )
+from jaxcorr.layers.subpixel import SubPixelUpsampling
 from jaxcorr.transforms.transforms import Transforms
 
 

@@ -1,0 +1,169 @@
+"""The train step as a program for TPU v5e, compiled without one.
+
+Importing this before JAX sets the environment that the compiler needs.
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import os
+import time
+from pathlib import Path
+
+os.environ.update(
+    ALLOW_MULTIPLE_LIBTPU_LOAD="1",  # It locks a file for a TPU that is not here.
+    JAX_PLATFORMS="cpu",
+    TPU_ACCELERATOR_TYPE="v5litepod-8",
+    TPU_SKIP_MDS_QUERY="1",
+)
+
+import jax
+import jax.numpy as jnp
+import program_traffic
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from jaxcorr import codec
+from jaxcorr.codec import CodecSettings, TransformSettings
+from jaxcorr.training import mesh as meshes
+from jaxcorr.training import sweep
+from jaxcorr.training.mesh import MeshShape
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.transforms import cheng, minnen, swin
+
+RESULTS = Path(__file__).parent / "tpu_aot"
+TOPOLOGIES = {8: "v5e:2x4", 64: "v5e:8x8", 256: "v5e:16x16"}
+CROP = 256
+
+MODELS: dict[str, TransformSettings] = {
+    "minnen 192/320": minnen.SIZES["192-320"],
+    "cheng 192": cheng.SIZES["192"],
+    "swint M": swin.SIZES["M"],
+    "tiny": minnen.Minnen(width=8, channels=8),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """A train step to compile."""
+
+    model: str
+    batch: int = 16
+    """Images a chip."""
+    dtype: str = "bfloat16"
+    sharding: str = "data"
+    chips: int = 8
+    forms: str = "tpu"
+    """Of convolutions: those for TPUs, or `other`, those for other devices."""
+    crop: int = CROP
+
+    @property
+    def path(self) -> Path:
+        """Where its result is kept."""
+        values = dataclasses.astuple(self)
+        name = "-".join(
+            str(value).replace(" ", "-").replace("/", "-") for value in values
+        )
+        return RESULTS / f"{name}.json"
+
+
+def measure(program: Program) -> dict:
+    """Compiles a program and reads off what it does on each chip."""
+    start = time.perf_counter()
+    compiled = compile_step(program)
+    seconds = time.perf_counter() - start
+    return {
+        **dataclasses.asdict(program),
+        "seconds_to_compile": round(seconds),
+        **facts(compiled),
+    }
+
+
+def facts(compiled: jax.stages.Compiled) -> dict:
+    """What a compiled program does on each chip, and what compiled it."""
+    costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    assert costs is not None and memory is not None
+    found = program_traffic.operations(compiled.as_text() or "")
+    return {
+        "jax": jax.__version__,
+        "libtpu": importlib.metadata.version("libtpu"),
+        "flops": costs["flops"],
+        "bytes_by_the_compiler": costs["bytes accessed"],
+        "cycles_by_the_compiler": sum(operation.cycles for operation in found),
+        "memory_traffic": sum(operation.memory for operation in found),
+        "collectives": program_traffic.collectives(found),
+        "argument_bytes": memory.argument_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "program_bytes": memory.generated_code_size_in_bytes,
+    }
+
+
+def compile_step(program: Program) -> jax.stages.Compiled:
+    """The real train step, sharded over the chips of a topology."""
+    if program.forms == "other":
+        choose = lambda *arguments, default, **_: default(*arguments)
+        jax.lax.platform_dependent = choose
+    shape = {"data": MeshShape(), "fsdp": MeshShape(data=1, fsdp=-1)}
+    mesh = mesh_of(program.chips, shape[program.sharding])
+    recipe = recipe_of(program)
+    initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    arguments = everywhere((recipe.objective.weights, key), mesh)
+    state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
+    images = crops(program.batch * program.chips, program.crop, mesh)
+    with jax.set_mesh(mesh):
+        return train_step.lower(state, images, *arguments, recipe=recipe).compile()
+
+
+def compile_sweep(program: Program, members: int, groups: int) -> jax.stages.Compiled:
+    """The step of all members of a sweep, on so many groups of chips."""
+    mesh = mesh_of(program.chips, MeshShape(sweep=groups))
+    recipe = recipe_of(program)
+    one = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), members))
+    states = jax.eval_shape(jax.vmap(one), keys)
+    weights = jax.tree.map(lambda _: jnp.zeros(members), recipe.objective.weights)
+    together = functools.partial(sweep.train_step, recipe=recipe, together=True)
+    with jax.set_mesh(mesh):
+        lowered = jax.jit(together, donate_argnums=0).lower(
+            meshes.place_abstract(states, mesh, members=True),
+            crops(program.batch * program.chips, program.crop, mesh),
+            *everywhere((weights, keys), mesh),
+        )
+        return lowered.compile()
+
+
+def recipe_of(program: Program) -> Recipe:
+    """Settings of the step."""
+    return Recipe(
+        codec=CodecSettings(transforms=MODELS[program.model]),
+        objective=Objective(window=min(7, program.crop // 16 - 1)),
+        optimizer=Optimizer(),
+        step=Step(transform_dtype=program.dtype),  # pyright: ignore (from JSON)
+        steps=1_000_000,
+    )
+
+
+def mesh_of(chips: int, shape: MeshShape) -> Mesh:
+    """Chips that are not here."""
+    topology = topologies.get_topology_desc(
+        platform="tpu", topology_name=TOPOLOGIES[chips]
+    )
+    return meshes.make_mesh(shape, topology.devices)
+
+
+def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Shapes of arrays that every chip has."""
+    place = NamedSharding(mesh, PartitionSpec())
+    shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
+    return jax.tree.map(shape, tree)
+
+
+def crops(count: int, side: int, mesh: Mesh) -> jax.ShapeDtypeStruct:
+    """Shape of a batch, split over the chips."""
+    return jax.ShapeDtypeStruct(
+        (count, side, side, 3), jnp.uint8, sharding=meshes.batch_sharding(mesh)
+    )

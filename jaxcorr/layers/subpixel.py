@@ -1,0 +1,66 @@
+"""Upsampling by a convolution whose channels are interleaved as pixels."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxcorr.layers.convolution import Convolution, depth_to_space
+
+
+class SubPixelUpsampling(nnx.Module):
+    """3x3 convolution to four times the channels, interleaved at double resolution.
+
+    A TPU computes the same as a transposed convolution, whose 6x6 kernel interleaves
+    the four of 3x3: it would copy the output to interleave, and its gradient too.
+
+    References:
+      Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
+      Sub-Pixel Convolutional Neural Network", CVPR 2016,
+      https://arxiv.org/abs/1609.05158.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        """Initializes the convolution.
+
+        Args:
+          inputs: Channels of the input.
+          outputs: Channels of the output.
+          rngs: Source of the initial kernel.
+        """
+        self.convolution = Convolution(inputs, 4 * outputs, size=3, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
+        """Channels come as the four pixels of a square, each with all its outputs."""
+        kernel, bias = self.convolution.kernel[...], self.convolution.bias[...]
+        return jax.lax.platform_dependent(
+            x,
+            kernel.astype(x.dtype),
+            bias.astype(x.dtype),
+            tpu=transposed_sub_pixels,
+            default=lambda x, *_: depth_to_space(self.convolution(x)),
+        )
+
+
+def transposed_sub_pixels(
+    x: Float[Array, "b h w i"],
+    kernel: Float[Array, "3 3 i c"],
+    bias: Float[Array, " c"],
+) -> Float[Array, "b 2*h 2*w c//4"]:
+    """What `depth_to_space` makes of the convolution, as a convolution of its own.
+
+    Pixel `2q + r` collects the inputs `q + d`, for d = -1, 0, 1. Between inputs lie
+    zeros, so that is position `2(q + d)`, at offset `2d - r` of a 6x6 kernel.
+    """
+    height, width = x.shape[1:3]
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // 4
+    phases = kernel.reshape(3, 3, inputs, 2, 2, outputs)[..., ::-1, ::-1, :]
+    out = jax.lax.conv_general_dilated(
+        x,
+        phases.transpose(0, 3, 1, 4, 2, 5).reshape(6, 6, inputs, outputs),
+        window_strides=(1, 1),
+        padding=[(3, 3), (3, 3)],
+        lhs_dilation=(2, 2),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return out + jnp.tile(bias.reshape(1, 2, 2, outputs), (1, height, width, 1))
