@@ -27,7 +27,7 @@ class Events(Checkpoints, Log):
         self.all: list[tuple[str, int]] = []
         self.saved: list[int] = []
 
-    def save(self, step, state, models):
+    def save(self, step, state, models, losses):
         self.all.append(("save", step))
         self.saved = list(models)
 

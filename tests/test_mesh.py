@@ -113,7 +113,7 @@ def test_a_run_goes_on_on_another_mesh(
     _, state, losses = halves[saved_on]
     model = model_folder.make_model(RECIPE.codec, parameters)
     with checkpoints.open_checkpoints(tmp_path, keep=1) as saved:
-        saved.save(HALF, state, {0: model})
+        saved.save(HALF, state, {0: model}, {})
     mesh = meshes.make_mesh(shape, jax.devices()[:devices])
     initial = lambda: initial_state(RECIPE, codec.initialize(RECIPE.codec, KEY))
     like = meshes.place_abstract(jax.eval_shape(initial), mesh)

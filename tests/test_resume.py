@@ -265,7 +265,7 @@ def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
             for step, loss in losses.items():
                 about = {HELD_OUT_LOSS: loss, "step": step}
                 models = {0: dataclasses.replace(model, about=about)}
-                saved.save(step, state, models)
+                saved.save(step, state, models, {} if loss is None else {0: loss})
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "2",
         "6",

@@ -26,7 +26,7 @@ from jaxtyping import PyTree
 from jaxcorr import model_folder, run_folder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import Model
-from jaxcorr.run_folder import CHECKPOINTS, HELD_OUT_LOSS, MODELS
+from jaxcorr.run_folder import CHECKPOINTS, MODELS
 from jaxcorr.training import processes
 
 logger = logging.getLogger(__name__)
@@ -180,31 +180,34 @@ class Checkpoints:
             ),
         )
 
-    def save(self, step: int, state: PyTree, models: Mapping[int, Model]) -> None:
+    def save(
+        self,
+        step: int,
+        state: PyTree,
+        models: Mapping[int, Model],
+        losses: Mapping[int, float],
+    ) -> None:
         """Starts to write a checkpoint; training may go on at once.
 
         Args:
           step: Steps taken.
           state: The train state of all members.
-          models: Of the members that go on, for their model folders; what each says
-            `about` its loss on held-out crops decides which checkpoint is its best. The
-            first process has them; others need none.
+          models: Of the members that go on, for their model folders. The first process
+            has them; others need none.
+          losses: Of members that were evaluated, on held-out crops: the lowest is the
+            best checkpoint of a member. All processes decide what to keep.
 
         Raises:
           UserError: If this checkpoint or the one before cannot be written.
         """
-        losses = {
-            str(number): model.about[HELD_OUT_LOSS]
-            for number, model in models.items()
-            if model.about.get(HELD_OUT_LOSS) is not None
-        }
+        metrics = {str(number): loss for number, loss in losses.items()}
         with self._disk():
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     **{STATE: ocp.args.StandardSave(state), MODELS: _SaveModels(models)}
                 ),
-                metrics=losses or None,
+                metrics=metrics or None,
             )
 
     def restore_newest(self, like: PyTree) -> tuple[int, PyTree]:

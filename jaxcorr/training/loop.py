@@ -112,7 +112,7 @@ def train(
                     losses, state = _evaluate(run, state, step, failures, log)
                 if due or stopping:
                     models = _models(run, state, step, losses, failures.going)
-                    checkpoints.save(step, state, models)
+                    checkpoints.save(step, state, models, losses)
                 log.restart_clock(step)
             if stopping:
                 raise Preempted(f"Stopped after step {step} and saved a checkpoint")
