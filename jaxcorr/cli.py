@@ -2,15 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import jax
-import numpy as np
 import tyro
-from jaxtyping import UInt8
-from tqdm.auto import tqdm
 
 from jaxcorr import (
     conversion,
@@ -24,7 +21,7 @@ from jaxcorr import (
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import rows, table
+from jaxcorr.evaluation import table
 from jaxcorr.interop import compressai
 from jaxcorr.model_folder import Model
 
@@ -90,7 +87,7 @@ def compress(
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
     def convert(source: Path, target: Path) -> str:
-        image = _read_image(source)
+        image = conversion.read_image(source)
         container, _ = coding.encode(loaded, image, arithmetic=arithmetic)
         data = container.to_bytes()
         files.write_file(target, data)
@@ -142,10 +139,13 @@ def evaluate(
     targets = dict.fromkeys(models, json)
     if json is not None and len(models) > 1:
         targets = {each: _of_member(json, each) for each in models}
+    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
     whole = True
     for each, target in targets.items():
         loaded = run_folder.load(each, checkpoint=checkpoint)
-        measured = _measure_all(loaded, directory, paths, fast=fast)
+        measured = conversion.measure_all(
+            loaded, directory, paths, arithmetic=arithmetic
+        )
         if len(models) > 1:
             print(f"{each}: {run_folder.describe_member(loaded)}\n")
         print(table.as_text(measured))
@@ -251,44 +251,11 @@ def _check_model_target(output: Path, *, force: bool) -> None:
         raise UserError(f"{output} exists; give --force to replace it")
 
 
-def _read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads an image, and says on standard error what had to be converted."""
-    image, note = images.read_image(path)
-    if note:
-        conversion.tell(note)
-    return image
-
-
 def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _measure_all(
-    model: Model, directory: Path, paths: Sequence[Path], *, fast: bool
-) -> list[rows.Row]:
-    """Measures images below a folder; those that cannot be measured are named.
-
-    Raises:
-      UserError: If none can.
-    """
-    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    measured = []
-    for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
-        try:
-            name = str(path.relative_to(directory))
-            with conversion.memory_told(path):
-                image = _read_image(path)
-                coded = rows.measure(model, image, name, arithmetic=arithmetic)
-        except UserError as error:
-            conversion.tell(f"error: {error}")
-            continue
-        measured.append(coded.row)
-    if not measured:
-        raise UserError(f"{directory}: none of {len(paths)} images can be measured")
-    return measured
 
 
 def _of_member(json: Path, model: str) -> Path:

@@ -1,4 +1,4 @@
-"""Converts files one after another: where each goes, and what is told of it."""
+"""Many files one after another: where each goes, and what is told of it."""
 
 import contextlib
 import sys
@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
+from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
-from jaxcorr import files
+from jaxcorr import files, images
+from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.errors import UserError
+from jaxcorr.evaluation import rows
+from jaxcorr.evaluation.rows import Row
+from jaxcorr.model_folder import Model
 
 
 def targets(
@@ -77,6 +83,38 @@ def convert_all(
         tqdm.write(f"{source} -> {target}: {result}, {seconds:.2f} s")
     if failed:
         sys.exit(2)
+
+
+def measure_all(
+    model: Model, directory: Path, paths: Sequence[Path], *, arithmetic: Arithmetic
+) -> list[Row]:
+    """Measures images below a folder; a bad one is told of and the rest go on.
+
+    Raises:
+      UserError: If none can be measured.
+    """
+    measured = []
+    for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
+        try:
+            name = str(path.relative_to(directory))
+            with memory_told(path):
+                image = read_image(path)
+                coded = rows.measure(model, image, name, arithmetic=arithmetic)
+        except UserError as error:
+            tell(f"error: {error}")
+            continue
+        measured.append(coded.row)
+    if not measured:
+        raise UserError(f"{directory}: none of {len(paths)} images can be measured")
+    return measured
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Reads an image, and says on standard error what had to be converted."""
+    image, note = images.read_image(path)
+    if note:
+        tell(note)
+    return image
 
 
 @contextlib.contextmanager
