@@ -110,6 +110,23 @@ def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
         np.testing.assert_allclose(made[number], picture, atol=1e-3)
 
 
+def test_no_activation_is_gathered(crops):
+    """They are far larger than any parameter; vectorized members would do it."""
+    mesh = meshes.make_mesh(MeshShape(data=4), jax.devices()[:4])
+    initial = [codec.initialize(RECIPE.codec, member.keys[0]) for member in MEMBERS[:2]]
+    states = sweep.initial_states(RECIPE, initial)
+    states = meshes.place_state(states, mesh, members=True)
+    weights, keys = sweep.weights_of(MEMBERS[:2]), sweep.noise_keys(MEMBERS[:2])
+    step = lambda states, batch: sweep.train_step(
+        states, batch, weights, keys, recipe=RECIPE, together=True
+    )
+    batch = meshes.split_batch(crops[0], mesh, BATCH)
+    with jax.set_mesh(mesh):
+        text = jax.jit(step).lower(states, batch).compile().as_text() or ""
+    assert " all-reduce" in text
+    assert " all-gather" not in text
+
+
 @pytest.mark.fast
 def test_members_are_the_product_in_the_order_seed_distortion_correlation():
     assert [str(member) for member in CONFIG.members] == [
