@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxcorr import files, images
-from jaxcorr.evaluation import pictures, rows, table
+from jaxcorr.evaluation import rows, table
 from jaxcorr.model_folder import Model
 
 
@@ -23,6 +23,9 @@ def show(model: Model, paths: Sequence[Path], directory: Path) -> str:
     Raises:
       UserError: If a photograph cannot be read or a file cannot be written.
     """
+    # Brings matplotlib, a fifth of all imports of a training, needed at its end alone.
+    from jaxcorr.evaluation import pictures
+
     originals = [images.read_image(path)[0] for path in paths]
     coded = []
     for path, original in zip(paths, originals, strict=True):
