@@ -153,7 +153,10 @@ def print_forms(results: dict[Program, dict]) -> None:
 
 def print_scaling(results: dict[Program, dict]) -> None:
     """Prints predicted images a second over more chips, with as many images on each."""
-    print("\nWeak scaling, bfloat16, data-parallel, 16 images a chip, predicted")
+    print(
+        "\nWeak scaling, bfloat16, data-parallel, 16 images a chip, predicted if links"
+    )
+    print("run at their peak, none of it during arithmetic; rings from 256 chips on")
     print(f"{'chips':>6}{'links ms':>10}{'images/s':>11}{'of 8 chips':>12}")
     base = None
     for program, result in results.items():

@@ -4,7 +4,6 @@ Importing this before JAX sets the environment that the compiler needs.
 """
 
 import dataclasses
-import functools
 import importlib.metadata
 import os
 import time
@@ -27,7 +26,6 @@ from jaxtyping import PyTree
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings, TransformSettings
 from jaxcorr.training import mesh as meshes
-from jaxcorr.training import sweep
 from jaxcorr.training.mesh import MeshShape
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
@@ -116,24 +114,6 @@ def compile_step(program: Program) -> jax.stages.Compiled:
     images = crops(program.batch * program.chips, program.crop, mesh)
     with jax.set_mesh(mesh):
         return train_step.lower(state, images, *arguments, recipe=recipe).compile()
-
-
-def compile_sweep(program: Program, members: int, groups: int) -> jax.stages.Compiled:
-    """The step of all members of a sweep, on so many groups of chips."""
-    mesh = mesh_of(program.chips, MeshShape(sweep=groups))
-    recipe = recipe_of(program)
-    one = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), members))
-    states = jax.eval_shape(jax.vmap(one), keys)
-    weights = jax.tree.map(lambda _: jnp.zeros(members), recipe.objective.weights)
-    together = functools.partial(sweep.train_step, recipe=recipe, together=True)
-    with jax.set_mesh(mesh):
-        lowered = jax.jit(together, donate_argnums=0).lower(
-            meshes.place_abstract(states, mesh, members=True),
-            crops(program.batch * program.chips, program.crop, mesh),
-            *everywhere((weights, keys), mesh),
-        )
-        return lowered.compile()
 
 
 def recipe_of(program: Program) -> Recipe:
