@@ -5,6 +5,7 @@ over `fsdp`, the members of a sweep over `sweep`. Shapes alone decide; no layer 
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,7 +144,7 @@ def place_abstract(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTre
 def whole(tree: PyTree, mesh: Mesh) -> PyTree:
     """Arrays on the host, whole in every process, wherever their parts are."""
     everywhere = NamedSharding(mesh, PartitionSpec())
-    return jax.device_get(jax.jit(lambda x: x, out_shardings=everywhere)(tree))
+    return jax.device_get(_copy(tree, everywhere))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -199,6 +200,11 @@ def scattered(tree: PyTree) -> PyTree:
         lambda x: jax.lax.with_sharding_constraint(x, parameter_spec(x.shape, fsdp)),
         tree,
     )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _copy(tree: PyTree, sharding: NamedSharding) -> PyTree:
+    return jax.lax.with_sharding_constraint(tree, sharding)
 
 
 def _place(array: ArrayLike, sharding: NamedSharding) -> Array:
