@@ -1,6 +1,7 @@
 """Operations on arrays that several layers share: rounding, bounds, padding."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -15,6 +16,21 @@ Quantizer = Callable[
 DecoderInput = Literal["noise", "straight_through"]
 """What stands in for rounding in training, for whatever works on decoded latents: noise
 as the rate sees it, or rounding with the gradient of the identity."""
+
+
+def drawn_flat(
+    draw: Callable[[tuple[int]], Float[Array, " n"]], shape: Sequence[int]
+) -> Float[Array, "..."]:
+    """Draws random numbers along one axis, and gives them their shape afterwards.
+
+    They are the numbers that would be drawn in that shape, but XLA compiles the drawing
+    of four axes for a CPU three times as long, once for every shape there is.
+
+    Args:
+      draw: Draws numbers of a shape.
+      shape: The shape that they shall have.
+    """
+    return draw((math.prod(shape),)).reshape(shape)
 
 
 def uniform_noise(

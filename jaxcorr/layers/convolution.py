@@ -12,6 +12,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxcorr import ops
+
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -257,7 +259,8 @@ def _same_convolution(x: Array, kernel: Array) -> Array:
 def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0) -> Array:
     """Draws a kernel that keeps the variance, if one tap in `phases` meets an input."""
     limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
-    return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)
+    draw = lambda n: jax.random.uniform(rngs.params(), n, minval=-limit, maxval=limit)
+    return ops.drawn_flat(draw, shape)
 
 
 def _add_bias(x: Array, bias: nnx.Param) -> Array:

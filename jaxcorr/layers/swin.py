@@ -243,5 +243,5 @@ def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Pointwise:
 
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:
-    drawn = jax.random.truncated_normal(rngs.params(), -2, 2, shape)
-    return INITIAL_DEVIATION * drawn
+    draw = lambda n: jax.random.truncated_normal(rngs.params(), -2, 2, n)
+    return INITIAL_DEVIATION * ops.drawn_flat(draw, shape)
