@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
@@ -10,6 +11,21 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+MAPPED_AREAS = Path("/proc/self/maps")
+MANY_AREAS = 20_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Linux gives a process 65,530 areas of memory; every compiled program has some.
+
+    Those of all tests together are more, and the compiler aborts where one is refused.
+    """
+    yield
+    if MAPPED_AREAS.exists() and MAPPED_AREAS.read_text().count("\n") > MANY_AREAS:
+        jax.clear_caches()
 
 
 @pytest.fixture
