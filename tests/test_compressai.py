@@ -169,7 +169,7 @@ def test_training_goes_on_from_imported_weights(tmp_path):
         data=Data(batch_size=2, crop_size=64),
     )
     train = runpy.run_path(str(Path(__file__).parent.parent / "train.py"))
-    parameters = train["pretrained_parameters"](config)
+    parameters = train["pretrained_parameters"](str(config.initialize), config.codec)
     crops = np.stack([photograph()[:, :64], photograph()[:, 64:]])
     state, values = train_step(
         initial_state(config.recipe, jax.tree.map(jnp.copy, parameters)),

@@ -78,13 +78,10 @@ def test_a_full_disk_ends_a_run_in_one_line_and_keeps_the_last_checkpoint(tmp_pa
         pytest.skip("needs a disk of its own, but there is no unshare")
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"needs a disk of its own: {done.stderr}")
-    assert done.stderr.count("\n") == 1, done.stderr
     (line,) = done.stderr.splitlines()
-
-    assert line == (
-        f"jaxcorr: error: cannot write a checkpoint in {disk}/run: No space left on "
-        "device; those before are kept"
-    )
+    # Whichever meets the end of the disk first: the log, or the checkpoint.
+    assert line.startswith("jaxcorr: error: cannot write ")
+    assert f" in {disk}/run: No space left on device; " in line
     *_, status, newest = done.stdout.splitlines()
     assert status == "status 2"
     step = int(newest.removeprefix("newest "))
