@@ -56,6 +56,7 @@ print('newest', run_folder.load('{disk}/run', checkpoint='newest').about['step']
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_run_in_one_line_and_keeps_the_last_checkpoint(tmp_path):
     """On a small disk, which is gone with the processes that see it."""
     runs, disk = Runs(tmp_path), tmp_path / "disk"
