@@ -70,6 +70,16 @@ def describe_member(model: Model) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {own[name]}" for name in own)
 
 
+def checkpoint_folders(run: Path) -> Folders:
+    """Folders of the complete checkpoints of a run, by their steps, ascending.
+
+    Orbax gives a checkpoint its number as a name only when it is complete.
+    """
+    found = (run / CHECKPOINTS).glob("*")
+    steps = {int(path.name): path for path in found if path.name.isdigit()}
+    return dict(sorted(steps.items()))
+
+
 def member_folders(checkpoint: Path) -> Folders:
     """Model folders of a checkpoint, by the number of the member."""
     # A checkpoint that was being deleted when the run was killed has lost its files.
@@ -95,11 +105,8 @@ def _is_model(folder: Path) -> bool:
 def _members(run: Path) -> dict[int, Folders]:
     """For each member of a run, its model folders by step."""
     members: dict[int, Folders] = {}
-    # Orbax gives a checkpoint its number as a name only when it is complete.
-    found = (run / CHECKPOINTS).glob("*")
-    steps = {int(path.name): path for path in found if path.name.isdigit()}
-    for step in sorted(steps):
-        for member, folder in member_folders(steps[step]).items():
+    for step, checkpoint in checkpoint_folders(run).items():
+        for member, folder in member_folders(checkpoint).items():
             members.setdefault(member, {})[step] = folder
     if not members:
         raise UserError(f"{run} holds neither a model nor checkpoints of a run")

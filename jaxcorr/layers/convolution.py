@@ -199,11 +199,21 @@ def transposed_upsampling(
     x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
     """The same function, as a convolution over inputs with zeros between them."""
+    return dilated_convolution(x, kernel[::-1, ::-1], margin=(2, 3))
+
+
+def dilated_convolution(
+    x: Float[Array, "b h w i"],
+    kernel: Float[Array, "size size i o"],
+    *,
+    margin: tuple[int, int],
+) -> Float[Array, "b h2 w2 o"]:
+    """Convolution over inputs with a zero between them, and a margin of zeros."""
     return jax.lax.conv_general_dilated(
         x,
-        kernel[::-1, ::-1],
+        kernel,
         window_strides=(1, 1),
-        padding=[(2, 3), (2, 3)],
+        padding=[margin, margin],
         lhs_dilation=(2, 2),
         dimension_numbers=_DIMENSIONS,
     )

@@ -5,7 +5,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxcorr.layers.convolution import Convolution, depth_to_space
+from jaxcorr.layers.convolution import (
+    Convolution,
+    depth_to_space,
+    dilated_convolution,
+)
 
 
 class SubPixelUpsampling(nnx.Module):
@@ -55,12 +59,6 @@ def transposed_sub_pixels(
     height, width = x.shape[1:3]
     inputs, outputs = kernel.shape[2], kernel.shape[3] // 4
     phases = kernel.reshape(3, 3, inputs, 2, 2, outputs)[..., ::-1, ::-1, :]
-    out = jax.lax.conv_general_dilated(
-        x,
-        phases.transpose(0, 3, 1, 4, 2, 5).reshape(6, 6, inputs, outputs),
-        window_strides=(1, 1),
-        padding=[(3, 3), (3, 3)],
-        lhs_dilation=(2, 2),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    woven = phases.transpose(0, 3, 1, 4, 2, 5).reshape(6, 6, inputs, outputs)
+    out = dilated_convolution(x, woven, margin=(3, 3))
     return out + jnp.tile(bias.reshape(1, 2, 2, outputs), (1, height, width, 1))

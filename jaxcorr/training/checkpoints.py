@@ -89,7 +89,7 @@ def newest_step(workdir: Path) -> int:
 
     A checkpoint whose models cannot be read is set aside first, with a warning.
     """
-    for step, folder in _complete(workdir):
+    for step, folder in reversed(run_folder.checkpoint_folders(workdir).items()):
         try:
             models = run_folder.member_folders(folder)
             if not models:
@@ -112,13 +112,6 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
     folder = workdir / CHECKPOINTS / str(step)
     model, *_ = run_folder.member_folders(folder).values()
     return model_folder.read_config(model)["about"]["run"]
-
-
-def _complete(workdir: Path) -> list[tuple[int, Path]]:
-    """Steps and folders of the checkpoints of a run, newest first."""
-    found = (workdir / CHECKPOINTS).glob("*")
-    steps = {int(path.name): path for path in found if path.name.isdigit()}
-    return sorted(steps.items(), reverse=True)
 
 
 def _set_aside(workdir: Path, step: int, reason: str) -> None:
@@ -224,7 +217,7 @@ class Checkpoints:
           UserError: If none can be read.
         """
         target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(like)})
-        for step, _ in _complete(self._workdir):
+        for step in reversed(run_folder.checkpoint_folders(self._workdir)):
             state, reason = None, "another process cannot read it"
             try:
                 state = self._manager.restore(step, args=target)[STATE]

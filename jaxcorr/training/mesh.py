@@ -152,10 +152,12 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
-def local_rows(mesh: Mesh, batch_size: int) -> list[int]:
+@functools.cache  # It is asked for at every step.
+def local_rows(mesh: Mesh, batch_size: int) -> tuple[int, ...]:
     """Rows of a batch that devices of this process hold, ascending."""
     places = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
-    return np.unique([np.arange(batch_size)[each] for each in places.values()]).tolist()
+    held = np.unique([np.arange(batch_size)[each] for each in places.values()])
+    return tuple(held.tolist())
 
 
 def split_batch(

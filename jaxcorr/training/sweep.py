@@ -135,9 +135,7 @@ def evaluation_step(
     return _stack(each)
 
 
-def stop(
-    states: TrainState, step: int, which: Sequence[bool] | Int[np.ndarray, " members"]
-) -> TrainState:
+def stop(states: TrainState, step: int, which: Sequence[bool]) -> TrainState:
     """Lets some members change no more, as if step `step` had failed."""
     failed_at = jnp.where(jnp.asarray(which), jnp.int32(step - 1), states.failed_at)
     placed = jax.device_put(failed_at, states.failed_at.sharding)
