@@ -145,7 +145,7 @@ def show(workdir: Path) -> None:
     for path in models:
         model, directory = run_folder.load(path), workdir / "held_out"
         if len(models) > 1:
-            print(f"\n{path}: {run_folder.describe_member(model)}")
+            print(f"\n{path}: {run_folder.describe(model.about)}")
             directory /= f"member_{path.rpartition('@')[2]}"
         print(f"\n{showcase.show(model, built_in.held_out_paths(), directory)}")
     print(f"\nThe files, and comparison.png, are in {workdir / 'held_out'}")

@@ -20,7 +20,7 @@ import sys
 from jaxcorr import cli, images, run_folder
 from jaxcorr.bitstream import coding
 imported = time.perf_counter()
-cli._cache_programs()
+cli.cache_programs()
 model = run_folder.load(sys.argv[1])
 model.device_parameters
 loaded = time.perf_counter()

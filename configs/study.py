@@ -6,7 +6,7 @@ the 400 photographs of BSDS500's train and test sets and evaluated on Kodak. Eve
 experiment of `results/study.py` is this config with a few settings changed, so that
 all have the same data in the same order, the same budget and the same initial numbers.
 
-    python train.py configs/study.py --data.source folder:BSDS --data.held-out folder:VAL
+    python train.py configs/study.py --data.source folder:BSDS
 
 Cost: 0.068 s a step on one core. Result: see results/README.md.
 """

@@ -12,11 +12,8 @@ from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from jaxcorr import files, images
-from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import rows
 from jaxcorr.evaluation.rows import Row
-from jaxcorr.model_folder import Model
 
 
 def targets(
@@ -86,9 +83,16 @@ def convert_all(
 
 
 def measure_all(
-    model: Model, directory: Path, paths: Sequence[Path], *, arithmetic: Arithmetic
+    measure: Callable[[UInt8[np.ndarray, "h w 3"], str], Row],
+    directory: Path,
+    paths: Sequence[Path],
 ) -> list[Row]:
     """Measures images below a folder; a bad one is told of and the rest go on.
+
+    Args:
+      measure: Measures an image, given its name.
+      directory: The folder.
+      paths: The images.
 
     Raises:
       UserError: If none can be measured.
@@ -99,11 +103,11 @@ def measure_all(
             name = str(path.relative_to(directory))
             with memory_told(path):
                 image = read_image(path)
-                coded = rows.measure(model, image, name, arithmetic=arithmetic)
+                row = measure(image, name)
         except UserError as error:
             tell(f"error: {error}")
             continue
-        measured.append(coded.row)
+        measured.append(row)
     if not measured:
         raise UserError(f"{directory}: none of {len(paths)} images can be measured")
     return measured

@@ -64,9 +64,9 @@ def paths_of_models(path: str | Path) -> list[str]:
     return [f"{folder}@{each}" for each in members] if len(members) > 1 else [str(path)]
 
 
-def describe_member(model: Model) -> str:
+def describe(about: Mapping[str, Any]) -> str:
     """What a model has of its own among the members of a sweep."""
-    own = model.about.get(MEMBER, {})
+    own = about.get(MEMBER, {})
     return ", ".join(f"{name.replace('_', ' ')} {own[name]}" for name in own)
 
 

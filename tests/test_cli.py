@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from tiny import blocks
 
-from jaxcorr import cli, model_folder, run_folder
+from jaxcorr import model_folder, run_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Container
+from jaxcorr.commands import arguments
 
 SIZES = {"small": (17, 33), "tall": (120, 40)}
 
@@ -191,8 +192,8 @@ def test_the_help_of_a_command_names_its_arguments(jaxcorr, command, words):
 
 @pytest.mark.fast
 def test_a_mistyped_command_or_option_exits_with_2(jaxcorr):
-    for arguments in (["compres"], ["compress", "a.png"], ["info", "a", "--forse"]):
-        status, out, err = jaxcorr(*arguments)
+    for line in (["compres"], ["compress", "a.png"], ["info", "a", "--forse"]):
+        status, out, err = jaxcorr(*line)
         assert (status, out) == (2, "") and "Traceback" not in err and err
 
 
@@ -201,5 +202,5 @@ def test_ctrl_c_ends_without_a_traceback(jaxcorr, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_read_file", interrupted)
+    monkeypatch.setattr(arguments, "read_file", interrupted)
     assert jaxcorr("info", "a.jxc") == (130, "", "jaxcorr: interrupted\n")

@@ -15,6 +15,7 @@ from jaxcorr.evaluation.rows import Row
 
 KEYS = [
     *("file", "width", "height", "bytes", "bpp", "bpp_estimated", "bpp_y", "bpp_z"),
+    "bpp_header",
     *("psnr_db", "ms_ssim", "correlation", "encode_seconds", "decode_seconds"),
 ]
 SIZES = {"large.png": (170, 180), "below/small.png": (30, 40)}
@@ -62,7 +63,9 @@ def test_a_row_measures_the_file(coded, tiny_model):
         assert (row.file, row.width, row.height) == (name, width, height)
         assert row.bytes == len(result.data)
         assert row.bpp == pytest.approx(8 * row.bytes / pixels)
-        assert row.bpp - row.bpp_y - row.bpp_z == pytest.approx(8 * 44 / pixels)
+        assert row.bpp_header == pytest.approx(8 * 44 / pixels)
+        parts = row.bpp_y + row.bpp_z + row.bpp_header
+        assert row.bpp == pytest.approx(parts)
         mse = np.mean((image.astype(float) - result.reconstruction) ** 2)
         assert row.psnr_db == pytest.approx(10 * math.log10(255**2 / mse), rel=1e-6)
         assert row.encode_seconds > 0 and row.decode_seconds > 0

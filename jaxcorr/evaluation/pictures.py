@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -30,7 +31,7 @@ def comparison(
         )
         for axis in row[:2]:
             axis.set_axis_off()
-        _draw_map(figure, row[2], result)
+        draw_map(figure, row[2], result)
     return figure
 
 
@@ -42,7 +43,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _draw_map(figure: Figure, axis, coded: Coded) -> None:
+def draw_map(figure: Figure, axis: Axes, coded: Coded) -> None:
     """The correlation map of the decoded latents; its center, 1 in theory, left out."""
     axis.set_xlabel("columns away")
     axis.set_ylabel("rows away")

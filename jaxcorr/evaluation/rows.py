@@ -33,6 +33,7 @@ class Row:
       bpp_estimated: Bits per pixel by the continuous entropy model.
       bpp_y: Bits per pixel of the file that hold latents.
       bpp_z: Bits per pixel of the file that hold side information.
+      bpp_header: Bits per pixel of the file that hold neither.
       psnr_db: Of the decoded 8-bit image.
       ms_ssim: Of the decoded 8-bit image.
       correlation: Correlation loss of the decoded latents.
@@ -48,6 +49,7 @@ class Row:
     bpp_estimated: float | None = None
     bpp_y: float | None = None
     bpp_z: float | None = None
+    bpp_header: float | None = None
     psnr_db: float
     ms_ssim: float | None = None
     correlation: float | None = None
@@ -97,6 +99,7 @@ def measure(
 
     height, width = image.shape[:2]
     per_pixel = 8 / (height * width)
+    payload = len(container.y_payload) + len(container.z_payload)
     row = Row(
         file=file,
         width=width,
@@ -106,6 +109,7 @@ def measure(
         bpp_estimated=estimated_bits(model, image) / (height * width),
         bpp_y=len(container.y_payload) * per_pixel,
         bpp_z=len(container.z_payload) * per_pixel,
+        bpp_header=(len(data) - payload) * per_pixel,
         psnr_db=psnr_db(image, reconstruction),
         ms_ssim=ms_ssim(image, reconstruction),
         correlation=_correlation(latents),

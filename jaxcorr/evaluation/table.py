@@ -15,6 +15,7 @@ COLUMNS = {
     "bpp_estimated": "{:.4f}",
     "bpp_y": "{:.4f}",
     "bpp_z": "{:.4f}",
+    "bpp_header": "{:.4f}",
     "psnr_db": "{:.2f}",
     "ms_ssim": "{:.4f}",
     "correlation": "{:.4f}",

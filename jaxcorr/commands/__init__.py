@@ -1,0 +1,1 @@
+"""What the subcommands of `jaxcorr` do, by what they are for."""

@@ -1,0 +1,260 @@
+"""Commands that measure codecs and draw what they do."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from jaxcorr import conversion, files, images, run_folder
+from jaxcorr.bitstream.container import Arithmetic
+from jaxcorr.commands.arguments import (
+    Checkpoint,
+    Fast,
+    Force,
+    OptionalModelPath,
+    OutputPath,
+)
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation import classical, evaluations, rows, table
+from jaxcorr.evaluation.bjontegaard import Interpolation
+from jaxcorr.evaluation.rows import Row
+from jaxcorr.model_folder import Model
+
+ImageFolder = Annotated[
+    tyro.conf.Positional[Path],
+    tyro.conf.arg(metavar="DIR", help="Folder of photographs."),
+]
+JsonPath = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        metavar="FILE", help="Also write the table here.", help_behavior_hint=""
+    ),
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is evaluated: a model, or a classical codec at one quality.
+
+    Attributes:
+      title: What to call it.
+      open: Gives what to write beside its measurements, and what measures an image.
+    """
+
+    title: str
+    open: Callable[[], tuple[dict[str, Any], Callable[[np.ndarray, str], Row]]]
+
+
+def evaluate(
+    directory: ImageFolder,
+    model: OptionalModelPath = None,
+    codec: Annotated[
+        classical.Name | None, tyro.conf.arg(help="Classical codec, instead.")
+    ] = None,
+    quality: Annotated[
+        tuple[float, ...],
+        tyro.conf.arg(help="Of the classical codec; by default a curve of them."),
+    ] = (),
+    checkpoint: Checkpoint = "best",
+    json: JsonPath = None,
+    fast: Fast = False,
+) -> None:
+    """Codes every image below a folder to real bytes and back, and prints a table.
+
+    Of a sweep, all members are evaluated one after another; of a classical codec, all
+    qualities.
+    """
+    if (model is None) == (codec is None):
+        raise UserError("give either -m MODEL or --codec NAME")
+    if quality and codec is None:
+        raise UserError("--quality is of classical codecs: give --codec NAME")
+    paths = images.find_images(directory)
+    if json is not None:
+        files.check_target(json)
+    if codec is not None:
+        subjects = _qualities(codec, quality)
+    else:
+        subjects = _members(str(model), checkpoint, fast=fast)
+    several, whole = len(subjects) > 1, True
+    for suffix, subject in subjects.items():
+        target = json.with_stem(f"{json.stem}@{suffix}") if json and several else json
+        whole &= _evaluate(subject, directory, paths, target, titled=len(subjects) > 1)
+    if not whole:
+        sys.exit(2)
+
+
+def show(
+    image: Annotated[
+        tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE", help="Photograph.")
+    ],
+    model: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(
+            aliases=["-m"],
+            metavar="MODEL|RUN[@MEMBER]|demo",
+            help="Once, or twice to compare.",
+        ),
+    ] = (),
+    output: OutputPath = None,
+    channel: Annotated[
+        int | None,
+        tyro.conf.arg(
+            help="Of the latents.", help_behavior_hint="(default: the most varied)"
+        ),
+    ] = None,
+    checkpoint: Checkpoint = "best",
+    force: Force = False,
+) -> None:
+    """Draws latents, what predicts them, and the correlation that is left."""
+    from jaxcorr.evaluation import anatomy, pictures  # Brings matplotlib.
+
+    if not 1 <= len(model) <= 2:
+        raise UserError(
+            f"give one or two models, -m MODEL [-m MODEL], not {len(model)}"
+        )
+    if len(set(model)) < len(model):
+        raise UserError(f"the two models must differ, but both are {model[0]}")
+    ((source, target),) = conversion.targets([image], output, "-shown.png", force=force)
+    if target.suffix != ".png":
+        raise UserError(f"{target} must end in .png")
+    loaded = {path: run_folder.load(path, checkpoint=checkpoint) for path in model}
+    pixels = conversion.read_image(source)
+    coded = {
+        path: rows.measure(each, pixels, source.name) for path, each in loaded.items()
+    }
+    pictures.save(anatomy.draw(pixels, coded, channel=channel), target)
+    for path, result in coded.items():
+        print(f"{path}: {anatomy.summary(result.row)}")
+    if len(coded) == 2:
+        first, second = (result.row for result in coded.values())
+        print(f"second against first: {anatomy.differences(first, second)}")
+    print(f"drawn in {target}")
+
+
+def report(
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(
+            metavar="RUN|FILE…",
+            help="Runs with tables in them, folders of tables, tables.",
+            help_behavior_hint="",
+        ),
+    ],
+    output: Annotated[
+        Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the report.")
+    ],
+    images_: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            name="images",
+            metavar="DIR",
+            help="First evaluate every RUN on these photographs.",
+            help_behavior_hint="",
+        ),
+    ] = None,
+    anchor: Annotated[
+        str | None,
+        tyro.conf.arg(
+            metavar="CURVE",
+            help="Curve to compare with, by its name or a part of it.",
+            help_behavior_hint="(default: the first without the loss)",
+        ),
+    ] = None,
+    interpolation: Annotated[
+        Interpolation, tyro.conf.arg(help="Between the points of a curve.")
+    ] = "pchip",
+    checkpoint: Checkpoint = "best",
+) -> None:
+    """Writes curves, tables and pictures of evaluated codecs as Markdown and HTML."""
+    from jaxcorr.evaluation import report as reports  # Brings matplotlib.
+
+    if not runs:
+        raise UserError("no run is named: give run directories, or tables of evaluate")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} must be a directory")
+    if images_ is not None:
+        paths = images.find_images(images_)
+        for run in runs:
+            for subject in _members(str(run), checkpoint, fast=False).values():
+                target = evaluations.table_of(subject.title)
+                if not _evaluate(subject, images_, paths, target, titled=True):
+                    raise UserError(f"{images_} holds images that cannot be measured")
+    found = evaluations.read(runs)
+    command = shlex.join(["jaxcorr", *sys.argv[1:]])
+    drawn = reports.write(
+        found, output, anchor=anchor, interpolation=interpolation, command=command
+    )
+    for note in drawn.notes:
+        conversion.tell(f"note: {note}")
+    print(f"{output / reports.MARKDOWN}, {output / reports.PAGE}")
+
+
+def _evaluate(
+    subject: Subject,
+    directory: Path,
+    paths: Sequence[Path],
+    target: Path | None,
+    *,
+    titled: bool,
+) -> bool:
+    """Prints and writes the table of a subject; whether all images were measured."""
+    about, measure = subject.open()
+    measured = conversion.measure_all(measure, directory, paths)
+    if titled:
+        print(f"\n{subject.title}: {_described(about)}\n")
+    print(table.as_text(measured))
+    if target is not None:
+        files.write_file(target, table.as_json(measured, about).encode())
+    return len(measured) == len(paths)
+
+
+def _members(model: str, checkpoint: str, *, fast: bool) -> dict[str, Subject]:
+    """Every model that a path names, by the number of the member."""
+    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+
+    def open_(path: str) -> tuple[dict[str, Any], Callable[[np.ndarray, str], Row]]:
+        loaded = run_folder.load(path, checkpoint=checkpoint)
+        return (
+            _about(loaded, path),
+            lambda image, name: (
+                rows.measure(loaded, image, name, arithmetic=arithmetic).row
+            ),
+        )
+
+    return {
+        path.rpartition("@")[2]: Subject(title=path, open=lambda path=path: open_(path))
+        for path in run_folder.paths_of_models(model)
+    }
+
+
+def _qualities(name: classical.Name, asked: tuple[float, ...]) -> dict[str, Subject]:
+    """A classical codec at every quality that is asked for."""
+    codec = classical.open_codec(name)
+
+    def open_(quality: float) -> tuple[dict[str, Any], Callable[..., Row]]:
+        return classical.about(name, quality), lambda image, file: classical.measure(
+            name, quality, image, file
+        )
+
+    return {
+        f"{quality:g}": Subject(
+            title=f"{codec.title} at {quality:g}",
+            open=lambda quality=quality: open_(quality),
+        )
+        for quality in asked or codec.qualities
+    }
+
+
+def _about(model: Model, path: str) -> dict[str, Any]:
+    return {"path": path, "fingerprint": model.fingerprint.hex()} | dict(model.about)
+
+
+def _described(about: dict[str, Any]) -> str:
+    if "codec" in about:
+        return f"{about['unit']}; {about['library']}"
+    return run_folder.describe(about)

@@ -1,0 +1,63 @@
+"""Commands that make model folders."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxcorr import model_folder, run_folder
+from jaxcorr.commands.arguments import Checkpoint, Force
+from jaxcorr.errors import UserError
+from jaxcorr.interop import compressai
+
+NewModelPath = Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")]
+
+
+def pack(
+    run: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(metavar="RUN[@MEMBER]", help="Run directory."),
+    ],
+    output: NewModelPath,
+    checkpoint: Checkpoint = "best",
+    force: Force = False,
+) -> None:
+    """Copies the model of a run into a folder of its own."""
+    _check_target(output, force=force)
+    model = run_folder.load(run, checkpoint=checkpoint)
+    model_folder.write_model(output, model)
+    step = f", step {model.about['step']}" if "step" in model.about else ""
+    print(f"{output}: model {model.fingerprint.hex()}{step}")
+
+
+def import_compressai(
+    weights: Annotated[
+        tyro.conf.Positional[Path],
+        tyro.conf.arg(metavar="WEIGHTS", help="State dict: .pth, or .pth.tar."),
+    ],
+    architecture: Annotated[
+        compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
+    ],
+    output: NewModelPath,
+    force: Force = False,
+) -> None:
+    """Turns weights of CompressAI into a model folder; needs torch."""
+    _check_target(output, force=force)
+    state = compressai.read_state(weights)
+    model = compressai.convert(state, architecture, name=str(weights))
+    model_folder.write_model(output, model)
+    transforms = model.settings.transforms
+    count = sum(array.size for array in model.parameters.values())
+    print(
+        f"{output}: model {model.fingerprint.hex()}, {architecture}, "
+        f"{transforms.side_channels} hidden and {transforms.channels} latent channels, "
+        f"{count:,} parameters"
+    )
+
+
+def _check_target(output: Path, *, force: bool) -> None:
+    """Refuses, before any work, to replace anything but an older model folder."""
+    if output.exists() and not (output / model_folder.CONFIG).is_file():
+        raise UserError(f"{output} exists and is no model folder")
+    if output.exists() and not force:
+        raise UserError(f"{output} exists; give --force to replace it")

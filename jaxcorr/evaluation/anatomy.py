@@ -1,0 +1,160 @@
+"""What a codec makes of an image, drawn: latents, what predicts them, what is left.
+
+The figure of Ali et al.: quantized latent, mean and scale that the entropy model
+predicts, the normalized latent, and the correlation map that the loss is the norm of.
+
+References:
+  Ali et al., "Towards Efficient Image Compression Without Autoregressive Models",
+  NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation import pictures
+from jaxcorr.evaluation.rows import Coded, Row
+
+Planes = dict[str, Float[np.ndarray, "h16 w16"]]
+SIGNED, POSITIVE = "PuOr", "viridis"
+"""Color maps, each legible to the color-blind and in print."""
+
+
+def draw(
+    image: UInt8[np.ndarray, "h w 3"],
+    coded: Mapping[str, Coded],
+    *,
+    channel: int | None = None,
+) -> Figure:
+    """A row a model, with what differs between two below them.
+
+    Args:
+      image: The image.
+      coded: What each model made of it, by the model's name.
+      channel: Which channel of the latents to show; by default, for each model, the
+        one that varies most once it is quantized.
+
+    Raises:
+      UserError: If a model has no such channel, or the image is too small.
+    """
+    images_per_row = 6
+    upright = image.shape[0] > image.shape[1]
+    height = (4.4 if upright else 3.2) * len(coded) + 0.6
+    figure = Figure(figsize=(20, height), layout="constrained")
+    axes = figure.subplots(len(coded), images_per_row, squeeze=False)
+    for row, (name, result) in zip(axes, coded.items(), strict=True):
+        if result.row.correlation is None:
+            raise UserError(
+                f"{result.row.file} is too small to show: its latents must be at least "
+                f"{pictures.WINDOW} high and wide, but are "
+                + " x ".join(map(str, result.latents.symbols.shape[:2]))
+            )
+        chosen = _most_varied(result) if channel is None else channel
+        _draw_row(figure, row, image, name, result, chosen)
+    if len(coded) == 2:
+        first, second = (result.row for result in coded.values())
+        figure.supxlabel(f"Second against first: {differences(first, second)}")
+    return figure
+
+
+def differences(first: Row, second: Row) -> str:
+    """What the second model does otherwise than the first, in words."""
+    parts = [f"{_percent(first.bpp, second.bpp)} bits"]
+    for name, before, after in (
+        ("y", first.bpp_y, second.bpp_y),
+        ("z", first.bpp_z, second.bpp_z),
+    ):
+        if before and after:
+            parts.append(f"{name} {_percent(before, after)}")
+    text = f"{parts[0]} ({', '.join(parts[1:])})" if parts[1:] else parts[0]
+    text += f", {second.psnr_db - first.psnr_db:+.2f} dB PSNR"
+    if first.correlation and second.correlation:
+        text += f", correlation loss {second.correlation / first.correlation:.2g} times"
+    return text
+
+
+def summary(row: Row) -> str:
+    """Rate, with its parts, and quality, in words."""
+    split = f" ({row.bpp_y:.3f} y + {row.bpp_z:.3f} z)" if row.bpp_z else ""
+    return f"{row.bpp:.3f} bpp{split}, {row.psnr_db:.2f} dB"
+
+
+def planes(coded: Coded, channel: int) -> Planes:
+    """One channel of the latents and of what predicts them.
+
+    Raises:
+      UserError: If there is no such channel.
+    """
+    latents = coded.latents
+    channels = latents.symbols.shape[-1]
+    if not 0 <= channel < channels:
+        raise UserError(
+            f"channel must be from 0 to {channels - 1}, the last of this model's, "
+            f"but is {channel}"
+        )
+    # With residual prediction latent_hat holds a correction, which is no part of what
+    # the entropy model sees: symbols are distances from the mean.
+    quantized = latents.symbols + latents.mean
+    every = {
+        "quantized latent": quantized,
+        "mean": latents.mean,
+        "scale": latents.scale,
+        "normalized latent": latents.symbols / latents.scale,
+    }
+    return {name: array[..., channel] for name, array in every.items()}
+
+
+def _draw_row(
+    figure: Figure,
+    row: np.ndarray,
+    image: UInt8[np.ndarray, "h w 3"],
+    name: str,
+    coded: Coded,
+    channel: int,
+) -> None:
+    measured = coded.row
+    row[0].imshow(image)
+    row[0].set_title(f"{measured.file}", fontsize="medium")
+    row[0].set_ylabel(name, wrap=True)
+    row[0].set_xlabel(summary(measured))
+    row[0].set_xticks([])
+    row[0].set_yticks([])
+    shown = planes(coded, channel)
+    # Latent and mean share their colors: the less they differ, the better the mean.
+    limit = max(float(np.abs(shown[key]).max()) for key in ("quantized latent", "mean"))
+    for axis, (title, plane) in zip(row[1:5], shown.items(), strict=True):
+        _draw_plane(figure, axis, title, plane, limit)
+    row[1].set_ylabel(f"channel {channel}")
+    pictures.draw_map(figure, row[5], coded)
+
+
+def _draw_plane(
+    figure: Figure,
+    axis: Axes,
+    title: str,
+    plane: Float[np.ndarray, "h16 w16"],
+    limit: float,
+) -> None:
+    if title == "scale":
+        drawn = axis.imshow(plane, cmap=POSITIVE, vmin=0)
+    else:
+        reach = 4.0 if title == "normalized latent" else limit
+        drawn = axis.imshow(plane, cmap=SIGNED, vmin=-reach, vmax=reach)
+    axis.set_title(title, fontsize="medium")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    unit = "standard deviations" if title == "normalized latent" else "steps"
+    figure.colorbar(drawn, ax=axis, label=unit, shrink=0.7, pad=0.02)
+
+
+def _most_varied(coded: Coded) -> int:
+    quantized = coded.latents.symbols + coded.latents.mean
+    return int(np.argmax(quantized.var(axis=(0, 1))))
+
+
+def _percent(before: float, after: float) -> str:
+    return f"{100 * (after / before - 1):+.1f} %"

@@ -1,0 +1,225 @@
+"""Classical codecs, as baselines: JPEG, JPEG 2000, WebP, AVIF and JPEG XL."""
+
+import dataclasses
+import importlib
+import io
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import PIL
+from jaxtyping import UInt8
+from PIL import Image, features
+
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation.rows import Row, ms_ssim, psnr_db
+
+Name = Literal["jpeg", "jpeg2000", "webp", "avif", "jpegxl"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Codec:
+    """A codec of another library.
+
+    Attributes:
+      title: Name, with what is fixed about it.
+      qualities: Settings that make a curve, from low rates to high ones.
+      unit: What a quality means.
+      library: What codes, with its version; None where the build lacks it.
+      encode: Image and quality to the bytes of a file.
+      decode: Bytes of a file to the image.
+    """
+
+    title: str
+    qualities: tuple[float, ...]
+    unit: str
+    library: Callable[[], str | None]
+    encode: Callable[[np.ndarray, float], bytes]
+    decode: Callable[[bytes], np.ndarray]
+
+
+def open_codec(name: Name) -> Codec:
+    """The codec of a name.
+
+    Raises:
+      UserError: If the libraries here were built without it.
+    """
+    codec = CODECS[name]
+    if codec.library() is None:
+        here = ", ".join(each for each in CODECS if CODECS[each].library())
+        raise UserError(f"codec {name} is not in the libraries here; there are {here}")
+    return codec
+
+
+def about(name: Name, quality: float) -> dict[str, Any]:
+    """What to write beside measurements of a codec."""
+    codec = CODECS[name]
+    return {
+        "codec": name,
+        "title": codec.title,
+        "quality": quality,
+        "unit": codec.unit,
+        "library": codec.library(),
+    }
+
+
+def measure(
+    name: Name, quality: float, image: UInt8[np.ndarray, "h w 3"], file: str
+) -> Row:
+    """Codes an image to the bytes of a file, decodes them and measures both.
+
+    Args:
+      name: The codec.
+      quality: In the codec's own unit.
+      image: The image.
+      file: What to call it.
+
+    Raises:
+      UserError: If the codec refuses the quality or the image.
+    """
+    codec = open_codec(name)
+    try:
+        start = time.perf_counter()
+        data = codec.encode(image, quality)
+        middle = time.perf_counter()
+        reconstruction = codec.decode(data)
+        end = time.perf_counter()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{file}: {name} at quality {quality:g}: {error}") from error
+    height, width = image.shape[:2]
+    return Row(
+        file=file,
+        width=width,
+        height=height,
+        bytes=len(data),
+        bpp=8 * len(data) / (height * width),
+        psnr_db=psnr_db(image, reconstruction),
+        ms_ssim=ms_ssim(image, reconstruction),
+        encode_seconds=middle - start,
+        decode_seconds=end - middle,
+    )
+
+
+def _pillow(
+    title: str,
+    kind: str,
+    feature: str,
+    options: Callable[[float], Mapping[str, Any]],
+    *,
+    qualities: tuple[float, ...],
+    unit: str,
+) -> Codec:
+    """A codec that Pillow brings."""
+
+    def library() -> str | None:
+        if not features.check(feature):
+            return None
+        return f"Pillow {PIL.__version__}, {feature} {features.version(feature)}"
+
+    def encode(image: np.ndarray, quality: float) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format=kind, **options(quality))
+        return buffer.getvalue()
+
+    def decode(data: bytes) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+    return Codec(
+        title=title,
+        qualities=qualities,
+        unit=unit,
+        library=library,
+        encode=encode,
+        decode=decode,
+    )
+
+
+def _imagecodecs() -> Any | None:
+    """The imagecodecs library, where it is installed: Pillow reads no JPEG XL."""
+    try:
+        return importlib.import_module("imagecodecs")
+    except ImportError:
+        return None
+
+
+def _jpegxl_library() -> str | None:
+    found = _imagecodecs()
+    if found is None or not found.JPEGXL.available:
+        return None
+    return f"imagecodecs {found.__version__}, {found.jpegxl_version()}"
+
+
+def _jpegxl_encode(image: np.ndarray, quality: float) -> bytes:
+    codecs: Any = _imagecodecs()
+    # A distance of 1 is about where differences can be seen; quality falls with it.
+    return codecs.jpegxl_encode(
+        image, distance=quality, effort=7, lossless=False, numthreads=1
+    )
+
+
+def _jpegxl_decode(data: bytes) -> np.ndarray:
+    codecs: Any = _imagecodecs()
+    return codecs.jpegxl_decode(data)
+
+
+CODECS: dict[Name, Codec] = {
+    "jpeg": _pillow(
+        "JPEG, 4:2:0",
+        "JPEG",
+        "jpg",
+        lambda quality: {
+            "quality": _whole(quality),
+            "subsampling": "4:2:0",
+            "optimize": True,
+        },
+        qualities=(5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 95.0),
+        unit="quality, 0 to 100",
+    ),
+    "jpeg2000": _pillow(
+        "JPEG 2000, 9/7",
+        "JPEG2000",
+        "jpg_2000",
+        lambda quality: {
+            "quality_mode": "dB",
+            "quality_layers": [quality],
+            "irreversible": True,
+        },
+        qualities=(22.0, 24.0, 26.0, 28.0, 30.0, 32.0, 34.0, 36.0, 38.0, 40.0, 42.0),
+        unit="PSNR to reach, in dB",
+    ),
+    "webp": _pillow(
+        "WebP, method 6",
+        "WEBP",
+        "webp",
+        lambda quality: {"quality": _whole(quality), "method": 6},
+        qualities=(1.0, 10.0, 25.0, 40.0, 55.0, 70.0, 80.0, 90.0, 95.0),
+        unit="quality, 0 to 100",
+    ),
+    "avif": _pillow(
+        "AVIF, 4:4:4, speed 6",
+        "AVIF",
+        "avif",
+        lambda quality: {
+            "quality": _whole(quality),
+            "subsampling": "4:4:4",
+            "speed": 6,
+        },
+        qualities=(10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0),
+        unit="quality, 0 to 100",
+    ),
+    "jpegxl": Codec(
+        title="JPEG XL, effort 7",
+        qualities=(15.0, 10.0, 7.0, 5.0, 3.5, 2.5, 1.7, 1.0, 0.5),
+        unit="distance, from 25 down to 0.01",
+        library=_jpegxl_library,
+        encode=_jpegxl_encode,
+        decode=_jpegxl_decode,
+    ),
+}
+
+
+def _whole(quality: float) -> int:
+    if not (0 <= quality <= 100 and quality == int(quality)):
+        raise ValueError("must be a whole number from 0 to 100")
+    return int(quality)

@@ -1,0 +1,203 @@
+"""Tables that `jaxcorr evaluate --json` wrote, read back and told apart."""
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxcorr import settings
+from jaxcorr.codec import CodecSettings
+from jaxcorr.errors import UserError
+from jaxcorr.run_folder import CHECKPOINTS, MEMBER
+
+KEYS = {"model", "images", "mean"}
+NAME = "evaluation.json"
+"""What a table is called that lies in the run directory of its model."""
+
+WEIGHTS = ("distortion_weight", "correlation_weight")
+LOSS = "objective."
+IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "seed")
+"""Beginnings of settings that make no other codec; the seed is kept apart."""
+
+Settings = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """Measurements of a model, or of a classical codec at a quality, on some images.
+
+    Attributes:
+      path: The file.
+      model: What was measured, as it says of itself.
+      images: A row of measurements an image.
+      mean: Means over the images.
+    """
+
+    path: Path
+    model: Mapping[str, Any]
+    images: Sequence[Mapping[str, Any]]
+    mean: Mapping[str, float | None]
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is of a model that says how it was trained."""
+        return "run" in self.model
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Settings that its codec was trained with, by dotted name, without weights."""
+        flat = dict(_flattened(self.model.get("run", {})))
+        weights = tuple(LOSS + name for name in WEIGHTS)
+        return {
+            name: value
+            for name, value in flat.items()
+            if not name.startswith(IRRELEVANT) and name not in weights
+        }
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of its training."""
+        return self._own.get("seed")
+
+    @property
+    def distortion_weight(self) -> float | None:
+        """λ of its training."""
+        return self._own.get("distortion_weight")
+
+    @property
+    def correlation_weight(self) -> float | None:
+        """α of its training."""
+        return self._own.get("correlation_weight")
+
+    @property
+    def cost(self) -> float:
+        """Mean of bits per pixel + λ · MSE over the images, what training minimizes.
+
+        Raises:
+          UserError: If λ is not known.
+        """
+        if self.distortion_weight is None:
+            raise UserError(f"{self.path} says no λ")
+        mse = [255**2 * 10 ** (-row["psnr_db"] / 10) for row in self.images]
+        rates = [row["bpp"] for row in self.images]
+        return (sum(rates) + self.distortion_weight * sum(mse)) / len(rates)
+
+    @functools.cached_property
+    def architecture(self) -> str:
+        """Transforms with their widths, and the context model if there is one."""
+        codec = settings.from_json(
+            CodecSettings, self.model["run"]["codec"], str(self.path)
+        )
+        transforms, context = codec.transforms, type(codec.context).__name__
+        widths = f"{transforms.side_channels}/{transforms.channels}"
+        name = f"{type(transforms).__name__} {widths}"
+        return name if context == "Independent" else f"{name} {context.lower()}"
+
+    @property
+    def _own(self) -> Mapping[str, Any]:
+        """What it has of its own in a sweep."""
+        return self.model.get(MEMBER, {})
+
+
+def read(paths: Sequence[Path]) -> list[Evaluation]:
+    """Reads tables: files, and all below folders.
+
+    Raises:
+      UserError: If there is none, one is damaged, or they are of different images.
+    """
+    found = [each for path in paths for each in _read_all(Path(path))]
+    if not found:
+        raise UserError("no run, folder or table is named")
+    first = found[0]
+    for other in found[1:]:
+        if _image_set(other) != _image_set(first):
+            raise UserError(
+                f"{other.path} is of other images than {first.path}: "
+                f"{_described(other)}, not {_described(first)}"
+            )
+    return found
+
+
+def table_of(model: str | Path) -> Path:
+    """Where the table of a run, a model folder or a member of a sweep is kept."""
+    folder, _, member = str(model).rpartition("@")
+    if folder and member.isdigit() and not Path(model).exists():
+        return Path(folder) / NAME.replace(".", f"@{member}.")
+    return Path(model) / NAME
+
+
+def differing(evaluations: Sequence[Evaluation]) -> set[str]:
+    """Names of the settings that are not the same in all trained models."""
+    every = [each.settings for each in evaluations if each.trained]
+    names = {name for each in every for name in each}
+    return {name for name in names if len({repr(s.get(name)) for s in every}) > 1}
+
+
+def _read_all(path: Path) -> Iterator[Evaluation]:
+    if not path.exists() and table_of(path).is_file():
+        path = table_of(path)
+    if path.is_file():
+        yield _read(path)
+        return
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist: no run, folder or table there")
+    files = [
+        file
+        for file in sorted(path.rglob("*.json"))
+        if CHECKPOINTS not in file.relative_to(path).parts and _looks_right(file)
+    ]
+    if not files:
+        raise UserError(
+            f"{path} holds no evaluation: name the images with --images, or write one "
+            f"with `jaxcorr evaluate IMAGES -m {path} --json {table_of(path)}`"
+        )
+    yield from map(_read, files)
+
+
+def _looks_right(path: Path) -> bool:
+    # What a run shows at its end is of two photographs that every run has.
+    return path.parent.name != "held_out" and set(_load(path)) == KEYS
+
+
+def _read(path: Path) -> Evaluation:
+    values = _load(path)
+    try:
+        evaluation = Evaluation(path=path, **{key: values[key] for key in KEYS})
+        usable = evaluation.images and all(
+            math.isfinite(row["bpp"] + row["psnr_db"]) for row in evaluation.images
+        )
+    except (KeyError, TypeError):
+        usable = False
+    if not usable:
+        raise UserError(f"{path} is no table that `jaxcorr evaluate --json` wrote")
+    return evaluation
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _image_set(evaluation: Evaluation) -> list[tuple]:
+    return sorted(
+        (row["file"], row["width"], row["height"]) for row in evaluation.images
+    )
+
+
+def _described(evaluation: Evaluation) -> str:
+    count, first = len(evaluation.images), evaluation.images[0]["file"]
+    return f"{count} from {first} on" if count > 1 else first
+
+
+def _flattened(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(values, Mapping):
+        yield name, values
+        return
+    for key, value in values.items():
+        yield from _flattened(value, f"{name}.{key}" if name else key)

@@ -1,0 +1,141 @@
+"""BD-rate and BD-PSNR against known answers, field figures and another package."""
+
+import math
+
+import bjontegaard as reference
+import numpy as np
+import pytest
+
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation import bjontegaard, curves
+from jaxcorr.evaluation.bjontegaard import Curve, bd_psnr, bd_rate
+
+pytestmark = pytest.mark.fast
+
+RATES = (0.1, 0.2, 0.4, 0.9)
+QUALITIES = (27.0, 29.5, 32.0, 35.5)
+ANCHOR = Curve(name="anchor", bpp=RATES, quality=QUALITIES)
+INTERPOLATIONS = ("pchip", "akima", "cubic")
+PUBLISHED = {family.name: family for family in curves.published()}
+
+
+def scaled(factor, *, gain=0.0):
+    return Curve(
+        name="test",
+        bpp=tuple(factor * rate for rate in RATES),
+        quality=tuple(quality + gain for quality in QUALITIES),
+    )
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_a_tenth_fewer_bits_everywhere_is_minus_10_percent(interpolation):
+    difference = bd_rate(ANCHOR, scaled(0.9), interpolation=interpolation)
+    assert difference.value == pytest.approx(-10)
+    assert difference.overlap == pytest.approx(1)
+    assert difference.warnings == ()
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_half_a_decibel_everywhere_is_half_a_decibel(interpolation):
+    test = scaled(1.0, gain=0.5)
+    difference = bd_psnr(ANCHOR, test, interpolation=interpolation)
+    assert difference.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_swapping_anchor_and_test_inverts_the_ratio_of_rates(interpolation):
+    test = Curve(
+        name="test", bpp=(0.1, 0.25, 0.5, 1.1), quality=(28.0, 30.5, 32.5, 36.0)
+    )
+    there = bd_rate(ANCHOR, test, interpolation=interpolation).value
+    back = bd_rate(test, ANCHOR, interpolation=interpolation).value
+    assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
+    assert there != pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize(
+    "name", ["VTM (VVC)", "JPEG (4:2:0, Pillow)", "ELIC (He 2022)"]
+)
+def test_published_curves_differ_as_the_bjontegaard_package_says(name, interpolation):
+    anchor, test = (
+        curves._curve(PUBLISHED[each], None, "psnr_db")
+        for each in ("mean-scale hyperprior", name)
+    )
+    arguments = (anchor.bpp, anchor.quality, test.bpp, test.quality)
+    options = {"require_matching_points": False, "min_overlap": 0}
+    for ours, theirs in ((bd_rate, reference.bd_rate), (bd_psnr, reference.bd_psnr)):
+        value = ours(anchor, test, interpolation=interpolation).value
+        expected = theirs(*map(np.array, arguments), method=interpolation, **options)
+        assert value == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("anchor", "test", "percent"),
+    [
+        # Computed by others from the same published points, by PCHIP.
+        ("mean-scale hyperprior", "mean-scale hyperprior + AR", -8.00),
+        ("mean-scale hyperprior", "Cheng anchor + AR", -16.50),
+        ("mean-scale hyperprior", "ChARM, 10 slices (Minnen & Singh 2020)", -17.97),
+        ("mean-scale hyperprior", "Cheng + checkerboard, 6M steps (He 2021)", -17.16),
+        ("Cheng anchor + AR", "Cheng + checkerboard, 6M steps (He 2021)", -0.12),
+        ("scale hyperprior", "mean-scale hyperprior", -6.83),
+        (
+            "Minnen 2018 mean-scale (authors)",
+            "Minnen 2018 + AR (authors)",
+            -4.71,
+        ),
+    ],
+)
+def test_field_figures_follow_from_the_published_points(anchor, test, percent):
+    compared = curves.compare(PUBLISHED[anchor], PUBLISHED[test], "psnr_db", "pchip")
+    assert compared.rates[0] == pytest.approx(percent, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        (
+            Curve(name="short", bpp=RATES[:3], quality=QUALITIES[:3]),
+            "short has 3 points",
+        ),
+        (
+            Curve(name="high", bpp=RATES, quality=(40.0, 41.0, 42.0, 43.0)),
+            "high and anchor cannot be compared: their ranges.*do not overlap",
+        ),
+        (
+            Curve(name="free", bpp=(0.0, *RATES[1:]), quality=QUALITIES),
+            "free must have",
+        ),
+        (
+            Curve(name="lost", bpp=RATES, quality=(math.nan, *QUALITIES[1:])),
+            "lost must have",
+        ),
+        (
+            Curve(name="twice", bpp=RATES, quality=(27.0, 29.5, 29.5, 35.5)),
+            "twice has two points at the same place",
+        ),
+    ],
+)
+def test_curves_that_cannot_be_compared_are_refused(curve, message):
+    with pytest.raises(UserError, match=message):
+        bd_rate(ANCHOR, curve)
+
+
+def test_curves_that_share_less_than_half_of_their_range_are_warned_of():
+    test = Curve(name="test", bpp=RATES, quality=(33.0, 34.0, 37.0, 40.0))
+    difference = bd_rate(ANCHOR, test)
+    assert difference.overlap == pytest.approx((35.5 - 33) / (40 - 27))
+    assert "test and anchor share only 19% of their range" in difference.warnings
+
+
+def test_a_curve_that_turns_back_is_warned_of():
+    test = Curve(name="bent", bpp=RATES, quality=(27.0, 33.0, 32.0, 35.5))
+    assert any("bent is not monotone" in w for w in bd_rate(ANCHOR, test).warnings)
+
+
+def test_the_order_of_points_does_not_matter():
+    test = scaled(0.8, gain=0.2)
+    turned = Curve(name="test", bpp=test.bpp[::-1], quality=test.quality[::-1])
+    assert bd_rate(ANCHOR, turned).value == bd_rate(ANCHOR, test).value
+    assert bjontegaard.LEAST_POINTS == 4
