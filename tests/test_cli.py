@@ -176,7 +176,12 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
             ["IMAGE…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--fast", "--force"],
         ),
         ("decompress", ["FILE…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--force"]),
-        ("evaluate", ["DIR", "-m MODEL|RUN[@MEMBER]", "--json FILE", "--fast"]),
+        (
+            "evaluate",
+            ["DIR", "-m MODEL|RUN[@MEMBER]", "--codec jpeg|", "--json FILE", "--fast"],
+        ),
+        ("show", ["IMAGE", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--channel", "--force"]),
+        ("report", ["RUN|FILE…", "-o DIR", "--images DIR", "--anchor CURVE"]),
         ("info", ["FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),

@@ -54,11 +54,20 @@ def evaluate(
     directory: ImageFolder,
     model: OptionalModelPath = None,
     codec: Annotated[
-        classical.Name | None, tyro.conf.arg(help="Classical codec, instead.")
+        classical.Name | None,
+        tyro.conf.arg(
+            metavar="|".join(classical.CODECS),
+            help="Classical codec, instead of a model.",
+            help_behavior_hint="",
+        ),
     ] = None,
     quality: Annotated[
         tuple[float, ...],
-        tyro.conf.arg(help="Of the classical codec; by default a curve of them."),
+        tyro.conf.arg(
+            metavar="NUMBER…",
+            help="Of the classical codec.",
+            help_behavior_hint="(default: enough for a curve)",
+        ),
     ] = (),
     checkpoint: Checkpoint = "best",
     json: JsonPath = None,
@@ -96,15 +105,18 @@ def show(
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(
             aliases=["-m"],
-            metavar="MODEL|RUN[@MEMBER]|demo",
+            metavar="MODEL|RUN[@MEMBER]",
             help="Once, or twice to compare.",
+            help_behavior_hint="(required)",
         ),
     ] = (),
     output: OutputPath = None,
     channel: Annotated[
         int | None,
         tyro.conf.arg(
-            help="Of the latents.", help_behavior_hint="(default: the most varied)"
+            metavar="NUMBER",
+            help="Of the latents.",
+            help_behavior_hint="(default: the most varied)",
         ),
     ] = None,
     checkpoint: Checkpoint = "best",

@@ -224,10 +224,10 @@ def _series(members: Sequence[Evaluation]) -> tuple[Point, ...]:
 def _point(mean: Mapping[str, Any]) -> Point:
     encode, decode = mean.get("encode_seconds"), mean.get("decode_seconds")
     return Point(
-        bpp=mean["bpp"],
-        psnr_db=mean["psnr_db"],
+        bpp=float(mean["bpp"]),
+        psnr_db=float(mean["psnr_db"]),
         ms_ssim=mean.get("ms_ssim"),
-        seconds=None if encode is None or decode is None else encode + decode,
+        seconds=None if encode is None or decode is None else float(encode + decode),
     )
 
 

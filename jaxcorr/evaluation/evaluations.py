@@ -39,7 +39,7 @@ class Evaluation:
     path: Path
     model: Mapping[str, Any]
     images: Sequence[Mapping[str, Any]]
-    mean: Mapping[str, float | None]
+    mean: Mapping[str, int | float | None]
 
     @property
     def trained(self) -> bool:
@@ -63,17 +63,17 @@ class Evaluation:
         return self._own.get("seed")
 
     @property
-    def distortion_weight(self) -> float | None:
+    def distortion_weight(self) -> int | float | None:
         """λ of its training."""
         return self._own.get("distortion_weight")
 
     @property
-    def correlation_weight(self) -> float | None:
+    def correlation_weight(self) -> int | float | None:
         """α of its training."""
         return self._own.get("correlation_weight")
 
     @property
-    def cost(self) -> float:
+    def cost(self) -> int | float:
         """Mean of bits per pixel + λ · MSE over the images, what training minimizes.
 
         Raises:

@@ -332,20 +332,20 @@ def _change(each: Evaluation, base: Evaluation, name: str) -> str:
     return f"{100 * (after / before - 1):+.1f}"
 
 
-def _mean(each: Evaluation, name: str) -> float:
+def _mean(each: Evaluation, name: str) -> int | float:
     value = each.mean[name]
     assert value is not None
     return value
 
 
-def _average(values: Iterable[float | None]) -> float:
+def _average(values: Iterable[int | float | None]) -> float:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else float("nan")
 
 
-def _number(value: float | None) -> str:
+def _number(value: int | float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _cell(value: float | None, form: str) -> str:
+def _cell(value: int | float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
