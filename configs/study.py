@@ -11,8 +11,9 @@ all have the same data in the same order, the same budget and the same initial n
 Cost: 0.068 s a step on one core. Result: see results/README.md.
 """
 
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecSettings, ContextSettings
 from jaxcorr.config import Config
+from jaxcorr.context.independent import Independent
 from jaxcorr.data.sources import Data
 from jaxcorr.training.checkpoints import Cadence
 from jaxcorr.training.objective import Objective
@@ -20,11 +21,11 @@ from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.transforms.minnen import Minnen
 
 
-def get_config() -> Config:
-    """Settings of the run."""
+def get_config(*, context: ContextSettings = Independent()) -> Config:
+    """Settings of the run, and of those with another context model."""
     return Config(
         steps=3000,
-        codec=CodecSettings(transforms=Minnen(width=48, channels=64)),
+        codec=CodecSettings(transforms=Minnen(width=48, channels=64), context=context),
         objective=Objective(
             distortion_weight=0.0067,
             correlation_weight=0.1,

@@ -1,0 +1,124 @@
+"""The study of the correlation loss: trains, evaluates and keeps what came out.
+
+    python results/study.py --photographs BSDS --held-out VAL --kodak KODAK
+
+prints and runs the command of every experiment in turn, and copies tables and training
+curves into `results/`. An experiment whose tables are there is not run again; one that
+was stopped goes on. `--only NAME…` runs some, in a process each if there are cores.
+"""
+
+import dataclasses
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import tyro
+
+from jaxcorr import files
+
+RESULTS = Path(__file__).resolve().parent
+WITH_AND_WITHOUT = "--objective.correlation-weight 0 0.1"
+OTHER_WEIGHTS = "--objective.correlation-weight 0.01 0.03 0.3 1"
+CURVE = "--objective.distortion-weight 0.0018 0.0067 0.018 0.0483"
+
+EXPERIMENTS = {
+    # 1. Four rates, with and without the loss, from two seeds.
+    "curves-0": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 0"),
+    "curves-1": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 1"),
+    # One rate, five times as long: does the gain last?
+    "long": ("study", f"--steps 15000 {WITH_AND_WITHOUT}"),
+    # 2. Weights, at two rates.
+    "weights-low": ("study", OTHER_WEIGHTS),
+    "weights-high": ("study", f"--objective.distortion-weight 0.018 {OTHER_WEIGHTS}"),
+    # 3. What the paper leaves open.
+    "quantized": ("study", "--objective.correlated quantized"),
+    "scale-stopped": ("study", "--objective.stop-scale-gradient"),
+    "channels": ("study", "--objective.no-pool-channels"),
+    "straight-through": (
+        "study",
+        "--step.decoder-input straight_through --objective.correlated quantized "
+        + WITH_AND_WITHOUT,
+    ),
+    # 4. Other context models.
+    "checkerboard": ("study_checkerboard", WITH_AND_WITHOUT),
+    "charm": ("study_charm", WITH_AND_WITHOUT),
+    "autoregressive": ("study_autoregressive", WITH_AND_WITHOUT),
+    # 5. Masks and windows. A window of 9 needs larger crops, and so another budget.
+    "mask-short-cross": ("study", "--objective.mask short_cross"),
+    "mask-box": ("study", "--objective.mask box"),
+    "mask-long-cross": ("study", "--objective.mask long_cross"),
+    "window-3": ("study", "--objective.window 3"),
+    "window-7": ("study", "--objective.window 7"),
+}
+"""Config, and what is changed in it, of every experiment, in their order."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where things are, and what to run."""
+
+    photographs: Path
+    """BSDS500's train and test sets, in one folder."""
+    held_out: Path
+    """BSDS500's validation set."""
+    kodak: Path
+    """The 24 Kodak photographs."""
+    runs: Path = Path("runs/study")
+    """Where run directories go."""
+    only: tuple[str, ...] = ()
+    """Names of experiments; all by default."""
+
+
+def main(settings: Settings) -> None:
+    """Runs what has no results yet."""
+    unknown = set(settings.only) - set(EXPERIMENTS)
+    if unknown:
+        sys.exit(
+            f"no experiment {', '.join(unknown)}; there are {', '.join(EXPERIMENTS)}"
+        )
+    for name in settings.only or EXPERIMENTS:
+        results = RESULTS / "kodak" / name
+        if results.is_dir():
+            print(f"{name}: results are in {results}")
+            continue
+        config, changes = EXPERIMENTS[name]
+        run = settings.runs / name
+        execute(
+            f"python train.py configs/{config}.py --workdir {run} {changes} "
+            f"--data.source folder:{settings.photographs} "
+            f"--data.held-out folder:{settings.held_out}"
+        )
+        execute(
+            f"jaxcorr evaluate {settings.kodak} -m {run} "
+            f"--checkpoint newest --json {run}/evaluation.json"
+        )
+        keep(run, results)
+
+
+def execute(command: str) -> None:
+    """Prints a command and runs it in the clone; ends with it if it fails."""
+    print(f"$ {command}", flush=True)
+    program, *words = shlex.split(command)
+    subprocess.run([Path(sys.executable).with_name(program), *words], check=True)
+
+
+def keep(run: Path, results: Path) -> None:
+    """Copies tables and training curves; of paths, only the last name."""
+    with files.new_folder(results) as folder:
+        shutil.copy(run / "held_out.jsonl", folder)
+        for path in run.glob("evaluation*.json"):
+            table = json.loads(path.read_text())
+            model = table["model"]
+            model["path"] = Path(model["path"]).name
+            model["run"]["workdir"] = Path(model["run"]["workdir"]).name
+            for field in ("source", "held_out"):
+                kind, _, place = model["run"]["data"][field].partition(":")
+                model["run"]["data"][field] = f"{kind}:{Path(place).name}"
+            (folder / path.name).write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
