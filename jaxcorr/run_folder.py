@@ -18,6 +18,9 @@ HELD_OUT_LOSS = "held_out_loss"
 MEMBER = "member"
 """What a model says about which member of a sweep it is."""
 
+DEMO = "demo"
+"""What names the small model that is packaged, unless a folder has that name."""
+
 Folders = dict[int, Path]
 
 
@@ -25,7 +28,8 @@ def load(path: str | Path, *, checkpoint: str = "best") -> Model:
     """Reads the model of a run directory or of a model folder.
 
     Args:
-      path: Run directory or model folder; RUN@MEMBER is a member of a sweep.
+      path: Run directory or model folder; RUN@MEMBER is a member of a sweep, and
+        "demo" the packaged model.
       checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if
         none was evaluated), or a step.
 
@@ -89,6 +93,8 @@ def member_folders(checkpoint: Path) -> Folders:
 
 def _split(path: str | Path) -> tuple[Path, int | None]:
     """Splits RUN@MEMBER, and checks that there is a directory."""
+    if str(path) == DEMO and not Path(path).exists():
+        return Path(__file__).parent / DEMO, None
     folder, member = Path(path), None
     run, _, number = str(path).rpartition("@")
     if run and number.isdigit() and not folder.exists():

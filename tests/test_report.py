@@ -9,7 +9,7 @@ import pytest
 from jaxcorr import config, settings
 from jaxcorr.config import Config
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import curves, evaluations, findings
+from jaxcorr.evaluation import curves, evaluations, findings, tables
 from jaxcorr.training.objective import Objective
 
 pytestmark = pytest.mark.fast
@@ -200,6 +200,6 @@ def test_every_published_curve_says_where_it_is_from():
     assert len(families) > 15
     for family in families:
         assert family.source and all(point.bpp > 0 for point in family.series[None])
-    _, source = findings.papers_complexity()
+    _, source = tables.papers_complexity()
     assert "NeurIPS 2023" in source
     assert config.Config().members

@@ -9,7 +9,7 @@ from jaxcorr.errors import UserError
 
 _MODEL = tyro.conf.arg(
     aliases=["-m"],
-    metavar="MODEL|RUN[@MEMBER]",
+    metavar="MODEL|RUN[@MEMBER]|demo",
     help="Model folder, or run directory; of a sweep, which member.",
     help_behavior_hint="",
 )

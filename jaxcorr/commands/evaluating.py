@@ -105,7 +105,7 @@ def show(
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(
             aliases=["-m"],
-            metavar="MODEL|RUN[@MEMBER]",
+            metavar="MODEL|RUN[@MEMBER]|demo",
             help="Once, or twice to compare.",
             help_behavior_hint="(required)",
         ),

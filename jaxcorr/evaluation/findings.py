@@ -1,4 +1,4 @@
-"""What a set of evaluations shows, as tables and as curves to draw."""
+"""What a set of evaluations shows: curves, their distances, what the loss changes."""
 
 import dataclasses
 import json
@@ -12,25 +12,11 @@ from jaxcorr.evaluation import curves, plots
 from jaxcorr.evaluation.bjontegaard import LEAST_POINTS, Interpolation
 from jaxcorr.evaluation.curves import Comparison, Family
 from jaxcorr.evaluation.evaluations import Evaluation
-from jaxcorr.evaluation.plots import Curve, Spot
+from jaxcorr.evaluation.plots import Curve
 
 HISTORY = "held_out.jsonl"
 KODAK = {f"kodim{number:02}" for number in range(1, 25)}
 Label = Callable[[Evaluation], str]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table; its first column holds names, the others numbers."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def as_markdown(self) -> str:
-        """The table in Markdown."""
-        rule = ("---", *("---:" for _ in self.columns[1:]))
-        lines = [self.columns, rule, *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,121 +87,6 @@ def find(
         comparisons=comparisons,
         notes=tuple(dict.fromkeys(notes)),
         interpolation=interpolation,
-    )
-
-
-def points(found: Sequence[Evaluation], label: Label) -> Table:
-    """Means of each evaluation, by curve and rate."""
-    columns = {
-        "bpp": "{:.4f}",
-        "bpp_y": "{:.4f}",
-        "bpp_z": "{:.4f}",
-        "bpp_header": "{:.4f}",
-        "psnr_db": "{:.2f}",
-        "ms_ssim": "{:.4f}",
-        "correlation": "{:.4f}",
-        "encode_seconds": "{:.2f}",
-        "decode_seconds": "{:.2f}",
-    }
-    shown = ("bpp", "y", "z", "header", "PSNR dB", "MS-SSIM", "correlation")
-    first_of_curve = {
-        label(each): index for index, each in reversed([*enumerate(found)])
-    }
-    order = sorted(
-        found, key=lambda each: (first_of_curve[label(each)], each.mean["bpp"])
-    )
-    return Table(
-        columns=("curve", "λ or quality", "seed", *shown, "encode s", "decode s"),
-        rows=tuple(
-            (
-                label(each),
-                _number(each.distortion_weight or each.model.get("quality")),
-                _number(each.seed),
-                *(_cell(each.mean.get(name), form) for name, form in columns.items()),
-            )
-            for each in order
-        ),
-    )
-
-
-def bd_table(findings: Findings) -> Table:
-    """BD-rate and BD-PSNR of every curve, the best first, with their sources."""
-    rows = []
-    sources = {family.name: family.source for family in findings.published}
-    ranked = sorted(
-        findings.comparisons.items(),
-        key=lambda item: np.mean(item[1]["psnr_db"].rates),
-    )
-    for name, by_quality in ranked:
-        in_psnr, in_ms_ssim = by_quality["psnr_db"], by_quality.get("ms_ssim_db")
-        rows.append(
-            (
-                name,
-                _spread(in_psnr.rates, "{:+.2f}"),
-                _spread(in_psnr.qualities, "{:+.2f}"),
-                _spread(in_ms_ssim.rates, "{:+.2f}") if in_ms_ssim else "-",
-                sources.get(name, "measured here"),
-            )
-        )
-    return Table(
-        columns=("curve", "BD-rate %", "BD-PSNR dB", "BD-rate % (MS-SSIM)", "source"),
-        rows=tuple(rows),
-    )
-
-
-def complexity(findings: Findings) -> tuple[list[Spot], Table]:
-    """Rate saved against the anchor, and the time to encode and decode an image."""
-    spots = []
-    for family in findings.families:
-        compared = findings.comparisons.get(family.name)
-        saved = -float(np.mean(compared["psnr_db"].rates)) if compared else 0.0
-        is_anchor = findings.anchor is not None and family.name == findings.anchor.name
-        if family.seconds is not None and (compared or is_anchor):
-            spots.append(Spot(name=family.name, seconds=family.seconds, saved=saved))
-    paper, _ = papers_complexity()
-    lines = [(spot, "measured here") for spot in spots]
-    lines += [(spot, "the paper") for spot in paper]
-    rows = tuple(
-        (spot.name, f"{spot.saved:.2f}", f"{spot.seconds:.2f}", where)
-        for spot, where in lines
-    )
-    table = Table(columns=("curve", "rate saved %", "seconds", "where"), rows=rows)
-    return spots, table
-
-
-def papers_complexity() -> tuple[list[Spot], str]:
-    """The paper's table of complexity, and where it is from."""
-    paper = curves.published_facts()["paper"]
-    spots = [Spot(name=n, saved=saved, seconds=s) for n, saved, s in paper["rows"]]
-    return spots, paper["source"]
-
-
-def effects(found: Sequence[Evaluation], label: Label) -> Table:
-    """Each model with the loss against the same without it."""
-    rows = []
-    for each in found:
-        base = curves.without_loss(each, found)
-        if base is None:
-            continue
-        rows.append(
-            (
-                label(each),
-                _number(each.distortion_weight),
-                _number(each.seed),
-                f"{100 * (each.cost / base.cost - 1):+.2f}",
-                f"{each.cost - base.cost:+.4f}",
-                *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
-                f"{_mean(each, 'psnr_db') - _mean(base, 'psnr_db'):+.2f}",
-                _cell(base.mean.get("correlation"), "{:.4f}"),
-                _cell(each.mean.get("correlation"), "{:.4f}"),
-            )
-        )
-    return Table(
-        columns=(
-            *("model", "λ", "seed", "cost %", "cost bpp", "y %", "z %", "bpp %"),
-            *("PSNR dB", "correlation without", "with"),
-        ),
-        rows=tuple(rows),
     )
 
 
@@ -318,34 +189,6 @@ def _default_anchor(
     )
 
 
-def _spread(values: Sequence[float], form: str) -> str:
-    mean = form.format(float(np.mean(values)))
-    if len(values) == 1:
-        return mean
-    return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
-
-
-def _change(each: Evaluation, base: Evaluation, name: str) -> str:
-    before, after = base.mean.get(name), each.mean.get(name)
-    if not before or after is None:
-        return "-"
-    return f"{100 * (after / before - 1):+.1f}"
-
-
-def _mean(each: Evaluation, name: str) -> int | float:
-    value = each.mean[name]
-    assert value is not None
-    return value
-
-
 def _average(values: Iterable[int | float | None]) -> float:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else float("nan")
-
-
-def _number(value: int | float | None) -> str:
-    return "-" if value is None else f"{value:g}"
-
-
-def _cell(value: int | float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)

@@ -12,11 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxcorr import files
-from jaxcorr.evaluation import curves, findings, plots
+from jaxcorr.evaluation import curves, findings, plots, tables
 from jaxcorr.evaluation.bjontegaard import Interpolation
 from jaxcorr.evaluation.curves import Family
 from jaxcorr.evaluation.evaluations import Evaluation
-from jaxcorr.evaluation.findings import Findings, Table
+from jaxcorr.evaluation.findings import Findings
+from jaxcorr.evaluation.tables import Table
 
 MARKDOWN, PAGE = "report.md", "report.html"
 
@@ -104,12 +105,12 @@ def _sections(drawn: Findings) -> list[Section]:
             title="Points",
             text="Means over the images, of all seeds. Bits per pixel are those of "
             "real files, header included; y is latents, z side information.",
-            table=findings.points(drawn.evaluations, drawn.label),
+            table=tables.points(drawn.evaluations, drawn.label),
         )
     )
     if drawn.anchor is not None:
         sections += _compared(drawn)
-    effects = findings.effects(drawn.evaluations, drawn.label)
+    effects = tables.effects(drawn.evaluations, drawn.label)
     if effects.rows:
         sections.append(
             Section(
@@ -169,11 +170,11 @@ def _compared(drawn: Findings) -> list[Section]:
     if drawn.notes:
         text += "\n\n" + "\n".join(f"- {note}" for note in drawn.notes)
     sections = [
-        Section(title="BD-rate", text=text, table=findings.bd_table(drawn)),
+        Section(title="BD-rate", text=text, table=tables.bd_table(drawn)),
     ]
-    ours, table = findings.complexity(drawn)
+    ours, table = tables.complexity(drawn)
     if ours:
-        paper, source = findings.papers_complexity()
+        paper, source = tables.papers_complexity()
         figure = plots.complexity(
             ours, paper, drawn.anchor.name, "the Cheng hyperprior"
         )
