@@ -137,7 +137,9 @@ def test_published_curves_stand_beside_kodak_alone(runs, tmp_path):
 
 
 def test_what_a_run_shows_at_its_end_and_its_checkpoints_are_no_evaluations(runs):
-    write(runs / "seed-0/held_out/table.json", {}, bpp=1.0, psnr=30.0, images=["a"])
+    for place in ("held_out", "held_out/member_1"):
+        path = runs / "seed-0" / place / "table.json"
+        write(path, {}, bpp=1.0, psnr=30.0, images=["a"])
     write(runs / "seed-0/checkpoints/1/x.json", {}, bpp=1.0, psnr=30.0, images=["a"])
     assert len(evaluations.read([runs])) == 16
 

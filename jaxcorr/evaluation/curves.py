@@ -78,11 +78,13 @@ class Comparison:
     Attributes:
       rates: BD-rate of each pair of seeds, in percent.
       qualities: BD-PSNR of each pair of seeds, in dB.
+      overlap: Smallest share of the range of both curves that they have in common.
       warnings: What makes them doubtful.
     """
 
     rates: tuple[float, ...]
     qualities: tuple[float, ...]
+    overlap: float
     warnings: tuple[str, ...]
 
 
@@ -171,7 +173,7 @@ def compare(
     pairs = [(seed, seed) for seed in shared] or [
         (first, second) for first in anchor.series for second in test.series
     ]
-    rates, qualities, warnings = [], [], []
+    rates, qualities, overlaps, warnings = [], [], [], []
     for first, second in pairs:
         curves = (
             _curve(anchor, first, quality),
@@ -181,10 +183,12 @@ def compare(
         in_quality = bjontegaard.bd_psnr(*curves, interpolation=interpolation)
         rates.append(in_rate.value)
         qualities.append(in_quality.value)
+        overlaps.append(in_rate.overlap)
         warnings += in_rate.warnings
     return Comparison(
         rates=tuple(rates),
         qualities=tuple(qualities),
+        overlap=min(overlaps),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

@@ -17,6 +17,10 @@ KEYS = {"model", "images", "mean"}
 NAME = "evaluation.json"
 """What a table is called that lies in the run directory of its model."""
 
+SKIPPED = {CHECKPOINTS, "held_out"}
+"""Folders of a run without tables of evaluations: what a run shows at its end is of two
+photographs that every run has."""
+
 WEIGHTS = ("distortion_weight", "correlation_weight")
 LOSS = "objective."
 IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "seed")
@@ -147,7 +151,7 @@ def _read_all(path: Path) -> Iterator[Evaluation]:
     files = [
         file
         for file in sorted(path.rglob("*.json"))
-        if CHECKPOINTS not in file.relative_to(path).parts and _looks_right(file)
+        if not SKIPPED & set(file.relative_to(path).parts) and set(_load(file)) == KEYS
     ]
     if not files:
         raise UserError(
@@ -155,11 +159,6 @@ def _read_all(path: Path) -> Iterator[Evaluation]:
             f"with `jaxcorr evaluate IMAGES -m {path} --json {table_of(path)}`"
         )
     yield from map(_read, files)
-
-
-def _looks_right(path: Path) -> bool:
-    # What a run shows at its end is of two photographs that every run has.
-    return path.parent.name != "held_out" and set(_load(path)) == KEYS
 
 
 def _read(path: Path) -> Evaluation:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import curves, plots
+from jaxcorr.evaluation import curves
 from jaxcorr.evaluation.bjontegaard import LEAST_POINTS, Interpolation
 from jaxcorr.evaluation.curves import Comparison, Family
 from jaxcorr.evaluation.evaluations import Evaluation
-from jaxcorr.evaluation.plots import Curve
+from jaxcorr.evaluation.plots import Line
 
 HISTORY = "held_out.jsonl"
 KODAK = {f"kodim{number:02}" for number in range(1, 25)}
@@ -60,22 +60,29 @@ def find(
     chosen = curves.find(anchor, every) if anchor else _default_anchor(found, every)
     comparisons: dict[str, dict[curves.Quality, Comparison]] = {}
     notes: list[str] = []
+    apart = []
     for family in every if chosen else []:
-        assert chosen is not None
         if family is chosen:
             continue
+        assert chosen is not None
         try:
             compared = curves.compare(chosen, family, "psnr_db", interpolation)
-            comparisons[family.name] = {"psnr_db": compared}
-            notes += compared.warnings
         except UserError as error:
-            notes.append(str(error))
+            if family in published:
+                apart.append(family.name)
+            else:
+                notes.append(str(error))
             continue
+        comparisons[family.name] = {"psnr_db": compared}
+        if family not in published:
+            notes += compared.warnings
         try:
             compared = curves.compare(chosen, family, "ms_ssim_db", interpolation)
             comparisons[family.name]["ms_ssim_db"] = compared
-        except (UserError, ValueError):
+        except UserError:
             continue  # Many published curves have no MS-SSIM; the table says so.
+    if chosen and apart:
+        notes.append(f"share no quality with {chosen.name}: {'; '.join(apart)}")
     if anchor and not comparisons:
         raise UserError(notes[0] if notes else f"nothing to compare with {anchor}")
     return Findings(
@@ -90,64 +97,73 @@ def find(
     )
 
 
-def against_weight(
-    found: Sequence[Evaluation],
-) -> tuple[list[Curve], list[Curve], float]:
+def against_weight(found: Sequence[Evaluation]) -> tuple[list[Line], list[Line], float]:
     """For each λ with three or more α: correlation and change of cost against α.
 
     Returns:
-      Curves of the correlation, curves of the change, and the smallest α above 0.
+      Lines of the correlation, lines of the change, and the smallest α above 0.
     """
+    plain = [each for each in found if each.correlation_weight == 0]
     groups: dict[tuple, dict[float, list[Evaluation]]] = {}
     for each in found:
-        if each.trained and each.correlation_weight is not None:
+        if each.correlation_weight:
             key = (each.distortion_weight, repr(sorted(each.settings.items())))
-            weights = groups.setdefault(key, {})
+            weights = groups.setdefault(key, {0.0: []})
             weights.setdefault(each.correlation_weight, []).append(each)
+            base = curves.without_loss(each, plain)
+            if base is not None and base not in weights[0.0]:
+                weights[0.0].append(base)
     correlations, changes, smallest = [], [], np.inf
-    for (distortion_weight, _), weights in sorted(groups.items()):
-        if len(weights) < 3:
-            continue
-        alphas = np.array(sorted(weights))
+    for color, ((distortion_weight, _), weights) in enumerate(
+        (key, weights) for key, weights in sorted(groups.items()) if len(weights) > 3
+    ):
+        alphas = np.array(sorted(alpha for alpha in weights if weights[alpha]))
         smallest = min(smallest, alphas[alphas > 0].min())
         name = f"λ = {distortion_weight:g}"
         means = [_average(e.mean["correlation"] for e in weights[a]) for a in alphas]
-        correlations.append((name, alphas, np.array(means)))
-        if 0 in weights:
-            change = [
-                _average(
-                    100 * (each.cost / base.cost - 1)
-                    for each in weights[alpha]
-                    if (base := curves.without_loss(each, found)) is not None
-                )
-                for alpha in alphas[alphas > 0]
-            ]
-            changes.append((name, alphas, np.array([0.0, *change])))
+        costs = [
+            _average(
+                100 * (each.cost / base.cost - 1)
+                for each in weights[alpha]
+                for base in [curves.without_loss(each, plain) or each]
+            )
+            for alpha in alphas
+        ]
+        for lines, y in ((correlations, means), (changes, costs)):
+            lines.append(Line(name=name, x=alphas, y=np.array(y), color=color))
     return correlations, changes, float(smallest)
 
 
 def histories(
     found: Sequence[Evaluation], label: Label
-) -> tuple[list[Curve], list[Curve]]:
+) -> tuple[list[Line], list[Line]]:
     """Objective on held-out crops against steps, and how the loss changes it.
 
-    Where there are seeds, the first of them.
+    Where there are seeds, of the first of them. A color is a λ, dashes are a curve.
     """
     losses, changes = [], []
-    known = {id(each): _history(each) for each in found if each.trained}
     first_seeds = {(label(e), e.distortion_weight): e for e in reversed(found)}
-    for each in first_seeds.values():
-        history = known.get(id(each))
-        if not history:
-            continue
-        name = f"{label(each)}, λ = {each.distortion_weight:g}"
+    known = {key: _history(each) for key, each in first_seeds.items() if each.trained}
+    shown = sorted(key for key in known if known[key])
+    if not shown:
+        return [], []
+    names, weights = ([*dict.fromkeys(values)] for values in zip(*shown, strict=True))
+    for key in shown:
+        each, history = first_seeds[key], known[key]
+        style = {"color": weights.index(key[1]), "dashes": names.index(key[0])}
+        name = f"{key[0]}, λ = {key[1]:g}"
         steps = np.array(sorted(history))
-        losses.append((name, steps, np.array([history[step] for step in steps])))
+        values = np.array([history[step] for step in steps])
+        losses.append(Line(name=name, x=steps, y=values, **style))
         base = curves.without_loss(each, found)
-        if base is not None and known.get(id(base)):
-            _, shared, change = plots.relative(history, known[id(base)])
-            changes.append((name, shared, change))
-    return losses[::-1], changes[::-1]
+        before = _history(base) if base is not None else {}
+        shared = [step for step in steps if step in before]
+        if shared:
+            change = [100 * (history[step] / before[step] - 1) for step in shared]
+            changes.append(
+                Line(name=name, x=np.array(shared), y=np.array(change), **style)
+            )
+    return losses, changes
 
 
 def _history(each: Evaluation) -> dict[int, float]:

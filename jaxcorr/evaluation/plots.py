@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,28 @@ from jaxcorr.evaluation.curves import Family, Quality
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which the color-blind tell apart."""
 MARKERS = "osD^vPX"
-BEHIND_LINES = ("-", "--", ":", "-.")
+DASHES = ("-", "--", ":", "-.")
 BEHIND = "#8A8A8A"
 UNITS = {"psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB: -10 log10(1 - MS-SSIM))"}
 
-Curve = tuple[str, np.ndarray, np.ndarray]
-"""A name, and two coordinates of the points."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line to draw.
+
+    Attributes:
+      name: What to call it.
+      x: Of its points.
+      y: Of its points.
+      color: Lines of a number share their color.
+      dashes: Lines of a number share their dashes.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    color: int
+    dashes: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +57,9 @@ def rate_distortion(
     ours: Sequence[Family], behind: Sequence[Family], quality: Quality
 ) -> Figure:
     """Quality against rate: what was measured, before curves of others in grey."""
-    figure, axes = _figure()
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.3)
     rates, heights = [], []
     for family, color, marker in _styled(ours):
         for number, (x, y) in enumerate(family.points(quality)):
@@ -56,7 +74,7 @@ def rate_distortion(
             rates.append(x)
             heights.append(y)
     limit = 1.1 * max(x.max() for x in rates)
-    lines = itertools.cycle(BEHIND_LINES)
+    lines = itertools.cycle(DASHES)
     for family, line in zip(behind, lines, strict=False):
         for x, y in family.points(quality):
             label = None
@@ -69,7 +87,7 @@ def rate_distortion(
     axes.set_ylim(shown.min() - 0.5, shown.max() + 0.5)
     axes.set_xlabel("rate (bits per pixel of the real file)")
     axes.set_ylabel(UNITS[quality])
-    axes.legend(fontsize="small", loc="lower right")
+    figure.legend(fontsize="small", loc="outside right upper")
     return figure
 
 
@@ -79,20 +97,21 @@ def complexity(
     """Rate saved against the time to encode and decode an image."""
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw_spots(left, ours, COLORS[0])
+    _draw_spots(left, ours)
     left.set_title(f"measured here, against {anchor}", fontsize="medium")
     left.set_xlabel("encode and decode an image (s)")
-    _draw_spots(right, paper, BEHIND)
+    _draw_spots(right, paper)
     right.set_title(f"in the paper, against {papers_anchor}", fontsize="medium")
     right.set_xlabel("as printed there (s; images and hardware not known)")
     for axes in (left, right):
         axes.set_ylabel("rate saved at equal PSNR (BD-rate, %)")
         axes.grid(alpha=0.3)
+        axes.legend(fontsize="small", loc="best")
     return figure
 
 
 def weights(
-    correlation: Sequence[Curve], cost: Sequence[Curve], *, smallest: float
+    correlation: Sequence[Line], cost: Sequence[Line], *, smallest: float
 ) -> Figure:
     """Against α: the correlation that is left, and what the objective without it cost.
 
@@ -103,13 +122,15 @@ def weights(
     """
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, curves in ((left, correlation), (right, cost)):
-        for (name, x, y), color, marker in zip(curves, COLORS, MARKERS, strict=False):
-            axes.plot(x, y, color=color, marker=marker, label=name)
+    for axes, lines in ((left, correlation), (right, cost)):
+        for line in lines:
+            marker = MARKERS[line.color % len(MARKERS)]
+            axes.plot(line.x, line.y, marker=marker, label=line.name, **_style(line))
         axes.set_xscale("symlog", linthresh=smallest)
         axes.set_xlabel("weight of the loss, α (bits per pixel per unit)")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        if lines:
+            axes.legend(fontsize="small")
     left.set_yscale("log")
     left.set_ylabel("correlation loss of the decoded latents")
     right.axhline(0, color="black", linewidth=0.8)
@@ -117,7 +138,7 @@ def weights(
     return figure
 
 
-def training(losses: Sequence[Curve], changes: Sequence[Curve]) -> Figure:
+def training(losses: Sequence[Line], changes: Sequence[Line]) -> Figure:
     """Against steps, on held-out crops: the objective, and what the loss changes in it.
 
     Args:
@@ -125,29 +146,21 @@ def training(losses: Sequence[Curve], changes: Sequence[Curve]) -> Figure:
       changes: For each run with the loss, steps and change against that without it, in
         percent.
     """
-    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    figure = Figure(figsize=(15, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, curves in ((left, losses), (right, changes)):
-        for index, (name, x, y) in enumerate(curves):
-            color = COLORS[index % len(COLORS)]
-            line = BEHIND_LINES[index // len(COLORS) % len(BEHIND_LINES)]
-            axes.plot(x, y, color=color, linestyle=line, linewidth=1.4, label=name)
+    for axes, lines in ((left, losses), (right, changes)):
+        for line in lines:
+            # Both panels have the same styles: one legend serves them.
+            label = line.name if axes is left else None
+            axes.plot(line.x, line.y, linewidth=1.4, label=label, **_style(line))
         axes.set_xlabel("training steps")
         axes.grid(alpha=0.3)
-        if curves:
-            axes.legend(fontsize="x-small", ncols=2 if len(curves) > 8 else 1)
+    figure.legend(fontsize="x-small", loc="outside right upper")
     left.set_yscale("log")
     left.set_ylabel("bpp + λ MSE on held-out crops")
     right.axhline(0, color="black", linewidth=0.8)
     right.set_ylabel("change of it by the loss (%)")
     return figure
-
-
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(alpha=0.3)
-    return figure, axes
 
 
 def _styled(families: Sequence[Family]) -> list[tuple[Family, str, str]]:
@@ -157,23 +170,24 @@ def _styled(families: Sequence[Family]) -> list[tuple[Family, str, str]]:
     ]
 
 
-def _draw_spots(axes: Any, spots: Sequence[Spot], color: str) -> None:
-    """Points with their names beside them, above and below in turn."""
-    axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.15)
-    for index, spot in enumerate(sorted(spots, key=lambda spot: spot.saved)):
-        axes.plot(spot.seconds, spot.saved, "o", color=color, markersize=8)
-        axes.annotate(
-            spot.name,
-            (spot.seconds, spot.saved),
-            xytext=(8, 4 if index % 2 else -10),
-            textcoords="offset points",
-            fontsize="small",
+def _style(line: Line) -> dict[str, Any]:
+    return {
+        "color": COLORS[line.color % len(COLORS)],
+        "linestyle": DASHES[line.dashes % len(DASHES)],
+    }
+
+
+def _draw_spots(axes: Axes, spots: Sequence[Spot]) -> None:
+    """A marker a codec, on an axis of time that covers a factor of four or more."""
+    for index, spot in enumerate(spots):
+        axes.plot(
+            *(spot.seconds, spot.saved),
+            MARKERS[index % len(MARKERS)],
+            color=COLORS[index % len(COLORS)],
+            markersize=8,
+            label=spot.name,
         )
-
-
-def relative(values: Mapping[int, float], base: Mapping[int, float]) -> Curve:
-    """Change against `base` where both have a value, in percent."""
-    shared = sorted(values.keys() & base.keys())
-    change = [100 * (values[step] / base[step] - 1) for step in shared]
-    return "", np.array(shared), np.array(change)
+    times = [spot.seconds for spot in spots]
+    axes.set_xscale("log")
+    axes.set_xlim(min(times) / 2, max(times) * 2)
+    axes.margins(y=0.15)

@@ -165,7 +165,8 @@ def _compared(drawn: Findings) -> list[Section]:
     text = (
         f"Against **{drawn.anchor.name}**: rate at equal quality (negative: fewer "
         f"bits) and quality at equal rate, by {drawn.interpolation} interpolation; "
-        "each seed against the anchor's same seed, mean and range."
+        "each seed against the anchor's same seed, mean and range. Where curves share "
+        "less than half of their range, mistrust the figure."
     )
     if drawn.notes:
         text += "\n\n" + "\n".join(f"- {note}" for note in drawn.notes)

@@ -75,11 +75,15 @@ def bd_table(findings: Findings) -> Table:
                 _spread(in_psnr.rates, "{:+.2f}"),
                 _spread(in_psnr.qualities, "{:+.2f}"),
                 _spread(in_ms_ssim.rates, "{:+.2f}") if in_ms_ssim else "-",
+                f"{in_psnr.overlap:.0%}",
                 sources.get(name, "measured here"),
             )
         )
     return Table(
-        columns=("curve", "BD-rate %", "BD-PSNR dB", "BD-rate % (MS-SSIM)", "source"),
+        columns=(
+            *("curve", "BD-rate %", "BD-PSNR dB", "BD-rate % (MS-SSIM)"),
+            *("range shared", "source"),
+        ),
         rows=tuple(rows),
     )
 
