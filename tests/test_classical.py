@@ -1,13 +1,16 @@
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from tiny import blocks
 
+from jaxcorr import images
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import classical
+from jaxcorr.evaluation import bjontegaard, classical
+from jaxcorr.evaluation.bjontegaard import Curve
 
 pytestmark = pytest.mark.fast
 
@@ -31,6 +34,26 @@ def test_better_qualities_cost_bits_and_bring_decibels(name):
     assert high.psnr_db > 30
     assert (high.bpp_y, high.correlation) == (None, None)
     assert high.encode_seconds and high.decode_seconds
+
+
+@pytest.mark.parametrize("name", [name for name in HERE if name != "jpeg"])
+def test_on_a_photograph_every_other_codec_needs_fewer_bits_than_jpeg(name):
+    photograph, _ = images.read_image(
+        Path(__file__).parent / "references/astronaut.png"
+    )
+    jpeg, other = (
+        [
+            classical.measure(each, quality, photograph, "a.png")
+            for quality in classical.CODECS[each].qualities[::2]
+        ]
+        for each in ("jpeg", name)
+    )
+    curve = lambda rows: Curve(
+        name="curve",
+        bpp=tuple(row.bpp for row in rows),
+        quality=tuple(row.psnr_db for row in rows),
+    )
+    assert bjontegaard.bd_rate(curve(jpeg), curve(other)).value < -10
 
 
 @pytest.mark.skipif(

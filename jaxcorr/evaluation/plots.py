@@ -14,7 +14,10 @@ from jaxcorr.evaluation.curves import Family, Quality
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which the color-blind tell apart."""
 MARKERS = "osD^vPX"
-DASHES = ("-", "--", ":", "-.")
+DASHES = (
+    *("-", "--", ":", "-."),
+    *((0, (1, 3)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1))),
+)
 BEHIND = "#8A8A8A"
 UNITS = {"psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB: -10 log10(1 - MS-SSIM))"}
 
