@@ -3,8 +3,8 @@
 Transforms of Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736, with the
 loss of Ali et al., NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Trained on
 the 400 photographs of BSDS500's train and test sets and evaluated on Kodak. Every
-experiment of `results/study.py` is this config with a few settings changed, so that
-all have the same data in the same order, the same budget and the same initial numbers.
+experiment of `results/experiments.py` is this config with a few settings changed, so
+that all have the same data in the same order, budget and initial numbers.
 
     python train.py configs/study.py --data.source folder:BSDS
 

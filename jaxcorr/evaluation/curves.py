@@ -1,5 +1,6 @@
 """Evaluations as rate-distortion curves, and how far these are apart."""
 
+import collections
 import dataclasses
 import importlib.resources
 import json
@@ -111,13 +112,19 @@ def families(found: Sequence[Evaluation]) -> list[Family]:
 
 
 def labels(found: Sequence[Evaluation]) -> Callable[[Evaluation], str]:
-    """Names curves by what tells their models apart: architecture, α, what else."""
+    """Names curves by architecture, α, and settings that most others have not."""
     varying = sorted(
         name
         for name in evaluations.differing(found)
         if not name.startswith("codec.") and not name.endswith(".kind")
     )
     shown = {name: _shown(name, varying) for name in varying}
+    usual = {
+        name: collections.Counter(
+            _value(each.settings.get(name)) for each in found if each.trained
+        ).most_common(1)[0][0]
+        for name in varying
+    }
 
     def label(each: Evaluation) -> str:
         if "codec" in each.model:
@@ -126,9 +133,11 @@ def labels(found: Sequence[Evaluation]) -> Callable[[Evaluation], str]:
             return each.path.resolve().parent.name
         parts = [each.architecture, f"α = {each.correlation_weight:g}"]
         for name in varying:
+            value = _value(each.settings.get(name))
             # Without the loss, how it would be computed makes no difference.
-            if not (each.correlation_weight == 0 and name.startswith(LOSS)):
-                parts.append(f"{shown[name]} {_value(each.settings.get(name))}")
+            unused = each.correlation_weight == 0 and name.startswith(LOSS)
+            if value != usual[name] and not unused:
+                parts.append(f"{shown[name]} {value}")
         return ", ".join(parts)
 
     return label

@@ -58,11 +58,19 @@ def find(
     published = curves.published() if _are_kodak(found) else []
     every = [*families, *published]
     chosen = curves.find(anchor, every) if anchor else _default_anchor(found, every)
+    if anchor and chosen and _points(chosen) < LEAST_POINTS:
+        raise UserError(
+            f"anchor {chosen.name} has {_points(chosen)} points, but a comparison of "
+            f"curves needs at least {LEAST_POINTS}"
+        )
     comparisons: dict[str, dict[curves.Quality, Comparison]] = {}
     notes: list[str] = []
-    apart = []
+    apart, short = [], []
     for family in every if chosen else []:
         if family is chosen:
+            continue
+        if _points(family) < LEAST_POINTS:
+            short.append(family.name)
             continue
         assert chosen is not None
         try:
@@ -81,6 +89,8 @@ def find(
             comparisons[family.name]["ms_ssim_db"] = compared
         except UserError:
             continue  # Many published curves have no MS-SSIM; the table says so.
+    if short:
+        notes.append(f"fewer than {LEAST_POINTS} points, no curve: {'; '.join(short)}")
     if chosen and apart:
         notes.append(f"share no quality with {chosen.name}: {'; '.join(apart)}")
     if anchor and not comparisons:
@@ -195,14 +205,15 @@ def _default_anchor(
     """The first curve without the loss that is long enough, else any."""
     label = curves.labels(found)
     plain = {label(each) for each in found if each.correlation_weight == 0}
-    long_enough = [
-        family
-        for family in every
-        if max(map(len, family.series.values())) >= LEAST_POINTS
-    ]
+    long_enough = [family for family in every if _points(family) >= LEAST_POINTS]
     return next((f for f in long_enough if f.name in plain), None) or next(
         iter(long_enough), None
     )
+
+
+def _points(family: Family) -> int:
+    """Points of the longest series."""
+    return max(map(len, family.series.values()))
 
 
 def _average(values: Iterable[int | float | None]) -> float:

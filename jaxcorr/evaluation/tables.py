@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxcorr.evaluation import curves
+from jaxcorr.evaluation.bjontegaard import LEAST_OVERLAP
 from jaxcorr.evaluation.evaluations import Evaluation
 from jaxcorr.evaluation.findings import Findings, Label
 from jaxcorr.evaluation.plots import Spot
@@ -89,13 +90,17 @@ def bd_table(findings: Findings) -> Table:
 
 
 def complexity(findings: Findings) -> tuple[list[Spot], Table]:
-    """Rate saved against the anchor, and the time to encode and decode an image."""
+    """Rate saved against the anchor, and the time to encode and decode an image.
+
+    Only of curves that share enough of their range with the anchor.
+    """
     spots = []
     for family in findings.families:
-        compared = findings.comparisons.get(family.name)
-        saved = -float(np.mean(compared["psnr_db"].rates)) if compared else 0.0
+        compared = findings.comparisons.get(family.name, {}).get("psnr_db")
+        saved = -float(np.mean(compared.rates)) if compared else 0.0
         is_anchor = findings.anchor is not None and family.name == findings.anchor.name
-        if family.seconds is not None and (compared or is_anchor):
+        close = compared is not None and compared.overlap >= LEAST_OVERLAP
+        if family.seconds is not None and (close or is_anchor):
             spots.append(Spot(name=family.name, seconds=family.seconds, saved=saved))
     paper, _ = papers_complexity()
     lines = [(spot, "measured here") for spot in spots]

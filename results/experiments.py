@@ -1,6 +1,6 @@
 """The study of the correlation loss: trains, evaluates and keeps what came out.
 
-    python results/study.py --photographs BSDS --held-out VAL --kodak KODAK
+    python results/experiments.py --photographs BSDS --held-out VAL --kodak KODAK
 
 prints and runs the command of every experiment in turn, and copies tables and training
 curves into `results/`. An experiment whose tables are there is not run again; one that
@@ -13,7 +13,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -22,14 +24,23 @@ from jaxcorr import files
 RESULTS = Path(__file__).resolve().parent
 WITH_AND_WITHOUT = "--objective.correlation-weight 0 0.1"
 OTHER_WEIGHTS = "--objective.correlation-weight 0.01 0.03 0.3 1"
+LONG = "--steps 10000"
 CURVE = "--objective.distortion-weight 0.0018 0.0067 0.018 0.0483"
 
 EXPERIMENTS = {
     # 1. Four rates, with and without the loss, from two seeds.
     "curves-0": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 0"),
     "curves-1": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 1"),
-    # One rate, five times as long: does the gain last?
-    "long": ("study", f"--steps 15000 {WITH_AND_WITHOUT}"),
+    # The same rates for longer, from one seed: does what the loss changes last?
+    "long": ("study", f"{LONG} {WITH_AND_WITHOUT}"),
+    "long-0.0483": (
+        "study",
+        f"{LONG} --objective.distortion-weight 0.0483 {WITH_AND_WITHOUT}",
+    ),
+    "long-others": (
+        "study",
+        f"{LONG} --objective.distortion-weight 0.0018 0.018 {WITH_AND_WITHOUT}",
+    ),
     # 2. Weights, at two rates.
     "weights-low": ("study", OTHER_WEIGHTS),
     "weights-high": ("study", f"--objective.distortion-weight 0.018 {OTHER_WEIGHTS}"),
@@ -106,18 +117,28 @@ def execute(command: str) -> None:
 
 
 def keep(run: Path, results: Path) -> None:
-    """Copies tables and training curves; of paths, only the last name."""
+    """Copies tables and training curves."""
     with files.new_folder(results) as folder:
         shutil.copy(run / "held_out.jsonl", folder)
         for path in run.glob("evaluation*.json"):
             table = json.loads(path.read_text())
-            model = table["model"]
-            model["path"] = Path(model["path"]).name
-            model["run"]["workdir"] = Path(model["run"]["workdir"]).name
-            for field in ("source", "held_out"):
-                kind, _, place = model["run"]["data"][field].partition(":")
-                model["run"]["data"][field] = f"{kind}:{Path(place).name}"
+            table["model"] = without_places(table["model"])
             (folder / path.name).write_text(json.dumps(table, indent=1) + "\n")
+
+
+def without_places(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model says of itself, with the last names of paths only."""
+    run = about["run"]
+    data = dict(run["data"])
+    for field in ("source", "held_out"):
+        kind, _, place = data[field].partition(":")
+        data[field] = f"{kind}:{Path(place).name}"
+    kept: dict[str, Any] = {
+        "run": {**run, "workdir": Path(run["workdir"]).name, "data": data}
+    }
+    if "path" in about:
+        kept["path"] = Path(about["path"]).name
+    return {**about, **kept}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""Packs a model of the study as the one that `-m demo` names.
+
+python results/make_demo.py RUN@MEMBER
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import experiments
+
+import jaxcorr
+from jaxcorr import files, model_folder, run_folder
+
+CARD = "README.md"
+
+
+def main(path: str) -> None:
+    """Writes the packaged model folder; its card stays."""
+    folder = Path(jaxcorr.__file__).parent / run_folder.DEMO
+    model = run_folder.load(path, checkpoint="newest")
+    model = dataclasses.replace(model, about=experiments.without_places(model.about))
+    card = (folder / CARD).read_bytes()
+    model_folder.write_model(folder, model)
+    files.write_file(folder / CARD, card)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
