@@ -20,6 +20,8 @@ from jaxcorr.evaluation import pictures
 from jaxcorr.evaluation.rows import Coded, Row
 
 Planes = dict[str, Float[np.ndarray, "h16 w16"]]
+NORMALIZED_LIMIT = 4.0
+"""Strongest color of normalized latents, in standard deviations."""
 SIGNED, POSITIVE = "PuOr", "viridis"
 """Color maps, each legible to the color-blind and in print."""
 
@@ -41,20 +43,40 @@ def draw(
     Raises:
       UserError: If a model has no such channel, or the image is too small.
     """
-    images_per_row = 6
-    upright = image.shape[0] > image.shape[1]
-    height = (4.4 if upright else 3.2) * len(coded) + 0.6
-    figure = Figure(figsize=(20, height), layout="constrained")
-    axes = figure.subplots(len(coded), images_per_row, squeeze=False)
-    for row, (name, result) in zip(axes, coded.items(), strict=True):
+    for result in coded.values():
         if result.row.correlation is None:
             raise UserError(
                 f"{result.row.file} is too small to show: its latents must be at least "
                 f"{pictures.WINDOW} high and wide, but are "
                 + " x ".join(map(str, result.latents.symbols.shape[:2]))
             )
-        chosen = _most_varied(result) if channel is None else channel
-        _draw_row(figure, row, image, name, result, chosen)
+    channels = {
+        name: _most_varied(result) if channel is None else channel
+        for name, result in coded.items()
+    }
+    shown = {name: planes(result, channels[name]) for name, result in coded.items()}
+    # Rows share their colors, and so do latent and mean: the less these differ, the
+    # better the mean.
+    limits = {
+        title: max(float(np.abs(each[title]).max()) for each in shown.values())
+        for title in next(iter(shown.values()))
+    }
+    limits["mean"] = limits["quantized latent"] = max(
+        limits["mean"], limits["quantized latent"]
+    )
+    limits["normalized latent"] = NORMALIZED_LIMIT
+    strongest = max(map(pictures.strongest, coded.values()))
+
+    upright = image.shape[0] > image.shape[1]
+    height = (4.4 if upright else 3.2) * len(coded) + 0.6
+    figure = Figure(figsize=(20, height), layout="constrained")
+    axes = figure.subplots(len(coded), len(limits) + 2, squeeze=False)
+    for row, (name, result) in zip(axes, coded.items(), strict=True):
+        _draw_image(row[0], image, name, result.row)
+        for axis, (title, plane) in zip(row[1:-1], shown[name].items(), strict=True):
+            _draw_plane(figure, axis, title, plane, limits[title])
+        row[1].set_ylabel(f"channel {channels[name]}")
+        pictures.draw_map(figure, row[-1], result, limit=strongest)
     if len(coded) == 2:
         first, second = (result.row for result in coded.values())
         figure.supxlabel(f"Second against first: {differences(first, second)}")
@@ -108,28 +130,15 @@ def planes(coded: Coded, channel: int) -> Planes:
     return {name: array[..., channel] for name, array in every.items()}
 
 
-def _draw_row(
-    figure: Figure,
-    row: np.ndarray,
-    image: UInt8[np.ndarray, "h w 3"],
-    name: str,
-    coded: Coded,
-    channel: int,
+def _draw_image(
+    axis: Axes, image: UInt8[np.ndarray, "h w 3"], name: str, row: Row
 ) -> None:
-    measured = coded.row
-    row[0].imshow(image)
-    row[0].set_title(f"{measured.file}", fontsize="medium")
-    row[0].set_ylabel(name, wrap=True)
-    row[0].set_xlabel(summary(measured))
-    row[0].set_xticks([])
-    row[0].set_yticks([])
-    shown = planes(coded, channel)
-    # Latent and mean share their colors: the less they differ, the better the mean.
-    limit = max(float(np.abs(shown[key]).max()) for key in ("quantized latent", "mean"))
-    for axis, (title, plane) in zip(row[1:5], shown.items(), strict=True):
-        _draw_plane(figure, axis, title, plane, limit)
-    row[1].set_ylabel(f"channel {channel}")
-    pictures.draw_map(figure, row[5], coded)
+    axis.imshow(image)
+    axis.set_title(row.file, fontsize="medium")
+    axis.set_ylabel(name, wrap=True)
+    axis.set_xlabel(summary(row))
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 def _draw_plane(
@@ -140,10 +149,9 @@ def _draw_plane(
     limit: float,
 ) -> None:
     if title == "scale":
-        drawn = axis.imshow(plane, cmap=POSITIVE, vmin=0)
+        drawn = axis.imshow(plane, cmap=POSITIVE, vmin=0, vmax=limit)
     else:
-        reach = 4.0 if title == "normalized latent" else limit
-        drawn = axis.imshow(plane, cmap=SIGNED, vmin=-reach, vmax=reach)
+        drawn = axis.imshow(plane, cmap=SIGNED, vmin=-limit, vmax=limit)
     axis.set_title(title, fontsize="medium")
     axis.set_xticks([])
     axis.set_yticks([])

@@ -43,8 +43,17 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def draw_map(figure: Figure, axis: Axes, coded: Coded) -> None:
-    """The correlation map of the decoded latents; its center, 1 in theory, left out."""
+def draw_map(
+    figure: Figure, axis: Axes, coded: Coded, *, limit: float | None = None
+) -> None:
+    """The correlation map of the decoded latents; its center, 1 in theory, left out.
+
+    Args:
+      figure: Where to draw.
+      axis: Where in it.
+      coded: What to draw the map of.
+      limit: Value of the strongest color; by default, of the strongest correlation.
+    """
     axis.set_xlabel("columns away")
     axis.set_ylabel("rows away")
     if coded.row.correlation is None:
@@ -53,11 +62,18 @@ def draw_map(figure: Figure, axis: Axes, coded: Coded) -> None:
     reach = WINDOW // 2
     values = correlation_of(coded)
     values[reach, reach] = np.nan
-    limit = max(0.05, float(np.nanmax(np.abs(values))))
+    limit = strongest(coded) if limit is None else limit
     edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
     shown = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
     axis.set_title(f"correlation map, loss {coded.row.correlation:.4f}")
     figure.colorbar(shown, ax=axis, label="mean product, normalized latents")
+
+
+def strongest(coded: Coded) -> float:
+    """Largest correlation in the map without its center, 0.05 at least."""
+    values = np.abs(correlation_of(coded))
+    values[WINDOW // 2, WINDOW // 2] = 0
+    return max(0.05, float(values.max()))
 
 
 def correlation_of(coded: Coded) -> Float[np.ndarray, "k k"]:
