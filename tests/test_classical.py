@@ -89,10 +89,12 @@ def test_evaluate_writes_a_table_a_quality(jaxcorr, tmp_path):
     [
         ([], "give either -m MODEL or --codec NAME"),
         (["--codec", "webp", "-m", "x"], "give either -m MODEL or --codec NAME"),
+        (["--codec", "bpg"], "codec must be one of jpeg, jpeg2000, webp, avif, jpegxl"),
         (["-m", "x", "--quality", "3"], "--quality is of classical codecs"),
     ],
 )
 def test_evaluate_takes_a_model_or_a_codec(jaxcorr, tmp_path, arguments, message):
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
     status, out, err = jaxcorr("evaluate", tmp_path, *arguments)
     assert (status, out) == (2, "")
     assert message in err and err.count("\n") == 1

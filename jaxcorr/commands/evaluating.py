@@ -54,7 +54,7 @@ def evaluate(
     directory: ImageFolder,
     model: OptionalModelPath = None,
     codec: Annotated[
-        classical.Name | None,
+        str | None,
         tyro.conf.arg(
             metavar="|".join(classical.CODECS),
             help="Classical codec, instead of a model.",
@@ -244,7 +244,7 @@ def _members(model: str, checkpoint: str, *, fast: bool) -> dict[str, Subject]:
     }
 
 
-def _qualities(name: classical.Name, asked: tuple[float, ...]) -> dict[str, Subject]:
+def _qualities(name: str, asked: tuple[float, ...]) -> dict[str, Subject]:
     """A classical codec at every quality that is asked for."""
     codec = classical.open_codec(name)
 

@@ -5,7 +5,7 @@ import importlib
 import io
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import PIL
@@ -14,8 +14,6 @@ from PIL import Image, features
 
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation.rows import Row, ms_ssim, psnr_db
-
-Name = Literal["jpeg", "jpeg2000", "webp", "avif", "jpegxl"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,20 +37,22 @@ class Codec:
     decode: Callable[[bytes], np.ndarray]
 
 
-def open_codec(name: Name) -> Codec:
+def open_codec(name: str) -> Codec:
     """The codec of a name.
 
     Raises:
-      UserError: If the libraries here were built without it.
+      UserError: If there is none, or the libraries here were built without it.
     """
-    codec = CODECS[name]
+    codec = CODECS.get(name)
+    if codec is None:
+        raise UserError(f"codec must be one of {', '.join(CODECS)}, but is {name}")
     if codec.library() is None:
         here = ", ".join(each for each in CODECS if CODECS[each].library())
         raise UserError(f"codec {name} is not in the libraries here; there are {here}")
     return codec
 
 
-def about(name: Name, quality: float) -> dict[str, Any]:
+def about(name: str, quality: float) -> dict[str, Any]:
     """What to write beside measurements of a codec."""
     codec = CODECS[name]
     return {
@@ -65,7 +65,7 @@ def about(name: Name, quality: float) -> dict[str, Any]:
 
 
 def measure(
-    name: Name, quality: float, image: UInt8[np.ndarray, "h w 3"], file: str
+    name: str, quality: float, image: UInt8[np.ndarray, "h w 3"], file: str
 ) -> Row:
     """Codes an image to the bytes of a file, decodes them and measures both.
 
@@ -163,7 +163,7 @@ def _jpegxl_decode(data: bytes) -> np.ndarray:
     return codecs.jpegxl_decode(data)
 
 
-CODECS: dict[Name, Codec] = {
+CODECS: dict[str, Codec] = {
     "jpeg": _pillow(
         "JPEG, 4:2:0",
         "JPEG",
