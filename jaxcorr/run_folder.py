@@ -19,7 +19,7 @@ MEMBER = "member"
 """What a model says about which member of a sweep it is."""
 
 DEMO = "demo"
-"""What names the small model that is packaged, unless a folder has that name."""
+"""What names the small model that is packaged, unless it is a model or run here."""
 
 Folders = dict[int, Path]
 
@@ -93,9 +93,9 @@ def member_folders(checkpoint: Path) -> Folders:
 
 def _split(path: str | Path) -> tuple[Path, int | None]:
     """Splits RUN@MEMBER, and checks that there is a directory."""
-    if str(path) == DEMO and not Path(path).exists():
-        return Path(__file__).parent / DEMO, None
     folder, member = Path(path), None
+    if str(path) == DEMO and not (_is_model(folder) or (folder / CHECKPOINTS).is_dir()):
+        return Path(__file__).parent / DEMO, None
     run, _, number = str(path).rpartition("@")
     if run and number.isdigit() and not folder.exists():
         folder, member = Path(run), int(number)

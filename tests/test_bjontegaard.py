@@ -1,5 +1,6 @@
 """BD-rate and BD-PSNR against known answers, field figures and another package."""
 
+import dataclasses
 import math
 
 import bjontegaard as reference
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import bjontegaard, curves
+from jaxcorr.evaluation import curves, published
 from jaxcorr.evaluation.bjontegaard import Curve, bd_psnr, bd_rate
+from jaxcorr.evaluation.curves import Family, Point
 
 pytestmark = pytest.mark.fast
 
@@ -16,7 +18,7 @@ RATES = (0.1, 0.2, 0.4, 0.9)
 QUALITIES = (27.0, 29.5, 32.0, 35.5)
 ANCHOR = Curve(name="anchor", bpp=RATES, quality=QUALITIES)
 INTERPOLATIONS = ("pchip", "akima", "cubic")
-PUBLISHED = {family.name: family for family in curves.published()}
+PUBLISHED = {family.name: family for family in published.curves()}
 
 
 def scaled(factor, *, gain=0.0):
@@ -122,6 +124,32 @@ def test_curves_that_cannot_be_compared_are_refused(curve, message):
         bd_rate(ANCHOR, curve)
 
 
+def test_a_third_seed_of_the_anchor_is_told_of():
+    series = {seed: PUBLISHED["VTM (VVC)"].series[None] for seed in (0, 1)}
+    anchor = dataclasses.replace(PUBLISHED["VTM (VVC)"], series=series)
+    test = dataclasses.replace(anchor, name="test", series={0: series[0]})
+    compared = curves.compare(anchor, test, "psnr_db", "pchip")
+    assert compared.rates == (pytest.approx(0),)
+    assert "compared in 1 seeds only" in compared.warnings[0]
+
+
+def test_a_curve_with_no_rate_in_common_still_has_a_bd_rate():
+    series = {
+        None: tuple(
+            Point(bpp=b, psnr_db=q) for b, q in zip(RATES, QUALITIES, strict=True)
+        )
+    }
+    anchor = Family(name="anchor", kind="model", series=series)
+    far = {
+        None: tuple(
+            dataclasses.replace(point, bpp=point.bpp / 100) for point in series[None]
+        )
+    }
+    test = dataclasses.replace(anchor, name="test", series=far)
+    compared = curves.compare(anchor, test, "psnr_db", "pchip")
+    assert compared.rates == (pytest.approx(-99),) and compared.qualities == ()
+
+
 def test_curves_that_share_less_than_half_of_their_range_are_warned_of():
     test = Curve(name="test", bpp=RATES, quality=(33.0, 34.0, 37.0, 40.0))
     difference = bd_rate(ANCHOR, test)
@@ -138,4 +166,3 @@ def test_the_order_of_points_does_not_matter():
     test = scaled(0.8, gain=0.2)
     turned = Curve(name="test", bpp=test.bpp[::-1], quality=test.quality[::-1])
     assert bd_rate(ANCHOR, turned).value == bd_rate(ANCHOR, test).value
-    assert bjontegaard.LEAST_POINTS == 4

@@ -2,14 +2,25 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from jaxcorr import config, settings
+from jaxcorr import settings
+from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
+from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import curves, evaluations, findings, tables
+from jaxcorr.evaluation import (
+    curves,
+    evaluations,
+    findings,
+    loss_effect,
+    published,
+    tables,
+)
+from jaxcorr.evaluation.labels import labels
 from jaxcorr.training.objective import Objective
 
 pytestmark = pytest.mark.fast
@@ -19,10 +30,18 @@ BPP = {0.0018: 0.12, 0.0067: 0.35, 0.018: 0.7, 0.0483: 1.2}
 PSNR = {0.0018: 27.0, 0.0067: 30.0, 0.018: 33.0, 0.0483: 36.0}
 
 
-def about(distortion_weight, correlation_weight, *, seed=0, **objective):
+def names_of(found):
+    return {family.name for family in curves.families(found, labels(found))}
+
+
+def about(distortion_weight, correlation_weight, *, seed=0, slices=None, **objective):
     """What a model says of a run with these weights."""
+    codec = CodecSettings()
+    if slices:
+        codec = CodecSettings(context=Channelwise(slices=slices, support=2))
     run = Config(
         seed=seed,
+        codec=codec,
         objective=Objective(
             distortion_weight=distortion_weight,
             correlation_weight=correlation_weight,
@@ -69,7 +88,7 @@ def runs(tmp_path):
                 member = 2 * index + bool(alpha)
                 write(
                     folder / f"evaluation@{member}.json",
-                    about(weight, alpha, seed=seed),
+                    about(weight, alpha, seed=seed) | {"path": f"run@{member}"},
                     bpp=BPP[weight] * (0.9 - 0.02 * seed if alpha else 1),
                     psnr=PSNR[weight],
                     correlation=0.02 if alpha else 0.4,
@@ -77,13 +96,14 @@ def runs(tmp_path):
                 for step, loss in ((10, 4.0), (20, 2.0 - alpha)):
                     line = {"step": step, "member": member, "rate_distortion": loss}
                     history.append(json.dumps(line))
+        history.append('{"step": 30, "mem')  # A run that was killed.
         (folder / "held_out.jsonl").write_text("\n".join(history))
     return tmp_path / "runs"
 
 
 def test_a_curve_is_what_differs_in_weight_and_seed_alone(runs):
     found = evaluations.read([runs])
-    families = {family.name: family for family in curves.families(found)}
+    families = {family.name: family for family in curves.families(found, labels(found))}
     assert set(families) == {"Minnen 128/192, α = 0", "Minnen 128/192, α = 0.1"}
     for family in families.values():
         assert set(family.series) == {0, 1}
@@ -94,13 +114,122 @@ def test_a_curve_is_what_differs_in_weight_and_seed_alone(runs):
 def test_other_settings_make_another_curve_and_are_named(runs):
     model = about(0.0067, 0.1, mask="box", window=5)
     write(runs / "box.json", model, bpp=0.3, psnr=30.0)
-    names = {family.name for family in curves.families(evaluations.read([runs]))}
+    names = names_of(evaluations.read([runs]))
     assert "Minnen 128/192, α = 0.1, mask box, window 5" in names
     assert "Minnen 128/192, α = 0" in names  # What most have is not said.
 
 
+def test_settings_below_the_context_make_another_curve_too(tmp_path):
+    for slices in (4, 8):
+        model = about(0.0067, 0.0, slices=slices)
+        write(tmp_path / f"{slices}.json", model, bpp=0.3, psnr=30.0)
+    assert len(names_of(evaluations.read([tmp_path]))) == 2
+
+
+def test_what_is_measured_between_images_is_no_setting_of_the_loss(tmp_path):
+    for distortion in ("mse", "ms_ssim"):
+        for alpha in (0.0, 0.1):
+            model = about(2.4, alpha, distortion=distortion)
+            path = tmp_path / f"{distortion}-{alpha}.json"
+            write(path, model, bpp=0.3, psnr=30.0)
+    found = evaluations.read([tmp_path])
+    assert len(names_of(found)) == 4
+    for each in found:
+        base = loss_effect.without_loss(each, found)
+        if base is not None:
+            name = "objective.distortion"
+            assert base.settings[name] == each.settings[name]
+    with pytest.raises(UserError, match="was not trained for bpp"):
+        _ = next(each for each in found if not each.has_cost).cost
+
+
+def test_costs_against_weight_are_of_one_seed_and_its_own_base(runs):
+    for alpha, factor in ((0.01, 0.95), (0.3, 1.1)):
+        model = about(0.0067, alpha, seed=1)
+        bpp = factor * BPP[0.0067]
+        write(runs / f"{alpha}.json", model, bpp=bpp, psnr=30.0, correlation=alpha)
+    correlations, changes = loss_effect.against_weight(evaluations.read([runs]))
+    (line,) = changes
+    assert line.name == "λ = 0.0067, seed 1"
+    assert line.x.tolist() == [0.0, 0.01, 0.1, 0.3]
+    base = BPP[0.0067] + 0.0067 * 255**2 * 10**-3
+    gains = [-0.05, -0.12, 0.1]
+    expected = [0.0, *(100 * gain * BPP[0.0067] / base for gain in gains)]
+    assert line.y == pytest.approx(expected)
+    assert correlations[0].y == pytest.approx([0.4, 0.01, 0.02, 0.3])
+
+
+def test_without_the_model_without_the_loss_no_cost_is_drawn(tmp_path):
+    for alpha in (0.01, 0.1, 0.3, 1.0):
+        path = tmp_path / f"{alpha}.json"
+        write(path, about(0.0067, alpha), bpp=0.3, psnr=30.0)
+    found = evaluations.read([tmp_path])
+    assert loss_effect.against_weight(found) == ([], [])
+    assert tables.effects(found, labels(found)).rows == ()
+
+
+def test_training_curves_are_those_of_the_member(runs):
+    found = evaluations.read([runs])
+    losses, changes = loss_effect.histories(found, labels(found))
+    assert len(losses) == 8 and len(changes) == 4
+    for line in losses:
+        last = 1.9 if "α = 0.1" in line.name else 2.0
+        assert line.x.tolist() == [10, 20] and line.y.tolist() == [4.0, last]
+    assert changes[0].y == pytest.approx([0, -5])
+
+
+def test_a_part_of_a_name_between_commas_names_an_anchor(runs):
+    write(runs / "box.json", about(0.1, 0.1, mask="box"), bpp=0.3, psnr=30.0)
+    families = curves.families(found := evaluations.read([runs]), labels(found))
+    for name in ("α = 0", "α = 0.1"):
+        assert curves.named(name, families).name == f"Minnen 128/192, {name}"
+
+
+def test_a_table_that_is_named_twice_counts_once(runs):
+    assert len(evaluations.read([runs, runs / "seed-0"])) == 16
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"images": [{"width": 1, "height": 1, "bpp": 1.0, "psnr_db": 1.0}]},
+        {"mean": {}},
+        {"model": []},
+        {"model": {"run": {}}},
+        {"model": {"run": {"codec": {}}}},
+    ],
+)
+def test_a_table_that_lacks_something_is_refused(tmp_path, broken):
+    write(tmp_path / "a.json", {}, bpp=1.0, psnr=30.0)
+    table = json.loads((tmp_path / "a.json").read_text()) | broken
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    with pytest.raises(UserError, match=r"a\.json is no table"):
+        evaluations.read([tmp_path])
+
+
+def test_the_report_evaluates_runs_first_if_told_where_images_are(
+    jaxcorr, model_path, tmp_path
+):
+    from PIL import Image
+    from tiny import blocks
+
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(blocks(32, 48)).save(tmp_path / "photos/a.png")
+    shutil.copytree(model_path, tmp_path / "model")
+    arguments = ["report", "model", "--images", "photos", "-o"]
+    status, _, err = jaxcorr(*arguments, "photos/a.png/x")
+    assert status == 2 and "a.png is not a directory" in err
+    assert not (tmp_path / "model/evaluation.json").exists()
+    status, _, err = jaxcorr(*arguments, "report")
+    assert status == 0, err
+    assert (tmp_path / "model/evaluation.json").exists()
+    assert "## Points" in (tmp_path / "report/report.md").read_text()
+    status, _, err = jaxcorr("report", "demo", "--images", "photos", "-o", "report")
+    assert status == 2 and "demo keeps no table" in err
+
+
 def test_seeds_are_compared_with_the_same_seed(runs):
-    found = findings.find(
+    found = findings.compare_all(
         evaluations.read([runs]), anchor="α = 0.1", interpolation="pchip"
     )
     compared = found.comparisons["Minnen 128/192, α = 0"]["psnr_db"]
@@ -109,14 +238,16 @@ def test_seeds_are_compared_with_the_same_seed(runs):
 
 
 def test_the_anchor_is_the_first_curve_without_the_loss(runs):
-    found = findings.find(evaluations.read([runs]), anchor=None, interpolation="pchip")
+    found = findings.compare_all(
+        evaluations.read([runs]), anchor=None, interpolation="pchip"
+    )
     assert found.anchor is not None and found.anchor.name == "Minnen 128/192, α = 0"
 
 
 def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
     found = evaluations.read([runs])
     each = next(e for e in found if e.correlation_weight and e.seed == 1)
-    base = curves.without_loss(each, found)
+    base = loss_effect.without_loss(each, found)
     assert base is not None and each.distortion_weight is not None
     assert (base.seed, base.correlation_weight) == (1, 0)
     assert base.distortion_weight == each.distortion_weight
@@ -126,14 +257,14 @@ def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
 
 
 def test_published_curves_stand_beside_kodak_alone(runs, tmp_path):
-    assert findings.find(
+    assert findings.compare_all(
         evaluations.read([runs]), anchor=None, interpolation="pchip"
     ).published
     write(
         tmp_path / "other.json", about(0.1, 0.0), bpp=1.0, psnr=30.0, images=["a.png"]
     )
     other = evaluations.read([tmp_path / "other.json"])
-    assert not findings.find(other, anchor=None, interpolation="pchip").published
+    assert not findings.compare_all(other, anchor=None, interpolation="pchip").published
 
 
 def test_what_a_run_shows_at_its_end_and_its_checkpoints_are_no_evaluations(runs):
@@ -159,7 +290,7 @@ def test_a_report_holds_curves_tables_and_pictures_in_one_file(jaxcorr, runs):
     assert page.count("data:image/png;base64,") == len(pictures)
     assert not re.search(r'(src|href)="(?!data:)', page)
     # Of 10 and 12 percent fewer bits with the loss.
-    assert "| Minnen 128/192, α = 0 | +12.37 (+11.11 to +13.64) |" in text
+    assert "| Minnen 128/192, α = 0 | +12.4 (+11.1 to +13.6) |" in text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +300,7 @@ def test_a_report_holds_curves_tables_and_pictures_in_one_file(jaxcorr, runs):
         (["none"], "none does not exist: no run, folder or table there"),
         (["empty"], "empty holds no evaluation: name the images with --images"),
         (["bad.json"], "bad.json is no table that `jaxcorr evaluate --json` wrote"),
-        (["runs", "--anchor", "α"], "anchor 'α' names 2 curves"),
+        (["runs", "--anchor", "α ="], "anchor 'α =' names 2 curves"),
         (["runs", "--anchor", "H.266"], "anchor 'H.266' names no curves; there are"),
         (["runs", "other.json"], "other.json is of other images than"),
         (
@@ -201,10 +332,9 @@ def test_a_damaged_table_is_refused(tmp_path):
 
 
 def test_every_published_curve_says_where_it_is_from():
-    families = curves.published()
+    families = published.curves()
     assert len(families) > 15
     for family in families:
         assert family.source and all(point.bpp > 0 for point in family.series[None])
     _, source = tables.papers_complexity()
     assert "NeurIPS 2023" in source
-    assert config.Config().members

@@ -84,15 +84,21 @@ def evaluate(
         raise UserError("--quality is of classical codecs: give --codec NAME")
     paths = images.find_images(directory)
     if json is not None:
-        files.check_target(json)
+        files.check_target(json)  # Whatever is wrong with the models.
     if codec is not None:
         subjects = _qualities(codec, quality)
     else:
         subjects = _members(str(model), checkpoint, fast=fast)
-    several, whole = len(subjects) > 1, True
-    for suffix, subject in subjects.items():
-        target = json.with_stem(f"{json.stem}@{suffix}") if json and several else json
-        whole &= _evaluate(subject, directory, paths, target, titled=len(subjects) > 1)
+    targets: dict[str, Path | None] = dict.fromkeys(subjects, json)
+    if json is not None and len(subjects) > 1:
+        targets = {key: json.with_stem(f"{json.stem}@{key}") for key in subjects}
+    for target in filter(None, targets.values()):
+        files.check_target(target)
+    whole = True
+    for key, subject in subjects.items():
+        about, measured = _measure(subject, directory, paths, titled=len(subjects) > 1)
+        _write(targets[key], about, measured)
+        whole &= len(measured) == len(paths)
     if not whole:
         sys.exit(2)
 
@@ -137,11 +143,12 @@ def show(
     loaded = {path: run_folder.load(path, checkpoint=checkpoint) for path in model}
     pixels = conversion.read_image(source)
     coded = {
-        path: rows.measure(each, pixels, source.name) for path, each in loaded.items()
+        _entitled(path, each): rows.measure(each, pixels, source.name)
+        for path, each in loaded.items()
     }
     pictures.save(anatomy.draw(pixels, coded, channel=channel), target)
-    for path, result in coded.items():
-        print(f"{path}: {anatomy.summary(result.row)}")
+    for title, result in coded.items():
+        print(f"{title}: {anatomy.summary(result.row)}")
     if len(coded) == 2:
         first, second = (result.row for result in coded.values())
         print(f"second against first: {anatomy.differences(first, second)}")
@@ -187,15 +194,9 @@ def report(
 
     if not runs:
         raise UserError("no run is named: give run directories, or tables of evaluate")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} must be a directory")
+    files.check_target(output / reports.MARKDOWN)
     if images_ is not None:
-        paths = images.find_images(images_)
-        for run in runs:
-            for subject in _members(str(run), checkpoint, fast=False).values():
-                target = evaluations.table_of(subject.title)
-                if not _evaluate(subject, images_, paths, target, titled=True):
-                    raise UserError(f"{images_} holds images that cannot be measured")
+        _evaluate_runs(runs, images_, checkpoint)
     found = evaluations.read(runs)
     command = shlex.join(["jaxcorr", *sys.argv[1:]])
     drawn = reports.write(
@@ -206,23 +207,47 @@ def report(
     print(f"{output / reports.MARKDOWN}, {output / reports.PAGE}")
 
 
-def _evaluate(
-    subject: Subject,
-    directory: Path,
-    paths: Sequence[Path],
-    target: Path | None,
-    *,
-    titled: bool,
-) -> bool:
-    """Prints and writes the table of a subject; whether all images were measured."""
+def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> None:
+    """Leaves a table in the folder of every run.
+
+    Raises:
+      UserError: If a run cannot keep one, or an image cannot be measured.
+    """
+    paths = images.find_images(directory)
+    subjects = [
+        subject
+        for run in runs
+        for subject in _members(str(run), checkpoint, fast=False).values()
+    ]
+    for subject in subjects:
+        if subject.title == run_folder.DEMO:
+            raise UserError(
+                f"{run_folder.DEMO} keeps no table: give it a file with `jaxcorr "
+                f"evaluate {directory} -m {run_folder.DEMO} --json FILE`"
+            )
+        files.check_target(evaluations.table_of(subject.title))
+    for subject in subjects:
+        about, measured = _measure(subject, directory, paths, titled=True)
+        if len(measured) < len(paths):
+            raise UserError(f"{directory} holds images that cannot be measured")
+        _write(evaluations.table_of(subject.title), about, measured)
+
+
+def _measure(
+    subject: Subject, directory: Path, paths: Sequence[Path], *, titled: bool
+) -> tuple[dict[str, Any], list[Row]]:
+    """Measures a subject and prints its table."""
     about, measure = subject.open()
     measured = conversion.measure_all(measure, directory, paths)
     if titled:
         print(f"\n{subject.title}: {_described(about)}\n")
     print(table.as_text(measured))
+    return about, measured
+
+
+def _write(target: Path | None, about: dict[str, Any], measured: list[Row]) -> None:
     if target is not None:
         files.write_file(target, table.as_json(measured, about).encode())
-    return len(measured) == len(paths)
 
 
 def _members(model: str, checkpoint: str, *, fast: bool) -> dict[str, Subject]:
@@ -247,6 +272,8 @@ def _members(model: str, checkpoint: str, *, fast: bool) -> dict[str, Subject]:
 def _qualities(name: str, asked: tuple[float, ...]) -> dict[str, Subject]:
     """A classical codec at every quality that is asked for."""
     codec = classical.open_codec(name)
+    for quality in asked:
+        classical.check_quality(name, quality)
 
     def open_(quality: float) -> tuple[dict[str, Any], Callable[..., Row]]:
         return classical.about(name, quality), lambda image, file: classical.measure(
@@ -260,6 +287,12 @@ def _qualities(name: str, asked: tuple[float, ...]) -> dict[str, Subject]:
         )
         for quality in asked or codec.qualities
     }
+
+
+def _entitled(path: str, model: Model) -> str:
+    """A model's path, with what it has of its own."""
+    own = run_folder.describe(model.about)
+    return f"{path} ({own})" if own else path
 
 
 def _about(model: Model, path: str) -> dict[str, Any]:

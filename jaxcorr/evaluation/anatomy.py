@@ -8,6 +8,7 @@ References:
   NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg.
 """
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -79,7 +80,8 @@ def draw(
         pictures.draw_map(figure, row[-1], result, limit=strongest)
     if len(coded) == 2:
         first, second = (result.row for result in coded.values())
-        figure.supxlabel(f"Second against first: {differences(first, second)}")
+        text = f"Second against first: {differences(first, second)}"
+        figure.supxlabel(f"{text}. Channels of two models do not correspond.")
     return figure
 
 
@@ -135,7 +137,7 @@ def _draw_image(
 ) -> None:
     axis.imshow(image)
     axis.set_title(row.file, fontsize="medium")
-    axis.set_ylabel(name, wrap=True)
+    axis.set_ylabel(textwrap.fill(name.replace(" (", "\n("), 40), fontsize="small")
     axis.set_xlabel(summary(row))
     axis.set_xticks([])
     axis.set_yticks([])
@@ -152,11 +154,11 @@ def _draw_plane(
         drawn = axis.imshow(plane, cmap=POSITIVE, vmin=0, vmax=limit)
     else:
         drawn = axis.imshow(plane, cmap=SIGNED, vmin=-limit, vmax=limit)
-    axis.set_title(title, fontsize="medium")
+    unit = "standard deviations" if title == "normalized latent" else "steps"
+    axis.set_title(f"{title} ({unit})", fontsize="medium")
     axis.set_xticks([])
     axis.set_yticks([])
-    unit = "standard deviations" if title == "normalized latent" else "steps"
-    figure.colorbar(drawn, ax=axis, label=unit, shrink=0.7, pad=0.02)
+    figure.colorbar(drawn, ax=axis, shrink=0.7, pad=0.02)
 
 
 def _most_varied(coded: Coded) -> int:

@@ -24,6 +24,10 @@ _Values = Float[np.ndarray, "_"]
 _Integral = Callable[[_Values, _Values, float, float], float]
 
 
+class NoOverlap(UserError):
+    """Two curves have nothing in common over which they could be compared."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curve:
     """Points of a codec at several rates.
@@ -66,8 +70,9 @@ def bd_rate(
         cubic polynomial through all, as in the first reference.
 
     Raises:
+      NoOverlap: If the curves share no quality.
       UserError: If a curve has fewer than four points, two points of equal quality, a
-        point that is not finite or a rate of 0, or if the curves share no quality.
+        point that is not finite or a rate of 0.
 
     References:
       Bjøntegaard, "Calculation of Average PSNR Differences between RD-curves",
@@ -102,7 +107,7 @@ def _mean_difference(
     lowest, highest = (np.array([f(x) for x, _ in pairs]) for f in (np.min, np.max))
     start, end = lowest.max(), highest.min()
     if not start < end:
-        raise UserError(
+        raise NoOverlap(
             f"{test.name} and {anchor.name} cannot be compared: their ranges, "
             f"{_range(test)} and {_range(anchor)}, do not overlap"
         )

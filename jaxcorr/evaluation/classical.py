@@ -24,6 +24,7 @@ class Codec:
       title: Name, with what is fixed about it.
       qualities: Settings that make a curve, from low rates to high ones.
       unit: What a quality means.
+      check: Raises ValueError for a quality that the codec has not.
       library: What codes, with its version; None where the build lacks it.
       encode: Image and quality to the bytes of a file.
       decode: Bytes of a file to the image.
@@ -32,6 +33,7 @@ class Codec:
     title: str
     qualities: tuple[float, ...]
     unit: str
+    check: Callable[[float], None]
     library: Callable[[], str | None]
     encode: Callable[[np.ndarray, float], bytes]
     decode: Callable[[bytes], np.ndarray]
@@ -50,6 +52,18 @@ def open_codec(name: str) -> Codec:
         here = ", ".join(each for each in CODECS if CODECS[each].library())
         raise UserError(f"codec {name} is not in the libraries here; there are {here}")
     return codec
+
+
+def check_quality(name: str, quality: float) -> None:
+    """Refuses a quality that a codec has not.
+
+    Raises:
+      UserError: If it is out of the codec's range.
+    """
+    try:
+        open_codec(name).check(quality)
+    except ValueError as error:
+        raise UserError(f"quality of {name} {error}, but is {quality:g}") from error
 
 
 def about(name: str, quality: float) -> dict[str, Any]:
@@ -71,13 +85,14 @@ def measure(
 
     Args:
       name: The codec.
-      quality: In the codec's own unit.
+      quality: In the codec's own unit; see `check_quality`.
       image: The image.
       file: What to call it.
 
     Raises:
       UserError: If the codec refuses the quality or the image.
     """
+    check_quality(name, quality)
     codec = open_codec(name)
     try:
         start = time.perf_counter()
@@ -109,6 +124,7 @@ def _pillow(
     *,
     qualities: tuple[float, ...],
     unit: str,
+    check: Callable[[float], None],
 ) -> Codec:
     """A codec that Pillow brings."""
 
@@ -129,6 +145,7 @@ def _pillow(
         title=title,
         qualities=qualities,
         unit=unit,
+        check=check,
         library=library,
         encode=encode,
         decode=decode,
@@ -163,18 +180,32 @@ def _jpegxl_decode(data: bytes) -> np.ndarray:
     return codecs.jpegxl_decode(data)
 
 
+def _whole(quality: float) -> None:
+    if not (0 <= quality <= 100 and quality == int(quality)):
+        raise ValueError("must be a whole number from 0 to 100")
+
+
+def _within(lowest: float | int, highest: float | int) -> Callable[[float], None]:
+    def check(quality: float) -> None:
+        if not lowest <= quality <= highest:
+            raise ValueError(f"must be from {lowest} to {highest}")
+
+    return check
+
+
 CODECS: dict[str, Codec] = {
     "jpeg": _pillow(
         "JPEG, 4:2:0",
         "JPEG",
         "jpg",
         lambda quality: {
-            "quality": _whole(quality),
+            "quality": int(quality),
             "subsampling": "4:2:0",
             "optimize": True,
         },
         qualities=(5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 95.0),
         unit="quality, 0 to 100",
+        check=_whole,
     ),
     "jpeg2000": _pillow(
         "JPEG 2000, 9/7",
@@ -190,39 +221,37 @@ CODECS: dict[str, Codec] = {
         },
         qualities=(22.0, 24.0, 26.0, 28.0, 30.0, 32.0, 34.0, 36.0, 38.0, 40.0, 42.0),
         unit="PSNR to reach, in dB",
+        check=_within(1, 100),
     ),
     "webp": _pillow(
         "WebP, method 6",
         "WEBP",
         "webp",
-        lambda quality: {"quality": _whole(quality), "method": 6},
+        lambda quality: {"quality": int(quality), "method": 6},
         qualities=(1.0, 10.0, 25.0, 40.0, 55.0, 70.0, 80.0, 90.0, 95.0),
         unit="quality, 0 to 100",
+        check=_whole,
     ),
     "avif": _pillow(
         "AVIF, 4:4:4, speed 6",
         "AVIF",
         "avif",
         lambda quality: {
-            "quality": _whole(quality),
+            "quality": int(quality),
             "subsampling": "4:4:4",
             "speed": 6,
         },
         qualities=(10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0),
         unit="quality, 0 to 100",
+        check=_whole,
     ),
     "jpegxl": Codec(
         title="JPEG XL, effort 7",
         qualities=(15.0, 10.0, 7.0, 5.0, 3.5, 2.5, 1.7, 1.0, 0.5),
         unit="distance, from 25 down to 0.01",
+        check=_within(0.01, 25),
         library=_jpegxl_library,
         encode=_jpegxl_encode,
         decode=_jpegxl_decode,
     ),
 }
-
-
-def _whole(quality: float) -> int:
-    if not (0 <= quality <= 100 and quality == int(quality)):
-        raise ValueError("must be a whole number from 0 to 100")
-    return int(quality)

@@ -1,22 +1,18 @@
 """Evaluations as rate-distortion curves, and how far these are apart."""
 
-import collections
 import dataclasses
-import importlib.resources
-import json
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import bjontegaard, evaluations
-from jaxcorr.evaluation.bjontegaard import Difference, Interpolation
-from jaxcorr.evaluation.evaluations import LOSS, Evaluation
+from jaxcorr.evaluation import bjontegaard
+from jaxcorr.evaluation.bjontegaard import Interpolation, NoOverlap
+from jaxcorr.evaluation.evaluations import Evaluation
+from jaxcorr.evaluation.labels import Label
 
-PUBLISHED = "published.json"
 Kind = Literal["model", "classical", "published"]
 Quality = Literal["psnr_db", "ms_ssim_db"]
 
@@ -54,13 +50,18 @@ class Family:
     series: Mapping[int | None, tuple[Point, ...]]
     source: str = ""
 
+    @property
+    def length(self) -> int:
+        """Points of the longest series."""
+        return max(map(len, self.series.values()))
+
     def points(self, quality: Quality) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rates and qualities of each seed, of the points that have the quality."""
         found = []
         for points in self.series.values():
             given = [p for p in points if getattr(p, quality) is not None]
             if given:
-                rates = np.array([point.bpp for point in given])
+                rates = np.array([each.bpp for each in given])
                 found.append((rates, np.array([getattr(p, quality) for p in given])))
         return found
 
@@ -78,7 +79,7 @@ class Comparison:
 
     Attributes:
       rates: BD-rate of each pair of seeds, in percent.
-      qualities: BD-PSNR of each pair of seeds, in dB.
+      qualities: BD-PSNR of each pair of seeds, in dB; empty where no rate is shared.
       overlap: Smallest share of the range of both curves that they have in common.
       warnings: What makes them doubtful.
     """
@@ -89,12 +90,8 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
-def families(found: Sequence[Evaluation]) -> list[Family]:
-    """Groups evaluations that differ in λ, in the quality or in the seed alone.
-
-    Models that do not say how they were trained are a curve if they lie in one folder.
-    """
-    label = labels(found)
+def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
+    """Groups evaluations that differ in λ, in the quality or in the seed alone."""
     groups: dict[str, list[Evaluation]] = {}
     for each in found:
         groups.setdefault(label(each), []).append(each)
@@ -111,57 +108,23 @@ def families(found: Sequence[Evaluation]) -> list[Family]:
     ]
 
 
-def labels(found: Sequence[Evaluation]) -> Callable[[Evaluation], str]:
-    """Names curves by architecture, α, and settings that most others have not."""
-    varying = sorted(
-        name
-        for name in evaluations.differing(found)
-        if not name.startswith("codec.") and not name.endswith(".kind")
-    )
-    shown = {name: _shown(name, varying) for name in varying}
-    usual = {
-        name: collections.Counter(
-            _value(each.settings.get(name)) for each in found if each.trained
-        ).most_common(1)[0][0]
-        for name in varying
-    }
+def named(name: str, among: Sequence[Family]) -> Family:
+    """The one curve of a name; of a part of the name, if that tells it from the others.
 
-    def label(each: Evaluation) -> str:
-        if "codec" in each.model:
-            return each.model.get("title", each.model["codec"])
-        if not each.trained:
-            return each.path.resolve().parent.name
-        parts = [each.architecture, f"α = {each.correlation_weight:g}"]
-        for name in varying:
-            value = _value(each.settings.get(name))
-            # Without the loss, how it would be computed makes no difference.
-            unused = each.correlation_weight == 0 and name.startswith(LOSS)
-            if value != usual[name] and not unused:
-                parts.append(f"{shown[name]} {value}")
-        return ", ".join(parts)
-
-    return label
-
-
-def published() -> list[Family]:
-    """Curves on Kodak that others published, with their sources."""
-    return [_published(curve) for curve in published_facts()["curves"].values()]
-
-
-def published_facts() -> Mapping[str, Any]:
-    """Numbers that others published, with their sources, as they are packaged."""
-    held = importlib.resources.files("jaxcorr.evaluation") / PUBLISHED
-    return json.loads(held.read_text(encoding="utf-8"))
-
-
-def find(name: str, among: Sequence[Family]) -> Family:
-    """The one curve whose name is `name`, or holds it.
+    Parts of names are between commas: "α = 0" is one of "Minnen 48/64, α = 0" and none
+    of "Minnen 48/64, α = 0.1". Of several curves with the part, the one is meant that
+    has the fewest others.
 
     Raises:
       UserError: If there is none, or several.
     """
+    holds = lambda family: name.casefold() in family.name.casefold()
     exact = [family for family in among if family.name == name]
-    close = exact or [f for f in among if name.casefold() in f.name.casefold()]
+    parts = [family for family in among if name in family.name.split(", ")]
+    if parts:
+        fewest = min(family.name.count(", ") for family in parts)
+        parts = [family for family in parts if family.name.count(", ") == fewest]
+    close = exact or parts or list(filter(holds, among))
     if len(close) != 1:
         names = "; ".join(family.name for family in (close or among))
         raise UserError(
@@ -176,108 +139,54 @@ def compare(
     """BD-rate and BD-PSNR of a family, each seed against the same seed of the anchor.
 
     Raises:
-      UserError: If the curves cannot be compared.
+      UserError: If the curves cannot be compared in rate.
     """
     shared = [seed for seed in test.series if seed in anchor.series]
     pairs = [(seed, seed) for seed in shared] or [
         (first, second) for first in anchor.series for second in test.series
     ]
-    rates, qualities, overlaps, warnings = [], [], [], []
+    rates, qualities = [], []
     for first, second in pairs:
-        curves = (
-            _curve(anchor, first, quality),
-            _curve(test, second, quality),
+        both = _curve(anchor, first, quality), _curve(test, second, quality)
+        rates.append(bjontegaard.bd_rate(*both, interpolation=interpolation))
+        try:
+            qualities.append(bjontegaard.bd_psnr(*both, interpolation=interpolation))
+        except NoOverlap:
+            continue  # Curves may share qualities and no rate.
+    warnings = [note for each in (*rates, *qualities) for note in each.warnings]
+    if shared and {*test.series} != {*anchor.series}:
+        warnings.append(
+            f"{test.name} and {anchor.name} are compared in {len(shared)} seeds only, "
+            "those that both have"
         )
-        in_rate: Difference = bjontegaard.bd_rate(*curves, interpolation=interpolation)
-        in_quality = bjontegaard.bd_psnr(*curves, interpolation=interpolation)
-        rates.append(in_rate.value)
-        qualities.append(in_quality.value)
-        overlaps.append(in_rate.overlap)
-        warnings += in_rate.warnings
     return Comparison(
-        rates=tuple(rates),
-        qualities=tuple(qualities),
-        overlap=min(overlaps),
+        rates=tuple(each.value for each in rates),
+        qualities=tuple(each.value for each in qualities),
+        overlap=min(each.overlap for each in rates),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def without_loss(each: Evaluation, found: Sequence[Evaluation]) -> Evaluation | None:
-    """The model that was trained as this one was, but without the loss."""
-    if not each.trained or not each.correlation_weight:
-        return None
-
-    def rest(evaluation: Evaluation) -> dict[str, Any]:
-        kept = {
-            name: value
-            for name, value in evaluation.settings.items()
-            if not name.startswith(LOSS)
-        }
-        own = {"seed": evaluation.seed, "λ": evaluation.distortion_weight}
-        return kept | own
-
-    same = [e for e in found if e.correlation_weight == 0 and rest(e) == rest(each)]
-    return same[0] if same else None
+def point(means: Mapping[str, Any]) -> Point:
+    """A point from the means of a table."""
+    encode, decode = means.get("encode_seconds"), means.get("decode_seconds")
+    return Point(
+        bpp=float(means["bpp"]),
+        psnr_db=float(means["psnr_db"]),
+        ms_ssim=means.get("ms_ssim"),
+        seconds=None if encode is None or decode is None else float(encode + decode),
+    )
 
 
 def _curve(family: Family, seed: int | None, quality: Quality) -> bjontegaard.Curve:
     given = [p for p in family.series[seed] if getattr(p, quality) is not None]
     return bjontegaard.Curve(
         name=family.name,
-        bpp=tuple(point.bpp for point in given),
-        quality=tuple(getattr(point, quality) for point in given),
+        bpp=tuple(each.bpp for each in given),
+        quality=tuple(getattr(each, quality) for each in given),
     )
 
 
 def _series(members: Sequence[Evaluation]) -> tuple[Point, ...]:
-    points = [_point(each.mean) for each in members]
-    return tuple(sorted(points, key=lambda point: point.bpp))
-
-
-def _point(mean: Mapping[str, Any]) -> Point:
-    encode, decode = mean.get("encode_seconds"), mean.get("decode_seconds")
-    return Point(
-        bpp=float(mean["bpp"]),
-        psnr_db=float(mean["psnr_db"]),
-        ms_ssim=mean.get("ms_ssim"),
-        seconds=None if encode is None or decode is None else float(encode + decode),
-    )
-
-
-def _published(curve: Mapping[str, Any]) -> Family:
-    columns = {
-        "bpp": "bpp",
-        "psnr_db": "psnr_rgb_db",
-        "ms_ssim": "ms_ssim_rgb",
-        "encode_seconds": "encode_seconds",
-        "decode_seconds": "decode_seconds",
-    }
-    rows = [
-        {
-            ours: curve[theirs][row]
-            for ours, theirs in columns.items()
-            if theirs in curve
-        }
-        for row in range(len(curve["bpp"]))
-    ]
-    points = sorted(map(_point, rows), key=lambda point: point.bpp)
-    return Family(
-        name=curve["name"],
-        kind="published",
-        series={None: tuple(points)},
-        source=curve["source"],
-    )
-
-
-def _shown(name: str, among: Sequence[str]) -> str:
-    """The last word of a setting's name, or more where two settings share it."""
-    last = name.rpartition(".")[2]
-    same = [other for other in among if other.rpartition(".")[2] == last]
-    return (name if len(same) > 1 else last).replace("_", " ")
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "default"
-    shown = ("off", "on")[value] if isinstance(value, bool) else value
-    return re.sub(r"[\[\]'\"]", "", str(shown))
+    points = [point(each.mean) for each in members]
+    return tuple(sorted(points, key=lambda each: each.bpp))

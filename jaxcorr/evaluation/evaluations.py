@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,11 @@ SKIPPED = {CHECKPOINTS, "held_out"}
 photographs that every run has."""
 
 WEIGHTS = ("distortion_weight", "correlation_weight")
-LOSS = "objective."
+LOSS = {
+    f"objective.{name}"
+    for name in ("window", "mask", "correlated", "stop_scale_gradient", "pool_channels")
+}
+"""Settings that change nothing where the weight of the loss is 0."""
 IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "seed")
 """Beginnings of settings that make no other codec; the seed is kept apart."""
 
@@ -54,7 +59,7 @@ class Evaluation:
     def settings(self) -> Settings:
         """Settings that its codec was trained with, by dotted name, without weights."""
         flat = dict(_flattened(self.model.get("run", {})))
-        weights = tuple(LOSS + name for name in WEIGHTS)
+        weights = tuple(f"objective.{name}" for name in WEIGHTS)
         return {
             name: value
             for name, value in flat.items()
@@ -77,14 +82,33 @@ class Evaluation:
         return self._own.get("correlation_weight")
 
     @property
+    def member(self) -> int:
+        """Which member of a sweep it is; 0 of a run that is none."""
+        number = str(self.model.get("path", "")).rpartition("@")[2]
+        return int(number) if number.isdigit() else 0
+
+    @property
+    def median_correlation(self) -> float | None:
+        """Median over the images: a few of them have many times that of the others."""
+        values = [row.get("correlation") for row in self.images]
+        known = [value for value in values if value is not None]
+        return float(statistics.median(known)) if known else None
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether bpp + λ MSE is what it was trained for."""
+        distortion = self.settings.get("objective.distortion")
+        return self.distortion_weight is not None and distortion == "mse"
+
+    @property
     def cost(self) -> int | float:
         """Mean of bits per pixel + λ · MSE over the images, what training minimizes.
 
         Raises:
-          UserError: If λ is not known.
+          UserError: If it was trained for something else.
         """
-        if self.distortion_weight is None:
-            raise UserError(f"{self.path} says no λ")
+        if not self.has_cost or self.distortion_weight is None:
+            raise UserError(f"{self.path} was not trained for bpp + λ MSE")
         mse = [255**2 * 10 ** (-row["psnr_db"] / 10) for row in self.images]
         rates = [row["bpp"] for row in self.images]
         return (sum(rates) + self.distortion_weight * sum(mse)) / len(rates)
@@ -112,7 +136,8 @@ def read(paths: Sequence[Path]) -> list[Evaluation]:
     Raises:
       UserError: If there is none, one is damaged, or they are of different images.
     """
-    found = [each for path in paths for each in _read_all(Path(path))]
+    every = [each for path in paths for each in _read_all(Path(path))]
+    found = list({each.path.resolve(): each for each in every}.values())
     if not found:
         raise UserError("no run, folder or table is named")
     first = found[0]
@@ -164,15 +189,20 @@ def _read_all(path: Path) -> Iterator[Evaluation]:
 def _read(path: Path) -> Evaluation:
     values = _load(path)
     try:
-        evaluation = Evaluation(path=path, **{key: values[key] for key in KEYS})
-        usable = evaluation.images and all(
-            math.isfinite(row["bpp"] + row["psnr_db"]) for row in evaluation.images
-        )
-    except (KeyError, TypeError):
+        model, images, mean = (values[key] for key in ("model", "images", "mean"))
+        numbers = [row[key] for row in images for key in ("width", "height")]
+        numbers += [row[key] for row in (mean, *images) for key in ("bpp", "psnr_db")]
+        usable = bool(images) and all(map(math.isfinite, numbers))
+        usable &= isinstance(model, dict) and isinstance(mean, dict)
+        usable &= all(isinstance(row["file"], str) for row in images)
+        if "run" in model:
+            usable &= isinstance(model["run"]["codec"], dict)
+            usable &= all(math.isfinite(model[MEMBER][name]) for name in WEIGHTS)
+    except (KeyError, TypeError, AttributeError):
         usable = False
     if not usable:
         raise UserError(f"{path} is no table that `jaxcorr evaluate --json` wrote")
-    return evaluation
+    return Evaluation(path=path, model=model, images=images, mean=mean)
 
 
 def _load(path: Path) -> Mapping[str, Any]:

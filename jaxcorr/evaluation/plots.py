@@ -13,7 +13,7 @@ from jaxcorr.evaluation.curves import Family, Quality
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which the color-blind tell apart."""
-MARKERS = "osD^vPX"
+MARKERS = "osD^v"
 DASHES = (
     *("-", "--", ":", "-."),
     *((0, (1, 3)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1))),
@@ -64,7 +64,8 @@ def rate_distortion(
     axes = figure.subplots()
     axes.grid(alpha=0.3)
     rates, heights = [], []
-    for family, color, marker in _styled(ours):
+    long_enough = [family for family in ours if family.length > 1] or ours
+    for family, color, marker in _styled(long_enough):
         for number, (x, y) in enumerate(family.points(quality)):
             axes.plot(
                 *(x, y),
@@ -113,16 +114,15 @@ def complexity(
     return figure
 
 
-def weights(
-    correlation: Sequence[Line], cost: Sequence[Line], *, smallest: float
-) -> Figure:
+def weights(correlation: Sequence[Line], cost: Sequence[Line]) -> Figure:
     """Against α: the correlation that is left, and what the objective without it cost.
 
     Args:
       correlation: For each λ, α and correlation loss.
       cost: For each λ, α and change of bpp + λ MSE against α = 0, in percent.
-      smallest: Smallest α above 0; the axis is linear below it, so that 0 is on it.
     """
+    # Linear below the smallest α, so that 0 is on the axis.
+    smallest = min(line.x[line.x > 0].min() for line in cost)
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, lines in ((left, correlation), (right, cost)):
@@ -156,12 +156,15 @@ def training(losses: Sequence[Line], changes: Sequence[Line]) -> Figure:
             # Both panels have the same styles: one legend serves them.
             label = line.name if axes is left else None
             axes.plot(line.x, line.y, linewidth=1.4, label=label, **_style(line))
+            # The last point, at the low learning rate, is what counts.
+            axes.plot(line.x[-1:], line.y[-1:], "o", color=_style(line)["color"])
         axes.set_xlabel("training steps")
         axes.grid(alpha=0.3)
     figure.legend(fontsize="x-small", loc="outside right upper")
     left.set_yscale("log")
     left.set_ylabel("bpp + λ MSE on held-out crops")
     right.axhline(0, color="black", linewidth=0.8)
+    right.set_yscale("symlog", linthresh=5)
     right.set_ylabel("change of it by the loss (%)")
     return figure
 

@@ -12,14 +12,22 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxcorr import files
-from jaxcorr.evaluation import curves, findings, plots, tables
+from jaxcorr.evaluation import loss_effect, plots, tables
 from jaxcorr.evaluation.bjontegaard import Interpolation
-from jaxcorr.evaluation.curves import Family
+from jaxcorr.evaluation.curves import Quality
 from jaxcorr.evaluation.evaluations import Evaluation
-from jaxcorr.evaluation.findings import Findings
+from jaxcorr.evaluation.findings import Findings, compare_all
 from jaxcorr.evaluation.tables import Table
 
 MARKDOWN, PAGE = "report.md", "report.html"
+PLOTS = {
+    "psnr_db": "rate_psnr.png",
+    "ms_ssim_db": "rate_ms_ssim.png",
+    "weights": "weights.png",
+    "complexity": "complexity.png",
+    "training": "training.png",
+}
+PICTURES = set(PLOTS.values())
 
 DRAWN_BEHIND = (
     *("JPEG (4:2:0, Pillow)", "WebP", "BPG 4:4:4", "VTM (VVC)"),
@@ -70,14 +78,10 @@ def write(
       UserError: If the anchor is not one curve or cannot be compared with any, or a
         file cannot be written.
     """
-    drawn = findings.find(found, anchor=anchor, interpolation=interpolation)
-    sections = _sections(drawn)
-    text = [
-        "# Report",
-        f"{_subject(found)}. Written by `{command}`.",
-    ]
+    findings = compare_all(found, anchor=anchor, interpolation=interpolation)
+    text = ["# Report", f"{_subject(found)}. Written by `{command}`."]
     pictures = {}
-    for section in sections:
+    for section in _sections(findings):
         text += [f"## {section.title}", section.text]
         if section.figure:
             name, figure = section.figure
@@ -86,108 +90,137 @@ def write(
         if section.table:
             text.append(section.table.as_markdown())
     markdown = "\n\n".join(part for part in text if part) + "\n"
+    for name in PICTURES - pictures.keys():
+        (directory / name).unlink(missing_ok=True)
     for name, data in pictures.items():
         files.write_file(directory / name, data)
-    files.write_file(directory / MARKDOWN, markdown.encode())
     files.write_file(directory / PAGE, _page(markdown, pictures).encode())
-    return drawn
+    files.write_file(directory / MARKDOWN, markdown.encode())
+    return findings
 
 
-def _sections(drawn: Findings) -> list[Section]:
+def _sections(findings: Findings) -> list[Section]:
     """The parts of the report for which there is something to say."""
-    published = list(drawn.published)
-    behind = [family for family in published if family.name in DRAWN_BEHIND]
-    sections = [_rate_distortion(drawn, behind, "psnr_db")]
-    if any(family.points("ms_ssim_db") for family in drawn.families):
-        sections.append(_rate_distortion(drawn, behind, "ms_ssim_db"))
-    sections.append(
+    return [
+        *_rate_distortion(findings),
+        *_effects(findings),
+        *_compared(findings),
+        *_while_training(findings),
         Section(
             title="Points",
-            text="Means over the images, of all seeds. Bits per pixel are those of "
-            "real files, header included; y is latents, z side information.",
-            table=tables.points(drawn.evaluations, drawn.label),
-        )
-    )
-    if drawn.anchor is not None:
-        sections += _compared(drawn)
-    effects = tables.effects(drawn.evaluations, drawn.label)
-    if effects.rows:
-        sections.append(
-            Section(
-                title="What the loss changes",
-                text="Each model against the one trained in the same way, with the "
-                "same seed, without the loss. The cost is bpp + λ MSE, of files.",
-                table=effects,
+            text="Means over the images. Bits per pixel are of real files, header "
+            "included; y is latents, z side information. Correlation is the loss of "
+            "the decoded latents of an image over 7x7 cells; times depend on what "
+            "else the machine did.",
+            table=tables.points(findings.evaluations, findings.label),
+        ),
+    ]
+
+
+def _rate_distortion(findings: Findings) -> list[Section]:
+    models = [family for family in findings.families if family.kind == "model"]
+    classical = [family for family in findings.families if family.kind == "classical"]
+    others = [each for each in findings.published if each.name in DRAWN_BEHIND]
+    ours, behind = (models, [*classical, *others]) if models else (classical, others)
+    names: dict[Quality, str] = {"psnr_db": "PSNR", "ms_ssim_db": "MS-SSIM"}
+    sections = []
+    for quality, name in names.items():
+        having = [family for family in ours if family.points(quality)]
+        if not having:
+            continue
+        text = "A line a training seed."
+        if behind:
+            text += (
+                " In grey, classical codecs and curves that others published; sources "
+                "are in the table of BD-rates."
             )
-        )
-    correlation, cost, smallest = findings.against_weight(drawn.evaluations)
-    if correlation:
+        figure = plots.rate_distortion(having, behind, quality)
         sections.append(
             Section(
-                title="How much of the loss",
-                text="Correlation left in the decoded latents, and cost, against the "
-                "weight of the loss in training; means over seeds.",
-                figure=(
-                    "weights.png",
-                    plots.weights(correlation, cost, smallest=smallest),
-                ),
-            )
-        )
-    losses, changes = findings.histories(drawn.evaluations, drawn.label)
-    if losses:
-        sections.append(
-            Section(
-                title="While training",
-                text="On held-out crops, by the entropy model's estimate.",
-                figure=("training.png", plots.training(losses, changes)),
+                title=f"Rate and {name}", text=text, figure=(PLOTS[quality], figure)
             )
         )
     return sections
 
 
-def _rate_distortion(
-    drawn: Findings, behind: Sequence[Family], quality: curves.Quality
-) -> Section:
-    name = {"psnr_db": "PSNR", "ms_ssim_db": "MS-SSIM"}[quality]
-    having = [family for family in drawn.families if family.points(quality)]
-    text = "A line a training seed."
-    if behind:
-        text += " In grey, curves that others published (sources in the table below)."
-    return Section(
-        title=f"Rate and {name}",
-        text=text,
-        figure=(f"rate_{quality}.png", plots.rate_distortion(having, behind, quality)),
-    )
-
-
-def _compared(drawn: Findings) -> list[Section]:
-    assert drawn.anchor is not None
-    text = (
-        f"Against **{drawn.anchor.name}**: rate at equal quality (negative: fewer "
-        f"bits) and quality at equal rate, by {drawn.interpolation} interpolation; "
-        "each seed against the anchor's same seed, mean and range. Where curves share "
-        "less than half of their range, mistrust the figure."
-    )
-    if drawn.notes:
-        text += "\n\n" + "\n".join(f"- {note}" for note in drawn.notes)
+def _effects(findings: Findings) -> list[Section]:
+    table = tables.effects(findings.evaluations, findings.label)
+    if not table.rows:
+        return []
     sections = [
-        Section(title="BD-rate", text=text, table=tables.bd_table(drawn)),
+        Section(
+            title="What the loss changes",
+            text="Each model against the one trained in the same way, with the same "
+            "seed, without the loss. The cost is bpp + λ MSE, of files; the "
+            "correlation is the median over the images.",
+            table=table,
+        )
     ]
-    ours, table = tables.complexity(drawn)
-    if ours:
+    correlation, cost = loss_effect.against_weight(findings.evaluations)
+    if cost:
+        text = (
+            "Correlation left in the decoded latents (median over the images), and "
+            "cost against the same training without the loss. A point is one model."
+        )
+        figure = plots.weights(correlation, cost)
+        sections.append(
+            Section(
+                title="How much of the loss",
+                text=text,
+                figure=(PLOTS["weights"], figure),
+            )
+        )
+    return sections
+
+
+def _compared(findings: Findings) -> list[Section]:
+    notes = "\n".join(f"- {note}" for note in findings.notes)
+    if findings.anchor is None:
+        return [Section(title="BD-rate", text=notes)] if notes else []
+    text = (
+        f"Against **{findings.anchor.name}**: rate at equal quality (negative: fewer "
+        f"bits) and quality at equal rate, by {findings.interpolation} interpolation; "
+        "each seed against the anchor's same seed, mean and range. Where curves share "
+        "less than half of their range, mistrust the figure; less than a quarter has "
+        "none."
+    )
+    sections = [
+        Section(
+            title="BD-rate",
+            text="\n\n".join(filter(None, [text, notes])),
+            table=tables.bd_table(findings),
+        )
+    ]
+    ours, table = tables.complexity(findings)
+    if len(ours) > 1:
         paper, source = tables.papers_complexity()
         figure = plots.complexity(
-            ours, paper, drawn.anchor.name, "the Cheng hyperprior"
+            ours, paper, findings.anchor.name, "the Cheng hyperprior"
         )
         sections.append(
             Section(
                 title="Rate saved and time to code",
                 text=f"Beside what the paper printed ({source}).",
                 table=table,
-                figure=("complexity.png", figure),
+                figure=(PLOTS["complexity"], figure),
             )
         )
     return sections
+
+
+def _while_training(findings: Findings) -> list[Section]:
+    losses, changes = loss_effect.histories(findings.evaluations, findings.label)
+    if not losses:
+        return []
+    return [
+        Section(
+            title="While training",
+            text="bpp + λ MSE on held-out crops, by the entropy model's estimate, of "
+            "pairs with and without the loss; of several seeds the first. The axis on "
+            "the right is linear up to 5 %.",
+            figure=(PLOTS["training"], plots.training(losses, changes)),
+        )
+    ]
 
 
 def _subject(found: Sequence[Evaluation]) -> str:
@@ -206,7 +239,7 @@ def _png(figure: Figure) -> bytes:
 
 def _page(markdown: str, pictures: dict[str, bytes]) -> str:
     """The report as one file: pictures are in it."""
-    body = MarkdownIt("commonmark").enable("table").render(markdown)
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for name, data in pictures.items():
         inline = f"data:image/png;base64,{base64.b64encode(data).decode()}"
         body = re.sub(f'src="{re.escape(name)}"', f'src="{inline}"', body)

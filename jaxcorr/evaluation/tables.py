@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxcorr.evaluation import curves
+from jaxcorr.evaluation import loss_effect, published
 from jaxcorr.evaluation.bjontegaard import LEAST_OVERLAP
+from jaxcorr.evaluation.curves import Comparison
 from jaxcorr.evaluation.evaluations import Evaluation
-from jaxcorr.evaluation.findings import Findings, Label
+from jaxcorr.evaluation.findings import Findings
+from jaxcorr.evaluation.labels import Label
 from jaxcorr.evaluation.plots import Spot
+
+TOLD_OVERLAP = 0.25
+"""Share of the range below which a difference of curves is not told as a number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +28,8 @@ class Table:
         """The table in Markdown."""
         rule = ("---", *("---:" for _ in self.columns[1:]))
         lines = [self.columns, rule, *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+        return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def points(found: Sequence[Evaluation], label: Label) -> Table:
@@ -61,21 +67,27 @@ def points(found: Sequence[Evaluation], label: Label) -> Table:
 
 
 def bd_table(findings: Findings) -> Table:
-    """BD-rate and BD-PSNR of every curve, the best first, with their sources."""
+    """BD-rate and BD-PSNR of every curve, the best first, with their sources.
+
+    Those that share little of their range are last, without numbers.
+    """
     rows = []
     sources = {family.name: family.source for family in findings.published}
     ranked = sorted(
         findings.comparisons.items(),
-        key=lambda item: np.mean(item[1]["psnr_db"].rates),
+        key=lambda item: (
+            item[1]["psnr_db"].overlap < TOLD_OVERLAP,
+            np.mean(item[1]["psnr_db"].rates),
+        ),
     )
     for name, by_quality in ranked:
         in_psnr, in_ms_ssim = by_quality["psnr_db"], by_quality.get("ms_ssim_db")
         rows.append(
             (
                 name,
-                _spread(in_psnr.rates, "{:+.2f}"),
-                _spread(in_psnr.qualities, "{:+.2f}"),
-                _spread(in_ms_ssim.rates, "{:+.2f}") if in_ms_ssim else "-",
+                _spread(in_psnr, "rates", "{:+.1f}"),
+                _spread(in_psnr, "qualities", "{:+.2f}"),
+                _spread(in_ms_ssim, "rates", "{:+.1f}"),
                 f"{in_psnr.overlap:.0%}",
                 sources.get(name, "measured here"),
             )
@@ -115,7 +127,7 @@ def complexity(findings: Findings) -> tuple[list[Spot], Table]:
 
 def papers_complexity() -> tuple[list[Spot], str]:
     """The paper's table of complexity, and where it is from."""
-    paper = curves.published_facts()["paper"]
+    paper = published.facts()["paper"]
     spots = [Spot(name=n, saved=saved, seconds=s) for n, saved, s in paper["rows"]]
     return spots, paper["source"]
 
@@ -124,20 +136,20 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
     """Each model with the loss against the same without it."""
     rows = []
     for each in found:
-        base = curves.without_loss(each, found)
-        if base is None:
+        base = loss_effect.without_loss(each, found)
+        if base is None or not each.has_cost:
             continue
         rows.append(
             (
                 label(each),
                 _number(each.distortion_weight),
                 _number(each.seed),
-                f"{100 * (each.cost / base.cost - 1):+.2f}",
+                f"{loss_effect.change(each, base):+.2f}",
                 f"{each.cost - base.cost:+.4f}",
                 *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
                 f"{_mean(each, 'psnr_db') - _mean(base, 'psnr_db'):+.2f}",
-                _cell(base.mean.get("correlation"), "{:.4f}"),
-                _cell(each.mean.get("correlation"), "{:.4f}"),
+                _cell(base.median_correlation, "{:.4f}"),
+                _cell(each.median_correlation, "{:.4f}"),
             )
         )
     return Table(
@@ -149,7 +161,11 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
     )
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _spread(compared: Comparison | None, name: str, form: str) -> str:
+    """Mean over the seeds, with the lowest and the highest; where it can be told."""
+    values = getattr(compared, name) if compared is not None else ()
+    if compared is None or compared.overlap < TOLD_OVERLAP or not values:
+        return "-"
     mean = form.format(float(np.mean(values)))
     if len(values) == 1:
         return mean
