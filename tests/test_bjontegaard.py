@@ -134,18 +134,19 @@ def test_a_third_seed_of_the_anchor_is_told_of():
 
 
 def test_a_curve_with_no_rate_in_common_still_has_a_bd_rate():
-    series = {
-        None: tuple(
-            Point(bpp=b, psnr_db=q) for b, q in zip(RATES, QUALITIES, strict=True)
+    anchor, test = (
+        Family(
+            name=name,
+            kind="model",
+            series={
+                None: tuple(
+                    Point(bpp=factor * bpp, psnr_db=quality)
+                    for bpp, quality in zip(RATES, QUALITIES, strict=True)
+                )
+            },
         )
-    }
-    anchor = Family(name="anchor", kind="model", series=series)
-    far = {
-        None: tuple(
-            dataclasses.replace(point, bpp=point.bpp / 100) for point in series[None]
-        )
-    }
-    test = dataclasses.replace(anchor, name="test", series=far)
+        for name, factor in (("anchor", 1), ("test", 0.01))
+    )
     compared = curves.compare(anchor, test, "psnr_db", "pchip")
     assert compared.rates == (pytest.approx(-99),) and compared.qualities == ()
 
