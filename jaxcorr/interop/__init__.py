@@ -1,1 +1,1 @@
-"""Models of other code bases, as models of this one."""
+"""What other code bases need of this one, and the reverse: weights, loss, programs."""

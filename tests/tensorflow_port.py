@@ -1,0 +1,140 @@
+"""Runs the TensorFlow port of the loss on given arrays, in a Python without JAX.
+
+    PYTHON tests/tensorflow_port.py cases|messages|replicas IN.npz OUT.npz
+
+`IN.npz` holds the arrays and, as JSON, how to call the port with them.
+"""
+
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]  # No dependency.
+
+from jaxcorr.interop import tensorflow as port
+
+WAYS = {
+    "eager": lambda function, _: function,
+    "graph": lambda function, _: tf.function(function),
+    "compiled": lambda function, _: tf.function(function, jit_compile=True),
+    "sizes unknown": lambda function, arrays: tf.function(
+        function,
+        input_signature=[
+            tf.TensorSpec([None] * array.shape.rank, array.dtype) for array in arrays
+        ],
+    ),
+}
+
+
+def cases(given):
+    """Loss and gradients of every case, called in every way."""
+    found = {}
+    for name, case in json.loads(str(given["cases"])).items():
+        arrays = [
+            tf.cast(given[f"{name}/{array}"], case["dtype"])
+            for array in ("latent", "mean", "scale")
+        ]
+        mask = given.get(f"{name}/mask", case["mask"])
+        function = loss_and_gradients(mask=mask, **case["options"])
+        for way, made in WAYS.items():
+            results = made(function, arrays)(*arrays)
+            names = ("loss", "latent", "mean", "scale")
+            for result, value in zip(names, results, strict=True):
+                if value.dtype == tf.bfloat16:  # NumPy has none.
+                    value = tf.cast(value, tf.float32)
+                found[f"{name}/{way}/{result}"] = value.numpy()
+    return found
+
+
+def loss_and_gradients(**options):
+    """The loss as a function of the arrays alone, with its gradients."""
+
+    def function(latent, mean, scale):
+        with tf.GradientTape() as tape:
+            tape.watch([latent, mean, scale])
+            loss = port.correlation_loss(latent, mean, scale, **options)
+        zero = tf.UnconnectedGradients.ZERO
+        return loss, *tape.gradient(
+            loss, [latent, mean, scale], unconnected_gradients=zero
+        )
+
+    return function
+
+
+def messages(given):
+    """What is said of every mistake."""
+    found = {}
+    for name, (function, shapes, options) in json.loads(str(given["calls"])).items():
+        try:
+            getattr(port, function)(*map(np.ones, shapes), **options)
+            found[name] = "nothing"
+        except ValueError as error:
+            found[name] = str(error)
+    unknown = tf.function(
+        port.correlation_loss, input_signature=[tf.TensorSpec([None] * 4)] * 3
+    )
+    small, other = np.ones((1, 5, 9, 2), "f"), np.ones((1, 9, 9, 2), "f")
+    for name, arrays in {"window": [small] * 3, "shape": [other, other, small]}.items():
+        try:
+            unknown(*arrays)
+            found[f"at run time: {name}"] = "nothing"
+        except tf.errors.InvalidArgumentError as error:
+            found[f"at run time: {name}"] = str(error)
+    return found
+
+
+def replicas(given):
+    """Loss and gradient of a batch on one device and on two, by the docstring."""
+    host = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(host, two)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    batch, gain = tf.constant(given["batch"]), tf.Variable(tf.constant(1.0))
+
+    def parts(latent):
+        # A model of one parameter, which moves latents, means and scales.
+        return gain * latent, gain**2 * latent[:, ::-1], 0.5 + tf.abs(gain * latent)
+
+    def whole():
+        with tf.GradientTape() as tape:
+            loss = port.correlation_loss(*parts(batch))
+        return loss, tape.gradient(loss, gain)
+
+    def replica():
+        context = tf.distribute.get_replica_context()
+        rank = context.replica_id_in_sync_group
+        share = tf.gather(tf.reshape(batch, (2, -1, *batch.shape[1:])), rank)
+        with tf.GradientTape() as tape:
+            z = port.normalize(*parts(share))
+            map = context.all_reduce(
+                tf.distribute.ReduceOp.MEAN, port.correlation_map(z)
+            )
+            loss = port.masked_norm(map, "point") / strategy.num_replicas_in_sync
+        own = port.correlation_loss(*parts(share))
+        return loss, tape.gradient(loss, gain), own
+
+    with strategy.scope():
+        loss, gradient, own = (
+            strategy.reduce("SUM", value, axis=None)
+            for value in tf.function(lambda: strategy.run(replica))()
+        )
+    one, one_gradient = whole()
+    values = {
+        "one device": (one, one_gradient),
+        "two replicas": (loss, gradient),
+        "mean of their own losses": (own / 2, 0.0),
+    }
+    return {name: np.array([*map(float, pair)]) for name, pair in values.items()}
+
+
+if __name__ == "__main__":
+    action, source, target = sys.argv[1:]
+    with np.load(source) as arrays:
+        found = {"cases": cases, "messages": messages, "replicas": replicas}[action](
+            dict(arrays)
+        )
+    unwanted = {"jax", "jaxtyping", "beartype", "flax"} & set(sys.modules)
+    np.savez(target, version=tf.__version__, unwanted=sorted(unwanted), **found)
