@@ -256,6 +256,20 @@ def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
     assert each.cost == pytest.approx(expected)
 
 
+def test_the_cost_of_held_out_crops_is_that_of_the_last_step_of_both(runs):
+    found = evaluations.read([runs])
+    each = next(e for e in found if e.correlation_weight)
+    base = loss_effect.without_loss(each, found)
+    assert base is not None
+    changes = loss_effect.held_out_changes(each, base)
+    assert changes == pytest.approx({10: 0.0, 20: 100 * (1.9 / 2.0 - 1)})
+    table = tables.effects(
+        found, findings.compare_all(found, anchor=None, interpolation="pchip").label
+    )
+    column = table.columns.index("held out cost %")
+    assert {row[column] for row in table.rows} == {"-5.00"}
+
+
 def test_published_curves_stand_beside_kodak_alone(runs, tmp_path):
     assert findings.compare_all(
         evaluations.read([runs]), anchor=None, interpolation="pchip"

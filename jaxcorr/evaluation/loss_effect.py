@@ -30,6 +30,20 @@ def change(each: Evaluation, base: Evaluation) -> float:
     return 100 * (each.cost / base.cost - 1)
 
 
+def held_out_changes(each: Evaluation, base: Evaluation) -> dict[int, float]:
+    """The change of cost on held-out crops, by the model's estimate, at each step.
+
+    These crops are of the kind that was trained on, so that a few photographs of
+    another kind do not decide.
+    """
+    after, before = _history(each), _history(base)
+    return {
+        step: 100 * (after[step] / before[step] - 1)
+        for step in sorted(after)
+        if step in before
+    }
+
+
 def against_weight(found: Sequence[Evaluation]) -> tuple[list[Line], list[Line]]:
     """Correlation, and change of cost, against α: a line a λ and seed.
 
@@ -86,12 +100,7 @@ def histories(
             losses[_named(model, label)] = _line(
                 model, _history(model), weights, names, label
             )
-        after, before = _history(each), _history(base)
-        relative = {
-            step: 100 * (after[step] / before[step] - 1)
-            for step in after
-            if step in before
-        }
+        relative = held_out_changes(each, base)
         changes.append(_line(each, relative, weights, names, label))
     return list(losses.values()), changes
 

@@ -151,8 +151,10 @@ def _effects(findings: Findings) -> list[Section]:
         Section(
             title="What the loss changes",
             text="Each model against the one trained in the same way, with the same "
-            "seed, without the loss. The cost is bpp + λ MSE, of files; the "
-            "correlation is the median over the images.",
+            "seed, without the loss. The cost is bpp + λ MSE, of files, and "
+            "by the model's own estimate of the last held-out crops of the training, "
+            "which are of the kind trained on; the correlation is the median over the "
+            "images.",
             table=table,
         )
     ]

@@ -139,12 +139,14 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
         base = loss_effect.without_loss(each, found)
         if base is None or not each.has_cost:
             continue
+        held_out = [*loss_effect.held_out_changes(each, base).values()]
         rows.append(
             (
                 label(each),
                 _number(each.distortion_weight),
                 _number(each.seed),
                 f"{loss_effect.change(each, base):+.2f}",
+                f"{held_out[-1]:+.2f}" if held_out else "-",
                 f"{each.cost - base.cost:+.4f}",
                 *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
                 f"{_mean(each, 'psnr_db') - _mean(base, 'psnr_db'):+.2f}",
@@ -154,8 +156,8 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
         )
     return Table(
         columns=(
-            *("model", "λ", "seed", "cost %", "cost bpp", "y %", "z %", "bpp %"),
-            *("PSNR dB", "correlation without", "with"),
+            *("model", "λ", "seed", "cost %", "held out cost %", "cost bpp"),
+            *("y %", "z %", "bpp %", "PSNR dB", "correlation without", "with"),
         ),
         rows=tuple(rows),
     )
