@@ -1,0 +1,50 @@
+"""What the examples share: crops of packaged photographs, and a table of results."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import skimage
+
+NAMES = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+def batches(size: int, *, count: int = 8, seed: int = 0) -> Iterator[np.ndarray]:
+    """Batches of crops as [count, size, size, 3] in [0, 1], the same for a seed.
+
+    Args:
+      size: Side of a crop, in pixels.
+      count: Crops in a batch.
+      seed: Decides which crops come.
+    """
+    photographs = [getattr(skimage.data, name)()[..., :3] for name in NAMES]
+    rng = np.random.default_rng(seed)
+    while True:
+        crops = []
+        for index in rng.integers(len(photographs), size=count):
+            photograph = photographs[index]
+            row, column = (rng.integers(n - size + 1) for n in photograph.shape[:2])
+            crops.append(photograph[row : row + size, column : column + size])
+        yield np.stack(crops).astype(np.float32) / 255
+
+
+def compare(train: Callable[..., Mapping[str, float]], title: str) -> None:
+    """Trains a codec for each weight of the loss, and prints what became of it.
+
+    Args:
+      train: Takes the weight and `steps`, and gives `bpp`, `psnr_db`, `correlation` and
+        `normalized_square` of crops that it did not train on.
+      title: What the command line's help says.
+    """
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.0, 0.1])
+    arguments = parser.parse_args()
+    print(f"{'α':>5}    bpp  PSNR dB  correlation  mean of normalized²")
+    for weight in arguments.weights:
+        found = train(weight, steps=arguments.steps)
+        print(
+            f"{weight:5g} {found['bpp']:6.3f} {found['psnr_db']:8.2f} "
+            f"{found['correlation']:12.4f} {found['normalized_square']:20.3f}",
+            flush=True,
+        )
