@@ -31,7 +31,7 @@ EXPERIMENTS = {
     # 1. Four rates, with and without the loss, from two seeds.
     "curves-0": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 0"),
     "curves-1": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 1"),
-    # The same rates for longer, from one seed: does what the loss changes last?
+    # The same rates for longer: does what the loss changes last?
     "long": ("study", f"{LONG} {WITH_AND_WITHOUT}"),
     "long-0.0483": (
         "study",
@@ -40,6 +40,17 @@ EXPERIMENTS = {
     "long-others": (
         "study",
         f"{LONG} --objective.distortion-weight 0.0018 0.018 {WITH_AND_WITHOUT}",
+    ),
+    # The second seed of those.
+    "long-seed-1": (
+        "study",
+        f"{LONG} --seed 1 --objective.distortion-weight 0.0067 0.018 "
+        + WITH_AND_WITHOUT,
+    ),
+    "long-seed-1-others": (
+        "study",
+        f"{LONG} --seed 1 --objective.distortion-weight 0.0018 0.0483 "
+        + WITH_AND_WITHOUT,
     ),
     # 2. Weights, at two rates.
     "weights-low": ("study", OTHER_WEIGHTS),
