@@ -3,9 +3,10 @@
     python results/summary.py
 
 A pair has the same seed, data, budget and settings but α. Printed are the mean over
-the pairs of each group and, in brackets, their standard deviation. Costs are bpp + λ MSE,
-in percent of the model without the loss: of files on Kodak and, by the model's estimate,
-of held-out crops of BSDS500. The last lines say how far two seeds of a setting are apart.
+the pairs of each group and, in brackets, their standard deviation. Costs are bpp +
+λ MSE, in percent of the model without the loss: of files on Kodak and, by the model's
+estimate, of held-out crops of BSDS500. The last lines say how far two seeds of one
+setting are apart.
 """
 
 import itertools
