@@ -90,14 +90,12 @@ class MeanScaleHyperprior(tf.Module):
         )
         return latent_model, side_model
 
-    def predict(self, z_hat: Any, *, training: bool) -> tuple[Any, Any]:
-        """Mean of each latent, and index of its scale: a fraction in training."""
+    def predict(self, z_hat: Any) -> tuple[Any, Any]:
+        """Mean of each latent, and index of its scale: a fraction, as TFC wants it."""
         mean, log_scale = tf.split(self.hyper_synthesis(z_hat), 2, axis=-1)
         # The network gives a logarithm, which is about 0 at first: scales start at 1.
-        # Were it to give the index, they would start at 0.11 and leave it slowly.
-        index = (log_scale - SMALLEST) * (SCALES - 1) / (LARGEST - SMALLEST)
-        # TFC truncates the index when it codes, and would take the smaller table.
-        return mean, index if training else tf.round(index)
+        # Were it to give the index, they would start at the smallest, 0.11.
+        return mean, (log_scale - SMALLEST) * (SCALES - 1) / (LARGEST - SMALLEST)
 
 
 def convolution(filters: int, *, down: int = 1, up: int = 1) -> Any:
@@ -130,7 +128,7 @@ def objective(model: MeanScaleHyperprior, image: Any, alpha: float) -> Any:
     latent_model, side_model = model.entropy_models(compression=False)
     y = model.analysis(image)
     z_hat, side_bits = side_model(model.hyper_analysis(y), training=True)
-    mean, index = model.predict(z_hat, training=True)
+    mean, index = model.predict(z_hat)
     y_hat, bits = latent_model(y, index, mean, training=True)
     error = 255 * (model.synthesis(y_hat) - image)
 
@@ -174,14 +172,14 @@ def measure(
     z = model.hyper_analysis(y)
     z_string = side_model.compress(z)
     z_hat, z_bits = side_model(z, training=False)
-    mean, index = model.predict(z_hat, training=False)
+    mean, index = model.predict(z_hat)
     y_string = latent_model.compress(y, index, mean)
     y_hat, y_bits = latent_model(y, index, mean, training=False)
     latents = {"latent": y, "mean": mean, "scale": scale_of(index)}
 
     # The decoder: of the above it knows the strings and the shape.
     z_decoded = side_model.decompress(z_string, z.shape[1:3])
-    mean, index = model.predict(z_decoded, training=False)
+    mean, index = model.predict(z_decoded)
     y_decoded = latent_model.decompress(y_string, index, mean)
     picture = tf.round(255 * tf.clip_by_value(model.synthesis(y_decoded)[0], 0, 1))
 
