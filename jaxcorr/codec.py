@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
-from jaxcorr import ops
+from jaxcorr import ops, rounding
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
@@ -114,6 +114,7 @@ class Codec(nnx.Module):
         *,
         keys: Key[Array, " b"] | None = None,
         decoder_input: DecoderInput | None = None,
+        sharpness: rounding.Sharpness | None = None,
         transform_dtype: DTypeLike = jnp.float32,
         size: tuple[Array, Array] | None = None,
         median: Float[Array, " s"] | None = None,
@@ -125,7 +126,9 @@ class Codec(nnx.Module):
           keys: Draw the noise that stands in for rounding, a key an image. If None,
             rounds: what comes out is what a file would give.
           decoder_input: With keys, what synthesis and context model work on; if None,
-            what the context model was published with.
+            what the context model was published with. Bits are those of latents with
+            noise; with "soft_round", of softly rounded ones with noise.
+          sharpness: Of soft rounding, which needs one; nothing else has it.
           transform_dtype: What analysis and synthesis compute in; everything else is
             float32.
           size: Rows and columns of `image` that are the image, from the top left; the
@@ -139,8 +142,8 @@ class Codec(nnx.Module):
         )
         center = self.prior.median() if median is None else median
         center = center[None, None, None]
-        for_rate = _quantizers(keys, "noise")
-        for_decoder = _quantizers(keys, decoder_input or self.context.decoder_input)
+        kind = decoder_input or self.context.decoder_input
+        of_y, of_z = _stand_ins(keys, kind, sharpness)
 
         y = self.transforms.analysis(canvas.astype(transform_dtype))
         y = y.astype(jnp.float32)
@@ -149,17 +152,21 @@ class Codec(nnx.Module):
         coded_z = _coded(z, rows, columns, SIDE_STRIDE)
         # Padding carries no symbols. The decoder sees zeros there, as it does beyond
         # the border of a crop in training.
-        z_hat = jnp.where(coded_z, for_decoder.side(z, center), 0.0)
+        z_hat = jnp.where(coded_z, of_z.quantize(z, center), 0.0)
         features = self.transforms.hyper_synthesis(z_hat)
-        predicted = self.context.parallel(features, y, for_decoder.latent, coded_y)
+        predicted = self.context.parallel(features, y, of_y.quantize, coded_y)
         mean, scale = predicted.mean, predicted.scale
         y_hat = jnp.where(coded_y, predicted.latent_hat, 0.0)
         reconstruction = self.transforms.synthesis(y_hat.astype(transform_dtype))
 
-        floor = self.likelihood_floor
-        residual = for_rate.latent(y, mean) - mean
-        y_bits = gaussian_bits(residual, scale, likelihood_floor=floor)
-        z_bits = self.prior.bits(for_rate.side(z, center), likelihood_floor=floor)
+        y_bits = of_y.bits(
+            lambda hat, floor: gaussian_bits(hat - mean, scale, likelihood_floor=floor),
+            *(y, mean, self.likelihood_floor),
+        )
+        z_bits = of_z.bits(
+            lambda hat, floor: self.prior.bits(hat, likelihood_floor=floor),
+            *(z, center, self.likelihood_floor),
+        )
         within = lambda x: x[:, : latents_across(height), : latents_across(width)]
         return Output(
             reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
@@ -221,23 +228,54 @@ def with_parameters(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Quantizers:
-    """How latents and side information are quantized."""
+class _StandIn:
+    """What a grid of latents becomes and costs where it is not rounded, or is.
 
-    latent: ops.Quantizer
-    side: ops.Quantizer
+    Attributes:
+      quantize: Quantizes latents around centers, for whatever works on decoded ones.
+      bits: Bits of latents around centers, by what gives those of quantized ones; with
+        the smallest likelihood of an element.
+    """
+
+    quantize: ops.Quantizer
+    bits: Callable[[rounding.Bits, Array, Array, float], Array]
 
 
-def _quantizers(keys: Key[Array, " b"] | None, kind: DecoderInput) -> _Quantizers:
+def _stand_ins(
+    keys: Key[Array, " b"] | None,
+    kind: DecoderInput,
+    sharpness: rounding.Sharpness | None,
+) -> tuple[_StandIn, _StandIn]:
+    """Those of latents and of side information; without keys, both are rounded."""
     if keys is None:
-        return _Quantizers(ops.round_around, ops.round_around)
-    if kind == "straight_through":
-        return _Quantizers(ops.straight_through_round, ops.straight_through_round)
+        rounded = _StandIn(ops.round_around, _bits_after(ops.round_around))
+        return rounded, rounded
     y_keys, z_keys = jnp.unstack(jax.vmap(jax.random.split)(keys), axis=1)
-    return _Quantizers(
-        lambda y, center: y + ops.uniform_noise(y_keys, y),
-        lambda z, center: z + ops.uniform_noise(z_keys, z),
+    return _stand_in(y_keys, kind, sharpness), _stand_in(z_keys, kind, sharpness)
+
+
+def _stand_in(
+    keys: Key[Array, " b"], kind: DecoderInput, sharpness: rounding.Sharpness | None
+) -> _StandIn:
+    noise = functools.partial(ops.uniform_noise, keys)
+    if kind == "soft_round":
+        if sharpness is None:
+            raise ValueError("soft_round needs a `sharpness`, but it is None.")
+        return _StandIn(
+            lambda x, center: rounding.soft_quantize(x, center, noise(x), sharpness),
+            lambda bits, x, center, floor: rounding.soft_bits(
+                bits, x, center, noise(x), sharpness, likelihood_floor=floor
+            ),
+        )
+    add_noise = lambda x, center: x + noise(x)
+    straight = kind == "straight_through"
+    return _StandIn(
+        ops.straight_through_round if straight else add_noise, _bits_after(add_noise)
     )
+
+
+def _bits_after(quantize: ops.Quantizer) -> Callable[..., Array]:
+    return lambda bits, x, center, floor: bits(quantize(x, center), floor)
 
 
 def _coded(grid: Array, rows: Array | int, columns: Array | int, stride: int) -> Array:

@@ -13,9 +13,10 @@ Quantizer = Callable[
 ]
 """Latents and the centers they are rounded around, to quantized latents."""
 
-DecoderInput = Literal["noise", "straight_through"]
+DecoderInput = Literal["noise", "straight_through", "soft_round"]
 """What stands in for rounding in training, for whatever works on decoded latents: noise
-as the rate sees it, or rounding with the gradient of the identity."""
+as the rate sees it, rounding with the gradient of the identity, or soft rounding before
+the noise, which the rate then sees too."""
 
 
 def drawn_flat(

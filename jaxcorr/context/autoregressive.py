@@ -93,7 +93,7 @@ class AutoregressiveContext(nnx.Module):
             seen = self._rounded(projected, latent, coded)
         else:
             # Means are not known before the latents that they are predicted from: in
-            # training those are rounded around 0, as in the reference.
+            # training those are rounded around 0, as in the reference, softly too.
             seen = quantize(latent, jnp.zeros_like(latent))
         mean, scale = self.given(projected, jnp.where(coded, seen, 0.0))
         hat = quantize(latent, mean)

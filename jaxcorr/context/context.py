@@ -59,7 +59,8 @@ class Context(Protocol):
           features: Features of the side information.
           latent: Latents before quantization.
           quantize: Quantizes latents around their means. With `ops.round_around`, the
-            result is what coding gives, but for the grid of its means.
+            result is what coding gives, but for the grid of its means. What it makes of
+            latents is also what predictions of other latents see.
           coded: Where latents are coded. Elsewhere the decoder has zeros.
         """
         ...

@@ -7,9 +7,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from jaxcorr import codec, metrics
+from jaxcorr import codec, metrics, rounding
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
 from jaxcorr.ops import DecoderInput
@@ -26,19 +26,43 @@ class Step:
 
     decoder_input: DecoderInput | None = None
     """What synthesis and context model are trained on: latents with uniform noise, as
-    in Ballé 2018, or rounded ones with the gradient of the identity; None takes what
-    the context model was published with."""
+    in Ballé 2018, rounded ones with the gradient of the identity, or softly rounded
+    ones with noise, as in Agustsson and Theis 2020, of which then are the bits too;
+    None takes what the context model was published with."""
+    sharpness_start: float = 1.0
+    """How sharp soft rounding is at the first step; 0 is noise alone."""
+    sharpness_end: float = 12.0
+    """How sharp soft rounding is at the last step, up to which it rises evenly; 64, the
+    most there is, is next to rounding."""
     micro_batches: int = 1
     """Parts that a batch is worked through in, to save memory; same result."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"
     """What analysis and synthesis compute in; everything else is float32."""
 
     def __post_init__(self):
-        """Refuses a batch in no parts."""
+        """Refuses a batch in no parts, and soft rounding that grows softer."""
         if self.micro_batches < 1:
             raise UserError(
                 f"step.micro-batches must be at least 1, but is {self.micro_batches}"
             )
+        start, end = self.sharpness_start, self.sharpness_end
+        highest = rounding.SHARPNESS_MAXIMUM
+        if not 0 <= start <= highest:
+            raise UserError(
+                f"step.sharpness-start must be from 0 to {highest:g}, but is {start:g}"
+            )
+        if not start <= end <= highest:
+            raise UserError(
+                f"step.sharpness-end must be from {start:g} (step.sharpness-start) "
+                f"to {highest:g}, but is {end:g}"
+            )
+
+    def sharpness(self, step: Int[Array, ""], *, steps: int) -> Float[Array, ""]:
+        """Sharpness of soft rounding at a step of a run of this length."""
+        progress = jnp.minimum(step / max(steps - 1, 1), 1.0)
+        return self.sharpness_start + progress * (
+            self.sharpness_end - self.sharpness_start
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +74,7 @@ class Recipe:
       objective: What is minimized; its weights are taken from the arguments instead.
       optimizer: How gradients become steps.
       step: How one step is computed.
-      steps: Length of the run, for the learning rate.
+      steps: Length of the run, for the learning rate and the sharpness.
     """
 
     codec: CodecSettings
@@ -117,7 +141,10 @@ def take_step(
     """
     image = batch.astype(jnp.float32) / 255
     keys = jax.random.split(jax.random.fold_in(key, state.step), len(image))
-    gradient, values = _gradient(state.parameters, image, keys, weights, recipe)
+    sharpness = recipe.step.sharpness(state.step, steps=recipe.steps)
+    gradient, values = _gradient(
+        state.parameters, image, keys, sharpness, weights, recipe
+    )
 
     transformation = recipe.optimizer.transformation(recipe.steps)
     updates, optimizer = transformation.update(
@@ -137,6 +164,8 @@ def take_step(
         step=state.step + 1,
         failed_at=jnp.where(healthy, NEVER, first_failure),
     )
+    if recipe.step.decoder_input == "soft_round":
+        values["sharpness"] = sharpness
     return updated, values | {
         "psnr_db": metrics.psnr_from_mse(values["mse"]),
         "gradient_norm": norm,
@@ -177,6 +206,7 @@ def _gradient(
     parameters: Parameters,
     image: Float[Array, "b h w 3"],
     keys: Key[Array, " b"],
+    sharpness: Float[Array, ""],
     weights: Weights,
     recipe: Recipe,
 ) -> tuple[Parameters, Metrics]:
@@ -189,6 +219,7 @@ def _gradient(
             part[0],
             keys=part[1],
             decoder_input=recipe.step.decoder_input,
+            sharpness=sharpness,
             transform_dtype=recipe.step.transform_dtype,
         )
 
