@@ -100,12 +100,17 @@ def soft_quantize(
     The slope of the conditional mean is very large at few places and small elsewhere.
     Its gradient is that of its mean over the noise, which is 1 everywhere.
 
+    There is none to `centers`, as there is none where noise is added or rounding goes
+    straight through. Theirs is a sawtooth, which rises with the center and falls back
+    as often as the center has passed a step: on its mean, 0, training is stable; on its
+    slopes it diverged.
+
     References:
-      Agustsson and Theis, as above, equation 14.
+      Agustsson and Theis, as above, equation 14; they have no centers.
     """
-    soft = soft_round(values - centers, sharpness)
+    soft = soft_round(values - jax.lax.stop_gradient(centers), sharpness)
     mean = conditional_mean(soft + noise, sharpness)
-    return centers + soft + jax.lax.stop_gradient(mean - soft)
+    return soft + jax.lax.stop_gradient(centers + mean - soft)
 
 
 def soft_bits(

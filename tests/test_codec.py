@@ -166,6 +166,30 @@ def test_straight_through_changes_the_decoder_alone(
     assert jnp.any(jnp.abs(out.latent_bits - rounded.latent_bits) > 0.1)
 
 
+def test_soft_rounding_goes_from_noise_to_rounding(
+    parameters, images, keys, rounded, noisy
+):
+    soft = lambda sharpness: forward(
+        parameters,
+        images,
+        keys=keys,
+        decoder_input="soft_round",
+        sharpness=jnp.float32(sharpness),
+    )
+    smooth = soft(0.0)
+    for name, expected in vars(noisy).items():
+        np.testing.assert_allclose(
+            getattr(smooth, name), expected, rtol=1e-3, atol=1e-4, err_msg=name
+        )
+    # With the sharpness all approaches rounding: the decoder's input, and the bits.
+    for name in ("quantized", "side_bits", "latent_bits"):
+        apart = [
+            jnp.mean(jnp.abs(getattr(out, name) - getattr(rounded, name)))
+            for out in (smooth, soft(8.0), soft(64.0))
+        ]
+        assert apart[2] < 0.3 * apart[0] and apart[1] < apart[0], name
+
+
 def test_what_side_information_is_rounded_around_can_be_given(parameters, images):
     model = codec.with_parameters(SETTINGS, parameters)
     middle = model.prior.median()

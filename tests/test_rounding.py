@@ -150,7 +150,11 @@ def test_the_decoder_gets_the_slope_of_the_mean_over_the_noise(wide, sharpness):
     slope = (mean(values + step, centers) - mean(values - step, centers)) / (2 * step)
     scatter = 2e-3 * jnp.max(slope)
     np.testing.assert_allclose(to_values, slope, rtol=0, atol=scatter)
-    np.testing.assert_allclose(to_values + to_centers, 1.0, rtol=0, atol=1e-12)
+    # That of the center is a sawtooth: over a step of it, nothing is gained.
+    np.testing.assert_array_equal(to_centers, 0.0)
+    np.testing.assert_allclose(
+        mean(values, centers + 1), mean(values, centers), rtol=0, atol=1e-9
+    )
 
 
 @functools.cache

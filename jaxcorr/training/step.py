@@ -31,7 +31,7 @@ class Step:
     None takes what the context model was published with."""
     sharpness_start: float = 1.0
     """How sharp soft rounding is at the first step; 0 is noise alone."""
-    sharpness_end: float = 12.0
+    sharpness_end: float = 5.0
     """How sharp soft rounding is at the last step, up to which it rises evenly; 64, the
     most there is, is next to rounding."""
     micro_batches: int = 1
