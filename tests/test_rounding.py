@@ -148,7 +148,7 @@ def test_the_decoder_gets_the_slope_of_the_mean_over_the_noise(wide, sharpness):
     total = lambda values, centers: jnp.sum(quantized(values, centers))
     to_values, to_centers = jax.grad(total, (0, 1))(values, centers)
     slope = (mean(values + step, centers) - mean(values - step, centers)) / (2 * step)
-    scatter = 2e-3 * jnp.max(slope)
+    scatter = 2e-3 * float(jnp.max(slope))
     np.testing.assert_allclose(to_values, slope, rtol=0, atol=scatter)
     # That of the center is a sawtooth: over a step of it, nothing is gained.
     np.testing.assert_array_equal(to_centers, 0.0)
@@ -248,7 +248,7 @@ def test_bits_get_the_slope_of_their_mean_over_the_noise(wide, scale, sharpness)
 
     step = 1e-3
     slope = (mean(values + step) - mean(values - step)) / (2 * step)
-    scatter = 2e-3 * jnp.max(jnp.abs(slope))
+    scatter = 2e-3 * float(jnp.max(jnp.abs(slope)))
     for noise in (-0.4, 0.0, 0.3):
         np.testing.assert_allclose(gradient(noise), slope, rtol=5e-3, atol=scatter)
 

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf  # pyright: ignore[reportMissingImports]  # Not among ours.
-import tensorflow_compression as tfc  # pyright: ignore[reportMissingImports]  # As above.
+import tensorflow as tf  # pyright: ignore  # Not among ours.
+import tensorflow_compression as tfc  # pyright: ignore  # As above.
 
 SHARPNESS = np.array([0.01, 1.0, 5.0, 12.0, 20.0])
 VALUES = np.arange(-20, 21) / 8
@@ -59,8 +59,8 @@ def normal(sharpness: np.float64, noise: np.ndarray) -> dict[str, np.ndarray]:
     to_latent, to_scale = tape.gradient(log_prob, [latent, scale])
     return {
         "normal/log_prob": log_prob.numpy(),
-        "normal/to_latent": to_latent.numpy(),
-        "normal/to_scale": to_scale.numpy(),
+        "normal/to_latent": tf.convert_to_tensor(to_latent).numpy(),
+        "normal/to_scale": tf.convert_to_tensor(to_scale).numpy(),
     }
 
 
