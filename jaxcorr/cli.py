@@ -21,7 +21,7 @@ def main() -> None:
         for function in (
             *(coding.compress, coding.decompress, coding.info),
             *(evaluating.evaluate, evaluating.show, evaluating.report),
-            *(models.pack, models.import_compressai),
+            *(models.pack, models.import_compressai, models.export),
         )
     }
     cache_programs()

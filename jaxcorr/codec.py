@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
+from jaxtyping import Array, ArrayLike, Bool, DTypeLike, Float, Key
 
 from jaxcorr import ops, rounding
 from jaxcorr.context.autoregressive import Autoregressive
@@ -148,8 +148,8 @@ class Codec(nnx.Module):
         y = self.transforms.analysis(canvas.astype(transform_dtype))
         y = y.astype(jnp.float32)
         z = self.transforms.hyper_analysis(y)
-        coded_y = _coded(y, rows, columns, LATENT_STRIDE)
-        coded_z = _coded(z, rows, columns, SIDE_STRIDE)
+        coded_y = over_image(y, rows, columns, LATENT_STRIDE)
+        coded_z = over_image(z, rows, columns, SIDE_STRIDE)
         # Padding carries no symbols. The decoder sees zeros there, as it does beyond
         # the border of a crop in training.
         z_hat = jnp.where(coded_z, of_z.quantize(z, center), 0.0)
@@ -188,6 +188,25 @@ def latents_across(pixels: int) -> int:
 def side_across(pixels: int) -> int:
     """Elements of side information along a side of an image of this many pixels."""
     return ops.round_up(pixels, SIDE_STRIDE) // SIDE_STRIDE
+
+
+def over_image(
+    grid: Float[Array, "b height width c"],
+    rows: Array | int,
+    columns: Array | int,
+    stride: int,
+) -> Bool[Array, "1 height width 1"]:
+    """Whether each position of a grid lies over the image.
+
+    Args:
+      grid: Latents or side information.
+      rows: Of pixels of the image.
+      columns: Of pixels of the image.
+      stride: Pixels from one position to the next.
+    """
+    row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
+    column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns
+    return row & column
 
 
 @functools.cache
@@ -276,10 +295,3 @@ def _stand_in(
 
 def _bits_after(quantize: ops.Quantizer) -> Callable[..., Array]:
     return lambda bits, x, center, floor: bits(quantize(x, center), floor)
-
-
-def _coded(grid: Array, rows: Array | int, columns: Array | int, stride: int) -> Array:
-    """Whether each position of a grid lies over the image."""
-    row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
-    column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns
-    return row & column

@@ -62,7 +62,7 @@ class Model:
         digest = hashlib.sha256()
         described = settings.to_json(self.settings, omit_defaults=True)
         digest.update(json.dumps(described, sort_keys=True).encode())
-        for name, array in sorted((self.parameters | self._table_arrays()).items()):
+        for name, array in sorted((self.parameters | self.table_arrays()).items()):
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.digest()[:8]
@@ -75,7 +75,8 @@ class Model:
         with jax.default_device(None):
             return jax.device_put(self.parameters)
 
-    def _table_arrays(self) -> dict[str, Any]:
+    def table_arrays(self) -> dict[str, Any]:
+        """Medians and tables, by their names in files."""
         arrays: dict[str, Any] = {"median": self.median}
         for kind in ("side", "latent"):
             for field in ("lowest", "length", "counts"):
@@ -128,16 +129,24 @@ def write_model(path: Path, model: Model) -> None:
 
 def fill_folder(folder: Path, model: Model) -> None:
     """Writes the files of a model folder into an existing folder."""
-    config = {
-        "format": FORMAT,
+    write_config(folder, {"format": FORMAT} | describe(model))
+    parameters: dict[str, Any] = {**model.parameters}
+    np.savez(folder / PARAMETERS, **parameters)
+    np.savez_compressed(folder / TABLES, **model.table_arrays())
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What a config says of a model."""
+    return {
         "fingerprint": model.fingerprint.hex(),
         "codec": settings.to_json(model.settings),
         "about": dict(model.about),
     }
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes `config.json` into an existing folder."""
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    parameters: dict[str, Any] = {**model.parameters}
-    np.savez(folder / PARAMETERS, **parameters)
-    np.savez_compressed(folder / TABLES, **model._table_arrays())
 
 
 def read_model(path: Path) -> Model:

@@ -162,7 +162,7 @@ def test_a_run_codes_with_its_best_checkpoint_or_with_the_one_named(
 def test_without_arguments_the_help_is_shown(jaxcorr):
     status, out, err = jaxcorr()
     assert (status, err) == (0, "")
-    commands = "compress", "decompress", "evaluate", "info", "pack", "import-compressai"
+    commands = "compress", "decompress", "evaluate", "info", "pack", "export"
     for name in commands:
         assert f"{name} " in out
 
@@ -185,6 +185,7 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
         ("info", ["FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),
+        ("export", ["--stablehlo", "-m MODEL|RUN[@MEMBER]", "-o DIR", "--force"]),
     ],
 )
 def test_the_help_of_a_command_names_its_arguments(jaxcorr, command, words):

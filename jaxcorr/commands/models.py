@@ -1,4 +1,4 @@
-"""Commands that make model folders."""
+"""Commands that make model folders, or turn them into something else."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,9 @@ from typing import Annotated
 import tyro
 
 from jaxcorr import model_folder, run_folder
-from jaxcorr.commands.arguments import Checkpoint, Force
+from jaxcorr.commands.arguments import Checkpoint, Force, ModelPath
 from jaxcorr.errors import UserError
-from jaxcorr.interop import compressai
+from jaxcorr.interop import compressai, stablehlo
 
 NewModelPath = Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")]
 
@@ -52,6 +52,36 @@ def import_compressai(
         f"{output}: model {model.fingerprint.hex()}, {architecture}, "
         f"{transforms.side_channels} hidden and {transforms.channels} latent channels, "
         f"{count:,} parameters"
+    )
+
+
+def export(
+    model: ModelPath,
+    output: Annotated[
+        Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the export.")
+    ],
+    stablehlo_: Annotated[
+        bool,
+        tyro.conf.arg(
+            name="stablehlo", help="Functions that JAX runs without jaxcorr."
+        ),
+    ] = False,
+    checkpoint: Checkpoint = "best",
+    force: Force = False,
+) -> None:
+    """Writes what a model computes in a form that other programs run."""
+    if not stablehlo_:
+        raise UserError("name a format: --stablehlo")
+    stablehlo.check_target(output, force=force)
+    loaded = run_folder.load(model, checkpoint=checkpoint)
+    written = stablehlo.write_export(output, loaded)
+    for each in written:
+        print(f"{each.name:28} {each.size / 1e6:6.2f} MB  {each.seconds:5.2f} s")
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    print(
+        f"{output}: model {loaded.fingerprint.hex()}, {len(written)} functions for any "
+        f"size of image, {size / 1e6:.2f} MB in "
+        f"{sum(each.seconds for each in written):.1f} s"
     )
 
 

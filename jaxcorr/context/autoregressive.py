@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from jaxcorr import ops
-from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.context import MEAN_AND_SCALE, Network, Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
 
@@ -155,6 +155,27 @@ class AutoregressiveContext(nnx.Module):
         rows, columns = wavefront(index, *state.size)
         state.latent_hat[rows + 2, columns + 2] = latent_hat
         return state
+
+    def networks(self, channels: int) -> dict[str, Network]:
+        """See `Context`."""
+
+        def predict(features: Array, seen: Array) -> MeanAndScale:
+            projected = self.network.features(features)
+            return self.network(projected, self.neighbors.of_neighbors(seen))
+
+        return {
+            "predict": Network(
+                function=predict,
+                inputs={
+                    "features": f"n, {2 * channels}",
+                    "seen": f"n, {len(CAUSAL_TAPS)}, {channels}",
+                },
+                outputs=MEAN_AND_SCALE,
+                meaning=f"Pass k codes the n latents whose column + {LAG} row is k, "
+                "given the features there and the decoded latents that come before "
+                "each, in raster order, in the 5x5 square around it.",
+            )
+        }
 
     def _rounded(
         self,

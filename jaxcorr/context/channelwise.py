@@ -12,7 +12,13 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxcorr import ops
 from jaxcorr.context import decoded
-from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.context import (
+    MEAN_AND_SCALE,
+    Network,
+    Positions,
+    Prediction,
+    on_latents,
+)
 from jaxcorr.context.decoded import Decoded
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.slices import Slice
@@ -188,6 +194,48 @@ class ChannelwiseContext(nnx.Module):
         """See `Context`."""
         state.latent_hat[self._positions(state, index)] = latent_hat
         return state
+
+    def networks(self, channels: int) -> dict[str, Network]:
+        """See `Context`."""
+        found = {}
+        for index in range(len(self.bounds)):
+            found |= self._networks(index, channels)
+        return found
+
+    def _networks(self, index: int, channels: int) -> dict[str, Network]:
+        """Those of one slice."""
+        start, end = self.bounds[index]
+        networks = self.slices[index]
+        earlier = lambda latent_hat: latent_hat[..., : self.seen[index]]
+        inputs = {
+            "features": on_latents(2 * channels),
+            "latent_hat": on_latents(channels),
+        }
+
+        def predict(features: Array, latent_hat: Array) -> MeanAndScale:
+            seen = self._features(features, index)
+            return networks.predict(*seen, earlier(latent_hat))
+
+        def refine(features: Array, latent_hat: Array, quantized: Array) -> Array:
+            seen, _ = self._features(features, index)
+            return networks.refine(seen, earlier(latent_hat), quantized)
+
+        found = {
+            f"predict_{index}": Network(
+                function=predict,
+                inputs=inputs,
+                outputs=MEAN_AND_SCALE,
+                meaning=f"Pass {index}: codes channels {start} to {end - 1}.",
+            )
+        }
+        if networks.residual is not None:
+            found[f"refine_{index}"] = Network(
+                function=refine,
+                inputs=inputs | {"quantized": on_latents(end - start)},
+                outputs=("refined",),
+                meaning=f"Pass {index}: what goes into `latent_hat` for `quantized`.",
+            )
+        return found
 
     def _features(self, features: Array, index: int) -> tuple[Array, Array]:
         """Features of mean and of scale that the networks of a slice see."""

@@ -7,11 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from jaxcorr import ops
 from jaxcorr.context import decoded
-from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.context import (
+    MEAN_AND_SCALE,
+    Network,
+    Positions,
+    Prediction,
+    on_latents,
+)
 from jaxcorr.context.decoded import Decoded
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution
@@ -67,7 +73,7 @@ class CheckerboardContext(nnx.Module):
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
         """See `Context`."""
-        anchor = jnp.asarray(is_anchor(*latent.shape[1:3]))[None, ..., None]
+        anchor = is_anchor(*map(jnp.arange, latent.shape[1:3]))[None, ..., None]
         projected = self.network.features(features)
         anchor_mean, anchor_scale = self.network(projected)
         anchors = jnp.where(anchor & coded, quantize(latent, anchor_mean), 0.0)
@@ -110,13 +116,42 @@ class CheckerboardContext(nnx.Module):
         state.latent_hat[self._positions(state, index)] = latent_hat
         return state
 
+    def networks(self, channels: int) -> dict[str, Network]:
+        """See `Context`."""
+
+        def anchors(features: Array) -> MeanAndScale:
+            return self.network(self.network.features(features))
+
+        def others(features: Array, latent_hat: Array) -> MeanAndScale:
+            projected = self.network.features(features)
+            return self.network(projected, self.neighbors(latent_hat))
+
+        features = {"features": on_latents(2 * channels)}
+        latent_hat = {"latent_hat": on_latents(channels)}
+        return {
+            "predict_0": Network(
+                function=anchors,
+                inputs=features,
+                outputs=MEAN_AND_SCALE,
+                meaning="First pass: codes the latents whose row + column is even.",
+            ),
+            "predict_1": Network(
+                function=others,
+                inputs=features | latent_hat,
+                outputs=MEAN_AND_SCALE,
+                meaning="Second pass: codes the other latents, given the first.",
+            ),
+        }
+
     def _positions(self, state: Decoded, index: int) -> Positions:
-        return np.nonzero(is_anchor(*state.size) == (index == 0))
+        return np.nonzero(is_anchor(*map(np.arange, state.size)) == (index == 0))
 
 
-def is_anchor(height: int, width: int) -> Bool[np.ndarray, "height width"]:
-    """Which latents the first pass codes."""
-    return np.add.outer(np.arange(height), np.arange(width)) % 2 == 0
+def is_anchor(
+    rows: Int[Any, " rows"], columns: Int[Any, " columns"]
+) -> Bool[Any, "rows columns"]:
+    """Which latents at these rows and columns the first pass codes."""
+    return (rows[:, None] + columns[None]) % 2 == 0
 
 
 @jax.jit

@@ -7,6 +7,7 @@ latents, and so needs no such walk.
 """
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import jax
@@ -35,6 +36,24 @@ class Prediction:
     scale: Float[Array, "b h16 w16 c"]
     quantized: Float[Array, "b h16 w16 c"]
     latent_hat: Float[Array, "b h16 w16 c"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A function of arrays, described for programs that know nothing of jaxcorr.
+
+    Attributes:
+      function: The function; it computes in the precision of its inputs.
+      inputs: Shape of each input by its name, with symbols for what is free, such as
+        `b, 4*h, 4*w, 192`. An empty shape is that of an integer.
+      outputs: Names of what it gives.
+      meaning: What it computes, in a sentence or two.
+    """
+
+    function: Callable[..., Any]
+    inputs: Mapping[str, str]
+    outputs: tuple[str, ...]
+    meaning: str
 
 
 class Context(Protocol):
@@ -105,3 +124,19 @@ class Context(Protocol):
         The state before may be changed in place.
         """
         ...
+
+    def networks(self, channels: int) -> dict[str, Network]:
+        """What `predict` and `refine` compute, as functions without state.
+
+        Args:
+          channels: Channels of the latents.
+        """
+        ...
+
+
+MEAN_AND_SCALE = ("mean", "scale")
+
+
+def on_latents(channels: int) -> str:
+    """Shape, in the symbols of a `Network`, of an array over all latents."""
+    return f"b, 4*h, 4*w, {channels}"

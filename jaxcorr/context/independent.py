@@ -8,7 +8,13 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxcorr import ops
-from jaxcorr.context.context import Positions, Prediction
+from jaxcorr.context.context import (
+    MEAN_AND_SCALE,
+    Network,
+    Positions,
+    Prediction,
+    on_latents,
+)
 from jaxcorr.context.parameters import mean_and_scale
 
 
@@ -76,3 +82,14 @@ class IndependentContext(nnx.Module):
         """See `Context`."""
         del index, latent_hat
         return state
+
+    def networks(self, channels: int) -> dict[str, Network]:
+        """See `Context`."""
+        return {
+            "predict": Network(
+                function=mean_and_scale,
+                inputs={"features": on_latents(2 * channels)},
+                outputs=MEAN_AND_SCALE,
+                meaning="The only pass: of all latents.",
+            )
+        }

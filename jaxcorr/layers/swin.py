@@ -119,7 +119,7 @@ class SwinBlock(nnx.Module):
         return x[:, shift : shift + height, shift : shift + width]
 
     def _attend(
-        self, x: Float[Array, "b n p c"], real: Bool[np.ndarray, "n p"]
+        self, x: Float[Array, "b n p c"], real: Bool[Array, "n p"] | None
     ) -> Float[Array, "b n p c"]:
         """Multi-head attention of the positions of a window to each other."""
         channels = x.shape[-1]
@@ -132,8 +132,8 @@ class SwinBlock(nnx.Module):
         logits = logits.astype(wide) * (channels // self.heads) ** -0.5
         bias = self.position_bias[...].astype(wide)[_relative_positions(self.window)]
         logits = logits + jnp.moveaxis(bias, -1, 0)[None, None]
-        if not real.all():
-            seen = jnp.asarray(real)[None, :, None, None, :]
+        if real is not None:
+            seen = real[None, :, None, None, :]
             logits = jnp.where(seen, logits, jnp.finfo(wide).min)
         weights = jax.nn.softmax(logits, axis=-1).astype(x.dtype)
         mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
@@ -214,11 +214,17 @@ def _margins(length: int, window: int, shift: int) -> tuple[int, int]:
     return shift, ops.round_up(length + shift, window) - length - shift
 
 
-def _real(height: int, width: int, window: int, shift: int) -> Bool[np.ndarray, "n p"]:
-    """Which positions of each window lie on the grid."""
+def _real(
+    height: int, width: int, window: int, shift: int
+) -> Bool[Array, "n p"] | None:
+    """Which positions of each window lie on the grid; None where all surely do."""
+    margins = [_margins(side, window, shift) for side in (height, width)]
+    # Of a side that is a symbol, as in an export, a margin may be 0, but not surely.
+    if all(margin == 0 for pair in margins for margin in pair):
+        return None
     inside = [
-        np.pad(np.ones(side, bool), _margins(side, window, shift)).reshape(-1, window)
-        for side in (height, width)
+        jnp.pad(jnp.ones(side, bool), margin).reshape(-1, window)
+        for side, margin in zip((height, width), margins, strict=True)
     ]
     real = inside[0][:, None, :, None] & inside[1][None, :, None, :]
     return real.reshape(-1, window**2)

@@ -1,0 +1,293 @@
+"""Trained codecs as StableHLO: functions that run where jaxcorr is not installed.
+
+Every network of a codec becomes a file of `jax.export`, with its parameters inside and
+with symbols for the number and the size of images. The README beside them says how they
+are chained, in code that a test runs.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import re
+import string
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+from jaxtyping import Array, Float
+
+from jaxcorr import codec, files, model_folder, ops
+from jaxcorr.codec import Codec
+from jaxcorr.context.context import Network, on_latents
+from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr.errors import UserError
+from jaxcorr.model_folder import CONFIG, TABLES, Model
+from jaxcorr.transforms.transforms import LATENT_STRIDE
+
+FORMAT = "stablehlo-1"
+"""What the config of an export has where that of a model has a number."""
+SUFFIX = ".jaxexport"
+README = "README.md"
+CODING = "float64"
+"""Folder of what coding computes in float64."""
+PLATFORMS = ("cpu", "cuda", "tpu")
+CODING_PLATFORMS = ("cpu", "cuda")
+"""TPUs have no float64."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Written:
+    """A file of an export.
+
+    Attributes:
+      name: Its name in the folder, without its suffix.
+      network: The function in it.
+      inputs: Type and shape of each input by its name, such as `float32[b,4*h,4*w,8]`.
+      outputs: The same of each output.
+      platforms: What it runs on.
+      size: Bytes of the file.
+      seconds: Taken to trace and to write it.
+      conventions: Versions of the calling convention and of StableHLO.
+    """
+
+    name: str
+    network: Network
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    platforms: tuple[str, ...]
+    size: int
+    seconds: float
+    conventions: tuple[int, str]
+
+
+def write_export(path: Path, model: Model) -> list[Written]:
+    """Writes the folder of an export, whole or not at all; an older one is replaced.
+
+    Args:
+      path: The folder.
+      model: What to export.
+
+    Raises:
+      UserError: If the folder cannot be written.
+    """
+    built = codec.with_parameters(model.settings, model.device_parameters)
+    channels = model.settings.transforms.channels
+    with files.new_folder(Path(path)) as folder, _without_source_locations():
+        write = functools.partial(_write_network, folder)
+        written = [
+            write(name, network, jnp.float32, PLATFORMS)
+            for name, network in _evaluation_networks(model, built).items()
+        ]
+        (folder / CODING).mkdir()
+        networks = {"hyper_synthesis": _hyper_synthesis(model, built)}
+        with jax.enable_x64(True):
+            written += [
+                write(f"{CODING}/{name}", network, jnp.float64, CODING_PLATFORMS)
+                for name, network in (
+                    networks | built.context.networks(channels)
+                ).items()
+            ]
+        np.savez_compressed(folder / TABLES, **model.table_arrays())
+        model_folder.write_config(folder, _config(model, written))
+        (folder / README).write_text(_readme(model, written))
+    return written
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Refuses, before any work, to replace anything but an older export.
+
+    Raises:
+      UserError: If there is something else, or an export and not `force`.
+    """
+    files.check_target(path / README)
+    if not path.exists():
+        return
+    try:
+        is_export = model_folder.read_config(path).get("format") == FORMAT
+    except UserError:
+        is_export = False
+    if not is_export:
+        raise UserError(f"{path} exists and is no export")
+    if not force:
+        raise UserError(f"{path} exists; give --force to replace it")
+
+
+def _evaluation_networks(model: Model, built: Codec) -> dict[str, Network]:
+    """What makes reconstruction and bits of an image, in the order of use."""
+    transforms, floor = built.transforms, built.likelihood_floor
+    latents = on_latents(model.settings.transforms.channels)
+    side = f"b, h, w, {model.settings.transforms.side_channels}"
+
+    def context(
+        features: Array, y: Array, height: Array, width: Array
+    ) -> tuple[Array, ...]:
+        coded = codec.over_image(y, height, width, LATENT_STRIDE)
+        found = built.context.parallel(features, y, ops.round_around, coded)
+        hats = (jnp.where(coded, x, 0.0) for x in (found.quantized, found.latent_hat))
+        return (found.mean, found.scale, *hats)
+
+    def latent_bits(quantized: Array, mean: Array, scale: Array) -> Array:
+        return gaussian_bits(quantized - mean, scale, likelihood_floor=floor)
+
+    def side_bits(z_hat: Array) -> Array:
+        return built.prior.bits(z_hat, likelihood_floor=floor)
+
+    return {
+        "analysis": Network(
+            function=transforms.analysis,
+            inputs={"image": "b, 64*h, 64*w, 3"},
+            outputs=("y",),
+            meaning="Latents of images in [0, 1], before quantization.",
+        ),
+        "hyper_analysis": Network(
+            function=transforms.hyper_analysis,
+            inputs={"y": latents},
+            outputs=("z",),
+            meaning="Side information, before quantization.",
+        ),
+        "side_bits": Network(
+            function=_precise(side_bits),
+            inputs={"z_hat": side},
+            outputs=("bits",),
+            meaning="Bits of each element of the quantized side information.",
+        ),
+        "hyper_synthesis": _hyper_synthesis(model, built),
+        "context": Network(
+            function=_precise(context),
+            inputs={
+                "features": on_latents(2 * model.settings.transforms.channels),
+                "y": latents,
+                "height": "",
+                "width": "",
+            },
+            outputs=("mean", "scale", "quantized", "latent_hat"),
+            meaning="Predicts and quantizes latents of images of `height` x `width` "
+            "pixels without padding. Means and scales are in quantization steps; what "
+            "is quantized is 0 where the padding is.",
+        ),
+        "latent_bits": Network(
+            function=_precise(latent_bits),
+            inputs={"quantized": latents, "mean": latents, "scale": latents},
+            outputs=("bits",),
+            meaning="Bits of each latent.",
+        ),
+        "synthesis": Network(
+            function=transforms.synthesis,
+            inputs={"latent_hat": latents},
+            outputs=("reconstruction",),
+            meaning="Images in [0, 1], but for overshoot.",
+        ),
+    }
+
+
+def _hyper_synthesis(model: Model, built: Codec) -> Network:
+    transforms = model.settings.transforms
+    return Network(
+        function=_precise(built.transforms.hyper_synthesis),
+        inputs={"z_hat": f"b, h, w, {transforms.side_channels}"},
+        outputs=("features",),
+        meaning="What the quantized side information says of the latents.",
+    )
+
+
+def _precise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with products in float32, where a device would take less."""
+
+    def precise(*arrays: Array) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return function(*arrays)
+
+    return precise
+
+
+def _write_network(
+    folder: Path, name: str, network: Network, dtype: Any, platforms: tuple[str, ...]
+) -> Written:
+    """Exports a function to a file."""
+    start = time.perf_counter()
+    scope = export.SymbolicScope()
+    inputs = [
+        jax.ShapeDtypeStruct(
+            export.symbolic_shape(shape, scope=scope), dtype if shape else jnp.int32
+        )
+        for shape in network.inputs.values()
+    ]
+    exported = export.export(jax.jit(network.function), platforms=platforms)(*inputs)
+    data = exported.serialize()
+    (folder / f"{name}{SUFFIX}").write_bytes(data)
+    found = re.search(rb"StableHLO_v([\d.]+)", exported.mlir_module_serialized)
+    named = lambda names, avals: dict(zip(names, map(str, avals), strict=True))
+    return Written(
+        name=name,
+        network=network,
+        inputs=named(network.inputs, exported.in_avals),
+        outputs=named(network.outputs, exported.out_avals),
+        platforms=platforms,
+        size=len(data),
+        seconds=time.perf_counter() - start,
+        conventions=(
+            exported.calling_convention_version,
+            found[1].decode() if found else "unknown",
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _without_source_locations() -> Iterator[None]:
+    """Keeps the paths of this machine out of programs, which JAX notes in them."""
+    name = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+def _config(model: Model, written: list[Written]) -> dict[str, Any]:
+    """What `config.json` says of a model, and of the functions exported from it."""
+    functions = {
+        each.name: {
+            "inputs": dict(each.inputs),
+            "outputs": dict(each.outputs),
+            "platforms": list(each.platforms),
+        }
+        for each in written
+    }
+    convention, stablehlo = written[0].conventions
+    return (
+        {"format": FORMAT}
+        | model_folder.describe(model)
+        | {
+            "export": {
+                "jax": jax.__version__,
+                "calling_convention_version": convention,
+                "stablehlo": stablehlo,
+                "functions": functions,
+            }
+        }
+    )
+
+
+def _readme(model: Model, written: list[Written]) -> str:
+    """The page that says what is in the folder and how to use it."""
+    arrays = lambda named: "<br>".join(f"`{k}` `{v}`" for k, v in named.items())
+    lines = [
+        f"| `{each.name}` | {arrays(each.inputs)} | {arrays(each.outputs)} "
+        f"| {each.network.meaning} |"
+        for each in written
+    ]
+    convention, stablehlo = written[0].conventions
+    template = Path(__file__).with_name("stablehlo.md").read_text()
+    return string.Template(template).substitute(
+        fingerprint=model.fingerprint.hex(),
+        functions="\n".join(lines),
+        jax=jax.__version__,
+        convention=convention,
+        stablehlo=stablehlo,
+    )

@@ -1,0 +1,145 @@
+"""Runs exports as their READMEs say, with nothing of jaxcorr.
+
+Beside each `FOLDER/*/given.npz` there is an export, `export`; what comes out goes to
+`found.npz` there.
+
+python reload_export.py FOLDER
+"""
+
+import contextlib
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+TAPS = [
+    (row, column)
+    for row, column in itertools.product(range(5), range(5))
+    if (row, column) < (2, 2)
+]
+
+
+def main(folder):
+    for given in sorted(Path(folder).glob("*/given.npz")):
+        with contextlib.chdir(given.parent / "export"):
+            blocks = re.findall(
+                r"```python\n(.*?)```", Path("README.md").read_text(), re.S
+            )
+            readme = {}
+            for block in blocks:
+                exec(block, readme)
+            found = run(readme, **np.load(given))
+        np.savez(given.with_name("found.npz"), **found)
+    assert not {"jaxcorr", "flax"} & set(sys.modules)
+
+
+def run(readme, photograph, side_symbols=None, symbols=None, offset=0):
+    """Reconstruction and bits; with the symbols of a file, also what it decodes to."""
+    reconstruction, bits = readme["evaluate"](photograph)
+    found = {"reconstruction": reconstruction, "bits": bits}
+    if symbols is not None:
+        with jax.enable_x64(True):
+            size = photograph.shape[:2]
+            found |= decode(readme, side_symbols, symbols, size, int(offset))
+    return found
+
+
+def decode(readme, side_symbols, symbols, size, offset):
+    """Walks the passes; gives means, scales and latents, and bits by the tables."""
+
+    def on_canvas(grid, stride):
+        sides = [readme["canvas_side"](pixels) // stride for pixels in size]
+        margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
+        return np.pad(grid, [*margins, (0, 0)])[None]
+
+    def call(name, *arrays):
+        return jax.tree.map(np.asarray, functions[name](*arrays))
+
+    names = [path.stem for path in Path("float64").iterdir()]
+    functions = {name: readme["load"](f"float64/{name}") for name in names}
+    median = readme["tables"]["median"].astype(np.float64)
+    features = call("hyper_synthesis", on_canvas(side_symbols + median, 64))
+    latent_hat = on_canvas(np.zeros(symbols.shape), 16)
+    found = {name: np.zeros(symbols.shape) for name in ("mean", "scale")}
+    kind = json.loads(Path("config.json").read_text())["codec"]["context"]["kind"]
+    for at, mean, scale, refine in WALKS[kind](
+        call, features, latent_hat, symbols.shape
+    ):
+        mean = readme["round_means"](mean[at], offset)
+        quantized = symbols[at] + mean
+        if refine is not None:
+            quantized = readme["round_means"](refine(quantized), offset)
+        found["mean"][at], found["scale"][at] = mean, scale[at]
+        latent_hat[0][at] = quantized
+    rows, columns, _ = symbols.shape
+    classes = readme["classes"](found["scale"], offset)
+    channels = np.broadcast_to(np.arange(median.size), side_symbols.shape)
+    return found | {
+        "latent_hat": latent_hat[0, :rows, :columns],
+        "y_bits": bits_by_tables(readme, symbols, classes, "latent"),
+        "z_bits": bits_by_tables(readme, side_symbols, channels, "side"),
+    }
+
+
+def bits_by_tables(readme, symbols, tables_of, kind):
+    return -np.log2(readme["probabilities"](symbols, tables_of, kind)).sum()
+
+
+def independent(call, features, latent_hat, shape):
+    mean, scale = call("predict", features)
+    yield np.s_[: shape[0], : shape[1]], mean[0], scale[0], None
+
+
+def checkerboard(call, features, latent_hat, shape):
+    odd = np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2
+    for index, known in enumerate([(), (latent_hat,)]):
+        mean, scale = call(f"predict_{index}", features, *known)
+        yield np.nonzero(odd == index), mean[0], scale[0], None
+
+
+def channelwise(call, features, latent_hat, shape):
+    start, rows, columns = 0, *shape[:2]
+    for index in itertools.count():
+        mean, scale = (x[0] for x in call(f"predict_{index}", features, latent_hat))
+        end = start + mean.shape[-1]
+
+        def refine(quantized, index=index, like=mean):
+            canvas = np.zeros_like(like)
+            canvas[:rows, :columns] = quantized
+            refined = call(f"refine_{index}", features, latent_hat, canvas[None])
+            return refined[0, :rows, :columns]
+
+        whole = np.zeros((2, *latent_hat.shape[1:]))
+        whole[..., start:end] = mean, scale
+        yield np.s_[:rows, :columns, start:end], *whole, refine
+        if end == shape[2]:
+            return
+        start = end
+
+
+def autoregressive(call, features, latent_hat, shape):
+    down, right = np.array(TAPS).T
+    for index in range(shape[1] + 3 * (shape[0] - 1)):
+        rows = np.arange(shape[0])
+        rows = rows[(index - 3 * rows >= 0) & (index - 3 * rows < shape[1])]
+        at = rows, index - 3 * rows
+        bordered = np.pad(latent_hat[0], [(2, 2), (2, 2), (0, 0)])
+        seen = bordered[at[0][:, None] + down, at[1][:, None] + right]
+        whole = np.zeros((2, *latent_hat.shape[1:]))
+        whole[:, *at] = call("predict", features[0][at], seen)
+        yield at, *whole, None
+
+
+WALKS = {
+    "Independent": independent,
+    "Checkerboard": checkerboard,
+    "Channelwise": channelwise,
+    "Autoregressive": autoregressive,
+}
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
