@@ -19,14 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxcorr import codec, files, model_folder, ops
 from jaxcorr.codec import Codec
 from jaxcorr.context.context import Network, on_latents
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import UserError
-from jaxcorr.model_folder import CONFIG, TABLES, Model
+from jaxcorr.model_folder import TABLES, Model
 from jaxcorr.transforms.transforms import LATENT_STRIDE
 
 FORMAT = "stablehlo-1"

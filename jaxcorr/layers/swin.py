@@ -222,10 +222,10 @@ def _real(
     # Of a side that is a symbol, as in an export, a margin may be 0, but not surely.
     if all(margin == 0 for pair in margins for margin in pair):
         return None
-    inside = [
-        jnp.pad(jnp.ones(side, bool), margin).reshape(-1, window)
-        for side, margin in zip((height, width), margins, strict=True)
-    ]
+    inside = []
+    for side, (before, after) in zip((height, width), margins, strict=True):
+        place = jnp.arange(before + side + after) - before
+        inside.append(((place >= 0) & (place < side)).reshape(-1, window))
     real = inside[0][:, None, :, None] & inside[1][None, :, None, :]
     return real.reshape(-1, window**2)
 
