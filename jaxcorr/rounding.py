@@ -106,7 +106,8 @@ def soft_quantize(
     slopes it diverged.
 
     References:
-      Agustsson and Theis, as above, equation 14; they have no centers.
+      Agustsson and Theis, as above, section 4.2, on the variance of gradients; they
+      have no centers.
     """
     soft = soft_round(values - jax.lax.stop_gradient(centers), sharpness)
     mean = conditional_mean(soft + noise, sharpness)
@@ -140,7 +141,7 @@ def soft_bits(
       likelihood_floor: What `bits` is given. Gradients lead back from below it.
 
     References:
-      Agustsson and Theis, as above, equation 12 and appendix E.
+      Agustsson and Theis, as above, section 4.2, on the variance of gradients.
     """
     soft = soft_round(values - centers, sharpness)
     mean = jax.lax.stop_gradient(conditional_mean(soft + noise, sharpness))

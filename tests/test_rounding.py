@@ -283,33 +283,36 @@ def test_a_floor_caps_the_bits_and_leaves_the_gradient_of_free_ones():
     np.testing.assert_array_equal(gradient, expected)
 
 
-GOLDEN = Path(__file__).parent / "golden" / "soft_rounding.npz"
+REFERENCES = Path(__file__).parent / "references"
 TFC_PYTHON = os.environ.get("JAXCORR_TFC_PYTHON")
 
 
 @functools.cache
-def golden():
-    with np.load(GOLDEN) as arrays:
+def reference():
+    with np.load(REFERENCES / "soft_rounding.npz") as arrays:
         return dict(arrays)
 
 
-each_golden = pytest.mark.parametrize("index", range(5))
+each_sharpness = pytest.mark.parametrize("index", range(5))
 
 
-@each_golden
+@each_sharpness
 def test_functions_are_those_of_tensorflow_compression(wide, index):
-    sharpness, values = golden()["sharpness"][index], jnp.asarray(golden()["values"])
+    sharpness, values = (
+        reference()["sharpness"][index],
+        jnp.asarray(reference()["values"]),
+    )
     for name in ("soft_round", "soft_round_inverse", "conditional_mean"):
         found = getattr(rounding, name)(values, float(sharpness))
         # At 20, theirs has lost half of its digits at integers.
         np.testing.assert_allclose(
-            found, golden()[name][index], rtol=0, atol=1e-8, err_msg=name
+            found, reference()[name][index], rtol=0, atol=1e-8, err_msg=name
         )
 
 
-@each_golden
+@each_sharpness
 def test_normal_bits_and_gradients_are_those_of_tensorflow_compression(wide, index):
-    arrays = golden()
+    arrays = reference()
     scale = np.broadcast_to(arrays["scales"][:, None], arrays["noise"].shape)
     latent = np.broadcast_to(arrays["values"], scale.shape)
     centers, noise = (jnp.asarray(arrays[name]) for name in ("mean", "noise"))
@@ -338,9 +341,9 @@ def test_normal_bits_and_gradients_are_those_of_tensorflow_compression(wide, ind
         )
 
 
-@each_golden
+@each_sharpness
 def test_bits_of_the_prior_are_those_of_tensorflow_compression(wide, index):
-    arrays = golden()
+    arrays = reference()
     prior = FactorizedPrior(3, rngs=nnx.Rngs(0))
     named = lambda kind, number: jnp.asarray(arrays[f"parameters/{kind}_{number}"])
     for number in range(5):
@@ -369,13 +372,13 @@ def test_bits_of_the_prior_are_those_of_tensorflow_compression(wide, index):
 )
 def test_tensorflow_compression_gives_the_same_arrays_again(tmp_path):
     path = tmp_path / "again.npz"
-    script = GOLDEN.with_suffix(".py")
+    script = REFERENCES / "make_soft_rounding.py"
     done = subprocess.run(
         [str(TFC_PYTHON), script, path], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     with np.load(path) as again:
-        assert again.keys() == golden().keys()
-        for name, array in golden().items():
+        assert again.keys() == reference().keys()
+        for name, array in reference().items():
             if name != "versions":
                 np.testing.assert_allclose(again[name], array, rtol=1e-6, atol=1e-9)

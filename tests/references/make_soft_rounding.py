@@ -1,7 +1,7 @@
 """Writes `soft_rounding.npz`: soft rounding by TensorFlow Compression, in float64.
 
     pip install tensorflow-compression==2.14.1 "tensorflow>=2.14,<2.15" "numpy<2"
-    python tests/golden/soft_rounding.py [PATH]
+    python tests/references/make_soft_rounding.py [PATH]
 
 Last made with the versions that the file holds, on Python 3.11. Parameters and noise
 are from a generator of NumPy, so that another run writes the same arrays.
