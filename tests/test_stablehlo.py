@@ -107,7 +107,7 @@ def test_reconstruction_and_bits_are_those_of_the_codec(
     assert (
         reconstruction.std() > 0.02 and np.unique(np.round(output.quantized)).size > 4
     )
-    assert error < 1e-4
+    assert error < 1e-5
     assert found[pair]["bits"] == pytest.approx(bits, rel=1e-5)
 
 
