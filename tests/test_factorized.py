@@ -11,8 +11,11 @@ CHANNELS = 5
 
 @pytest.fixture(scope="module")
 def prior():
-    """A prior away from its start: narrow and wide channels, gates open."""
-    made = FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0))
+    return away_from_start(FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0)))
+
+
+def away_from_start(made):
+    """The prior with narrow and wide channels and open gates."""
     rng = np.random.default_rng(0)
     for parameters, deviation in [
         (made.matrices, 0.5),
@@ -47,6 +50,18 @@ def test_logits_are_those_of_the_cumulative_network(prior):
     expected = cumulative(prior, values)
     found = jax.nn.sigmoid(prior.logits(jnp.asarray(values, jnp.float32)))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("widths", [(), (3, 3), (2, 5, 1)])
+def test_networks_may_have_other_widths(widths):
+    made = FactorizedPrior(CHANNELS, hidden_widths=widths, rngs=nnx.Rngs(0))
+    made = away_from_start(made)
+    assert [len(bias[0]) for bias in made.biases] == [*widths, 1]
+    values = np.random.default_rng(1).normal(scale=5, size=(CHANNELS, 40))
+    found = jax.nn.sigmoid(made.logits(jnp.asarray(values, jnp.float32)))
+    np.testing.assert_allclose(found, cumulative(made, values), rtol=1e-4, atol=1e-6)
+    median = np.asarray(made.median())[:, None]
+    np.testing.assert_allclose(cumulative(made, median), 0.5, rtol=1e-3)
 
 
 @pytest.mark.fast

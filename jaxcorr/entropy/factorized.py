@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxcorr.entropy.gaussian import bits_between
 
 HIDDEN_WIDTHS = (3, 3, 3, 3)
+"""Widths of the network between its input and its output, those of CompressAI."""
 SEARCH_RADIUS = 1e4
 """Quantiles are looked for up to this distance from zero, in quantization steps."""
 BISECTIONS = 60
@@ -28,15 +30,24 @@ class FactorizedPrior(nnx.Module):
       appendix 6.1, https://arxiv.org/abs/1802.01436.
     """
 
-    def __init__(self, channels: int, *, spread: float = 10.0, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        *,
+        hidden_widths: Sequence[int] = HIDDEN_WIDTHS,
+        spread: float = 10.0,
+        rngs: nnx.Rngs,
+    ):
         """Initializes to wide densities around zero.
 
         Args:
           channels: Channels of the side information.
+          hidden_widths: Widths of the network of each channel, between its input and
+            its output; with none, densities are logistic. A codec has the default.
           spread: Width of the initial densities, in quantization steps.
           rngs: Source of the initial biases.
         """
-        widths = (1, *HIDDEN_WIDTHS, 1)
+        widths = (1, *hidden_widths, 1)
         step = spread ** (1 / (len(widths) - 1))
         matrices, biases, gates = [], [], []
         for inputs, outputs in itertools.pairwise(widths):
