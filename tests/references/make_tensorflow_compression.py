@@ -210,13 +210,46 @@ def indexed(rng: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
+def layers(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What convolutions and normalizations make of images of 3 channels."""
+    given = rng.normal(size=(2, 8, 6, 3)).astype(np.float32)
+    options = {"padding": "same_zeros", "kernel_parameter": "variable"}
+    down = tfc.SignalConv2D(4, 5, corr=True, strides_down=2, **options)
+    up = tfc.SignalConv2D(4, 5, corr=False, strides_up=2, **options)
+    found = {"given": given}
+    for name, layer in {"down": down, "up": up}.items():
+        layer.build(given.shape)
+        (variable,) = layer.variables
+        kernel = rng.normal(size=variable.shape).astype(np.float32)
+        variable.assign(kernel)
+        found |= {f"{name}_kernel": kernel, name: layer(given).numpy()}
+    for name, options in {
+        "gdn": {"alpha_parameter": 2, "epsilon_parameter": 0.5},
+        "inverse_gdn": {
+            "alpha_parameter": 2,
+            "epsilon_parameter": 0.5,
+            "inverse": True,
+        },
+        "default_gdn": {},
+    }.items():
+        layer = tfc.GDN(**options)
+        layer.build(given.shape)
+        for variable in layer.variables:
+            start = rng.uniform(0.2, 1.0, size=variable.shape)
+            variable.assign(start.astype(np.float32))
+            short = variable.name.split("_")[-1].split(":")[0]
+            found[f"{name}_{short}"] = variable.numpy()
+        found[name] = layer(given).numpy()
+    return found
+
+
 def main(path: Path) -> None:
     """Writes the file."""
     tf.random.set_seed(0)
     tf.get_logger().setLevel("ERROR")
     rng = np.random.default_rng(0)
     groups = {"normal": normal(rng), "location_scale": location_scale(rng)}
-    groups["indexed"] = indexed(rng)
+    groups |= {"indexed": indexed(rng), "layers": layers(np.random.default_rng(1))}
     for seed, name in enumerate(FILTERS):
         groups[f"factorized/{name}"] = factorized(name, seed)
     versions = [f"python {platform.python_version()}"]
