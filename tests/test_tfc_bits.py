@@ -1,5 +1,7 @@
 """Bits of our entropy models against those of TensorFlow Compression (TFC)."""
 
+import importlib
+import importlib.util
 import os
 import subprocess
 
@@ -173,6 +175,30 @@ def test_bits_are_those_of_an_indexed_model(kind):
     mean = ((mean_index.clip(0, 8) - 4) / 8).astype(np.float32)
     bits = gaussian_bits(jnp.asarray(found[kind] - mean), scale_of(index)).sum(1)
     np.testing.assert_allclose(bits, found[f"{kind}_bits"], rtol=1e-5)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("codex") is None,
+    reason="CoDeX is not installed: pip install --no-deps jax-codex==0.0.1",
+)
+@jax.numpy_rank_promotion("allow")
+def test_bits_of_a_factorized_prior_are_those_of_codex():
+    codex = importlib.import_module("codex")
+    model = codex.ems.DeepFactorizedEntropyModel()
+    values = jnp.asarray(group("factorized/codex")["noisy"][0])
+    start = model.init(jax.random.key(0), values, method=model.bin_bits)
+    rng = np.random.default_rng(0)
+    parameters = jax.tree.map(
+        lambda x: x + rng.normal(size=x.shape).astype(np.float32), start
+    )
+    found = model.apply(parameters, values, method=model.bin_bits)
+    # In that release a matrix has its inputs first.
+    variables = {
+        name: np.swapaxes(x, 1, 2) if name.startswith("matrix") else np.asarray(x)
+        for name, x in parameters["params"]["cdf_logits"].items()
+    }
+    prior = tensorflow_compression.factorized_prior(variables)
+    np.testing.assert_allclose(prior.bits(values), found, rtol=1e-4)
 
 
 def test_the_file_says_with_what_it_was_made():

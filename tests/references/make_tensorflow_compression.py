@@ -29,7 +29,7 @@ FILTERS = {
     "uneven": {"num_filters": (2, 5)},
     "logistic": {"num_filters": ()},
 }
-"""Options of priors: those of TFC, of its successor CoDeX, of CompressAI, others."""
+"""Options of priors: those of TFC, of CoDeX, of CompressAI, and others."""
 CHANNELS = 5
 TAIL_MASSES = (2**-8, 1e-6)
 
