@@ -137,8 +137,10 @@ def _draw_image(
 ) -> None:
     axis.imshow(image)
     axis.set_title(row.file, fontsize="medium")
-    axis.set_ylabel(textwrap.fill(name.replace(" (", "\n("), 40), fontsize="small")
-    axis.set_xlabel(summary(row))
+    path, _, own = name.partition(" (")
+    lines = [path, *(textwrap.wrap(f"({own}", 28) if own else [])]
+    axis.set_ylabel("\n".join(lines), fontsize="small")
+    axis.set_xlabel(summary(row), fontsize="small")
     axis.set_xticks([])
     axis.set_yticks([])
 
@@ -154,7 +156,7 @@ def _draw_plane(
         drawn = axis.imshow(plane, cmap=POSITIVE, vmin=0, vmax=limit)
     else:
         drawn = axis.imshow(plane, cmap=SIGNED, vmin=-limit, vmax=limit)
-    unit = "standard deviations" if title == "normalized latent" else "steps"
+    unit = "scales" if title == "normalized latent" else "steps"
     axis.set_title(f"{title} ({unit})", fontsize="medium")
     axis.set_xticks([])
     axis.set_yticks([])
