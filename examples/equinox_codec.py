@@ -119,7 +119,7 @@ def objective(
 def train(
     correlation_weight: float, *, steps: int, width: int = 32, channels: int = 32
 ) -> dict[str, float]:
-    """What a codec does, after so many steps, to crops it was not trained on."""
+    """What a codec does, after so many steps, to crops that it never saw."""
     key = jax.random.key(0)
     model = MeanScaleHyperprior(width, channels, key=key)
     optimizer = optax.adam(1e-3)
@@ -138,7 +138,9 @@ def train(
         images = jnp.moveaxis(next(data), -1, -3)
         model, moments = step(model, moments, images, jax.random.fold_in(key, number))
 
-    images = jnp.moveaxis(next(trial.batches(64, count=64, seed=1)), -1, -3)
+    images = jnp.moveaxis(
+        next(trial.batches(64, count=64, names=trial.HELD_OUT)), -1, -3
+    )
     _, terms = eqx.filter_jit(objective)(model, images, key, 0.0)
     return {name: float(value) for name, value in terms.items()}
 

@@ -132,7 +132,7 @@ def objective(
 def train(
     correlation_weight: float, *, steps: int, width: int = 32, channels: int = 32
 ) -> dict[str, float]:
-    """What a codec does, after so many steps, to crops it was not trained on."""
+    """What a codec does, after so many steps, to crops that it never saw."""
     key = jax.random.key(0)
     model = MeanScaleHyperprior(width, channels)
     optimizer = optax.adam(1e-3)
@@ -153,7 +153,7 @@ def train(
             variables, moments, next(data), jax.random.fold_in(key, number)
         )
 
-    images = next(trial.batches(64, count=64, seed=1))
+    images = next(trial.batches(64, count=64, names=trial.HELD_OUT))
     _, terms = jax.jit(objective, static_argnums=1)(variables, model, images, key, 0.0)
     return {name: float(value) for name, value in terms.items()}
 

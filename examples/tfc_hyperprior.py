@@ -1,7 +1,7 @@
 """The correlation loss in a codec made of TensorFlow Compression's own parts.
 
     pip install tensorflow-compression==2.14.1 "setuptools<70"
-    pip install --no-deps jaxcorr
+    pip install --no-deps .   # In a clone of jaxcorr.
     python examples/tfc_hyperprior.py PHOTOGRAPHS
 
 Trains a mean-scale hyperprior without and with the loss, from the same seed, on a
@@ -95,7 +95,10 @@ class MeanScaleHyperprior(tf.Module):
         mean, log_scale = tf.split(self.hyper_synthesis(z_hat), 2, axis=-1)
         # The network gives a logarithm, which is about 0 at first: scales start at 1.
         # Were it to give the index, they would start at the smallest, 0.11.
-        return mean, (log_scale - SMALLEST) * (SCALES - 1) / (LARGEST - SMALLEST)
+        index = (log_scale - SMALLEST) * (SCALES - 1) / (LARGEST - SMALLEST)
+        # The entropy model ends at its last table. So has the scale that the loss sees,
+        # or the loss could be lowered by scales that nothing is coded with.
+        return mean, tfc.upper_bound(index, SCALES - 1)
 
 
 def convolution(filters: int, *, down: int = 1, up: int = 1) -> Any:

@@ -1,24 +1,26 @@
 """What the examples share: crops of packaged photographs, and a table of results."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import skimage
 
-NAMES = ("astronaut", "chelsea", "coffee", "rocket")
+TRAINING, HELD_OUT = ("astronaut", "chelsea", "rocket"), ("coffee",)
 
 
-def batches(size: int, *, count: int = 8, seed: int = 0) -> Iterator[np.ndarray]:
-    """Batches of crops as [count, size, size, 3] in [0, 1], the same for a seed.
+def batches(
+    size: int, *, count: int = 8, names: Sequence[str] = TRAINING
+) -> Iterator[np.ndarray]:
+    """Batches of crops as [count, size, size, 3] in [0, 1], the same every time.
 
     Args:
       size: Side of a crop, in pixels.
       count: Crops in a batch.
-      seed: Decides which crops come.
+      names: Photographs of scikit-image.
     """
-    photographs = [getattr(skimage.data, name)()[..., :3] for name in NAMES]
-    rng = np.random.default_rng(seed)
+    photographs = [getattr(skimage.data, name)()[..., :3] for name in names]
+    rng = np.random.default_rng(0)
     while True:
         crops = []
         for index in rng.integers(len(photographs), size=count):
@@ -33,7 +35,7 @@ def compare(train: Callable[..., Mapping[str, float]], title: str) -> None:
 
     Args:
       train: Takes the weight and `steps`, and gives `bpp`, `psnr_db`, `correlation` and
-        `normalized_square` of crops that it did not train on.
+        `normalized_square` of crops of a photograph that it did not train on.
       title: What the command line's help says.
     """
     parser = argparse.ArgumentParser(description=title)

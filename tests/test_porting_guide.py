@@ -29,6 +29,10 @@ def told(start):
     return [float(number) for number in row.split("|")[-2].split(",")]
 
 
+def floats(values):
+    return [*map(float, values)]
+
+
 def loss_by_loops(arrays, *, window=7, mask="point", floor=0.11):
     latent, mean, scale = arrays
     maps = looped_maps((latent - mean) / np.maximum(scale, floor), window)
@@ -58,24 +62,33 @@ def test_the_other_values_are_as_told(arrays):
         assert told("mean of z²") == pytest.approx([(z**2).mean()], abs=1e-6)
         map = correlation.correlation_map(z, window=3)
         cells = [map[0, 0], map[0, 1], map[1, 0]]
-        assert told("cells [0, 0]") == pytest.approx([*map_of(cells)], abs=1e-6)
+        assert told("cells [0, 0]") == pytest.approx(floats(cells), abs=1e-6)
         slopes = jax.grad(correlation.correlation_loss, argnums=(0, 1, 2))(*arrays)
         at = [slope[0, 4, 4, 1] for slope in slopes]
-        assert told("derivative") == pytest.approx([*map_of(at)], abs=1e-6)
+        assert told("derivative") == pytest.approx(floats(at), abs=1e-6)
         sums = [abs(slopes[0]).sum(), abs(slopes[2]).sum()]
-        assert told("sum of the absolute") == pytest.approx([*map_of(sums)], abs=1e-6)
+        assert told("sum of the absolute derivatives to latent") == pytest.approx(
+            floats(sums), abs=1e-6
+        )
         own = correlation.correlation_loss(*arrays, pool_channels=False)
         assert told("mean over channels") == pytest.approx([float(own)], abs=1e-6)
+        assert (
+            told("gradients of two replicas")
+            == told("sum of the absolute derivatives to latent")[:2]
+        )
+        assert np.sum(scale == 0.5) == 62
+        slope = jax.grad(correlation.correlation_loss, argnums=2)(
+            *arrays, scale_floor=0.5
+        )
+        assert told("sum of the absolute derivatives to scale with") == pytest.approx(
+            [float(abs(slope).sum())], abs=1e-6
+        )
     high = loss_by_loops(arrays, floor=0.2)
     assert told("loss with a floor") == pytest.approx([high], abs=1e-6)
     images = [loss_by_loops([a[[i]] for a in arrays]) for i in range(2)]
     assert told("mean of the losses") == pytest.approx([sum(images) / 2], abs=1e-6)
     wrong = loss_by_loops([np.moveaxis(a, -1, 1) for a in arrays], window=3)
     assert told("loss for a window of 3") == pytest.approx([wrong], abs=1e-6)
-
-
-def map_of(values):
-    return map(float, values)
 
 
 def test_published_maps_are_those_of_the_tests():

@@ -14,7 +14,6 @@ from jaxcorr import rounding
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import SCALE_MINIMUM, gaussian_bits
 
-
 SHARPNESS = [0.0, 1e-6, 1e-3, 0.1, 1.0, 5.0, 12.0, 30.0, 64.0]
 VALUES = np.linspace(-3, 3, 49)
 """Eighths, among them all integers and the middles between them."""

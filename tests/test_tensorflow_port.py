@@ -46,7 +46,26 @@ CASES = {
     "bfloat16": ((2, 8, 9, 3), "bfloat16", "point", {}),
     "float16": ((2, 8, 9, 3), "float16", "point", {"window": 3}),
 }
-"""Shape, type, mask and options of calls of `correlation_loss`."""
+"""Shape, type (or that of each array), mask and options of calls of the loss."""
+
+
+def random_case(seed):
+    """A shape, types, a mask and a window that fit together."""
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 4)), *map(int, rng.integers((7, 7, 1), (14, 14, 6))))
+    windows = [window for window in (3, 5, 7, 9, 11) if window <= min(shape[1:3])]
+    options = {
+        "window": int(rng.choice(windows)),
+        "scale_floor": float(rng.uniform(0.05, 0.5)),
+        "stop_scale_gradient": bool(rng.integers(2)),
+        "pool_channels": bool(rng.integers(2)),
+    }
+    masks = ("point", "short_cross", "long_cross", "weights")
+    dtypes = rng.choice(("float32", "float64", "bfloat16"), 3, p=(0.4, 0.3, 0.3))
+    return shape, ",".join(dtypes), str(rng.choice(masks)), options
+
+
+CASES |= {f"random {seed}": random_case(seed) for seed in range(12)}
 
 LATENTS = [[1, 8, 9, 2]] * 3
 MISTAKES = {
@@ -96,7 +115,7 @@ def arrays_of(name):
     rng = np.random.default_rng(list(CASES).index(name))
     latent = rng.normal(size=shape) + 0.5 * rng.normal(size=(*shape[:-2], 1, 1))
     scale = rng.uniform(0.05, 2.0, size=shape)
-    kept = np.float64 if dtype == "float64" else np.float32
+    kept = np.float64 if "float64" in dtype else np.float32
     arrays = {"latent": latent, "mean": 0.1 * rng.normal(size=shape), "scale": scale}
     if mask == "weights":
         window = options["window"]
@@ -104,15 +123,19 @@ def arrays_of(name):
     return {array: value.astype(kept) for array, value in arrays.items()}
 
 
+def types_of(dtype):
+    return dtype.split(",") * 3 if "," not in dtype else dtype.split(",")
+
+
 def expected(name):
     """Loss and gradients by JAX."""
     _, dtype, mask, options = CASES[name]
     arrays = arrays_of(name)
     mask = arrays.pop("mask", mask)
-    with jax.enable_x64(dtype == "float64"):
+    with jax.enable_x64("float64" in dtype):
         loss, gradients = jax.value_and_grad(
             lambda arrays: correlation.correlation_loss(*arrays, mask=mask, **options)
-        )([jnp.asarray(array, dtype) for array in arrays.values()])
+        )(list(map(jnp.asarray, arrays.values(), types_of(dtype))))
         return [np.asarray(value, np.float64) for value in (loss, *gradients)]
 
 
@@ -123,20 +146,28 @@ def test_values_and_gradients_are_those_of_jax(run):
         for array, value in arrays_of(name).items()
     }
     calls = {
-        name: {"dtype": dtype, "mask": mask, "options": options}
+        name: {"types": types_of(dtype), "mask": mask, "options": options}
         for name, (_, dtype, mask, options) in CASES.items()
     }
     found = run("cases", cases=json.dumps(calls), **given)
     assert found["unwanted"].size == 0
     for name, (_, dtype, _, _) in CASES.items():
         # Gradients come in the type of the arrays, whose digits are fewer in 16 bits.
-        digits = {"bfloat16": 2**-8, "float16": 2**-11}.get(dtype, 1e-5)
+        digits = [
+            {"bfloat16": 2**-8, "float16": 2**-11}.get(each, 1e-5)
+            for each in ("float32", *types_of(dtype))
+        ]
         for way in ("eager", "graph", "compiled", "sizes unknown"):
-            for result, value in zip(RESULTS, expected(name), strict=True):
+            if f"{name}/{way}/loss" not in found:
+                assert name.startswith("random"), "every other case is run in each way"
+                continue
+            for result, value, relative in zip(
+                RESULTS, expected(name), digits, strict=True
+            ):
                 np.testing.assert_allclose(
                     found[f"{name}/{way}/{result}"],
                     value,
-                    rtol=1e-5 if result == "loss" else digits,
+                    rtol=relative,
                     atol=1e-5,
                     err_msg=f"{name}, {way}, {result}",
                 )
@@ -150,6 +181,7 @@ def test_mistakes_are_told_in_the_words_of_jax(run):
         assert str(found[name]) == str(error.value)
     assert "`window` must be odd, at least 3" in str(found["at run time: window"])
     assert "must have the same shape" in str(found["at run time: shape"])
+    assert "and not be empty" in str(found["at run time: no latents"])
 
 
 def test_replicas_have_the_loss_of_the_global_batch(run):

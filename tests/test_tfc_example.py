@@ -112,7 +112,7 @@ def test_the_loss_sees_the_means_and_scales_that_code_the_latents(trained, alpha
 
 def gaussian_bits(latent, mean, scale):
     """Bits of rounded latents, as the definition has them."""
-    scale = np.clip(scale, 0.11, 256).astype(float)
+    scale = np.maximum(scale, 0.11).astype(float)
     distance = np.abs(np.rint(latent - mean))
     # Of the lower tail, where the difference of two probabilities keeps its digits.
     upper, lower = (special.log_ndtr((x - distance) / scale) for x in (0.5, -0.5))

@@ -116,7 +116,7 @@ def normalize(
     latent, mean, scale = (tf.cast(array, dtype) for array in (latent, mean, scale))
     if stop_scale_gradient:
         scale = tf.stop_gradient(scale)
-    # As in JAX, where `maximum` would halve the gradient of a scale at the floor.
+    # A selection, as in JAX, so that the gradient of a scale at the floor is whole.
     floor = tf.constant(scale_floor, dtype)
     return (latent - mean) / tf.where(scale < floor, floor, scale)
 
@@ -173,7 +173,10 @@ def masked_norm(map: Any, mask: Any) -> Any:
         another shape or an unknown name, or it leaves no cell ("box" in a 3x3 map).
     """
     map = tf.convert_to_tensor(map)
-    if map.shape.rank < 2 or map.shape[-1] != map.shape[-2]:
+    sides = [None] if map.shape.rank is None else tuple(map.shape)[-2:]
+    if None in sides:
+        raise ValueError("The sides of `map` must be known; give them by `set_shape`.")
+    if len(sides) < 2 or sides[0] != sides[1]:
         raise ValueError(
             "`map` must have the shape [..., window, window], but has "
             f"{tuple(map.shape)}."
@@ -270,23 +273,22 @@ def _channel_maps(normalized: Any, window: int) -> Any:
 
 def _with_window_inside(normalized: Any, window: int) -> Any:
     """The latents, once it is certain that the window fits into them."""
-    shape = tuple(normalized.shape)
-    if len(shape) < 3 or 0 in shape:
-        raise ValueError(
-            "Latents must have the shape [..., height, width, channels] and not be "
-            f"empty, but their shape is {shape}."
-        )
+    rule = "Latents must have the shape [..., height, width, channels] and not be empty"
+    shape = None if normalized.shape.rank is None else tuple(normalized.shape)
+    if shape is None or len(shape) < 3 or 0 in shape:
+        raise ValueError(f"{rule}, but their shape is {shape}.")
+    size = tf.size(normalized)
+    checks = [] if None not in shape else [tf.debugging.assert_positive(size, rule)]
     rule = "`window` must be odd, at least 3 and at most {}, the smaller side of the "
     sides = [side for side in shape[-3:-1] if side is not None]
     limit = min(sides, default=window)
     if window % 2 != 1 or not 3 <= window <= limit:
         raise ValueError(f"{rule.format(limit)}latents, but is {window}.")
-    if len(sides) == 2:
-        return normalized
     smaller = tf.reduce_min(tf.shape(normalized)[-3:-1])
     rule = f"{rule.format('the last number here')}latents, but is the one before."
-    fits = tf.debugging.assert_less_equal(window, smaller, message=rule)
-    with tf.control_dependencies([fits]):
+    if len(sides) < 2:
+        checks += [tf.debugging.assert_less_equal(window, smaller, message=rule)]
+    with tf.control_dependencies(checks):
         return tf.identity(normalized)
 
 

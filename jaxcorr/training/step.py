@@ -30,7 +30,8 @@ class Step:
     ones with noise, as in Agustsson and Theis 2020, of which then are the bits too;
     None takes what the context model was published with."""
     sharpness_start: float = 1.0
-    """How sharp soft rounding is at the first step; 0 is noise alone."""
+    """How sharp soft rounding is at the first step; 0 is noise alone. Other decoder
+    inputs have no sharpness."""
     sharpness_end: float = 5.0
     """How sharp soft rounding is at the last step, up to which it rises evenly; 64, the
     most there is, is next to rounding."""
