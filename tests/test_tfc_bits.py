@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from references.entropy import FOUND, PRIORS, SCRIPT, group
+from references.entropy import FOUND, PRIORS, SCRIPT, assert_same_bits, group
 
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.factorized import FactorizedPrior
@@ -46,8 +46,9 @@ def test_bits_of_a_factorized_prior_are_those_there(converted):
     found, prior, _ = converted
     bits = prior.bits(jnp.asarray(found["values"]))
     # 60 values of each channel where its probability is, then 6 as far as 30 times out.
-    np.testing.assert_allclose(bits[:60].sum(), found["bits"][:60].sum(), rtol=1e-5)
-    np.testing.assert_allclose(bits[60:].sum(), found["bits"][60:].sum(), rtol=1e-5)
+    name = f"a factorized prior of widths {converted[2]}"
+    assert_same_bits(name, bits[:60].sum(), found["bits"][:60].sum())
+    assert_same_bits(f"{name}, tails", bits[60:].sum(), found["bits"][60:].sum())
     np.testing.assert_allclose(bits, found["bits"], rtol=1e-5)
     assert found["bits"].max() > 250
 
@@ -56,7 +57,7 @@ def test_bits_of_a_factorized_prior_are_those_there(converted):
 def test_bits_are_those_of_a_batched_entropy_model(converted, kind):
     found, prior, _ = converted
     bits = prior.bits(jnp.asarray(found[kind])).sum((1, 2))
-    np.testing.assert_allclose(bits, found[f"{kind}_bits"], rtol=1e-5)
+    assert_same_bits(f"a batched model, {kind}", bits, found[f"{kind}_bits"])
 
 
 def test_side_information_is_rounded_to_the_same_values(converted):
@@ -134,7 +135,7 @@ def test_bits_of_a_gaussian_are_those_of_a_noisy_normal():
     found = group("normal")
     assert found["scale"].min() < 0.03 and found["scale"].max() > 1000
     bits = gaussian_bits(jnp.asarray(found["residual"]), jnp.asarray(found["scale"]))
-    np.testing.assert_allclose(bits.sum(1), found["bits"].sum(1), rtol=1e-5)
+    assert_same_bits("a noisy normal", bits.sum(1), found["bits"].sum(1))
     np.testing.assert_allclose(bits, found["bits"], rtol=1e-4, atol=1e-6)
 
 
@@ -159,7 +160,7 @@ def test_bits_are_those_of_a_location_scale_model(kind):
     assert found["index"].min() < -1 and found["index"].max() > 64
     residual = jnp.asarray(found[kind] - found["mean"])
     bits = gaussian_bits(residual, scale_of(found["index"])).sum(1)
-    np.testing.assert_allclose(bits, found[f"{kind}_bits"], rtol=1e-5)
+    assert_same_bits(f"a location-scale model, {kind}", bits, found[f"{kind}_bits"])
 
 
 def test_latents_are_rounded_around_their_means_as_there():
@@ -174,7 +175,7 @@ def test_bits_are_those_of_an_indexed_model(kind):
     index, mean_index = np.moveaxis(found["index"], -1, 0)
     mean = ((mean_index.clip(0, 8) - 4) / 8).astype(np.float32)
     bits = gaussian_bits(jnp.asarray(found[kind] - mean), scale_of(index)).sum(1)
-    np.testing.assert_allclose(bits, found[f"{kind}_bits"], rtol=1e-5)
+    assert_same_bits(f"an indexed model, {kind}", bits, found[f"{kind}_bits"])
 
 
 @pytest.mark.skipif(

@@ -25,3 +25,10 @@ def group(name):
     """Arrays whose names start so."""
     start = f"{name}/"
     return {k.removeprefix(start): a for k, a in FOUND.items() if k.startswith(start)}
+
+
+def assert_same_bits(what, found, expected):
+    """Holds sums of bits to 1e-5 of each other, and prints how far they are apart."""
+    error = np.max(np.abs(np.asarray(found) / expected - 1))
+    print(f"bits of {what}: equal to {error:.0e} of their sum")
+    assert error <= 1e-5
