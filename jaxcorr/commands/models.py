@@ -60,7 +60,7 @@ def export(
     output: Annotated[
         Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the export.")
     ],
-    stablehlo_: Annotated[
+    as_stablehlo: Annotated[
         bool,
         tyro.conf.arg(
             name="stablehlo", help="Functions that JAX runs without jaxcorr."
@@ -70,7 +70,7 @@ def export(
     force: Force = False,
 ) -> None:
     """Writes what a model computes in a form that other programs run."""
-    if not stablehlo_:
+    if not as_stablehlo:
         raise UserError("name a format: --stablehlo")
     stablehlo.check_target(output, force=force)
     loaded = run_folder.load(model, checkpoint=checkpoint)
