@@ -146,5 +146,8 @@ if __name__ == "__main__":
         found = {"cases": cases, "messages": messages, "replicas": replicas}[action](
             dict(arrays)
         )
-    unwanted = {"jax", "jaxtyping", "beartype", "flax"} & set(sys.modules)
+    # Where JAX is installed, TensorFlow itself may import it.
+    ours = {name for name in sys.modules if name.partition(".")[0] == "jaxcorr"}
+    unwanted = ours - {"jaxcorr", "jaxcorr.interop", port.__name__}
+    unwanted |= {"jaxtyping", "beartype", "flax"} & set(sys.modules)
     np.savez(target, version=tf.__version__, unwanted=sorted(unwanted), **found)
