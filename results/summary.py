@@ -25,36 +25,30 @@ KODAK = Path(__file__).resolve().parent / "kodak"
 
 def main() -> None:
     """Prints the groups and the distance between seeds."""
-    found = [
-        each
-        for each in evaluations.read([KODAK])
-        if each.trained and each.model.get("run")
+    found = [each for each in evaluations.read([KODAK]) if each.trained]
+    pairs = [
+        (each, base)
+        for each in found
+        if (base := loss_effect.without_loss(each, found)) is not None
     ]
-    bases = {each.path: loss_effect.without_loss(each, found) for each in found}
-    pairs = [(each, base) for each in found if (base := bases[each.path])]
     print(f"{'':52} pairs   cost % Kodak  cost % held out   bpp % Kodak")
     for name, group in grouped(pairs, key=lambda pair: described(pair[0])).items():
-        kodak = [loss_effect.change(*pair) for pair in group]
-        held_out = [[*loss_effect.held_out_changes(*pair).values()] for pair in group]
         bpp = [change(each.mean["bpp"], base.mean["bpp"]) for each, base in group]
-        print(
-            f"{name:52} {len(group):5} {spread(kodak):>14} "
-            f"{spread([changes[-1] for changes in held_out if changes]):>16} "
-            f"{spread(bpp):>13}"
-        )
+        print(f"{row(name, group)} {spread(bpp):>13}")
     print("\nTwo seeds of one setting: the second against the first")
     for name, group in grouped(found, key=described).items():
         settings = grouped(group, key=lambda each: each.distortion_weight).values()
         seeds = [pair for same in settings for pair in itertools.combinations(same, 2)]
         if seeds:
-            kodak = [loss_effect.change(second, first) for first, second in seeds]
-            held_out = [
-                [*loss_effect.held_out_changes(second, first).values()][-1]
-                for first, second in seeds
-            ]
-            print(
-                f"{name:52} {len(seeds):5} {spread(kodak):>14} {spread(held_out):>16}"
-            )
+            print(row(name, [(second, first) for first, second in seeds]))
+
+
+def row(name: str, pairs: list[tuple[Evaluation, Evaluation]]) -> str:
+    """Changes of cost from the second to the first of each pair."""
+    kodak = [loss_effect.change(*pair) for pair in pairs]
+    held_out = [loss_effect.held_out_change(*pair) for pair in pairs]
+    told = [each for each in held_out if each is not None]
+    return f"{name:52} {len(pairs):5} {spread(kodak):>14} {spread(told):>16}"
 
 
 def described(each: Evaluation) -> str:

@@ -44,6 +44,11 @@ def held_out_changes(each: Evaluation, base: Evaluation) -> dict[int, float]:
     }
 
 
+def held_out_change(each: Evaluation, base: Evaluation) -> float | None:
+    """The last of `held_out_changes`; None where there are none."""
+    return next(reversed(held_out_changes(each, base).values()), None)
+
+
 def against_weight(found: Sequence[Evaluation]) -> tuple[list[Line], list[Line]]:
     """Correlation, and change of cost, against α: a line a λ and seed.
 

@@ -139,14 +139,13 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
         base = loss_effect.without_loss(each, found)
         if base is None or not each.has_cost:
             continue
-        held_out = [*loss_effect.held_out_changes(each, base).values()]
         rows.append(
             (
                 label(each),
                 _number(each.distortion_weight),
                 _number(each.seed),
                 f"{loss_effect.change(each, base):+.2f}",
-                f"{held_out[-1]:+.2f}" if held_out else "-",
+                _cell(loss_effect.held_out_change(each, base), "{:+.2f}"),
                 f"{each.cost - base.cost:+.4f}",
                 *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
                 f"{_mean(each, 'psnr_db') - _mean(base, 'psnr_db'):+.2f}",
