@@ -29,6 +29,24 @@ def check_target(path: Path) -> None:
         raise UserError(f"cannot write {path}: no permission to write in {folder}")
 
 
+def check_folder(path: Path, kind: str, *, is_one: bool, force: bool) -> None:
+    """Refuses, before any work, to replace anything but an older folder of its kind.
+
+    Args:
+      path: The folder that is to be written.
+      kind: What it is to be, in words.
+      is_one: Whether what is there is one already.
+      force: Whether such a one may be replaced.
+
+    Raises:
+      UserError: If something else is there, or an older one and not `force`.
+    """
+    if path.exists() and not is_one:
+        raise UserError(f"{path} exists and is no {kind}")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists; give --force to replace it")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes `data` under a temporary name beside `path`, then renames it.
 

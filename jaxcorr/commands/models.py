@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxcorr import model_folder, run_folder
+from jaxcorr import files, model_folder, run_folder
 from jaxcorr.commands.arguments import Checkpoint, Force, ModelPath
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai, stablehlo
@@ -86,8 +86,5 @@ def export(
 
 
 def _check_target(output: Path, *, force: bool) -> None:
-    """Refuses, before any work, to replace anything but an older model folder."""
-    if output.exists() and not (output / model_folder.CONFIG).is_file():
-        raise UserError(f"{output} exists and is no model folder")
-    if output.exists() and not force:
-        raise UserError(f"{output} exists; give --force to replace it")
+    is_one = (output / model_folder.CONFIG).is_file()
+    files.check_folder(output, "model folder", is_one=is_one, force=force)

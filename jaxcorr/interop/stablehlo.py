@@ -105,16 +105,11 @@ def check_target(path: Path, *, force: bool) -> None:
       UserError: If there is something else, or an export and not `force`.
     """
     files.check_target(path / README)
-    if not path.exists():
-        return
     try:
         is_export = model_folder.read_config(path).get("format") == FORMAT
     except UserError:
         is_export = False
-    if not is_export:
-        raise UserError(f"{path} exists and is no export")
-    if not force:
-        raise UserError(f"{path} exists; give --force to replace it")
+    files.check_folder(path, "export", is_one=is_export, force=force)
 
 
 def _evaluation_networks(model: Model, built: Codec) -> dict[str, Network]:
