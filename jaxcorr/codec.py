@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, DTypeLike, Float, Key
 
-from jaxcorr import ops, rounding
+from jaxcorr import ops, rounding, settings
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
@@ -18,13 +18,14 @@ from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import UserError
 from jaxcorr.ops import DecoderInput
+from jaxcorr.parameters import STORED_NAMES, Path, stored_paths
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
 from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
 
 Parameters = dict[str, Array]
-"""Arrays of a codec by their path, such as `transforms/analysis/layers/0/kernel`."""
+"""Arrays of a codec by their names in files, such as `prior/biases/0`."""
 
 
 TransformSettings = Minnen | Cheng | Swin
@@ -34,6 +35,7 @@ ContextSettings = Independent | Checkerboard | Channelwise | Autoregressive
 """Settings of any context model."""
 
 
+@settings.stored("CodecSettings")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecSettings:
     """Everything that decides what a codec computes, but its parameters."""
@@ -209,41 +211,43 @@ def over_image(
     return row & column
 
 
-@functools.cache
-def codec_graph(settings: CodecSettings) -> nnx.GraphDef:
-    """Structure of a codec without its parameters."""
-    return nnx.graphdef(nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0))))
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def initialize(settings: CodecSettings, key: Key[Array, ""]) -> Parameters:
     """Draws the initial parameters of a codec, all in one compiled program."""
-    return parameters_of(Codec(settings, rngs=nnx.Rngs(key)))
+    return parameters_of(settings, Codec(settings, rngs=nnx.Rngs(key)))
 
 
-def parameters_of(codec: Codec) -> Parameters:
-    """Parameters of a codec by their paths."""
-    state = nnx.state(codec, nnx.Param)
-    return {
-        "/".join(map(str, path)): variable[...]
-        for path, variable in nnx.to_flat_state(state)
-    }
+def parameters_of(settings: CodecSettings, codec: Codec) -> Parameters:
+    """Returns the parameters of a codec by their names in files."""
+    _, stored = _structure(settings)
+    flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
+    return {stored[path]: variable[...] for path, variable in flat}
 
 
 def with_parameters(
     settings: CodecSettings, parameters: Mapping[str, ArrayLike]
 ) -> Codec:
-    """The codec of these settings, holding these parameters."""
-    graph = codec_graph(settings)
-    state = nnx.from_flat_state(
-        {
-            tuple(
-                int(key) if key.isdigit() else key for key in path.split("/")
-            ): nnx.Param(array)
-            for path, array in parameters.items()
-        }
-    )
-    return nnx.merge(graph, state)
+    """Returns the codec of these settings, holding these parameters."""
+    graph, stored = _structure(settings)
+    flat = {path: nnx.Param(parameters[name]) for path, name in stored.items()}
+    return nnx.merge(graph, nnx.from_flat_state(flat))
+
+
+def parameter_names(settings: CodecSettings) -> Mapping[Path, str]:
+    """Returns the name in files of each parameter, by its path in the code."""
+    return _structure(settings)[1]
+
+
+@functools.cache
+def _structure(settings: CodecSettings) -> tuple[nnx.GraphDef, dict[Path, str]]:
+    """Structure of a codec without its parameters, and their names in files."""
+    abstract = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
+    return nnx.graphdef(abstract), stored_paths(abstract, _NAMES)
+
+
+_NAMES = STORED_NAMES | {
+    Codec: {"transforms": "transforms", "prior": "prior", "context": "context"}
+}
 
 
 @dataclasses.dataclass(frozen=True)

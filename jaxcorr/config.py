@@ -32,6 +32,7 @@ MAY_CHANGE = {
 """Fields, and all below them, that may differ when a run is resumed."""
 
 
+@settings.stored("Config")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A training run."""

@@ -1,22 +1,74 @@
-"""Settings, which are frozen dataclasses, as JSON and back."""
+"""Settings, which are frozen dataclasses, as JSON and back.
+
+Names in files are not names in code. A settings class states the name that it has in
+files with `@stored(NAME)`, and a field whose name has changed since states its own with
+`field(metadata=stored_as(NAME))`. Fingerprints hash these names, so classes and fields
+can be renamed without changing a model or a file.
+"""
 
 import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from jaxcorr.errors import UserError
 
 KIND = "kind"
-"""Key under which the name of a dataclass is written, to tell alternatives apart."""
+"""Key under which the stored name of a class is written, to tell alternatives apart."""
 
 Settings = TypeVar("Settings")
 
+_STORED, _UPGRADE = "_stored_name", "_upgrade_stored"
+
+
+def stored(
+    name: str,
+    *,
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+) -> Callable[[type[Settings]], type[Settings]]:
+    """Gives a class of settings the name that it has in files.
+
+    Args:
+      name: The name; once files hold it, it never changes.
+      upgrade: Turns the fields that an earlier version wrote into those of today.
+    """
+
+    def name_class(kind: type[Settings]) -> type[Settings]:
+        setattr(kind, _STORED, name)
+        setattr(kind, _UPGRADE, staticmethod(upgrade) if upgrade else None)
+        return kind
+
+    return name_class
+
+
+def stored_as(name: str) -> Mapping[str, str]:
+    """Returns the metadata of a field that files know under another name."""
+    return {_STORED: name}
+
+
+def stored_name(kind: Any) -> str:
+    """Returns the name in files of a class of settings, or of its instance.
+
+    Raises:
+      TypeError: If the class has none.
+    """
+    name = getattr(kind, _STORED, None)
+    if name is None:
+        kind = kind if isinstance(kind, type) else type(kind)
+        raise TypeError(f"{kind.__name__} has no stored name: decorate it with @stored")
+    return name
+
+
+def stored_fields(kind: Any) -> dict[str, str]:
+    """Returns the name in files of each field of a class of settings, by its name."""
+    fields = dataclasses.fields(kind)
+    return {field.name: field.metadata.get(_STORED, field.name) for field in fields}
+
 
 def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
-    """Nested dictionaries of the fields of a dataclass, each with its class's name.
+    """Nested dictionaries of the fields of a dataclass, by their names in files.
 
     Args:
       settings: The dataclass.
@@ -26,11 +78,11 @@ def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
     if dataclasses.is_dataclass(settings):
         default = type(settings)() if omit_defaults else None
         values = {
-            name: to_json(value, omit_defaults=omit_defaults)
-            for name, value in _fields_of(settings).items()
-            if not omit_defaults or value != getattr(default, name)
+            stored: to_json(getattr(settings, name), omit_defaults=omit_defaults)
+            for name, stored in stored_fields(settings).items()
+            if not omit_defaults or getattr(settings, name) != getattr(default, name)
         }
-        return {KIND: type(settings).__name__} | values
+        return {KIND: stored_name(settings)} | values
     if isinstance(settings, tuple | list):
         return [to_json(value, omit_defaults=omit_defaults) for value in settings]
     return settings
@@ -48,22 +100,24 @@ def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
       UserError: If a field or class is unknown: it may mean something that this version
         would ignore.
     """
+    title = stored_name(kind)
     if not isinstance(values, Mapping):
-        raise UserError(f"{name}: {kind.__name__} must be an object, not {values!r}")
-    if values.get(KIND, kind.__name__) != kind.__name__:
+        raise UserError(f"{name}: {title} must be an object, not {values!r}")
+    if values.get(KIND, title) != title:
         raise UserError(f"{name}: unknown {KIND} {values[KIND]!r}")
+    upgrade = getattr(kind, _UPGRADE)
+    values = upgrade(values) if upgrade else values
     hints = typing.get_type_hints(kind)
-    known = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
-    for key in values:
-        if key != KIND and key not in known:
+    known = {stored: field for field, stored in stored_fields(kind).items()}
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        if key == KIND:
+            continue
+        if key not in known:
             guess = difflib.get_close_matches(key, known, 1)
             hint = f" (did you mean {guess[0]}?)" if guess else ""
-            raise UserError(f"{name}: {kind.__name__} has no field {key!r}{hint}")
-    given = {
-        key: _value(hints[key], value, name)
-        for key, value in values.items()
-        if key != KIND
-    }
+            raise UserError(f"{name}: {title} has no field {key!r}{hint}")
+        given[known[key]] = _value(hints[known[key]], value, name)
     return kind(**given)
 
 
@@ -97,10 +151,6 @@ def differences(
     return found
 
 
-def _fields_of(settings: Any) -> dict[str, Any]:
-    return {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-
-
 def _value(hint: Any, value: Any, name: str) -> Any:
     """A field's value: a dataclass where its type is one, or one of several."""
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
@@ -110,6 +160,6 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if dataclasses.is_dataclass(choice)
     ]
     if isinstance(value, dict) and choices:
-        named = {choice.__name__: choice for choice in choices}
+        named = {stored_name(choice): choice for choice in choices}
         return from_json(named.get(value.get(KIND), choices[0]), value, name)
     return tuple(value) if isinstance(value, list) else value

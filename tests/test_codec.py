@@ -237,7 +237,7 @@ def test_every_parameter_has_a_finite_gradient(parameters, images, keys):
 
 @pytest.mark.fast
 def test_parameters_survive_the_way_through_a_codec(parameters):
-    back = codec.parameters_of(codec.with_parameters(SETTINGS, parameters))
+    back = codec.parameters_of(SETTINGS, codec.with_parameters(SETTINGS, parameters))
     assert back.keys() == parameters.keys()
     for name, array in parameters.items():
         np.testing.assert_array_equal(back[name], array)

@@ -9,16 +9,19 @@ from jaxcorr.errors import UserError
 pytestmark = pytest.mark.fast
 
 
+@settings.stored("Disk")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Disk:
     radius: float = 1.0
 
 
+@settings.stored("Box")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Box:
     sides: tuple[int, ...] = (1, 2)
 
 
+@settings.stored("Scene")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
     shape: Disk | Box = dataclasses.field(default_factory=Disk)

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from jaxcorr import ops
+from jaxcorr import ops, settings
 from jaxcorr.context.context import MEAN_AND_SCALE, Network, Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
@@ -27,6 +27,7 @@ LAG = 3
 of itself there."""
 
 
+@settings.stored("Autoregressive")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Autoregressive:
     """A pass for each wavefront: a latent here, three columns further one row up, ….

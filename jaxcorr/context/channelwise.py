@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from jaxcorr import ops
+from jaxcorr import ops, settings
 from jaxcorr.context import decoded
 from jaxcorr.context.context import (
     MEAN_AND_SCALE,
@@ -25,6 +25,7 @@ from jaxcorr.context.slices import Slice
 from jaxcorr.errors import UserError
 
 
+@settings.stored("Channelwise")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Channelwise:
     """A pass for each slice of channels, which earlier slices help to predict."""

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from jaxcorr import ops
+from jaxcorr import ops, settings
 from jaxcorr.context import decoded
 from jaxcorr.context.context import (
     MEAN_AND_SCALE,
@@ -31,6 +31,7 @@ ODD_TAPS = tuple(
 """The anchors within a 5x5 square around a latent that is none."""
 
 
+@settings.stored("Checkerboard")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkerboard:
     """Two passes: latents of even row plus column, then those between them."""

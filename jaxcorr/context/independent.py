@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from jaxcorr import ops
+from jaxcorr import ops, settings
 from jaxcorr.context.context import (
     MEAN_AND_SCALE,
     Network,
@@ -18,6 +18,7 @@ from jaxcorr.context.context import (
 from jaxcorr.context.parameters import mean_and_scale
 
 
+@settings.stored("Independent")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Independent:
     """Latents are independent, given the side information: the hyperprior."""

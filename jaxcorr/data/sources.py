@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from grain.sources import RandomAccessDataSource
 
+from jaxcorr import settings
 from jaxcorr.data import built_in, folder, prepared
 from jaxcorr.data.usable import Usable
 from jaxcorr.errors import UserError
@@ -16,6 +17,7 @@ Source = RandomAccessDataSource[np.ndarray]
 GRAMMAR = "builtin, folder:DIR or tfds:NAME"
 
 
+@settings.stored("Data")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Data:
     """Photographs to train on, and how they are cut into batches."""

@@ -6,14 +6,13 @@ the module that it is a part of, and the layout of a tensor from the type of its
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from jaxcorr.codec import Codec, CodecSettings
+from jaxcorr.codec import Codec, CodecSettings, parameter_names
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.parameters import ParameterNetwork
 from jaxcorr.entropy.factorized import FactorizedPrior
@@ -27,6 +26,7 @@ from jaxcorr.layers.convolution import (
 )
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.layers.subpixel import SubPixelUpsampling
+from jaxcorr.parameters import Path, steps
 from jaxcorr.transforms.transforms import Transforms
 
 _NAMES: dict[type, dict[str, str]] = {
@@ -102,25 +102,23 @@ class Source:
 
 
 def sources(settings: CodecSettings) -> dict[str, Source]:
-    """Where each parameter of a codec comes from, by its path."""
+    """Returns where each parameter of a codec comes from, by its name in files."""
     codec = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
-    flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
+    shapes = {
+        path: variable.shape
+        for path, variable in nnx.to_flat_state(nnx.state(codec, nnx.Param))
+    }
     return {
-        "/".join(map(str, path)): _source(codec, path, variable.shape)
-        for path, variable in flat
+        name: _source(codec, path, shapes[path])
+        for path, name in parameter_names(settings).items()
     }
 
 
-def _source(codec: Codec, path: Sequence[Any], shape: tuple[int, ...]) -> Source:
-    node, names, owners = codec, [], []
-    for key in path:
-        if isinstance(node, nnx.List):
-            names.append(str(key))
-            node = node[key]
-        else:
-            names.append(_NAMES.get(type(node), {}).get(key, key))
-            owners.append((node, key))
-            node = getattr(node, key)
+def _source(codec: Codec, path: Path, shape: tuple[int, ...]) -> Source:
+    rename = lambda node, key: _NAMES.get(type(node), {}).get(key, key)
+    walked = list(steps(codec, path, rename))
+    names = [str(name) for name, _, _ in walked]
+    owners = [(node, key) for _, node, key in walked if isinstance(key, str)]
     (above, part), (layer, kind) = owners[-2:]
     names = ["weight" if name == "kernel" else name for name in names if name]
     ours, theirs = _LAYOUTS.get((type(layer), kind), ("o", "o"))

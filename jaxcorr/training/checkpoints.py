@@ -23,7 +23,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jaxtyping import PyTree
 
-from jaxcorr import model_folder, run_folder
+from jaxcorr import model_folder, run_folder, settings
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import Model
 from jaxcorr.run_folder import CHECKPOINTS, MODELS
@@ -61,6 +61,7 @@ class _SaveModels(ocp.args.CheckpointArgs):
     models: Mapping[int, Model] = dataclasses.field(default_factory=dict)
 
 
+@settings.stored("Cadence")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cadence:
     """How often a run is looked at and saved, in steps."""

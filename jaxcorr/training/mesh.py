@@ -16,12 +16,14 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, ArrayLike, PyTree, UInt8
 
+from jaxcorr import settings
 from jaxcorr.errors import UserError
 
 SWEEP, DATA, FSDP = "sweep", "data", "fsdp"
 REST = -1
 
 
+@settings.stored("MeshShape")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshShape:
     """How the devices of all processes are arranged; -1 takes those that are left."""

@@ -32,6 +32,7 @@ class Weights:
     correlation: Float[Array, "*members"]
 
 
+@settings.stored("Objective")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
     """`bpp + λ distortion + α correlation_loss`."""

@@ -6,9 +6,11 @@ import math
 import jax.numpy as jnp
 import optax
 
+from jaxcorr import settings
 from jaxcorr.errors import UserError
 
 
+@settings.stored("Optimizer")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """How gradients become steps."""

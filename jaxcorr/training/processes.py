@@ -16,9 +16,11 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxcorr import settings
 from jaxcorr.errors import UserError
 
 
+@settings.stored("Processes")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Processes:
     """Which process this is; TPU pods, Slurm and Open MPI say it without these."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from jaxcorr import codec, metrics, rounding
+from jaxcorr import codec, metrics, rounding, settings
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
 from jaxcorr.ops import DecoderInput
@@ -20,6 +20,7 @@ from jaxcorr.training.optimizer import Optimizer
 NEVER = -1
 
 
+@settings.stored("Step")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
     """How one step is computed."""

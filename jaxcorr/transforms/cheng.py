@@ -4,7 +4,7 @@ import dataclasses
 
 from flax import nnx
 
-from jaxcorr import ops
+from jaxcorr import ops, settings
 from jaxcorr.errors import UserError
 from jaxcorr.layers.convolution import Convolution
 from jaxcorr.layers.residual import (
@@ -17,6 +17,7 @@ from jaxcorr.layers.subpixel import SubPixelUpsampling
 from jaxcorr.transforms.transforms import Transforms
 
 
+@settings.stored("Cheng")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cheng:
     """Residual blocks of 3x3 convolutions; resolution changes at every second one.

@@ -4,13 +4,14 @@ import dataclasses
 
 from flax import nnx
 
-from jaxcorr import ops
+from jaxcorr import ops, settings
 from jaxcorr.errors import UserError
 from jaxcorr.layers.convolution import Convolution, Upsampling
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.transforms.transforms import Transforms
 
 
+@settings.stored("Minnen")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Minnen:
     """Four 5x5 convolutions at stride 2 with GDN between them, and their mirror.

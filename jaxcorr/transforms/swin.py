@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flax import nnx
 
+from jaxcorr import settings
 from jaxcorr.errors import UserError
 from jaxcorr.layers.swin import (
     PatchEmbedding,
@@ -17,6 +18,7 @@ from jaxcorr.layers.swin import (
 from jaxcorr.transforms.transforms import Transforms
 
 
+@settings.stored("Swin")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Swin:
     """Swin transformer blocks at every resolution, merged and split between them.

@@ -1,0 +1,139 @@
+"""Names of parameters in files, which outlive a rename of modules' attributes.
+
+A parameter has a path of attributes in the code, such as
+`transforms.analysis.layers[0].kernel`, and a path of names in files, such as
+`transforms/analysis/layers/0/kernel`. The table below states the second for every
+attribute of every module: after a rename in the code its keys change and its values
+stay. Fingerprints, model folders and checkpoints know the names in files alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from flax import nnx
+
+from jaxcorr.context.autoregressive import AutoregressiveContext
+from jaxcorr.context.channelwise import ChannelwiseContext
+from jaxcorr.context.checkerboard import CheckerboardContext
+from jaxcorr.context.parameters import ParameterNetwork
+from jaxcorr.context.slices import Slice, SliceNetwork
+from jaxcorr.entropy.factorized import FactorizedPrior
+from jaxcorr.layers import residual, swin
+from jaxcorr.layers.convolution import (
+    Convolution,
+    MaskedConvolution,
+    Pointwise,
+    Upsampling,
+)
+from jaxcorr.layers.gdn import GDN
+from jaxcorr.layers.subpixel import SubPixelUpsampling
+from jaxcorr.transforms.transforms import Transforms
+
+Path = tuple[str | int, ...]
+"""Attributes, and indices of lists, from a module down to a parameter."""
+
+Names = Mapping[type, Mapping[str, str]]
+"""For each type of module, other names of its attributes."""
+
+_WEIGHTS = {"kernel": "kernel", "bias": "bias"}
+_THREE = {"first": "first", "second": "second", "third": "third"}
+
+STORED_NAMES: Names = {
+    Transforms: {
+        "analysis": "analysis",
+        "synthesis": "synthesis",
+        "hyper_analysis": "hyper_analysis",
+        "hyper_synthesis": "hyper_synthesis",
+    },
+    FactorizedPrior: {"matrices": "matrices", "biases": "biases", "gates": "gates"},
+    CheckerboardContext: {"neighbors": "neighbors", "network": "network"},
+    AutoregressiveContext: {"neighbors": "neighbors", "network": "network"},
+    ChannelwiseContext: {"slices": "slices"},
+    ParameterNetwork: {
+        "features": "features",
+        "neighbors": "neighbors",
+        "middle": "middle",
+        "last": "last",
+    },
+    Slice: {"mean": "mean", "scale": "scale", "residual": "residual"},
+    SliceNetwork: _THREE,
+    nnx.Sequential: {"layers": "layers"},
+    Convolution: _WEIGHTS,
+    MaskedConvolution: _WEIGHTS,
+    Upsampling: _WEIGHTS,
+    Pointwise: _WEIGHTS,
+    SubPixelUpsampling: {"convolution": "convolution"},
+    GDN: {"beta_root": "beta_root", "gamma_root": "gamma_root"},
+    residual.ResidualBlock: {"first": "first", "second": "second"},
+    residual.Downsampling: {
+        "first": "first",
+        "second": "second",
+        "normalization": "normalization",
+        "skip": "skip",
+    },
+    residual.ResidualUpsampling: {
+        "first": "first",
+        "second": "second",
+        "normalization": "normalization",
+        "skip": "skip",
+    },
+    residual.AttentionBlock: {"branch": "branch", "gate": "gate"},
+    residual.Bottleneck: _THREE,
+    swin.LayerNorm: {"gain": "gain", "bias": "bias"},
+    swin.SwinBlock: {
+        "attention_norm": "attention_norm",
+        "query_key_value": "query_key_value",
+        "position_bias": "position_bias",
+        "projection": "projection",
+        "perceptron_norm": "perceptron_norm",
+        "perceptron": "perceptron",
+    },
+    swin.PatchEmbedding: {"linear": "linear"},
+    swin.PatchMerging: {"norm": "norm", "linear": "linear"},
+    swin.PatchSplitting: {"linear": "linear", "norm": "norm"},
+    swin.PatchUnpacking: {"linear": "linear"},
+}
+"""Name in files of every attribute that holds parameters, by the type of its module.
+
+The codec's own parts are in `codec.py`."""
+
+
+def stored_paths(module: nnx.Module, names: Names) -> dict[Path, str]:
+    """Returns the name in files of each parameter of a module, by its path in the code.
+
+    Args:
+      module: The module, whose parameters may be abstract.
+      names: Names in files of the attributes of each type of module.
+
+    Raises:
+      KeyError: If an attribute that holds parameters has no name in files.
+    """
+    rename = lambda node, key: names[type(node)][key]
+    return {
+        path: "/".join(str(name) for name, _, _ in steps(module, path, rename))
+        for path, _ in nnx.to_flat_state(nnx.state(module, nnx.Param))
+    }
+
+
+def steps(
+    module: nnx.Module, path: Path, rename: Callable[[Any, str], str]
+) -> Iterator[tuple[str | int, Any, str | int]]:
+    """Follows a path from a module down to a parameter.
+
+    Args:
+      module: Where the path starts.
+      path: Attributes and indices.
+      rename: Other name of an attribute, given its owner.
+
+    Yields:
+      For each step its other name, which is the index itself within a list, the owner
+      and the attribute or index.
+    """
+    node: Any = module
+    for key in path:
+        if isinstance(key, int):
+            yield key, node, key
+            node = node[key]
+        else:
+            yield rename(node, key), node, key
+            node = getattr(node, key)

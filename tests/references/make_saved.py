@@ -1,0 +1,123 @@
+"""Writes the files, model folders and runs that every later version must read.
+
+    PYTHONPATH=.:tests python tests/references/make_saved.py
+
+They were written by jaxcorr 0.1.0 at commit 5983e02, with Python 3.11, JAX 0.10.2,
+Flax 0.12.8 and Orbax 0.12.8, before names in the code were told apart from names in
+files. The script runs at that commit. Never write these files anew: what is added later
+lies beside them, with a script of its own.
+
+Under `saved/` there are
+- `models/NAME/`, a random codec with tiny widths, for every context model and every
+  architecture of transforms, with `image.jxc`, a file that it coded, and `image.png`,
+  what that file decodes to;
+- `runs/single` and `runs/sweep`, stopped after 3 of 6 steps;
+- `runs/single.npz` and `runs/sweep.npz`, their parameters after all 6, by member.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tiny
+from PIL import Image
+
+from jaxcorr import model_folder, run_folder
+from jaxcorr.bitstream import coding
+from jaxcorr.codec import CodecSettings
+from jaxcorr.context.channelwise import Channelwise
+
+ROOT = Path(__file__).parent.parent.parent
+SAVED = Path(__file__).parent / "saved"
+MODELS = {
+    "minnen-none": ("minnen", "independent"),
+    "minnen-checkerboard": ("minnen", "checkerboard"),
+    "minnen-charm-light": ("minnen", "channelwise"),
+    "minnen-autoregressive": ("minnen", "autoregressive"),
+    "cheng-none": ("cheng", "independent"),
+    "swin-none": ("swin", "independent"),
+}
+REFERENCE_CHARM = Channelwise(slices=3, support=2, hidden=(6, 5))
+
+RUN = """
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.data.sources import Data
+from jaxcorr.training.checkpoints import Cadence
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.transforms.minnen import Minnen
+
+def get_config():
+    return Config(
+        steps=6,
+        codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
+        objective=Objective(window=3),
+        optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, drop_at=0.5),
+        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+        cadence=Cadence(log=1, evaluate=3, checkpoint=3, keep=2),
+    )
+"""
+SWEEP = [
+    "--seed", "0", "5",
+    "--objective.distortion-weight", "0.01", "0.02",
+    "--objective.correlation-weight", "0.1",
+]  # fmt: skip
+
+
+def main():
+    models = {name: tiny.make_combination(*parts) for name, parts in MODELS.items()}
+    settings = CodecSettings(
+        transforms=tiny.TRANSFORMS["minnen"], context=REFERENCE_CHARM
+    )
+    models["minnen-charm-reference"] = tiny.make_any(
+        settings, tiny.GAINS["minnen"], prediction_gain=0.3
+    )
+    image = np.asarray(Image.open(SAVED.parent / "astronaut.png").convert("RGB"))
+    image = image[:75, :100]
+    for name, model in models.items():
+        folder = SAVED / "models" / name
+        model_folder.write_model(folder, model)
+        data = coding.compress(model, image)
+        (folder / "image.jxc").write_bytes(data)
+        Image.fromarray(coding.decompress(model, data)).save(folder / "image.png")
+    save_run("single", [])
+    save_run("sweep", SWEEP)
+
+
+def save_run(name, arguments):
+    """Trains to the end, then keeps the run without its last checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        config, workdir = Path(folder) / "tiny.py", Path(folder) / name
+        config.write_text(RUN)
+        subprocess.run(
+            [sys.executable, ROOT / "train.py", config, "--workdir", name, *arguments],
+            cwd=folder,
+            check=True,
+            env=os.environ
+            | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"},
+        )
+        arrays = {}
+        for path in run_folder.paths_of_models(workdir):
+            member = path.rpartition("@")[2] if "@" in path else "0"
+            model = run_folder.load(path, checkpoint="newest")
+            arrays |= {f"{member}/{key}": x for key, x in model.parameters.items()}
+        np.savez_compressed(SAVED / "runs" / f"{name}.npz", **arrays)
+        shutil.rmtree(workdir / "checkpoints" / "6")
+        for extra in ("held_out", "held_out.jsonl", "metrics.jsonl"):
+            path = workdir / extra
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for events in workdir.rglob("events*"):
+            events.unlink()
+        for commit in workdir.rglob("commit_success.txt"):
+            commit.write_text("Checkpoint commit was successful")  # Without its path.
+        shutil.copytree(workdir, SAVED / "runs" / name, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    (SAVED / "runs").mkdir(parents=True, exist_ok=True)
+    main()

@@ -1,0 +1,79 @@
+"""Files, model folders and runs of earlier versions, as `make_saved.py` wrote them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxcorr import codec, images, model_folder, parameters, run_folder
+from jaxcorr.bitstream import coding
+
+SAVED = Path(__file__).parent / "references" / "saved"
+FINGERPRINTS = {
+    "cheng-none": "05916becf1f27d34",
+    "minnen-autoregressive": "b35055fb91bc94c0",
+    "minnen-charm-light": "d8bf7bfa9e333514",
+    "minnen-charm-reference": "7c7d52bcaeb778cf",
+    "minnen-checkerboard": "4d55852cf1ce17ff",
+    "minnen-none": "ad2bc402d77f0988",
+    "swin-none": "b1ce45fd9fa79fa6",
+}
+DEMO = "50674249537a5cf1"
+
+
+@pytest.fixture(params=FINGERPRINTS, scope="module")
+def saved(request):
+    folder = SAVED / "models" / request.param
+    return FINGERPRINTS[request.param], folder, model_folder.read_model(folder)
+
+
+def test_a_saved_model_keeps_its_fingerprint(saved):
+    fingerprint, _, model = saved
+    assert model.fingerprint.hex() == fingerprint
+
+
+def test_a_saved_model_is_written_as_it_was(saved, tmp_path):
+    _, folder, model = saved
+    model_folder.write_model(tmp_path / "again", model)
+    before = model_folder.read_config(folder)
+    assert model_folder.read_config(tmp_path / "again") == before
+
+
+def test_a_saved_file_decodes_to_the_committed_pixels(saved):
+    _, folder, model = saved
+    decoded = coding.decompress(model, (folder / "image.jxc").read_bytes())
+    expected, _ = images.read_image(folder / "image.png")
+    assert decoded.shape == expected.shape
+    assert np.abs(decoded.astype(int) - expected).max() <= 1
+
+
+def test_an_image_codes_to_the_bytes_of_the_saved_file(saved):
+    _, folder, model = saved
+    photograph, _ = images.read_image(SAVED.parent / "astronaut.png")
+    data = coding.compress(model, photograph[:75, :100])
+    assert data == (folder / "image.jxc").read_bytes()
+
+
+def test_names_of_parameters_are_those_in_files(saved):
+    _, _, model = saved
+    built = codec.with_parameters(model.settings, model.device_parameters)
+    back = codec.parameters_of(model.settings, built)
+    assert back.keys() == model.parameters.keys()
+    for name, array in model.parameters.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.fast
+def test_a_module_without_stored_names_is_refused():
+    class Late(nnx.Module):
+        def __init__(self):
+            self.gain = nnx.Param(1.0)
+
+    with pytest.raises(KeyError, match="Late"):
+        parameters.stored_paths(Late(), parameters.STORED_NAMES)
+
+
+@pytest.mark.fast
+def test_the_demo_keeps_its_fingerprint():
+    assert run_folder.load("demo").fingerprint.hex() == DEMO
