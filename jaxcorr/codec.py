@@ -18,7 +18,7 @@ from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import UserError
 from jaxcorr.ops import DecoderInput
-from jaxcorr.parameters import STORED_NAMES, Path, stored_paths
+from jaxcorr.parameters import STORED_NAMES, Names, Path, stored_paths
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -245,8 +245,9 @@ def _structure(settings: CodecSettings) -> tuple[nnx.GraphDef, dict[Path, str]]:
     return nnx.graphdef(abstract), stored_paths(abstract, _NAMES)
 
 
-_NAMES = STORED_NAMES | {
-    Codec: {"transforms": "transforms", "prior": "prior", "context": "context"}
+_NAMES: Names = {
+    **STORED_NAMES,
+    Codec: {"transforms": "transforms", "prior": "prior", "context": "context"},
 }
 
 

@@ -29,10 +29,10 @@ from jaxcorr.layers.gdn import GDN
 from jaxcorr.layers.subpixel import SubPixelUpsampling
 from jaxcorr.transforms.transforms import Transforms
 
-Path = tuple[str | int, ...]
+Path = tuple[Any, ...]
 """Attributes, and indices of lists, from a module down to a parameter."""
 
-Names = Mapping[type, Mapping[str, str]]
+Names = dict[type, Mapping[str, str]]
 """For each type of module, other names of its attributes."""
 
 _WEIGHTS = {"kernel": "kernel", "bias": "bias"}
@@ -109,9 +109,10 @@ def stored_paths(module: nnx.Module, names: Names) -> dict[Path, str]:
       KeyError: If an attribute that holds parameters has no name in files.
     """
     rename = lambda node, key: names[type(node)][key]
+    paths = [path for path, _ in nnx.to_flat_state(nnx.state(module, nnx.Param))]
     return {
         path: "/".join(str(name) for name, _, _ in steps(module, path, rename))
-        for path, _ in nnx.to_flat_state(nnx.state(module, nnx.Param))
+        for path in paths
     }
 
 

@@ -161,5 +161,6 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     ]
     if isinstance(value, dict) and choices:
         named = {stored_name(choice): choice for choice in choices}
-        return from_json(named.get(value.get(KIND), choices[0]), value, name)
+        kind = named.get(str(value.get(KIND)), choices[0])
+        return from_json(kind, value, name)
     return tuple(value) if isinstance(value, list) else value

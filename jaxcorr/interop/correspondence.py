@@ -7,6 +7,7 @@ the module that it is a part of, and the layout of a tensor from the type of its
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -115,7 +116,9 @@ def sources(settings: CodecSettings) -> dict[str, Source]:
 
 
 def _source(codec: Codec, path: Path, shape: tuple[int, ...]) -> Source:
-    rename = lambda node, key: _NAMES.get(type(node), {}).get(key, key)
+    def rename(node: Any, key: str) -> str:
+        return _NAMES.get(type(node), {}).get(key, key)
+
     walked = list(steps(codec, path, rename))
     names = [str(name) for name, _, _ in walked]
     owners = [(node, key) for _, node, key in walked if isinstance(key, str)]
