@@ -11,25 +11,17 @@ import jax
 from jaxcorr.bitstream import networks
 from jaxcorr.bitstream.grid import Grid
 from jaxcorr.bitstream.range_coder import RangeDecoder, RangeEncoder
-from jaxcorr.context.autoregressive import AutoregressiveContext
-from jaxcorr.context.channelwise import ChannelwiseContext
-from jaxcorr.context.checkerboard import CheckerboardContext
-from jaxcorr.context.independent import IndependentContext
+from jaxcorr.context import autoregressive, passes
 
-CONTEXTS = (
-    IndependentContext,
-    CheckerboardContext,
-    ChannelwiseContext,
-    AutoregressiveContext,
-)
+CODINGS = (passes._Passes, autoregressive._Wavefronts)
+CONTEXTS = (passes.PassContext, autoregressive.AutoregressiveContext)
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "transforms": [
         (networks, name) for name in ("analyze", "predict_features", "synthesize")
     ],
     "context": [
-        (kind, name)
-        for kind in CONTEXTS
-        for name in ("start", "predict", "refine", "update")
+        *((kind, "start") for kind in CONTEXTS),
+        *((kind, name) for kind in CODINGS for name in ("predict", "refine", "update")),
     ],
     "coder": [
         (Grid, "round_means"),

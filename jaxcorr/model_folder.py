@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from jaxcorr import codec, files, settings
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import Codec, CodecSettings, Parameters
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
@@ -68,7 +68,12 @@ class Model:
         return digest.digest()[:8]
 
     @functools.cached_property
-    def device_parameters(self) -> codec.Parameters:
+    def codec(self) -> Codec:
+        """The codec with these parameters, on the default device."""
+        return codec.with_parameters(self.settings, self.device_parameters)
+
+    @functools.cached_property
+    def device_parameters(self) -> Parameters:
         """The parameters on the default device, put there once."""
         # Of the process, also when first asked for while the coder's networks run
         # on a CPU.

@@ -237,11 +237,8 @@ def test_a_folder_of_many_sizes_compiles_a_program_a_canvas(tiny_model):
 def test_what_feeds_the_coder_is_float64_unless_fast(tiny_model, arithmetic):
     expected = {Arithmetic.PORTABLE: np.float64, Arithmetic.FAST: np.float32}
     with networks.coding_arithmetic(arithmetic) as dtype:
-        features = networks.predict_features(
-            tiny_model.device_parameters,
-            jnp.ones((1, 2, 2, 8), dtype),
-            settings=tiny_model.settings,
-        )
+        side = jnp.ones((1, 2, 2, 8), dtype)
+        features = networks.predict_features(tiny_model.codec, side)
     assert features.dtype == expected[arithmetic]
 
 

@@ -16,6 +16,7 @@ FINGERPRINTS = {
     "minnen-charm-light": "d8bf7bfa9e333514",
     "minnen-charm-reference": "7c7d52bcaeb778cf",
     "minnen-checkerboard": "4d55852cf1ce17ff",
+    "minnen-space-channel": "9e9e98cb0f71256e",
     "minnen-none": "ad2bc402d77f0988",
     "swin-none": "b1ce45fd9fa79fa6",
 }

@@ -9,6 +9,7 @@ from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
+from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -30,6 +31,7 @@ CONTEXTS = {
     "independent": Independent(),
     "checkerboard": Checkerboard(),
     "channelwise": Channelwise(slices=3, support=1, networks="light"),
+    "space-channel": SpaceChannel(groups=(2, 3), hidden=(6, 5)),
     "autoregressive": Autoregressive(),
 }
 
@@ -115,6 +117,16 @@ def _set_predictions(parameters, channels, gain):
         for name in parameters
         if name.startswith("context/slices/") and name.endswith("/third/bias")
     ]
+    groups = [
+        name.removesuffix("/bias")
+        for name in parameters
+        if name.endswith("/aggregation/2/bias")
+    ]
+    for layer in groups:
+        parameters[f"{layer}/kernel"] *= np.float32(gain)
+        parameters[f"{layer}/bias"].reshape(2, -1)[0] = SCALE_BIAS
+    if groups:
+        return
     if "context/network/last/bias" in parameters:
         layers = ["context/network/last"]
     else:

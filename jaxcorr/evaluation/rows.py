@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from jaxcorr import codec, correlation, metrics
+from jaxcorr import correlation, metrics
 from jaxcorr.bitstream import coding, networks
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.passes import Latents
-from jaxcorr.codec import CodecSettings, Parameters
+from jaxcorr.codec import Codec
 from jaxcorr.model_folder import Model
 
 WINDOW = 7
@@ -141,11 +141,10 @@ def estimated_bits(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> float:
     """Bits of latents and side information by the continuous entropy model."""
     return float(
         _estimated_bits(
-            model.device_parameters,
+            model.codec,
             networks.place_on_canvas(image),
             *map(jnp.int32, image.shape[:2]),
             model.median,
-            settings=model.settings,
         )
     )
 
@@ -172,19 +171,15 @@ def _correlation(latents: Latents) -> float | None:
     )
 
 
-@functools.partial(jax.jit, static_argnames="settings")
+@jax.jit
 def _estimated_bits(
-    parameters: Parameters,
+    codec: Codec,
     canvas: Float[Array, "1 h w 3"],
     rows: Array,
     columns: Array,
     median: Float[Array, " s"],
-    *,
-    settings: CodecSettings,
 ) -> Float[Array, ""]:
-    output = codec.with_parameters(settings, parameters)(
-        canvas, size=(rows, columns), median=median
-    )
+    output = codec(canvas, size=(rows, columns), median=median)
     return output.latent_bits.sum() + output.side_bits.sum()
 
 

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from jaxcorr import codec, metrics, rounding, settings
+from jaxcorr import codec, metrics, quantization, settings
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
-from jaxcorr.ops import DecoderInput
+from jaxcorr.quantization import DecoderInput
+from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training.objective import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
@@ -48,7 +49,7 @@ class Step:
                 f"step.micro-batches must be at least 1, but is {self.micro_batches}"
             )
         start, end = self.sharpness_start, self.sharpness_end
-        highest = rounding.SHARPNESS_MAXIMUM
+        highest = SHARPNESS_MAXIMUM
         if not 0 <= start <= highest:
             raise UserError(
                 f"step.sharpness-start must be from 0 to {highest:g}, but is {start:g}"
@@ -217,11 +218,12 @@ def _gradient(
     whole = meshes.gathered(parameters)
 
     def output(parameters, part):
-        return codec.with_parameters(recipe.codec, parameters)(
-            part[0],
-            keys=part[1],
-            decoder_input=recipe.step.decoder_input,
-            sharpness=sharpness,
+        image, keys = part
+        built = codec.with_parameters(recipe.codec, parameters)
+        kind = recipe.step.decoder_input or built.context.decoder_input
+        return built(
+            image,
+            quantization=quantization.in_training(kind, keys, sharpness),
             transform_dtype=recipe.step.transform_dtype,
         )
 
