@@ -6,18 +6,12 @@ no sweep has member 0 alone. Training writes them (`training.checkpoints`).
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jaxcorr import model_folder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import CONFIG, Model
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
-HELD_OUT_LOSS = "held_out_loss"
-"""What a model says about its loss on held-out crops: the lowest is the best."""
-MEMBER = "member"
-"""What a model says about which member of a sweep it is."""
-
 DEMO = "demo"
 """What names the small model that is packaged, unless it is a model or run here."""
 
@@ -66,12 +60,6 @@ def paths_of_models(path: str | Path) -> list[str]:
         return [str(path)]
     members = _members(folder)
     return [f"{folder}@{each}" for each in members] if len(members) > 1 else [str(path)]
-
-
-def describe(about: Mapping[str, Any]) -> str:
-    """What a model has of its own among the members of a sweep."""
-    own = about.get(MEMBER, {})
-    return ", ".join(f"{name.replace('_', ' ')} {own[name]}" for name in own)
 
 
 def checkpoint_folders(run: Path) -> Folders:
@@ -125,10 +113,11 @@ def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
         return folders[max(folders)]
     if checkpoint == "best":
         losses = {
-            step: _about(folder)[HELD_OUT_LOSS] for step, folder in folders.items()
+            step: model_folder.read_provenance(folder).held_out_loss
+            for step, folder in folders.items()
         }
-        evaluated = [step for step in folders if losses[step] is not None]
-        best = min(evaluated, key=losses.__getitem__) if evaluated else max(folders)
+        evaluated = {step: loss for step, loss in losses.items() if loss is not None}
+        best = min(evaluated, key=evaluated.__getitem__, default=max(folders))
         return folders[best]
     if checkpoint.isdigit() and int(checkpoint) in folders:
         return folders[int(checkpoint)]
@@ -136,7 +125,3 @@ def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
         f"{run} has no checkpoint {checkpoint!r}; there are newest, best, "
         f"{', '.join(map(str, folders))}"
     )
-
-
-def _about(folder: Path) -> Mapping[str, Any]:
-    return model_folder.read_config(folder)["about"]

@@ -180,7 +180,8 @@ def test_the_command_writes_a_model_folder_and_says_what_it_is(jaxcorr, torchles
         f"channels, {count:,} parameters\n"
     )
     assert model.fingerprint == imported("mbt2018").fingerprint
-    assert model.about == {"source": "CompressAI", "architecture": "mbt2018"}
+    known = {"source": "CompressAI", "architecture": "mbt2018"}
+    assert model.provenance.to_json() == known
 
 
 def test_an_imported_model_is_packed_and_evaluated(jaxcorr, torchless):

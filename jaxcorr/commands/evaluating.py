@@ -20,8 +20,9 @@ from jaxcorr.commands.arguments import (
     OutputPath,
 )
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import classical, evaluations, rows, table
+from jaxcorr.evaluation import classical, evaluations, metadata, rows, table
 from jaxcorr.evaluation.bjontegaard import Interpolation
+from jaxcorr.evaluation.metadata import ModelMetadata
 from jaxcorr.evaluation.rows import Row
 from jaxcorr.model_folder import Model
 
@@ -291,15 +292,16 @@ def _qualities(name: str, asked: tuple[float, ...]) -> dict[str, Subject]:
 
 def _entitled(path: str, model: Model) -> str:
     """A model's path, with what it has of its own."""
-    own = run_folder.describe(model.about)
+    own = model.provenance.describe()
     return f"{path} ({own})" if own else path
 
 
 def _about(model: Model, path: str) -> dict[str, Any]:
-    return {"path": path, "fingerprint": model.fingerprint.hex()} | dict(model.about)
+    own = ModelMetadata(
+        path=path, fingerprint=model.fingerprint.hex(), provenance=model.provenance
+    )
+    return own.to_json()
 
 
 def _described(about: dict[str, Any]) -> str:
-    if "codec" in about:
-        return f"{about['unit']}; {about['library']}"
-    return run_folder.describe(about)
+    return metadata.from_json(about).describe()

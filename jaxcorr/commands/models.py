@@ -26,7 +26,8 @@ def pack(
     _check_target(output, force=force)
     model = run_folder.load(run, checkpoint=checkpoint)
     model_folder.write_model(output, model)
-    step = f", step {model.about['step']}" if "step" in model.about else ""
+    known = model.provenance.step
+    step = "" if known is None else f", step {known}"
     print(f"{output}: model {model.fingerprint.hex()}{step}")
 
 

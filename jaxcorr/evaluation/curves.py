@@ -98,7 +98,7 @@ def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
     return [
         Family(
             name=name,
-            kind="classical" if "codec" in members[0].model else "model",
+            kind="classical" if members[0].is_classical else "model",
             series={
                 seed: _series([each for each in members if each.seed == seed])
                 for seed in sorted({each.seed for each in members}, key=str)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxcorr import files, images
 from jaxcorr.evaluation import rows, table
+from jaxcorr.evaluation.metadata import ModelMetadata
 from jaxcorr.model_folder import Model
 
 
@@ -35,7 +36,9 @@ def show(model: Model, paths: Sequence[Path], directory: Path) -> str:
         coded.append(result)
     measured = [result.row for result in coded]
     pictures.save(pictures.comparison(originals, coded), directory / "comparison.png")
-    about = {"fingerprint": model.fingerprint.hex()} | dict(model.about)
-    text = table.as_json(measured, about)
+    known = ModelMetadata(
+        fingerprint=model.fingerprint.hex(), provenance=model.provenance
+    )
+    text = table.as_json(measured, known.to_json())
     files.write_file(directory / "table.json", text.encode())
     return table.as_text(measured)

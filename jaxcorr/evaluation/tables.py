@@ -57,7 +57,7 @@ def points(found: Sequence[Evaluation], label: Label) -> Table:
         rows=tuple(
             (
                 label(each),
-                _number(each.distortion_weight or each.model.get("quality")),
+                _number(each.distortion_weight or each.quality),
                 _number(each.seed),
                 *(_cell(each.mean.get(name), form) for name, form in columns.items()),
             )
