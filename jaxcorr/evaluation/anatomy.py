@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxcorr.bitstream.passes import Latents
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import pictures
 from jaxcorr.evaluation.rows import Coded, Row
@@ -29,7 +30,7 @@ SIGNED, POSITIVE = "PuOr", "viridis"
 
 def draw(
     image: UInt8[np.ndarray, "h w 3"],
-    coded: Mapping[str, Coded],
+    coded: Mapping[str, Coded[Latents]],
     *,
     channel: int | None = None,
 ) -> Figure:
@@ -107,7 +108,7 @@ def summary(row: Row) -> str:
     return f"{row.bpp:.3f} bpp{split}, {row.psnr_db:.2f} dB"
 
 
-def planes(coded: Coded, channel: int) -> Planes:
+def planes(coded: Coded[Latents], channel: int) -> Planes:
     """One channel of the latents and of what predicts them.
 
     Raises:
@@ -163,7 +164,7 @@ def _draw_plane(
     figure.colorbar(drawn, ax=axis, shrink=0.7, pad=0.02)
 
 
-def _most_varied(coded: Coded) -> int:
+def _most_varied(coded: Coded[Latents]) -> int:
     quantized = coded.latents.symbols + coded.latents.mean
     return int(np.argmax(quantized.var(axis=(0, 1))))
 

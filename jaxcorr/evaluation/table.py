@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jaxcorr.evaluation import rows as rows_module
+from jaxcorr.evaluation.metadata import CodecMetadata
 from jaxcorr.evaluation.rows import Row
 
 COLUMNS = {
@@ -28,7 +29,7 @@ COLUMNS = {
 def as_text(rows: Sequence[Row]) -> str:
     """A table with a line a row and a last line of means."""
     lines = [dataclasses.asdict(row) for row in rows]
-    lines.append({"file": f"mean of {len(rows)}"} | rows_module.means(list(rows)))
+    lines.append({"file": f"mean of {len(rows)}"} | rows_module.means(rows))
     cells = [
         [name.replace("_", " ") for name in COLUMNS],
         *(
@@ -48,13 +49,13 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join([table[0], rule, *table[1:-1], rule, table[-1]])
 
 
-def as_json(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
+def as_json(rows: Sequence[Row], metadata: CodecMetadata) -> str:
     """The rows, their means, and what coded them."""
     return json.dumps(
         {
-            "model": dict(about),
+            "model": metadata.to_json(),
             "images": [dataclasses.asdict(row) for row in rows],
-            "mean": rows_module.means(list(rows)),
+            "mean": rows_module.means(rows),
         },
         indent=2,
     )
