@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import settings
+from jaxcorr import run_folder, settings
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.context.channelwise import Channelwise
@@ -128,9 +128,8 @@ def test_tables_of_both_generations_of_settings_are_on_one_curve(tmp_path):
     assert "seed" in old["model"]["run"] and "sweep" not in old["model"]["run"]
     new = json.loads(OLD.read_text())
     run, member = new["model"]["run"], new["model"]["member"]
-    weights = ("distortion_weight", "correlation_weight")
-    values = {name: run["objective"].pop(name) for name in weights}
-    run["sweep"] = {"kind": "Sweep", **values, "seed": [run.pop("seed"), 7]}
+    weights = {name: run["objective"].pop(name) for name in run_folder.WEIGHTS}
+    run["sweep"] = {"kind": "Sweep", **weights, "seed": [run.pop("seed"), 7]}
     member |= {"seed": 7, "distortion_weight": 0.5}
     for name, table in (("old", old), ("new", new)):
         (tmp_path / f"{name}.json").write_text(json.dumps(table))

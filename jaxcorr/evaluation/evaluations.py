@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import settings
+from jaxcorr import run_folder, settings
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import metadata
@@ -30,14 +30,9 @@ LOSS = {
     for name in ("window", "mask", "correlated", "stop_scale_gradient", "pool_channels")
 }
 """Settings that change nothing where the weight of the loss is 0."""
-IRRELEVANT = (
-    *("workdir", "cadence.", "mesh.", "processes.", "data.workers"),
-    *("sweep.", "seed", "objective.distortion_weight", "objective.correlation_weight"),
-)
-"""Beginnings of settings that make no other codec, or that members differ in.
-
-The latter are in `sweep`; earlier versions had them beside other settings.
-"""
+IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "sweep.")
+"""Beginnings of settings that make no other codec, or that members of a sweep have of
+their own."""
 
 Settings = Mapping[str, Any]
 
@@ -83,7 +78,7 @@ class Evaluation:
     @functools.cached_property
     def settings(self) -> Settings:
         """Settings that its codec was trained with, by dotted name, without weights."""
-        flat = _flattened(self.provenance.config or {})
+        flat = _flattened(run_folder.upgrade_settings(self.provenance.config or {}))
         return {name: x for name, x in flat if not name.startswith(IRRELEVANT)}
 
     @property
