@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import Positional
 
 from jaxcorr import conversion, files, images, run_folder
 from jaxcorr.bitstream.container import Arithmetic
@@ -14,8 +15,13 @@ from jaxcorr.commands.arguments import (
     Checkpoint,
     Fast,
     Force,
+    Image,
+    ImageFolder,
+    ModelPaths,
     OptionalModelPath,
     OutputPath,
+    ReportFolder,
+    argument,
 )
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, evaluations, rows, table
@@ -24,37 +30,58 @@ from jaxcorr.evaluation.classical import ClassicalCodec
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.evaluation.rows import ImageCodec, Row
 
-ImageFolder = Annotated[
-    tyro.conf.Positional[Path],
-    tyro.conf.arg(metavar="DIR", help="Folder of photographs."),
+CodecName = Annotated[
+    str | None,
+    argument(
+        "|".join(classical.CODECS), "Classical codec, instead of a model.", hint=""
+    ),
+]
+Qualities = Annotated[
+    tuple[float, ...],
+    argument(
+        "NUMBER…", "Of the classical codec.", hint="(default: enough for a curve)"
+    ),
 ]
 JsonPath = Annotated[
+    Path | None, argument("FILE", "Also write the table here.", hint="")
+]
+Channel = Annotated[
+    int | None,
+    argument("NUMBER", "Of the latents.", hint="(default: the most varied)"),
+]
+Runs = Annotated[
+    Positional[tuple[Path, ...]],
+    argument(
+        "RUN|FILE…", "Runs with tables in them, folders of tables, tables.", hint=""
+    ),
+]
+Photographs = Annotated[
     Path | None,
     tyro.conf.arg(
-        metavar="FILE", help="Also write the table here.", help_behavior_hint=""
+        name="images",
+        metavar="DIR",
+        help="First evaluate every RUN on these photographs.",
+        help_behavior_hint="",
     ),
+]
+Anchor = Annotated[
+    str | None,
+    argument(
+        "CURVE",
+        "Curve to compare with, by its name or a part of it.",
+        hint="(default: the first without the loss)",
+    ),
+]
+BetweenPoints = Annotated[
+    Interpolation, tyro.conf.arg(help="Between the points of a curve.")
 ]
 
 
 def evaluate(
     directory: ImageFolder,
     model: OptionalModelPath = None,
-    codec: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="|".join(classical.CODECS),
-            help="Classical codec, instead of a model.",
-            help_behavior_hint="",
-        ),
-    ] = None,
-    quality: Annotated[
-        tuple[float, ...],
-        tyro.conf.arg(
-            metavar="NUMBER…",
-            help="Of the classical codec.",
-            help_behavior_hint="(default: enough for a curve)",
-        ),
-    ] = (),
+    codec: CodecName = None,
+    quality: Qualities = (),
     checkpoint: Checkpoint = "best",
     json: JsonPath = None,
     fast: Fast = False,
@@ -90,27 +117,10 @@ def evaluate(
 
 
 def show(
-    image: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE", help="Photograph.")
-    ],
-    model: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(
-            aliases=["-m"],
-            metavar="MODEL|RUN[@MEMBER]|demo",
-            help="Once, or twice to compare.",
-            help_behavior_hint="(required)",
-        ),
-    ] = (),
+    image: Image,
+    model: ModelPaths = (),
     output: OutputPath = None,
-    channel: Annotated[
-        int | None,
-        tyro.conf.arg(
-            metavar="NUMBER",
-            help="Of the latents.",
-            help_behavior_hint="(default: the most varied)",
-        ),
-    ] = None,
+    channel: Channel = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
@@ -144,37 +154,11 @@ def show(
 
 
 def report(
-    runs: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]],
-        tyro.conf.arg(
-            metavar="RUN|FILE…",
-            help="Runs with tables in them, folders of tables, tables.",
-            help_behavior_hint="",
-        ),
-    ],
-    output: Annotated[
-        Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the report.")
-    ],
-    images_: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            name="images",
-            metavar="DIR",
-            help="First evaluate every RUN on these photographs.",
-            help_behavior_hint="",
-        ),
-    ] = None,
-    anchor: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="CURVE",
-            help="Curve to compare with, by its name or a part of it.",
-            help_behavior_hint="(default: the first without the loss)",
-        ),
-    ] = None,
-    interpolation: Annotated[
-        Interpolation, tyro.conf.arg(help="Between the points of a curve.")
-    ] = "pchip",
+    runs: Runs,
+    output: ReportFolder,
+    images_: Photographs = None,
+    anchor: Anchor = None,
+    interpolation: BetweenPoints = "pchip",
     checkpoint: Checkpoint = "best",
 ) -> None:
     """Writes curves, tables and pictures of evaluated codecs as Markdown and HTML."""

@@ -4,20 +4,35 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import Positional
 
 from jaxcorr import files, model_folder, run_folder
-from jaxcorr.commands.arguments import Checkpoint, Force, ModelPath
+from jaxcorr.commands.arguments import (
+    Checkpoint,
+    ExportFolder,
+    Force,
+    ModelPath,
+    NewModelPath,
+    Run,
+    argument,
+)
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai, stablehlo
 
-NewModelPath = Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")]
+Weights = Annotated[
+    Positional[Path], argument("WEIGHTS", "State dict: .pth, or .pth.tar.")
+]
+Architecture = Annotated[
+    compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
+]
+AsStableHlo = Annotated[
+    bool,
+    tyro.conf.arg(name="stablehlo", help="Functions that JAX runs without jaxcorr."),
+]
 
 
 def pack(
-    run: Annotated[
-        tyro.conf.Positional[str],
-        tyro.conf.arg(metavar="RUN[@MEMBER]", help="Run directory."),
-    ],
+    run: Run,
     output: NewModelPath,
     checkpoint: Checkpoint = "best",
     force: Force = False,
@@ -32,13 +47,8 @@ def pack(
 
 
 def import_compressai(
-    weights: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="WEIGHTS", help="State dict: .pth, or .pth.tar."),
-    ],
-    architecture: Annotated[
-        compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
-    ],
+    weights: Weights,
+    architecture: Architecture,
     output: NewModelPath,
     force: Force = False,
 ) -> None:
@@ -58,15 +68,8 @@ def import_compressai(
 
 def export(
     model: ModelPath,
-    output: Annotated[
-        Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the export.")
-    ],
-    as_stablehlo: Annotated[
-        bool,
-        tyro.conf.arg(
-            name="stablehlo", help="Functions that JAX runs without jaxcorr."
-        ),
-    ] = False,
+    output: ExportFolder,
+    as_stablehlo: AsStableHlo = False,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
