@@ -90,6 +90,21 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A codec in the plane of time and rate.
+
+    Attributes:
+      name: What to call it.
+      seconds: To encode and decode an image.
+      saved: Percent of the anchor's rate that it saves.
+    """
+
+    name: str
+    seconds: float
+    saved: float
+
+
 def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
     """Groups evaluations that differ in λ, in the quality or in the seed alone."""
     groups: dict[str, list[Evaluation]] = {}

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from jaxcorr.evaluation import rows as rows_module
 from jaxcorr.evaluation.metadata import CodecMetadata
@@ -23,7 +22,7 @@ COLUMNS = {
     "encode_seconds": "{:.2f}",
     "decode_seconds": "{:.2f}",
 }
-"""What is printed of a row, and how."""
+"""What is printed of a row, and how; a report prints some of it in the same way."""
 
 
 def as_text(rows: Sequence[Row]) -> str:
@@ -32,10 +31,7 @@ def as_text(rows: Sequence[Row]) -> str:
     lines.append({"file": f"mean of {len(rows)}"} | rows_module.means(rows))
     cells = [
         [name.replace("_", " ") for name in COLUMNS],
-        *(
-            [_cell(line[name], form) for name, form in COLUMNS.items()]
-            for line in lines
-        ),
+        *([cell(line[name], form) for name, form in COLUMNS.items()] for line in lines),
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     table = [
@@ -61,5 +57,6 @@ def as_json(rows: Sequence[Row], metadata: CodecMetadata) -> str:
     )
 
 
-def _cell(value: Any, form: str) -> str:
+def cell(value: int | float | str | None, form: str) -> str:
+    """Returns a value in the form of its column, or a dash where there is none."""
     return "-" if value is None else form.format(value)
