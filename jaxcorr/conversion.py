@@ -50,9 +50,7 @@ def targets(
             raise UserError(f"{taken[place]} and {source} would both become {target}")
         if place in inputs:
             raise UserError(f"{target} would replace an input")
-        if target.exists() and not force:
-            raise UserError(f"{target} exists; give --force to replace it")
-        files.check_target(target)
+        files.check_target(target, force=force)
         taken[place] = source
     return list(zip(sources, places, strict=True))
 

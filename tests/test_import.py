@@ -200,7 +200,7 @@ def test_nothing_but_a_model_folder_is_replaced(jaxcorr, torchless):
     command = "import-compressai", f"{MEAN}.pth", "--architecture", MEAN, "-o"
     Path("home").mkdir()
     for folder, message in {
-        "home": "home exists and is no model folder",
+        "home": "home exists and is not a model folder",
         "model": "model exists; give --force to replace it",
     }.items():
         if folder == "model":

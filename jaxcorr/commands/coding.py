@@ -54,7 +54,7 @@ def decompress(
     """Reads images back from files, by default beside them with the ending .png."""
     targets = conversion.targets(files_, output, ".png", force=force)
     for _, target in targets:
-        images.check_target(target)
+        images.check_suffix(target)
     loaded = run_folder.load(model, checkpoint=checkpoint)
 
     def convert(source: Path, target: Path) -> str:

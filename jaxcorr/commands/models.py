@@ -91,4 +91,4 @@ def export(
 
 def _check_target(output: Path, *, force: bool) -> None:
     is_one = (output / model_folder.CONFIG).is_file()
-    files.check_folder(output, "model folder", is_one=is_one, force=force)
+    files.check_folder(output, "a model folder", is_one=is_one, force=force)
