@@ -26,7 +26,7 @@ TABLES = [
 
 
 def same_text(first, second):
-    """Whether two objects are the same JSON, in the same order."""
+    """Returns whether two objects are the same JSON, in the same order."""
     return json.dumps(first) == json.dumps(second)
 
 

@@ -138,10 +138,10 @@ def _pillow(
     options: Callable[[float], Mapping[str, Any]],
     *,
     qualities: tuple[float, ...],
-    unit: str,
-    check: Callable[[float], None],
+    unit: str = "quality, 0 to 100",
+    check: Callable[[float], None] | None = None,
 ) -> Codec:
-    """A codec that Pillow brings."""
+    """A codec that Pillow brings; unless told otherwise, of whole qualities to 100."""
 
     def library() -> str | None:
         if not features.check(feature):
@@ -160,7 +160,7 @@ def _pillow(
         title=title,
         qualities=qualities,
         unit=unit,
-        check=check,
+        check=check or _whole,
         library=library,
         encode=encode,
         decode=decode,
@@ -219,8 +219,6 @@ CODECS: dict[str, Codec] = {
             "optimize": True,
         },
         qualities=(5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 95.0),
-        unit="quality, 0 to 100",
-        check=_whole,
     ),
     "jpeg2000": _pillow(
         "JPEG 2000, 9/7",
@@ -244,8 +242,6 @@ CODECS: dict[str, Codec] = {
         "webp",
         lambda quality: {"quality": int(quality), "method": 6},
         qualities=(1.0, 10.0, 25.0, 40.0, 55.0, 70.0, 80.0, 90.0, 95.0),
-        unit="quality, 0 to 100",
-        check=_whole,
     ),
     "avif": _pillow(
         "AVIF, 4:4:4, speed 6",
@@ -257,8 +253,6 @@ CODECS: dict[str, Codec] = {
             "speed": 6,
         },
         qualities=(10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0),
-        unit="quality, 0 to 100",
-        check=_whole,
     ),
     "jpegxl": Codec(
         title="JPEG XL, effort 7",

@@ -55,7 +55,7 @@ class Evaluation:
 
     @property
     def is_classical(self) -> bool:
-        """Whether a classical codec was measured."""
+        """True if a classical codec was measured."""
         return isinstance(self.model, ClassicalMetadata)
 
     @property
@@ -72,7 +72,7 @@ class Evaluation:
 
     @property
     def trained(self) -> bool:
-        """Whether the model says how it was trained."""
+        """True if the model says how it was trained."""
         return self.provenance.config is not None
 
     @functools.cached_property
@@ -112,7 +112,7 @@ class Evaluation:
 
     @property
     def has_cost(self) -> bool:
-        """Whether bpp + λ MSE is what it was trained for."""
+        """True if the model was trained for bpp + λ MSE."""
         distortion = self.settings.get("objective.distortion")
         return self.distortion_weight is not None and distortion == "mse"
 
@@ -221,7 +221,7 @@ def _read(path: Path) -> Evaluation:
 
 
 def _says_how_trained(known: Provenance) -> bool:
-    """Whether the settings of a run are those of a codec with a finite λ and α."""
+    """Returns whether a run names its codec, and its member a finite λ and α."""
     if known.config is None or known.member is None:
         return False
     weights = known.member.distortion_weight, known.member.correlation_weight
