@@ -57,7 +57,7 @@ class Model:
     median: Float32[np.ndarray, " s"]
     side_tables: IntegerTables
     latent_tables: IntegerTables
-    provenance: Provenance = Provenance()
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
 
     @functools.cached_property
     def fingerprint(self) -> bytes:
@@ -93,7 +93,7 @@ def make_model(
     parameters: Mapping[str, Any],
     *,
     median: Float32[np.ndarray, " s"] | None = None,
-    provenance: Provenance = Provenance(),
+    provenance: Provenance | None = None,
 ) -> Model:
     """Computes tables and medians for the parameters of a codec.
 
@@ -120,7 +120,7 @@ def make_model(
         median=median,
         side_tables=tables.channel_tables(probabilities.T, lowest=-SIDE_RADIUS),
         latent_tables=tables.gaussian_tables(),
-        provenance=provenance,
+        provenance=provenance or Provenance(),
     )
 
 

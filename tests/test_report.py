@@ -215,6 +215,7 @@ def test_a_table_that_is_named_twice_counts_once(runs):
         {"images": [{"width": 1, "height": 1, "bpp": 1.0, "psnr_db": 1.0}]},
         {"mean": {}},
         {"model": []},
+        {"model": "tiny"},
         {"model": {"run": {}}},
         {"model": {"run": {"codec": {}}}},
     ],

@@ -213,7 +213,7 @@ def _read(path: Path) -> Evaluation:
         codec = metadata.from_json(model)
         found = Evaluation(path=path, model=codec, images=images, mean=mean)
         usable &= not found.trained or _says_how_trained(found.provenance)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         usable = False
     if not usable:
         raise UserError(f"{path} is no table that `jaxcorr evaluate --json` wrote")

@@ -19,7 +19,7 @@ class ModelMetadata:
 
     path: str | None = None
     fingerprint: str | None = None
-    provenance: Provenance = Provenance()
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
 
     def to_json(self) -> dict[str, Any]:
         """Returns what a table says of the model."""
