@@ -9,7 +9,7 @@ References:
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -57,16 +57,7 @@ def draw(
         for name, result in coded.items()
     }
     shown = {name: planes(result, channels[name]) for name, result in coded.items()}
-    # Rows share their colors, and so do latent and mean: the less these differ, the
-    # better the mean.
-    limits = {
-        title: max(float(np.abs(each[title]).max()) for each in shown.values())
-        for title in next(iter(shown.values()))
-    }
-    limits["mean"] = limits["quantized latent"] = max(
-        limits["mean"], limits["quantized latent"]
-    )
-    limits["normalized latent"] = NORMALIZED_LIMIT
+    limits = _limits([*shown.values()])
     strongest = max(map(pictures.strongest, coded.values()))
 
     upright = image.shape[0] > image.shape[1]
@@ -131,6 +122,23 @@ def planes(coded: Coded[Latents], channel: int) -> Planes:
         "normalized latent": latents.symbols / latents.scale,
     }
     return {name: array[..., channel] for name, array in every.items()}
+
+
+def _limits(shown: Sequence[Planes]) -> dict[str, float]:
+    """Returns the strongest color of each plane, which all models share.
+
+    Latent and mean share it too: the less they differ, the better the mean.
+    """
+    limits = {
+        title: max(float(np.abs(each[title]).max()) for each in shown)
+        for title in shown[0]
+    }
+    highest = max(limits["mean"], limits["quantized latent"])
+    return limits | {
+        "mean": highest,
+        "quantized latent": highest,
+        "normalized latent": NORMALIZED_LIMIT,
+    }
 
 
 def _draw_image(
