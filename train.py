@@ -18,6 +18,7 @@ from jaxcorr.config import Config
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import showcase
+from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints, loop, processes, sweep
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training import step as steps
@@ -70,7 +71,7 @@ def train(config: Config, workdir: Path) -> None:
         batch_size=config.data.batch_size,
         mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
-        about={"run": settings.to_json(config)},
+        provenance=Provenance(config=settings.to_json(config)),
     )
 
     with contextlib.ExitStack() as stack:
@@ -145,7 +146,7 @@ def show(workdir: Path) -> None:
     for path in models:
         model, directory = run_folder.load(path), workdir / "held_out"
         if len(models) > 1:
-            print(f"\n{path}: {run_folder.describe(model.about)}")
+            print(f"\n{path}: {model.provenance.describe()}")
             directory /= f"member_{path.rpartition('@')[2]}"
         print(f"\n{showcase.show(model, built_in.held_out_paths(), directory)}")
     print(f"\nThe files, and comparison.png, are in {workdir / 'held_out'}")

@@ -14,6 +14,7 @@ import stopwatch
 
 from jaxcorr import errors, images, memory, run_folder
 from jaxcorr.evaluation import rows
+from jaxcorr.evaluation.learned import LearnedCodec
 
 NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
 
@@ -21,15 +22,15 @@ NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
 def main(folder: Path, directory: Path) -> None:
     """Prints a line an image and a summary."""
     memory.keep_freed()  # As the commands do.
-    model = run_folder.load(folder)
+    codec = LearnedCodec(run_folder.load(folder))
     print(f"{'file':24}{'bytes':>9}{'bpp':>9}{'estimated':>11}{'excess':>9}{'%':>7}")
     measured, seconds = [], []
     with stopwatch.timed({"networks": NETWORKS}) as spent:
         for path in images.find_images(directory):
             image, _ = images.read_image(path)
-            rows.measure(model, image, path.name)  # Compiles what is new.
+            rows.measure(codec, image, path.name)  # Compiles what is new.
             spent["networks"] = 0.0
-            row = rows.measure(model, image, path.name).row
+            row = rows.measure(codec, image, path.name).row
             seconds.append(spent["networks"])
             measured.append(row)
             excess, percent = excess_of(row)

@@ -133,23 +133,19 @@ def keep(run: Path, results: Path) -> None:
         shutil.copy(run / "held_out.jsonl", folder)
         for path in run.glob("evaluation*.json"):
             table = json.loads(path.read_text())
-            table["model"] = without_places(table["model"])
+            model = table["model"]
+            model["run"] = without_places(model["run"])
+            model["path"] = Path(model["path"]).name
             (folder / path.name).write_text(json.dumps(table, indent=1) + "\n")
 
 
-def without_places(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model says of itself, with the last names of paths only."""
-    run = about["run"]
-    data = dict(run["data"])
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a run with the last names of paths only."""
+    data = dict(config["data"])
     for field in ("source", "held_out"):
         kind, _, place = data[field].partition(":")
         data[field] = f"{kind}:{Path(place).name}"
-    kept: dict[str, Any] = {
-        "run": {**run, "workdir": Path(run["workdir"]).name, "data": data}
-    }
-    if "path" in about:
-        kept["path"] = Path(about["path"]).name
-    return {**about, **kept}
+    return {**config, "workdir": Path(config["workdir"]).name, "data": data}
 
 
 if __name__ == "__main__":

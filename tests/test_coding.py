@@ -13,7 +13,7 @@ from jaxcorr.bitstream import coding, grid, networks
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
 from jaxcorr.bitstream.passes import Latents
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import rows
+from jaxcorr.evaluation import learned
 
 LAST_HYPER = "transforms/hyper_synthesis/layers/4"
 SIZES = [(1, 1), (17, 33), (128, 128), (200, 90)]
@@ -66,7 +66,7 @@ def test_a_file_shows_what_the_codec_shows(tiny_model, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_a_file_has_the_size_that_the_entropy_model_estimates(tiny_model, size):
     image = blocks(*size)
-    estimated = rows.estimated_bits(tiny_model, image) / 8
+    estimated = learned.estimated_bits(tiny_model, image) / 8
     data = jaxcorr.compress(tiny_model, image)
     assert abs(len(data) - estimated) <= 0.01 * estimated + 64
     assert len(data) > HEADER_BYTES

@@ -17,7 +17,7 @@ from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Container
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import rows
+from jaxcorr.evaluation import learned
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
@@ -128,7 +128,7 @@ def test_the_decoded_picture_has_the_size_of_the_photograph(
 @combinations
 def test_a_file_is_as_large_as_the_entropy_model_says(encoded, photograph, combination):
     coded = encoded[combination]
-    estimated = rows.estimated_bits(coded.model, photograph) / 8
+    estimated = learned.estimated_bits(coded.model, photograph) / 8
     assert abs(len(coded.data) - estimated) <= 0.01 * estimated + 64
     assert len(coded.data) > 10 * HEADER_BYTES
 

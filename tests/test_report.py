@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import settings
+from jaxcorr import run_folder, settings
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.context.channelwise import Channelwise
@@ -119,6 +119,26 @@ def test_other_settings_make_another_curve_and_are_named(runs):
     assert "Minnen 128/192, α = 0" in names  # What most have is not said.
 
 
+OLD = Path(__file__).parent.parent / "results/kodak/curves-0/evaluation@3.json"
+"""A table from before members of a sweep had a section of the config."""
+
+
+def test_tables_of_both_generations_of_settings_are_on_one_curve(tmp_path):
+    old = json.loads(OLD.read_text())
+    assert "seed" in old["model"]["run"] and "sweep" not in old["model"]["run"]
+    new = json.loads(OLD.read_text())
+    run, member = new["model"]["run"], new["model"]["member"]
+    weights = {name: run["objective"].pop(name) for name in run_folder.WEIGHTS}
+    run["sweep"] = {"kind": "Sweep", **weights, "seed": [run.pop("seed"), 7]}
+    member |= {"seed": 7, "distortion_weight": 0.5}
+    for name, table in (("old", old), ("new", new)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(table))
+    found = evaluations.read([tmp_path / "old.json", tmp_path / "new.json"])
+    assert evaluations.differing(found) == set()
+    (family,) = curves.families(found, labels(found))
+    assert set(family.series) == {0, 7}
+
+
 def test_settings_below_the_context_make_another_curve_too(tmp_path):
     for slices in (4, 8):
         model = about(0.0067, 0.0, slices=slices)
@@ -195,6 +215,7 @@ def test_a_table_that_is_named_twice_counts_once(runs):
         {"images": [{"width": 1, "height": 1, "bpp": 1.0, "psnr_db": 1.0}]},
         {"mean": {}},
         {"model": []},
+        {"model": "tiny"},
         {"model": {"run": {}}},
         {"model": {"run": {"codec": {}}}},
     ],

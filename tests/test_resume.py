@@ -14,7 +14,7 @@ from runs import EVERY, STEPS, Runs
 from jaxcorr import config as configs
 from jaxcorr import images, model_folder, run_folder
 from jaxcorr.data import built_in, pipeline, sources
-from jaxcorr.run_folder import HELD_OUT_LOSS
+from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints
 
 
@@ -96,7 +96,7 @@ def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
     }
     newest = {STEPS, STEPS - EVERY}
     assert kept == newest | {min(losses, key=losses.__getitem__)}
-    assert run_folder.load(workdir).about[HELD_OUT_LOSS] == min(losses.values())
+    assert run_folder.load(workdir).provenance.held_out_loss == min(losses.values())
 
 
 def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupted):
@@ -263,12 +263,12 @@ def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
     for losses in ({1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}, {5: 4.0, 6: None, 7: 5.0}):
         with checkpoints.open_checkpoints(tmp_path, keep=2) as saved:
             for step, loss in losses.items():
-                about = {HELD_OUT_LOSS: loss, "step": step}
-                models = {0: dataclasses.replace(model, about=about)}
+                known = Provenance(step=step, held_out_loss=loss)
+                models = {0: dataclasses.replace(model, provenance=known)}
                 saved.save(step, state, models, {} if loss is None else {0: loss})
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "2",
         "6",
         "7",
     ]
-    assert run_folder.load(tmp_path).about["step"] == 2
+    assert run_folder.load(tmp_path).provenance.step == 2

@@ -212,8 +212,8 @@ def test_an_export_is_no_model_and_replaces_none(jaxcorr, model_path, tmp_path):
     Path("file").touch()
     for arguments, message in {
         (*command, "new"): "new exists; give --force to replace it",
-        (*command, "packed", "--force"): "packed exists and is no export",
-        (*command, "home", "--force"): "home exists and is no export",
+        (*command, "packed", "--force"): "packed exists and is not an export",
+        (*command, "home", "--force"): "home exists and is not an export",
         (*command, "file", "--force"): "cannot write file/README.md: ",
         (*command, "file/new"): "cannot write file/new/README.md: ",
         ("pack", model_path, "-o", "new"): "new exists; give --force to replace it",

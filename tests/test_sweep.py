@@ -210,8 +210,10 @@ def test_the_best_of_each_member_is_kept(swept):
         }
         best.add(min(losses, key=losses.__getitem__))
         model = run_folder.load(f"{workdir}@{number}")
-        assert model.about["held_out_loss"] == min(losses.values())
-        assert model.about["member"]["distortion_weight"] == (0.01, 0.1)[number]
+        assert model.provenance.held_out_loss == min(losses.values())
+        member = model.provenance.member
+        assert member is not None
+        assert member.distortion_weight == (0.01, 0.1)[number]
     assert kept == best | {TRAINED}
 
 

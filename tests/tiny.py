@@ -10,6 +10,7 @@ from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
 from jaxcorr.context.space_channel import SpaceChannel
+from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -86,7 +87,7 @@ def make_any(settings, gains, *, prediction_gain):
     channels = settings.transforms.channels
     _set_predictions(parameters, channels, prediction_gain)
     parameters[f"{_last_layer(parameters, 'synthesis')}/bias"][:] = 0.5
-    return model_folder.make_model(settings, parameters, about={"step": 7})
+    return model_folder.make_model(settings, parameters, provenance=Provenance(step=7))
 
 
 def draw(settings, *, seed=0):

@@ -101,7 +101,7 @@ def check_target(path: Path, *, force: bool) -> None:
         is_export = model_folder.read_config(path).get("format") == FORMAT
     except UserError:
         is_export = False
-    files.check_folder(path, "export", is_one=is_export, force=force)
+    files.check_folder(path, "an export", is_one=is_export, force=force)
 
 
 def _write_network(

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +11,7 @@ from jaxtyping import UInt8
 from jaxcorr import model_folder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import Model
-from jaxcorr.run_folder import HELD_OUT_LOSS, MEMBER
+from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training import processes, sweep
 from jaxcorr.training.checkpoints import Cadence, Checkpoints
@@ -37,7 +36,7 @@ class Run:
       batch_size: Crops in a batch.
       mesh: The devices.
       held_out: Crops that are never trained on, 0 to 255.
-      about: What to write into model folders about this run.
+      provenance: What model folders of this run have in common.
     """
 
     recipe: Recipe
@@ -46,7 +45,7 @@ class Run:
     batch_size: int
     mesh: Mesh
     held_out: UInt8[np.ndarray, "n h w 3"]
-    about: Mapping[str, Any]
+    provenance: Provenance
 
 
 def train(
@@ -225,12 +224,12 @@ def _models(
         number: model_folder.make_model(
             run.recipe.codec,
             {name: array[number] for name, array in parameters.items()},
-            about={
-                **run.about,
-                MEMBER: dataclasses.asdict(run.members[number]),
-                "step": step,
-                HELD_OUT_LOSS: losses.get(number),
-            },
+            provenance=dataclasses.replace(
+                run.provenance,
+                member=SweepMember(**dataclasses.asdict(run.members[number])),
+                step=step,
+                held_out_loss=losses.get(number),
+            ),
         )
         for number in going
     }
