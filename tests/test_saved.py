@@ -77,3 +77,21 @@ def test_a_module_without_stored_names_is_refused():
 @pytest.mark.fast
 def test_the_demo_keeps_its_fingerprint():
     assert run_folder.load("demo").fingerprint.hex() == DEMO
+
+
+@pytest.mark.fast
+def test_settings_of_a_saved_run_become_those_of_today():
+    folder = SAVED / "runs" / "sweep" / "checkpoints" / "3" / "models" / "1"
+    before = model_folder.read_config(folder)["about"]["run"]
+    now = run_folder.upgrade_settings(before)
+    assert now["sweep"] == {
+        "kind": "Sweep",
+        "seed": [0, 5],
+        "distortion_weight": [0.01, 0.02],
+        "correlation_weight": 0.1,
+    }
+    assert "seed" not in now and "seed" in before
+    assert not set(run_folder.WEIGHTS) & now["objective"].keys()
+    assert now["data"] == before["data"]
+    assert run_folder.upgrade_settings(now) == now
+    assert run_folder.upgrade_settings({"steps": 3}) == {"steps": 3}
