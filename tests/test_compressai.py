@@ -174,7 +174,7 @@ def test_training_goes_on_from_imported_weights(tmp_path):
     state, values = train_step(
         initial_state(config.recipe, jax.tree.map(jnp.copy, parameters)),
         crops,
-        config.objective.weights,
+        config.members[0].weights,
         jax.random.key(0),
         recipe=config.recipe,
     )

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import settings
+from jaxcorr import run_folder, settings
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.run_folder import CHECKPOINTS, MEMBER
+from jaxcorr.run_folder import CHECKPOINTS, MEMBER, WEIGHTS
 
 KEYS = {"model", "images", "mean"}
 NAME = "evaluation.json"
@@ -22,14 +22,13 @@ SKIPPED = {CHECKPOINTS, "held_out"}
 """Folders of a run without tables of evaluations: what a run shows at its end is of two
 photographs that every run has."""
 
-WEIGHTS = ("distortion_weight", "correlation_weight")
 LOSS = {
     f"objective.{name}"
     for name in ("window", "mask", "correlated", "stop_scale_gradient", "pool_channels")
 }
 """Settings that change nothing where the weight of the loss is 0."""
-IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "seed")
-"""Beginnings of settings that make no other codec; the seed is kept apart."""
+IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "sweep.")
+"""Beginnings of settings that make no other codec, or that each member has its own."""
 
 Settings = Mapping[str, Any]
 
@@ -58,12 +57,11 @@ class Evaluation:
     @functools.cached_property
     def settings(self) -> Settings:
         """Settings that its codec was trained with, by dotted name, without weights."""
-        flat = dict(_flattened(self.model.get("run", {})))
-        weights = tuple(f"objective.{name}" for name in WEIGHTS)
+        run = run_folder.upgrade_settings(self.model.get("run", {}))
         return {
             name: value
-            for name, value in flat.items()
-            if not name.startswith(IRRELEVANT) and name not in weights
+            for name, value in _flattened(run)
+            if not name.startswith(IRRELEVANT)
         }
 
     @property

@@ -73,7 +73,7 @@ class Recipe:
 
     Attributes:
       codec: What is trained.
-      objective: What is minimized; its weights are taken from the arguments instead.
+      objective: What is minimized, for any weights.
       optimizer: How gradients become steps.
       step: How one step is computed.
       steps: Length of the run, for the learning rate and the sharpness.
@@ -195,7 +195,7 @@ def evaluate(
     _, values = recipe.objective(output, image, weights)
     values["psnr_db"] = metrics.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
-        values["bpp"] + weights.distortion * values["distortion"]
+        values["bpp"] + weights.distortion_weight * values["distortion"]
     )
     return values, output.reconstruction
 
