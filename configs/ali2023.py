@@ -9,7 +9,7 @@ transforms and context model, trained without the correlation loss and with it:
 reads the folder `photographs`; `--data.source folder:DIR` names another. The paper
 states neither data, batch, schedule and widths nor the weight of the loss. Schedule and
 λ are those of CompressAI's mbt2018-mean at quality 4, with twice its batch and a fixed
-drop of the learning rate. Its rate-distortion curve is a sweep, too:
+drop of the learning rate. A rate-distortion curve is a sweep, too:
 `--sweep.distortion-weight 0.0018 0.0035 0.0067 0.013 0.025 0.0483`. CompressAI makes
 transforms wider at high rates: Minnen's from λ = 0.025 on
 (`--codec.transforms.width 192 --codec.transforms.channels 320`), Cheng's from λ = 0.013

@@ -172,10 +172,19 @@ def test_ms_ssim_counts_as_one_minus_the_similarity():
     )
 
 
+OTHERS = {
+    "distortion": "ms_ssim",
+    "window": 3,
+    "mask": "box",
+    "correlated": "quantized",
+    "stop_scale_gradient": True,
+    "pool_channels": False,
+}
+
+
 def test_objectives_are_equal_if_all_their_settings_are():
     first, second = Objective(window=5), Objective(window=5)
     assert first == second and hash(first) == hash(second)
-    for field in dataclasses.fields(Objective):
-        other = {"distortion": "ms_ssim", "mask": "box", "correlated": "quantized"}
-        value = other.get(field.name, getattr(first, field.name) == 0 or 3)
-        assert dataclasses.replace(first, **{field.name: value}) != first
+    assert OTHERS.keys() == {field.name for field in dataclasses.fields(Objective)}
+    for name, value in OTHERS.items():
+        assert dataclasses.replace(first, **{name: value}) != first
