@@ -16,9 +16,9 @@ def main() -> None:
     commands: dict[str, Callable] = {
         function.__name__.replace("_", "-"): function
         for function in (
+            *(training.train, training.prepare),
             *(coding.compress, coding.decompress, coding.info),
             *(evaluating.evaluate, evaluating.show, evaluating.report),
-            *(training.train, training.prepare),
             *(models.pack, models.import_compressai, models.export),
         )
     }
