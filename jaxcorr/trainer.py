@@ -35,14 +35,14 @@ def train(config: Config) -> Path:
       The run directory.
 
     Raises:
-      UserError: If the settings fit neither each other, nor the data, the devices or
-        the run that is resumed; or as `loop.train`.
-      Preempted: As `loop.train`.
+      UserError: If the settings do not fit the run that is resumed, the devices or the
+        data. `loop.train` raises others, and Preempted.
     """
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
     workdir = Path(config.workdir)
-    start, pretrained = processes.told_by_first(checkpoints.newest_step(workdir)), None
+    start = processes.told_by_first(checkpoints.newest_step(workdir))
+    pretrained = None
     if start:
         check_resumable(config, checkpoints.run_settings(workdir, start), workdir)
     elif config.initialize:
@@ -52,6 +52,7 @@ def train(config: Config) -> Path:
         if processes.is_first():
             print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return workdir
+    about = {"run": settings.to_json(config)}
     mesh = meshes.make_mesh(config.mesh)
     meshes.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
     meshes.check_members(mesh, len(config.members))
@@ -63,7 +64,7 @@ def train(config: Config) -> Path:
         batch_size=config.data.batch_size,
         mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
-        about={"run": settings.to_json(config)},
+        about=about,
     )
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(open_checkpoints(run, workdir))

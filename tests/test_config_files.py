@@ -11,7 +11,7 @@ from jaxcorr import codec, config_files
 from jaxcorr.config import Config
 from jaxcorr.errors import UserError
 from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import initial_state, take_step, train_step
+from jaxcorr.training.step import initial_state, train_step
 
 
 def names_in(config: str, variable: str) -> list[str]:
@@ -73,7 +73,7 @@ def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
     state = jax.eval_shape(
         lambda: initial_state(small.recipe, codec.initialize(small.codec, KEY)),
     )
-    step = functools.partial(take_step, recipe=small.recipe)
+    step = functools.partial(train_step, recipe=small.recipe)
     _, values = jax.eval_shape(step, state, crops, config.members[0].weights, KEY)
     assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
 

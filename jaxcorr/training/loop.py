@@ -200,7 +200,10 @@ def _take_step(
     batch = meshes.split_batch(rows, run.mesh, run.batch_size)
     with jax.set_mesh(run.mesh):
         return sweep.train_step(
-            *(state, batch, run.weights, run.keys),
+            state,
+            batch,
+            run.weights,
+            run.keys,
             recipe=run.recipe,
             together=sweep.are_together(run.mesh),
         )

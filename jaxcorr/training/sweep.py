@@ -171,7 +171,7 @@ def train_step(
       together: Whether in one program rather than in turn; same result.
 
     Returns:
-      The updated states, and metrics as of `steps.take_step`, of all members.
+      The updated states, and metrics as of `steps.train_step`, of all members.
     """
     if together:
         return _train_together(states, batch, weights, keys, recipe=recipe)
@@ -212,7 +212,7 @@ def stop(states: TrainState, step: int, which: Sequence[bool]) -> TrainState:
 
 @functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
 def _train_together(states, batch, weights, keys, *, recipe: Recipe):
-    one = lambda own, batch: steps.take_step(
+    one = lambda own, batch: steps.train_step(
         own[0], batch, own[1], own[2], recipe=recipe
     )
     states, metrics = _over_members(one, (states, weights, keys), batch)
@@ -222,7 +222,7 @@ def _train_together(states, batch, weights, keys, *, recipe: Recipe):
 @functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
 def _train_one(states, number, batch, weights, keys, *, recipe: Recipe):
     state, weight, key = _take((states, weights, keys), number)
-    state, metrics = steps.take_step(state, batch, weight, key, recipe=recipe)
+    state, metrics = steps.train_step(state, batch, weight, key, recipe=recipe)
     return _put(states, state, number), meshes.gathered(metrics)
 
 
@@ -239,7 +239,7 @@ def _evaluate_one(parameters, number, images, weights, *, recipe: Recipe):
 
 
 def _evaluate(parameters, images, weights, recipe: Recipe):
-    metrics, made = steps.evaluate(parameters, images, weights, recipe=recipe)
+    metrics, made = steps.evaluation_step(parameters, images, weights, recipe=recipe)
     return metrics, made[:PICTURES]
 
 
