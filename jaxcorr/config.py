@@ -28,7 +28,7 @@ class Config:
     steps: int = 1_000_000
     """Length of the run."""
     workdir: str | None = None
-    """Run directory; by default `runs/` and the name of the config file."""
+    """Run directory; by default `runs/` and the name of the config."""
     initialize: str | None = None
     """Run or model folder whose parameters to start from; None draws them."""
     codec: CodecSettings = dataclasses.field(default_factory=CodecSettings)

@@ -169,7 +169,7 @@ def open_log(
 def introduction(
     run: loop.Run, workdir: Path, start: int, state: TrainState, *, images: int
 ) -> str:
-    """Returns what is about to happen, in a line."""
+    """Returns a line that says what is about to happen."""
     members = len(run.members)
     parameters = sum(array.size for array in state.parameters.values()) // members
     shared = f" for each of {members} members" if members > 1 else ""

@@ -185,6 +185,12 @@ def test_a_config_file_must_be_given(arguments, message):
         parse(*arguments)
 
 
+@pytest.mark.fast
+def test_a_run_in_python_needs_a_directory():
+    with pytest.raises(UserError, match="workdir must name the run directory"):
+        trainer.train(TINY)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["ali2023:cheng_charm", "--help"]])
 def test_help_explains_every_setting(arguments, capsys):
     with pytest.raises(SystemExit) as exit:
