@@ -27,7 +27,7 @@ import numpy as np
 import stopwatch
 import tyro
 
-from jaxcorr import codec, errors, images, memory, model_folder
+from jaxcorr import codec, images, model_folder, runtime
 from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecSettings, ContextSettings, TransformSettings
 from jaxcorr.context import autoregressive, channelwise
@@ -82,7 +82,7 @@ def main(
       number: How many of them to code, from the first, all of its size.
       compressai: Python of an environment with CompressAI.
     """
-    memory.keep_freed()  # As the commands do.
+    runtime.keep_freed()  # As the commands do.
     found = [
         (path, images.read_image(path)[0]) for path in images.find_images(directory)
     ]
@@ -241,5 +241,5 @@ def run_peer(python: str, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    with errors.told_in_one_line():
+    with runtime.told_in_one_line():
         tyro.cli(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import stopwatch
 
-from jaxcorr import errors, images, memory, run_folder
+from jaxcorr import images, run_folder, runtime
 from jaxcorr.evaluation import rows
 from jaxcorr.evaluation.learned import LearnedCodec
 
@@ -21,7 +21,7 @@ NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
 
 def main(folder: Path, directory: Path) -> None:
     """Prints a line an image and a summary."""
-    memory.keep_freed()  # As the commands do.
+    runtime.keep_freed()  # As the commands do.
     codec = LearnedCodec(run_folder.load(folder))
     print(f"{'file':24}{'bytes':>9}{'bpp':>9}{'estimated':>11}{'excess':>9}{'%':>7}")
     measured, seconds = [], []
@@ -69,5 +69,5 @@ def summarize(measured: list[rows.Row], seconds: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    with errors.told_in_one_line():
+    with runtime.told_in_one_line():
         main(*map(Path, sys.argv[1:]))

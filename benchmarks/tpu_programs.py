@@ -30,6 +30,7 @@ from jaxcorr.training.mesh import MeshShape
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms import cheng, minnen, swin
 
 RESULTS = Path(__file__).parent / "tpu_aot"
@@ -109,7 +110,7 @@ def compile_step(program: Program) -> jax.stages.Compiled:
     recipe = recipe_of(program)
     initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
     key = jax.eval_shape(lambda: jax.random.key(0))
-    arguments = everywhere((recipe.objective.weights, key), mesh)
+    arguments = everywhere((SweepConfig().members[0].weights, key), mesh)
     state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
     with jax.set_mesh(mesh):

@@ -31,11 +31,12 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jaxcorr import codec, memory
+from jaxcorr import codec, runtime
 from jaxcorr.codec import CodecSettings
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 PEER = Path(__file__).parent / "peers" / "compressai_training.py"
@@ -89,7 +90,7 @@ def main(
       dtype: What analysis and synthesis compute in.
       profile: Folder for a trace of a few steps, which TensorBoard and Perfetto show.
     """
-    memory.keep_freed()  # As `train.py` does.
+    runtime.keep_freed()  # As the commands do.
     setups = CPU_SETUPS
     if width is not None and channels is not None:
         setups = [Setup(width, channels, batch, crop, dtype) for batch in batches]
@@ -158,7 +159,7 @@ def our_block(setup: Setup) -> tuple[Block, jax.stages.Compiled]:
         step=Step(transform_dtype=setup.dtype),
         steps=1_000_000,
     )
-    key, weights = jax.random.key(0), recipe.objective.weights
+    key, weights = jax.random.key(0), SweepConfig().members[0].weights
     state = initial_state(recipe, codec.initialize(recipe.codec, key))
     shape = (setup.batch, setup.crop, setup.crop, 3)
     images = jax.random.randint(key, shape, 0, 256).astype(jnp.uint8)

@@ -14,7 +14,6 @@ from jaxcorr.model_folder import CONFIG, Model
 from jaxcorr.settings import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
-
 WEIGHTS = ("distortion_weight", "correlation_weight")
 """λ and α, in the section `sweep` of a run's settings; once in `objective`."""
 

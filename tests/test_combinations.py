@@ -86,7 +86,7 @@ def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combinatio
         codec=CodecSettings(
             transforms=tiny.TRANSFORMS[transforms], context=tiny.CONTEXTS[context]
         ),
-        objective=Objective(correlation_weight=1.0, window=3),
+        objective=Objective(window=3),
         optimizer=Optimizer(learning_rate=1e-3),
         step=Step(),
         steps=10,
@@ -96,7 +96,7 @@ def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combinatio
     state, values = train_step(
         initial_state(recipe, jax.device_put(before)),
         crops,
-        recipe.objective.weights,
+        tiny.weights(correlation_weight=1.0),
         jax.random.key(1),
         recipe=recipe,
     )

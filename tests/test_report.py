@@ -22,6 +22,7 @@ from jaxcorr.evaluation import (
 )
 from jaxcorr.evaluation.labels import labels
 from jaxcorr.training.objective import Objective
+from jaxcorr.training.sweep import SweepConfig
 
 pytestmark = pytest.mark.fast
 
@@ -39,15 +40,12 @@ def about(distortion_weight, correlation_weight, *, seed=0, slices=None, **objec
     codec = CodecSettings()
     if slices:
         codec = CodecSettings(context=Channelwise(slices=slices, support=2))
-    run = Config(
+    sweep = SweepConfig(
+        distortion_weight=distortion_weight,
+        correlation_weight=correlation_weight,
         seed=seed,
-        codec=codec,
-        objective=Objective(
-            distortion_weight=distortion_weight,
-            correlation_weight=correlation_weight,
-            **objective,
-        ),
     )
+    run = Config(codec=codec, objective=Objective(**objective), sweep=sweep)
     member = {
         "seed": seed,
         "distortion_weight": distortion_weight,

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from runs import EVERY, STEPS, Runs
 
-from jaxcorr import config as configs
-from jaxcorr import images, model_folder, run_folder
+from jaxcorr import config_files, images, model_folder, run_folder
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints
@@ -167,11 +166,11 @@ def test_a_finished_run_goes_straight_to_the_table(runs, uninterrupted):
 
 def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
     workdir, _ = uninterrupted
-    arguments = ("--objective.correlation-weight", "0.5", "--steps", "20")
+    arguments = ("--sweep.correlation-weight", "0.5", "--steps", "20")
     status, _, errors = runs.finish(workdir, *arguments)
     assert status == 2
     assert errors == (
-        f"jaxcorr: error: {workdir} holds a run with objective.correlation-weight 0.1, "
+        f"jaxcorr: error: {workdir} holds a run with sweep.correlation-weight 0.1, "
         "not 0.5: choose another --workdir, or that value\n"
     )
 
@@ -220,7 +219,7 @@ def test_a_run_can_start_from_a_model(runs, uninterrupted):
     workdir = runs.folder / "from_black"
     status, _, errors = runs.finish(workdir, "--initialize", str(runs.folder / "black"))
     assert (status, errors) == (0, "")
-    data = configs.parse([str(runs.config)], program="").data
+    data = config_files.load(str(runs.config)).data
     batches = pipeline.batches(sources.training_source(data), data)
     expected = np.mean(next(batches).astype(np.float64) ** 2)
     batches.close()

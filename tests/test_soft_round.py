@@ -23,12 +23,12 @@ STEPS, BATCH = 4, 8
 STEP = Step(decoder_input="soft_round", sharpness_start=0.5, sharpness_end=8.0)
 RECIPE = Recipe(
     codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(correlation_weight=1.0, window=3),
+    objective=Objective(window=3),
     optimizer=Optimizer(learning_rate=1e-3),
     step=STEP,
     steps=STEPS,
 )
-WEIGHTS = RECIPE.objective.weights
+WEIGHTS = tiny.weights(correlation_weight=1.0)
 MEMBERS = [
     Member(seed=seed, distortion_weight=0.01, correlation_weight=1.0) for seed in (3, 4)
 ]

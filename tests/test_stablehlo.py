@@ -186,7 +186,7 @@ def test_the_command_writes_the_folder_and_says_what_is_in_it(
     written = [line.split()[0] for line in lines]
     assert written == [
         *("analysis", "hyper_analysis", "side_bits", "hyper_synthesis", "context"),
-        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict"),
+        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict_0"),
     ]
     sizes = [Path(f"new/{name}.jaxexport").stat().st_size for name in written]
     assert [line.split()[1] for line in lines] == [f"{x / 1e6:.2f}" for x in sizes]

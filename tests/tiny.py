@@ -11,6 +11,7 @@ from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.provenance import Provenance
+from jaxcorr.training.sweep import Member
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -62,6 +63,16 @@ CONSTANTS = {
     "gain": 1.0,
 }
 SCALE_BIAS = 2.5
+
+
+def weights(distortion_weight=0.013, correlation_weight=0.1):
+    """λ and α, as a step takes them."""
+    member = Member(
+        seed=0,
+        distortion_weight=distortion_weight,
+        correlation_weight=correlation_weight,
+    )
+    return member.weights
 
 
 def make_model(*, width=8, channels=12):

@@ -31,8 +31,7 @@ LOSS = {
 }
 """Settings that change nothing where the weight of the loss is 0."""
 IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "sweep.")
-"""Beginnings of settings that make no other codec, or that members of a sweep have of
-their own."""
+"""Beginnings of settings that make no other codec, or that each member has its own."""
 
 Settings = Mapping[str, Any]
 

@@ -74,7 +74,7 @@ class Recipe:
 
     Attributes:
       codec: What is trained.
-      objective: What is minimized; its weights are taken from the arguments instead.
+      objective: What is minimized, for any weights.
       optimizer: How gradients become steps.
       step: How one step is computed.
       steps: Length of the run, for the learning rate and the sharpness.
@@ -118,7 +118,12 @@ def initial_state(recipe: Recipe, parameters: Parameters) -> TrainState:
     )
 
 
-def take_step(
+# Inlined where another program calls it: there is one step, by itself or of a member.
+_compiled = functools.partial(jax.jit, static_argnames="recipe", inline=True)
+
+
+@functools.partial(_compiled, donate_argnames="state")
+def train_step(
     state: TrainState,
     batch: UInt8[Array, "b h w 3"],
     weights: Weights,
@@ -132,7 +137,7 @@ def take_step(
     resumed run repeats the run it resumes.
 
     Args:
-      state: State to update.
+      state: State to update. Its buffers are donated: go on with the new one.
       batch: Crops, 0 to 255.
       weights: λ and α.
       key: Root of all noise of the run; the same at every step.
@@ -177,11 +182,8 @@ def take_step(
     }
 
 
-train_step = jax.jit(take_step, static_argnames="recipe", donate_argnames="state")
-"""`take_step`, compiled. The buffers of `state` are donated: go on with the new one."""
-
-
-def evaluate(
+@_compiled
+def evaluation_step(
     parameters: Parameters,
     batch: UInt8[Array, "b h w 3"],
     weights: Weights,
@@ -196,13 +198,9 @@ def evaluate(
     _, values = recipe.objective(output, image, weights)
     values["psnr_db"] = metrics.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
-        values["bpp"] + weights.distortion * values["distortion"]
+        values["bpp"] + weights.distortion_weight * values["distortion"]
     )
     return values, output.reconstruction
-
-
-evaluation_step = jax.jit(evaluate, static_argnames="recipe")
-"""`evaluate`, compiled."""
 
 
 def _gradient(
