@@ -1,31 +1,48 @@
-"""What every test shares: eight simulated devices and strict ranks."""
+"""What every test shares: eight simulated devices, programs and strict ranks."""
 
+import atexit
 import os
+import shutil
 import sys
-from pathlib import Path
+import tempfile
+
+import effort
+import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = effort.flags(devices=8, more=os.environ.get("XLA_FLAGS", ""))
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Of this process, of those that it starts, and of the workers of pytest-xdist.
+    programs = tempfile.mkdtemp(prefix="jaxcorr-programs-")
+    atexit.register(shutil.rmtree, programs, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# A program that another process is writing at this moment is compiled once more.
+os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache"
 
 import jax
-import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-MAPPED_AREAS = Path("/proc/self/maps")
-MANY_AREAS = 20_000
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _forget_programs():
-    """Linux gives a process 65,530 areas of memory; every compiled program has some.
+    """Frees the memory of compiled programs; others of the same find them on disk.
 
-    Those of all tests together are more, and the compiler aborts where one is refused.
+    Linux gives a process 65,530 areas of memory, and those of all tests are more.
     """
     yield
-    if MAPPED_AREAS.exists() and MAPPED_AREAS.read_text().count("\n") > MANY_AREAS:
-        jax.clear_caches()
+    jax.clear_caches()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _give_memory_back():
+    """Commands, which tests run in this process, would keep what they free."""
+    from jaxcorr import memory
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "keep_freed", lambda: None)
+        yield
 
 
 @pytest.fixture

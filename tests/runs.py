@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import effort
+
 ROOT = Path(__file__).parent.parent
 STEPS, EVERY, KEEP = 12, 3, 2
 PATIENCE = 600
@@ -39,23 +41,22 @@ class Runs:
         self.folder = folder
         self.config = folder / "tiny.py"
         self.config.write_text(CONFIG)
-        # One device: the eight that other tests have compile more slowly.
-        drop = {"XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"}
-        kept = {name: value for name, value in os.environ.items() if name not in drop}
-        self.environment = kept | {"JAX_PLATFORMS": "cpu"}
+        self.environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+    def keep_programs_by_run(self) -> None:
+        """Lets each run keep its programs where it does so by itself."""
+        del self.environment["JAX_COMPILATION_CACHE_DIR"]
 
     def share_programs(self, workdir: Path) -> None:
-        self.environment |= {
-            "JAX_COMPILATION_CACHE_DIR": str(workdir / "programs"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        }
+        self.environment["JAX_COMPILATION_CACHE_DIR"] = str(workdir / "programs")
 
     def start(
         self, workdir: Path, *arguments: str, devices: int = 1
     ) -> subprocess.Popen[str]:
         """Starts from another directory than the repository."""
         command = [sys.executable, ROOT / "train.py", self.config]
-        flags = f"--xla_force_host_platform_device_count={devices}"
+        # One device: the eight that other tests have compile more slowly.
+        flags = effort.flags(devices=devices)
         return subprocess.Popen(
             [*command, "--workdir", workdir, *arguments],
             cwd=self.folder,

@@ -23,7 +23,6 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path):
     runs = Runs(tmp_path)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     assert runs.finish(undisturbed, *LONG)[::2] == (0, "")
-    runs.share_programs(undisturbed)
     moments = random.Random(0)
     for kill in range(KILLS):
         process = runs.start(killed, *LONG)

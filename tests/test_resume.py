@@ -40,7 +40,9 @@ def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("runs"))
+    runs = Runs(tmp_path_factory.mktemp("runs"))
+    runs.keep_programs_by_run()
+    return runs
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,7 @@ def uninterrupted(runs) -> tuple[Path, str]:
     workdir = runs.folder / "uninterrupted"
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
+    assert any((workdir / "programs").iterdir())
     runs.share_programs(workdir)
     return workdir, output
 
