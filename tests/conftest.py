@@ -38,10 +38,10 @@ def _forget_programs():
 @pytest.fixture(scope="session", autouse=True)
 def _give_memory_back():
     """Commands, which tests run in this process, would keep what they free."""
-    from jaxcorr import memory
+    from jaxcorr import runtime
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "keep_freed", lambda: None)
+        patch.setattr(runtime, "keep_freed", lambda: None)
         yield
 
 
