@@ -100,7 +100,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--pack", type=Path, metavar="DIR", help="make a folder that runs elsewhere")
     add("--photographs", type=Path, metavar="DIR", help="to pack, to train on")
     add("--kodak", type=Path, metavar="DIR", help="to pack, to code")
-    add("--megabytes", type=float, default=36.0, help="of photographs to pack")
+    add("--megabytes", type=float, default=30.0, help="of photographs to pack")
     add("--no-wheels", action="store_true", help="pack no packages")
     options = parser.parse_args(arguments)
     for part in options.parts:

@@ -103,7 +103,7 @@ def peer_block(peer: Peer) -> Iterator[Block]:
     """Starts CompressAI's step in a process of its own, which waits while ours runs.
 
     Raises:
-      UserError: If the process ends; the message is the last line that it printed.
+      UserError: If the process ends; the message is the error that it printed.
     """
     options = dataclasses.asdict(peer)
     python = options.pop("python")
@@ -125,7 +125,8 @@ def peer_block(peer: Peer) -> Iterator[Block]:
             if not line:
                 errors.seek(0)
                 lines = errors.read().strip().splitlines() or ["no message"]
-                raise UserError(f"{PEER.name}: {lines[-1]}")
+                named = [each for each in lines if "Error" in each.split(":")[0]]
+                raise UserError(f"{PEER.name}: {(named or lines)[-1]}")
             return line
 
         def block(steps: int) -> float:

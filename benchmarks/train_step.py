@@ -55,6 +55,7 @@ class Setup:
 
 CPU_SETUPS = (Setup(64, 96, 8, 128), Setup(128, 192, 8, 256))
 
+
 def main(
     compressai: str | None = None,
     width: int | None = None,

@@ -1,16 +1,24 @@
-"""What every test shares: eight simulated devices and strict ranks."""
+"""What every test shares: eight simulated devices and strict ranks.
+
+`JAXCORR_TEST_PLATFORMS` runs the tests elsewhere, and is what JAX_PLATFORMS is then; it
+may be empty, for the best device that there is. Those that need eight devices fail on
+fewer.
+"""
 
 import os
 import sys
 from pathlib import Path
 
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = os.environ.get("JAXCORR_TEST_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if os.environ["JAX_PLATFORMS"] != "cpu":
+    # By default products of float32 arrays are shorter there than the tests expect.
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 
 MAPPED_AREAS = Path("/proc/self/maps")

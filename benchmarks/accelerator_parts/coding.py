@@ -24,9 +24,7 @@ PARTS = stopwatch.PARTS | {"transfers": [(np, "asarray")]}
 networks that wait for it, and is measured on its own."""
 
 
-def run(
-    results: Results, sizes: Sizes, *, photographs: Photographs, **_: Any
-) -> None:
+def run(results: Results, sizes: Sizes, *, photographs: Photographs, **_: Any) -> None:
     """Measures single photographs with all context models, then several in threads."""
     images = same_shape(photographs.kodak)
     with_context, plain = (sizes.models[name] for name in MODELS)
@@ -42,7 +40,9 @@ def run(
             f"{name}, single",
             functools.partial(single, settings, images[: sizes.photographs]),
         )
-        results.measure(f"{name}, several", functools.partial(several, settings, images))
+        results.measure(
+            f"{name}, several", functools.partial(several, settings, images)
+        )
     results.measure("transfers", functools.partial(transfers, plain, images[0]))
 
 

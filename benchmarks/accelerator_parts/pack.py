@@ -4,7 +4,8 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import zipfile
 from pathlib import Path
 
 from accelerator_parts import photographs
@@ -20,10 +21,11 @@ LEFT_OUT = ("results/", "colab/", ".ci/")
 CONSTRAINTS = "constraints-jax-0.11.txt"
 PACKAGES = (
     "array-record beartype bjontegaard constriction docstring-parser grain jaxtyping "
-    "pillow pytorch-msssim==1.0.0 tensorboardx typeguard tyro wadler-lindig "
-    "compressai==1.2.8"
+    "pillow pytorch-msssim==1.0.0 tensorboardx typeguard tyro wadler-lindig"
 ).split()
 """What is not there beside jax, flax, optax, orbax, torch and what those need."""
+BUILT = "compressai==1.2.8"
+"""What there is as source alone. Its coder is left out: a step does without it."""
 PLATFORMS = (
     "manylinux_2_28_x86_64",
     "manylinux_2_27_x86_64",
@@ -48,7 +50,7 @@ def pack(options: argparse.Namespace) -> None:
     with files.new_folder(target) as folder:
         copy_project(folder)
         if not options.no_wheels:
-            download(folder / WHEELS, PACKAGES)
+            download(folder / WHEELS)
         count = photographs.write(
             folder / PHOTOGRAPHS,
             train=options.photographs,
@@ -86,19 +88,45 @@ def copy_project(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
-def download(folder: Path, packages: Sequence[str]) -> None:
+def download(folder: Path) -> None:
     """Downloads wheels for Python 3.12 on x86-64 Linux, without what they need.
 
     Raises:
       UserError: If pip finds one of them nowhere.
     """
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps"]
-    command += ["--only-binary=:all:", "--python-version", "3.12"]
-    command += ["--implementation", "cp", "-d", str(folder)]
-    command += ["-c", str(ROOT / CONSTRAINTS)]
+    pip = [sys.executable, "-m", "pip"]
+    command = [*pip, "download", "-q", "--no-deps", "--only-binary=:all:"]
+    command += ["--python-version", "3.12", "--implementation", "cp"]
+    command += ["-c", str(ROOT / CONSTRAINTS), "-d", str(folder)]
     for platform in PLATFORMS:
         command += ["--platform", platform]
-    _run([*command, *packages], "pip download")
+    _run([*command, *PACKAGES], "pip download")
+    with tempfile.TemporaryDirectory() as built:
+        _run([*pip, "wheel", "-q", "--no-deps", "-w", built, BUILT], "pip wheel")
+        for wheel in Path(built).glob("*.whl"):
+            write_pure_wheel(wheel, folder)
+
+
+def write_pure_wheel(wheel: Path, folder: Path) -> Path:
+    """Writes a wheel for any Python: the same without what was compiled.
+
+    Returns:
+      Its path.
+    """
+    name, version = wheel.name.split("-")[:2]
+    pure = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(pure, "w") as target:
+        for item in source.namelist():
+            data = source.read(item)
+            if item.endswith(".dist-info/WHEEL"):
+                lines = data.decode().splitlines()
+                kept = [line for line in lines if not line.startswith("Tag:")]
+                data = "\n".join([*kept, "Tag: py3-none-any", ""]).encode()
+            elif item.endswith(".dist-info/RECORD"):
+                data = b""  # pip reads from it what else to record: nothing.
+            if not item.endswith(".so"):
+                target.writestr(item, data)
+    return pure
 
 
 def _is_packed(folder: Path) -> bool:

@@ -41,12 +41,14 @@ CATEGORIES = {
 
 def run(results: Results, sizes: Sizes, **_: Any) -> None:
     """Profiles the step, then times it in all combinations of forms."""
-    results.measure(
+    profiled = results.measure(
         f"operations of {MODEL}",
         lambda: largest_fitting(sizes, functools.partial(operations, sizes)),
     )
+    for name, seconds in (profiled or {}).get("top", {}).items():
+        print(f"    {1e3 * seconds:9.3f} ms  {name}")
     for name, kind in UPSAMPLING.items():
-        for forms in forms_of(kind):
+        for forms in itertools.islice(forms_of(kind), sizes.form_choices):
             results.measure(
                 f"{name} with {_named(forms)}",
                 functools.partial(_at_largest, sizes, name, forms),
@@ -139,10 +141,11 @@ def category(name: str, origin: str) -> str:
 
 
 def forms_of(upsampling: str) -> Iterator[dict[str, str]]:
-    """Combinations of forms to try, the platform's own first."""
+    """Combinations of forms to try: the platform's own, then the rarest first."""
     yield {}
     kinds = (upsampling, "channel_product")
-    for forms in itertools.product(*map(setup.form_names, kinds)):
+    names = (reversed(setup.form_names(kind)) for kind in kinds)
+    for forms in itertools.product(*names):
         yield dict(zip(kinds, forms, strict=True))
 
 

@@ -12,6 +12,8 @@ from jaxcorr import files
 from jaxcorr.errors import UserError
 
 Figures = dict[str, Any]
+MOST_CELLS = 8
+"""Values in a group that a line of the table has room for."""
 
 
 class Budget:
@@ -159,6 +161,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return f"({len(value)} values)"
     if isinstance(value, Mapping):
+        if len(value) > MOST_CELLS:
+            return f"({len(value)} values)"
         inner = ", ".join(f"{key} {_cell(each)}" for key, each in value.items())
         return f"({inner})"
     return str(value)

@@ -112,9 +112,16 @@ def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
 
     Counted in the forms that need least, so the figure is the same on every device.
     """
-    arguments = jax.eval_shape(lambda: step_arguments(recipe, batch=batch, crop=crop))
+    state, images, weights, key = step_arguments(recipe, batch=batch, crop=crop)
+
+    def step(state, images, distortion, correlation, key):
+        weights = Weights(distortion=distortion, correlation=correlation)
+        return steps.take_step(state, images, weights, key, recipe=recipe)
+
     with forms.forced(LEAST_ARITHMETIC):
-        traced = steps.train_step.trace(*arguments, recipe=recipe)
+        traced = jax.jit(step).trace(
+            state, images, weights.distortion, weights.correlation, key
+        )
         costs = traced.lower(lowering_platforms=("cpu",)).cost_analysis()
     assert costs is not None
     return costs["flops"]
@@ -226,4 +233,3 @@ def psnr_db(image: np.ndarray, decoded: np.ndarray) -> float:
 def _arrays(latents) -> dict[str, np.ndarray]:
     names = ("side_symbols", "symbols", "latent_hat")
     return {name: getattr(latents, name) for name in names}
-

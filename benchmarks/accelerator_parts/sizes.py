@@ -64,7 +64,12 @@ class Sizes:
       models: Codecs by the names that results have.
       contexts: Context models that photographs are coded with.
       checked: Codecs whose steps are compared with the CPU's.
+      modes: How they are compared, by the names in `correct.MODES`.
       checked_batch: Crops of these steps.
+      measured: Codecs whose steps are timed, by name; the first in most ways.
+      torch_ways: Ways to run torch, by the names in `speed.PEER_VARIANTS`; None for
+        all.
+      form_choices: Combinations of forms that are tried; None for all.
       crop: Side of a crop, in pixels.
       batches: Batch sizes, ascending.
       batch: Batch size of what is measured at one alone.
@@ -86,7 +91,11 @@ class Sizes:
     models: Mapping[str, CodecSettings]
     contexts: Mapping[str, ContextSettings]
     checked: Mapping[str, CodecSettings]
+    modes: tuple[str, ...]
     checked_batch: int
+    measured: tuple[str, ...]
+    torch_ways: tuple[str, ...] | None
+    form_choices: int | None
     crop: int
     batches: tuple[int, ...]
     batch: int
@@ -113,7 +122,11 @@ FULL = Sizes(
         "cheng": CodecSettings(transforms=Cheng(width=32), context=Checkerboard()),
         "swint": CodecSettings(transforms=_TINY_SWIN),
     },
+    modes=("float32 highest", "float32", "bfloat16"),
     checked_batch=8,
+    measured=tuple(FULL_MODELS),
+    torch_ways=None,
+    form_choices=None,
     crop=256,
     batches=(16, 32, 64, 128, 256),
     batch=64,
@@ -135,7 +148,11 @@ TINY = Sizes(
     models=TINY_MODELS,
     contexts=TINY_CONTEXTS,
     checked={"minnen": TINY_MODELS["minnen-128-192"]},
+    modes=("bfloat16",),
     checked_batch=2,
+    measured=("minnen-192-320",),
+    torch_ways=("float32 channels-last",),
+    form_choices=2,
     crop=64,
     batches=(1, 2),
     batch=2,

@@ -55,7 +55,7 @@ def run(results: Results, sizes: Sizes, *, torch: str | None, **_: Any) -> None:
             f"matrix product, {dtype}",
             lambda rate=rate: {"flops_per_second": rate()},
         )
-    first, *others = sizes.models
+    first, *others = sizes.measured
     _measure_steps(results, sizes, first, FIRST, sizes.batches)
     _measure_peers(results, sizes, first, torch)
     _measure_shares(results, sizes, first)
@@ -64,9 +64,9 @@ def run(results: Results, sizes: Sizes, *, torch: str | None, **_: Any) -> None:
     for name in others:
         _measure_peers(results, sizes, name, torch)
         _measure_shares(results, sizes, name)
-    for name in sizes.models:
+    for name in sizes.measured:
         _measure_steps(results, sizes, name, SECOND, (sizes.batch,))
-    for name, dtype in itertools.product(sizes.models, (FIRST, SECOND)):
+    for name, dtype in itertools.product(sizes.measured, (FIRST, SECOND)):
         _measure_steps(results, sizes, name, dtype, sizes.batches)
 
 
@@ -127,6 +127,9 @@ def step(
 def against(sizes: Sizes, name: str, peer: Peer) -> Figures:
     """Measures our step and CompressAI's in turns, at the largest batch for both.
 
+    Returns:
+      Speeds and their ratio; or why `torch.compile` does not work on the model.
+
     Raises:
       UserError: If no batch fits into the memory, or CompressAI fails otherwise.
     """
@@ -146,7 +149,12 @@ def against(sizes: Sizes, name: str, peer: Peer) -> Figures:
             "ratio": speeds[0] / speeds[1],
         }
 
-    return largest_fitting(sizes, measure)
+    try:
+        return largest_fitting(sizes, measure)
+    except UserError as error:
+        if not peer.compiled:
+            raise
+        return {"does_not_work": str(error)}
 
 
 def largest_fitting(sizes: Sizes, measure: Callable[[int], Figures]) -> Figures:
@@ -231,7 +239,7 @@ def _measure_peers(
     if torch is None or name not in PEER_MODELS:
         return
     transforms = sizes.models[name].transforms
-    for variant, options in PEER_VARIANTS.items():
+    for variant in sizes.torch_ways or PEER_VARIANTS:
         peer = Peer(
             python=torch,
             architecture=PEER_MODELS[name],
@@ -239,7 +247,7 @@ def _measure_peers(
             channels=transforms.channels,
             batch=sizes.batch,
             crop=sizes.crop,
-            **options,
+            **PEER_VARIANTS[variant],
         )
         results.measure(
             f"{name} against CompressAI {variant}",
@@ -250,9 +258,7 @@ def _measure_peers(
 def _measure_shares(results: Results, sizes: Sizes, name: str) -> None:
     for what, function in (("loss share", loss_share), ("sweep", sweep)):
         at = functools.partial(function, sizes, name)
-        results.measure(
-            f"{name} {what}", functools.partial(largest_fitting, sizes, at)
-        )
+        results.measure(f"{name} {what}", functools.partial(largest_fitting, sizes, at))
 
 
 def _times(sizes: Sizes, *timed: blocks.Block) -> list[float]:

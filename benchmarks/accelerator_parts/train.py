@@ -133,9 +133,7 @@ def _trunk(sizes: Sizes, train_model: str) -> Run:
     return Run(name=f"{train_model}-{TRUNK}", recipe=recipe, alpha=0.0)
 
 
-def _branch(
-    sizes: Sizes, train_model: str, name: str, alpha: float, first: int
-) -> Run:
+def _branch(sizes: Sizes, train_model: str, name: str, alpha: float, first: int) -> Run:
     share = sizes.branch_seconds / sizes.trunk_seconds if sizes.trunk_seconds else 1.0
     blocks = max(1, round(first * share / sizes.logged_steps))
     last = first + blocks * sizes.logged_steps

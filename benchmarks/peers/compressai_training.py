@@ -5,10 +5,13 @@
 
 OPTIONS are a JSON object: the fields of `blocks.Peer`. Writes a line when it is ready;
 then, for each number of steps that it reads, takes them and writes the seconds that
-they took. With --check in their place it only imports what it needs. One step: forward, bits + λ MSE, backward, clipped gradient, Adam. With a
-GPU, on it; bfloat16 is torch's autocast.
+they took. One step: forward, bits + λ MSE, backward, clipped gradient, Adam. With a
+GPU, on it; bfloat16 is torch's autocast. With --check in place of options it only
+imports what it needs.
 """
 
+import importlib.abc
+import importlib.machinery
 import json
 import math
 import sys
@@ -16,13 +19,35 @@ import time
 
 import torch  # pyright: ignore[reportMissingImports]  # Not among ours.
 
-# Only so that torchvision can be imported beside a torch without it: never called.
-torchvision_operators = torch.library.Library("torchvision", "DEF")
-for signature in (
-    "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
-    "qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
-):
-    torchvision_operators.define(signature)
+
+class WithoutCoder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands in for CompressAI's compiled coder where it is not built.
+
+    Training calls none of it.
+    """
+
+    def find_spec(self, name, path, target=None):
+        """Finds the two compiled modules, after everything else did not."""
+        if name in {"compressai._CXX", "compressai.ans"}:
+            return importlib.machinery.ModuleSpec(name, self)
+        return None
+
+    def exec_module(self, module):
+        """Gives the module whatever class is asked for."""
+        module.__getattr__ = lambda name: type(name, (), {})
+
+
+sys.meta_path.append(WithoutCoder())
+try:
+    import torchvision  # pyright: ignore[reportMissingImports]  # noqa: F401
+except RuntimeError:
+    # Only so that torchvision can be imported beside a torch without it: never called.
+    torchvision_operators = torch.library.Library("torchvision", "DEF")
+    for signature in (
+        "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+        "qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+    ):
+        torchvision_operators.define(signature)
 
 from compressai import models  # noqa: E402  # pyright: ignore[reportMissingImports]
 
