@@ -18,12 +18,10 @@ from typing import NoReturn
 
 # Two frameworks share the card: neither may take all of its memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-ROOT = Path(__file__).parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.append(str(ROOT))  # A packed folder is not installed.
+# A packed folder is not installed.
+sys.path.append(str(Path(__file__).parents[1]))
 
 import jax
-
 from accelerator_parts import (
     coding,
     correct,
@@ -36,6 +34,7 @@ from accelerator_parts import (
     train,
     train_state,
 )
+
 from jaxcorr import memory
 from jaxcorr.errors import UserError
 

@@ -74,7 +74,7 @@ def timed(
 def _timed(
     function: Callable, seconds: dict[str, float], part: str, inner: list[float]
 ) -> Callable:
-    """Times a function; `inner` holds, for each call that runs, what calls in it took."""
+    """Times a function; `inner` holds the seconds of timed calls within each call."""
 
     @functools.wraps(function)
     def call(*arguments, **options):

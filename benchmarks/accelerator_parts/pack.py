@@ -20,8 +20,9 @@ LEFT_OUT = ("results/", "colab/", ".ci/")
 """What nothing needs that runs there."""
 CONSTRAINTS = "constraints-jax-0.11.txt"
 PACKAGES = (
-    "array-record beartype bjontegaard constriction docstring-parser grain jaxtyping "
-    "pillow pytorch-msssim==1.0.0 tensorboardx typeguard tyro wadler-lindig"
+    "array-record beartype bjontegaard cloudpickle constriction docstring-parser grain "
+    "iniconfig jaxtyping packaging pillow pluggy portpicker pygments pytest "
+    "pytorch-msssim==1.0.0 tensorboardx typeguard tyro wadler-lindig"
 ).split()
 """What is not there beside jax, flax, optax, orbax, torch and what those need."""
 BUILT = "compressai==1.2.8"
@@ -117,6 +118,8 @@ def write_pure_wheel(wheel: Path, folder: Path) -> Path:
     pure = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(pure, "w") as target:
         for item in source.namelist():
+            if not item.startswith((f"{name}/", f"{name}-{version}.dist-info/")):
+                continue  # Such as its examples.
             data = source.read(item)
             if item.endswith(".dist-info/WHEEL"):
                 lines = data.decode().splitlines()

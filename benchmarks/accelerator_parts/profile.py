@@ -79,7 +79,7 @@ def operations(sizes: Sizes, batch: int) -> Figures:
         )
     times = {name: time / sizes.profiled_steps for name, time in times.items()}
     origins = origins_of(program)
-    kinds: dict[str, float] = collections.Counter()
+    kinds: dict[str, float] = collections.defaultdict(float)
     for name, time in times.items():
         kinds[category(name, origins.get(name, ""))] += time
     total = sum(times.values())

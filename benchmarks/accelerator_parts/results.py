@@ -1,4 +1,4 @@
-"""Figures of a part: measured once, kept in a JSON file as they come, told as a table."""
+"""Figures of a part: measured once, kept in a JSON file, printed as a table."""
 
 import json
 import time

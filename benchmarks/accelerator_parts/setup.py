@@ -227,7 +227,7 @@ def decode(
 def psnr_db(image: np.ndarray, decoded: np.ndarray) -> float:
     """PSNR of a decoded 8-bit image."""
     mse = np.mean((image.astype(np.float64) - decoded.astype(np.float64)) ** 2)
-    return float(metrics.psnr_from_mse(mse))
+    return float(metrics.psnr_from_mse(float(mse)))
 
 
 def _arrays(latents) -> dict[str, np.ndarray]:

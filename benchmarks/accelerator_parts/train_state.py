@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -101,7 +102,7 @@ def send(folder: Path, output: Path, names: Sequence[str]) -> None:
 
 
 def _write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    groups: list[dict[str, np.ndarray]] = []
+    groups: list[dict[str, Any]] = []
     room = 0
     for key, array in arrays.items():
         if array.nbytes > room:
@@ -112,7 +113,7 @@ def _write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> None:
     for number, group in enumerate(groups):
         path = folder / f"{name}.{number}-of-{len(groups)}.npz"
         with files.new_file(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **dict[str, np.ndarray](group))
+            np.savez(file, **group)
 
 
 def _read(folder: Path, name: str) -> dict[str, np.ndarray]:
