@@ -25,6 +25,7 @@ from jaxtyping import PyTree
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings, TransformSettings
+from jaxcorr.layers import forms
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training.mesh import MeshShape
 from jaxcorr.training.objective import Objective
@@ -102,9 +103,7 @@ def facts(compiled: jax.stages.Compiled) -> dict:
 
 def compile_step(program: Program) -> jax.stages.Compiled:
     """The real train step, sharded over the chips of a topology."""
-    if program.forms == "other":
-        choose = lambda *arguments, default, **_: default(*arguments)
-        jax.lax.platform_dependent = choose
+    chosen = forms.DEFAULT if program.forms == "other" else None
     shape = {"data": MeshShape(), "fsdp": MeshShape(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
     recipe = recipe_of(program)
@@ -113,7 +112,7 @@ def compile_step(program: Program) -> jax.stages.Compiled:
     arguments = everywhere((SweepConfig().members[0].weights, key), mesh)
     state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
-    with jax.set_mesh(mesh):
+    with jax.set_mesh(mesh), forms.forced(chosen):
         return train_step.lower(state, images, *arguments, recipe=recipe).compile()
 
 

@@ -1,4 +1,9 @@
-"""What every test shares: eight simulated devices, programs and strict ranks."""
+"""What every test shares: eight simulated devices, programs and strict ranks.
+
+`JAXCORR_TEST_PLATFORMS` runs the tests elsewhere, and is what JAX_PLATFORMS is then; it
+may be empty, for the best device that there is. Those that need eight devices fail on
+fewer.
+"""
 
 import atexit
 import os
@@ -9,7 +14,7 @@ import tempfile
 import effort
 import pytest
 
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = os.environ.get("JAXCORR_TEST_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = effort.flags(devices=8, more=os.environ.get("XLA_FLAGS", ""))
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Of this process, of those that it starts, and of the workers of pytest-xdist.
@@ -23,6 +28,9 @@ os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cach
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if os.environ["JAX_PLATFORMS"] != "cpu":
+    # By default products of float32 arrays are shorter there than the tests expect.
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 
 @pytest.fixture(scope="module", autouse=True)
