@@ -1,4 +1,4 @@
-"""A small codec with any of four context models, for the study of the loss.
+"""A small codec with any of five context models, for the study of the loss.
 
 Transforms of Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736, with the
 loss of Ali et al., NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Trained on
@@ -19,6 +19,7 @@ from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
+from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.data.sources import Data
 from jaxcorr.training.checkpoints import Cadence
 from jaxcorr.training.objective import Objective
@@ -30,6 +31,7 @@ CONTEXTS = {
     "none": Independent(),
     "checkerboard": Checkerboard(),
     "charm": Channelwise(slices=8, networks="light"),
+    "space_channel": SpaceChannel(groups=(4, 4, 8, 16)),
     "autoregressive": Autoregressive(),
 }
 
