@@ -127,7 +127,7 @@ def train_in_calls(monkeypatch, tmp_path):
     """Trains with steps that a test can do by hand; gives states and figures."""
 
     def step(state, batch, weights, key, *, recipe):
-        change = jnp.float32(batch.mean()) / 255 + weights.correlation
+        change = jnp.float32(batch.mean()) / 255 + weights.correlation_weight
         parameters = {name: x + change for name, x in state.parameters.items()}
         state = dataclasses.replace(state, parameters=parameters, step=state.step + 1)
         names = ("loss", "bpp", "mse", "correlation")

@@ -116,11 +116,14 @@ def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
     """
     state, images, weights, key = step_arguments(recipe, batch=batch, crop=crop)
 
-    def step(state, images, weights, key):
+    def step(state, images, distortion, correlation, key):
+        weights = Weights(distortion_weight=distortion, correlation_weight=correlation)
         return steps.train_step(state, images, weights, key, recipe=recipe)
 
     with forms.forced(LEAST_ARITHMETIC):
-        traced = jax.jit(step).trace(state, images, weights, key)
+        traced = jax.jit(step).trace(
+            state, images, weights.distortion_weight, weights.correlation_weight, key
+        )
         costs = traced.lower(lowering_platforms=("cpu",)).cost_analysis()
     assert costs is not None
     return costs["flops"]
