@@ -17,10 +17,10 @@ STAGES = """
 import time
 start = time.perf_counter()
 import sys
-from jaxcorr import cli, images, run_folder
+from jaxcorr import images, run_folder, runtime
 from jaxcorr.bitstream import coding
 imported = time.perf_counter()
-cli.cache_programs()
+runtime.cache_programs()
 model = run_folder.load(sys.argv[1])
 model.device_parameters
 loaded = time.perf_counter()

@@ -27,7 +27,7 @@ import numpy as np
 import stopwatch
 import tyro
 
-from jaxcorr import codec, errors, images, memory, model_folder
+from jaxcorr import codec, images, model_folder, runtime
 from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecSettings, ContextSettings, TransformSettings
 from jaxcorr.context import autoregressive, channelwise
@@ -38,6 +38,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai as interop
 from jaxcorr.model_folder import Model
 from jaxcorr.transforms import cheng, minnen
+from jaxcorr.transforms.transforms import latents_across
 
 PEER = Path(__file__).parent / "peers" / "compressai_coding.py"
 PEER_MODELS = ("mbt2018-mean", "mbt2018", "cheng2020-anchor")
@@ -81,7 +82,7 @@ def main(
       number: How many of them to code, from the first, all of its size.
       compressai: Python of an environment with CompressAI.
     """
-    memory.keep_freed()  # As the commands do.
+    runtime.keep_freed()  # As the commands do.
     found = [
         (path, images.read_image(path)[0]) for path in images.find_images(directory)
     ]
@@ -107,7 +108,7 @@ def print_contexts(photographs: Sequence[Image]) -> None:
     model = random_model(cheng.SIZES["128"], CONTEXTS["autoregressive"])
     _, by_waves = coding.encode(model, photographs[0])
     # Wavefronts of rows that begin where the one above ends hold a latent each.
-    columns = codec.latents_across(max(image.shape[1] for image in photographs))
+    columns = latents_across(max(image.shape[1] for image in photographs))
     with mock.patch.object(autoregressive, "LAG", columns):
         scan = report("raster scan", model, photographs)
         _, by_scan = coding.encode(model, photographs[0])
@@ -182,8 +183,8 @@ def random_model(transforms: TransformSettings, context: ContextSettings) -> Mod
 def report(name: str, model: Model, photographs: Sequence[Image]) -> Seconds:
     """Measures a model and prints its row."""
     seconds = measure(model, photographs)
-    rows, columns = map(codec.latents_across, photographs[0].shape[:2])
-    context = codec.with_parameters(model.settings, model.parameters).context
+    rows, columns = map(latents_across, photographs[0].shape[:2])
+    context = model.codec.context
     cells = "".join(f"{value:12.3f}" for value in seconds.values())
     print(f"{name:20}{cells}{context.passes(rows, columns):12}")
     return seconds
@@ -240,5 +241,5 @@ def run_peer(python: str, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    with errors.told_in_one_line():
+    with runtime.told_in_one_line():
         tyro.cli(main)

@@ -22,6 +22,7 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 WINDOW = 7
@@ -145,7 +146,7 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
         step=Step(),
         steps=1,
     )
-    key, weights = jax.random.key(0), recipe.objective.weights
+    key, weights = jax.random.key(0), SweepConfig().members[0].weights
     state = initial_state(recipe, codec.initialize(recipe.codec, key))
     batch = jnp.zeros((batch_size, CROP, CROP, 3), jnp.uint8)
     shape = (batch_size, CROP // 16, CROP // 16, channels)

@@ -11,42 +11,39 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import jax
 import numpy as np
 import tyro
 
-from jaxcorr import codec, memory
-from jaxcorr import config as configs
+from jaxcorr import codec, config_files, runtime
 from jaxcorr.config import Config
 from jaxcorr.data import pipeline, sources
 from jaxcorr.training.step import initial_state, train_step
 
 BLOCK_SECONDS, ROUNDS = 3.0, 5
 WORKERS = (0, 1, 2)
-QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart.py"
 
 Block = Callable[[float], float]
 """Works for about so many seconds and gives images a second."""
 
 
 def main(
-    config: tyro.conf.Positional[Path] = QUICKSTART, source: str | None = None
+    config: tyro.conf.Positional[str] = "quickstart", source: str | None = None
 ) -> None:
     """Prints the table.
 
     Args:
-      config: Config file whose data settings and step are measured.
+      config: Config whose data settings and step are measured.
       source: Where images come from, in place of the config's.
     """
-    memory.keep_freed()  # As `train.py` does.
-    settings = configs.parse([str(config)], program="")
+    runtime.keep_freed()  # As the commands do.
+    settings = config_files.load(config)
     data = settings.data
     if source is not None:
         data = dataclasses.replace(data, source=source)
     opened = sources.training_source(data)
-    print(f"{config.name}, {data.source}: {len(opened)} images, ", end="")
+    print(f"{config}, {data.source}: {len(opened)} images, ", end="")
     print(f"{data.batch_size} crops of {data.crop_size}x{data.crop_size} a batch\n")
     iterators = {
         workers: pipeline.batches(opened, dataclasses.replace(data, workers=workers))
@@ -104,7 +101,7 @@ def batches_reader(batches: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:
 def compiled_step(settings: Config) -> Callable[[np.ndarray], np.ndarray]:
     """The config's train step on a batch; waits for its end."""
     recipe = settings.recipe
-    key, weights = jax.random.key(0), recipe.objective.weights
+    key, weights = jax.random.key(0), settings.members[0].weights
     state = initial_state(recipe, codec.initialize(recipe.codec, key))
 
     def step(batch: np.ndarray) -> np.ndarray:

@@ -12,24 +12,25 @@ from pathlib import Path
 
 import stopwatch
 
-from jaxcorr import errors, images, memory, run_folder
+from jaxcorr import images, run_folder, runtime
 from jaxcorr.evaluation import rows
+from jaxcorr.evaluation.learned import LearnedCodec
 
 NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
 
 
 def main(folder: Path, directory: Path) -> None:
     """Prints a line an image and a summary."""
-    memory.keep_freed()  # As the commands do.
-    model = run_folder.load(folder)
+    runtime.keep_freed()  # As the commands do.
+    codec = LearnedCodec(run_folder.load(folder))
     print(f"{'file':24}{'bytes':>9}{'bpp':>9}{'estimated':>11}{'excess':>9}{'%':>7}")
     measured, seconds = [], []
     with stopwatch.timed({"networks": NETWORKS}) as spent:
         for path in images.find_images(directory):
             image, _ = images.read_image(path)
-            rows.measure(model, image, path.name)  # Compiles what is new.
+            rows.measure(codec, image, path.name)  # Compiles what is new.
             spent["networks"] = 0.0
-            row = rows.measure(model, image, path.name).row
+            row = rows.measure(codec, image, path.name).row
             seconds.append(spent["networks"])
             measured.append(row)
             excess, percent = excess_of(row)
@@ -68,5 +69,5 @@ def summarize(measured: list[rows.Row], seconds: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    with errors.told_in_one_line():
+    with runtime.told_in_one_line():
         main(*map(Path, sys.argv[1:]))

@@ -4,7 +4,7 @@
 
 Trains a tiny codec on crops of 64x64 pixels in a new process, with a log line a step,
 an evaluation every 50 steps and a checkpoint every 100, and looks at it from outside
-(Linux only). What is behind the two dashes goes to `train.py`, such as
+(Linux only). What is behind the two dashes goes to `jaxcorr train`, such as
 `--data.workers 2` or `--cadence.checkpoint 10`.
 """
 

@@ -17,6 +17,7 @@ from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
+from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms import cheng, minnen, swin
 
 LATENTS = (32, 48)
@@ -25,11 +26,14 @@ TRANSFORMS = {
     "Cheng, 128": cheng.SIZES["128"],
     "SwinT, M": swin.SIZES["M"],
 }
+NARROW = SpaceChannel(groups=(8, 8, 16, 32))
+"""Groups that leave 64 of 128 channels, half as wide as those of the paper."""
 CONTEXTS = {
     "none": Independent(),
     "checkerboard": Checkerboard(),
     "ChARM, light": channelwise.LIGHT,
     "ChARM, reference": channelwise.Channelwise(),
+    "space-channel": SpaceChannel(),
     "autoregressive": Autoregressive(),
 }
 
@@ -41,13 +45,15 @@ def main() -> None:
     for name, transforms in TRANSFORMS.items():
         cells = []
         for context in CONTEXTS.values():
+            if context == CONTEXTS["space-channel"] and transforms.channels == 128:
+                context = NARROW
             settings = CodecSettings(transforms=transforms, context=context)
             key = jax.random.key(0)
             shapes = jax.eval_shape(functools.partial(codec.initialize, settings), key)
             count = sum(array.size for array in shapes.values())
             cells.append(f"{count / 1e6:.2f}")
         print(f"| {name} | " + " | ".join(cells) + " |")
-    built = (each.build(channels=16, rngs=nnx.Rngs(0)) for each in CONTEXTS.values())
+    built = (each.build(channels=192, rngs=nnx.Rngs(0)) for each in CONTEXTS.values())
     passes = (str(context.passes(*LATENTS)) for context in built)
     print(f"| passes over {LATENTS[0]}x{LATENTS[1]} latents | {' | '.join(passes)} |")
 

@@ -1,4 +1,4 @@
-"""Seconds from `python train.py` to the end of the first step, and where they go.
+"""Seconds from `jaxcorr train` to the end of the first step, and where they go.
 
     python benchmarks/start_up.py [CONFIG]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 STAGES = """
 import json, sys, time
 start = time.perf_counter()
-import train
+from jaxcorr import cli, config_files, trainer
 imported = time.perf_counter()
 import jax
 import stopwatch
@@ -43,16 +43,19 @@ def one_step(*arguments, first=sweep.train_step, **options):
     sys.exit()
 
 timed = {
-    "data": [(train.sources, "training_source"), (train.pipeline, "held_out_crops")],
-    "initialize": [(train, "initial_state")],
+    "data": [
+        (trainer.sources, "training_source"), (trainer.pipeline, "held_out_crops")
+    ],
+    "initialize": [(trainer, "initial_state")],
 }
 with stopwatch.timed(timed) as parts:
     sweep.train_step = one_step
-    train.main(sys.argv[1:])
+    sys.argv.insert(1, "train")
+    cli.main()
 """
 
 
-def main(config: str = str(ROOT / "configs" / "quickstart.py")) -> None:
+def main(config: str = "quickstart") -> None:
     """Prints a line for an empty run directory and a line for the second start."""
     with tempfile.TemporaryDirectory() as workdir:
         found = {name: start(config, workdir) for name in ("empty", "second start")}

@@ -11,25 +11,17 @@ import jax
 from jaxcorr.bitstream import networks
 from jaxcorr.bitstream.grid import Grid
 from jaxcorr.bitstream.range_coder import RangeDecoder, RangeEncoder
-from jaxcorr.context.autoregressive import AutoregressiveContext
-from jaxcorr.context.channelwise import ChannelwiseContext
-from jaxcorr.context.checkerboard import CheckerboardContext
-from jaxcorr.context.independent import IndependentContext
+from jaxcorr.context import autoregressive, passes
 
-CONTEXTS = (
-    IndependentContext,
-    CheckerboardContext,
-    ChannelwiseContext,
-    AutoregressiveContext,
-)
+CODINGS = (passes._Passes, autoregressive._Wavefronts)
+CONTEXTS = (passes.PassContext, autoregressive.AutoregressiveContext)
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "transforms": [
         (networks, name) for name in ("analyze", "predict_features", "synthesize")
     ],
     "context": [
-        (kind, name)
-        for kind in CONTEXTS
-        for name in ("start", "predict", "refine", "update")
+        *((kind, "start") for kind in CONTEXTS),
+        *((kind, name) for kind in CODINGS for name in ("predict", "refine", "update")),
     ],
     "coder": [
         (Grid, "round_means"),
@@ -39,7 +31,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
         (RangeDecoder, "decode"),
     ],
 }
-"""What is called for each part of the work; none of it calls another of it."""
+"""What is called for each part of the work."""
 
 
 @contextlib.contextmanager
@@ -47,6 +39,8 @@ def timed(
     parts: Mapping[str, Sequence[tuple[Any, str]]] = PARTS,
 ) -> Iterator[dict[str, float]]:
     """Adds up the seconds of each part while the block runs.
+
+    Where a function calls another that is timed, those seconds count to the other.
 
     Args:
       parts: For each name, objects and the names of their functions to time.
@@ -56,11 +50,12 @@ def timed(
     """
     seconds = dict.fromkeys(parts, 0.0)
     original = []
+    inner: list[float] = []
     for part, functions in parts.items():
         for owner, name in functions:
             function = getattr(owner, name)
             original.append((owner, name, function))
-            setattr(owner, name, _timed(function, seconds, part))
+            setattr(owner, name, _timed(function, seconds, part, inner))
     try:
         yield seconds
     finally:
@@ -68,12 +63,20 @@ def timed(
             setattr(owner, name, function)
 
 
-def _timed(function: Callable, seconds: dict[str, float], part: str) -> Callable:
+def _timed(
+    function: Callable, seconds: dict[str, float], part: str, inner: list[float]
+) -> Callable:
+    """Times a function; `inner` holds the seconds of timed calls within each call."""
+
     @functools.wraps(function)
     def call(*arguments, **options):
+        inner.append(0.0)
         start = time.perf_counter()
         result = jax.block_until_ready(function(*arguments, **options))
-        seconds[part] += time.perf_counter() - start
+        taken = time.perf_counter() - start
+        seconds[part] += taken - inner.pop()
+        if inner:
+            inner[-1] += taken
         return result
 
     return call

@@ -12,42 +12,37 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from unittest import mock
 
 import jax
 import numpy as np
 import tyro
 
-from jaxcorr import codec, memory
-from jaxcorr import config as configs
+from jaxcorr import codec, config_files, runtime
 from jaxcorr.config import Config
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training import sweep
 from jaxcorr.training.mesh import MeshShape
 
 ROUNDS, BLOCK_SECONDS = 5, 3.0
-QUICKSTART = Path(__file__).parent.parent / "configs" / "quickstart.py"
 
 
-def main(config: tyro.conf.Positional[Path] = QUICKSTART, members: int = 4) -> None:
+def main(config: tyro.conf.Positional[str] = "quickstart", members: int = 4) -> None:
     """Prints a line for each way.
 
     Args:
-      config: Config file whose step is measured.
+      config: Config whose step is measured.
       members: Of the sweep.
     """
-    memory.keep_freed()  # As `train.py` does.
-    settings = configs.parse([str(config)], program="")
+    runtime.keep_freed()  # As the commands do.
+    settings = config_files.load(config)
     weights = tuple(0.002 * 2**number for number in range(members))
-    objective = dataclasses.replace(settings.objective, distortion_weight=weights)
-    alone = dataclasses.replace(objective, distortion_weight=weights[0])
-    swept = dataclasses.replace(settings, objective=objective)
+    with_weights = lambda values: dataclasses.replace(
+        settings, sweep=dataclasses.replace(settings.sweep, distortion_weight=values)
+    )
+    alone, swept = with_weights(weights[0]), with_weights(weights)
     ways: dict[str, tuple[int, Callable[[], None]]] = {
-        "runs of their own": (
-            1,
-            stepper(dataclasses.replace(settings, objective=alone), together=False),
-        ),
+        "runs of their own": (1, stepper(alone, together=False)),
         f"{members} members in turn": (members, stepper(swept, together=False)),
         f"{members} members together": (members, stepper(swept, together=True)),
     }
@@ -62,7 +57,7 @@ def main(config: tyro.conf.Positional[Path] = QUICKSTART, members: int = 4) -> N
                 steps += 1
             seconds = time.perf_counter() - start
             rates[name].append(steps * count * settings.data.batch_size / seconds)
-    print(f"{config.name} on {jax.devices()[0].device_kind}")
+    print(f"{config} on {jax.devices()[0].device_kind}")
     print(f"{'':24}{'images/s':>10}{'ratio':>8}")
     base = statistics.median(rates["runs of their own"])
     for name, found in rates.items():

@@ -25,11 +25,13 @@ from jaxtyping import PyTree
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings, TransformSettings
+from jaxcorr.layers import forms
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training.mesh import MeshShape
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms import cheng, minnen, swin
 
 RESULTS = Path(__file__).parent / "tpu_aot"
@@ -101,18 +103,16 @@ def facts(compiled: jax.stages.Compiled) -> dict:
 
 def compile_step(program: Program) -> jax.stages.Compiled:
     """The real train step, sharded over the chips of a topology."""
-    if program.forms == "other":
-        choose = lambda *arguments, default, **_: default(*arguments)
-        jax.lax.platform_dependent = choose
+    chosen = forms.DEFAULT if program.forms == "other" else None
     shape = {"data": MeshShape(), "fsdp": MeshShape(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
     recipe = recipe_of(program)
     initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
     key = jax.eval_shape(lambda: jax.random.key(0))
-    arguments = everywhere((recipe.objective.weights, key), mesh)
+    arguments = everywhere((SweepConfig().members[0].weights, key), mesh)
     state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
-    with jax.set_mesh(mesh):
+    with jax.set_mesh(mesh), forms.forced(chosen):
         return train_step.lower(state, images, *arguments, recipe=recipe).compile()
 
 

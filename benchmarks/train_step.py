@@ -17,32 +17,22 @@ environment with CompressAI (`peers/compressai_training.py` says what to install
 import contextlib
 import dataclasses
 import os
-import statistics
-import subprocess
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 # Two frameworks share the card: neither may take all of its memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
+import blocks
 import jax
-import jax.numpy as jnp
 import tyro
 
-from jaxcorr import codec, memory
+from jaxcorr import runtime
 from jaxcorr.codec import CodecSettings
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.step import Recipe, Step
 from jaxcorr.transforms.minnen import Minnen
-
-PEER = Path(__file__).parent / "peers" / "compressai_training.py"
-BLOCK_SECONDS = 2.0
-ROUNDS = 5
-MATRIX = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
-"""Side of the matrices of the product that is the measure of a device."""
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -65,9 +55,6 @@ class Setup:
 
 CPU_SETUPS = (Setup(64, 96, 8, 128), Setup(128, 192, 8, 256))
 
-Block = Callable[[int], float]
-"""Takes a number of steps and gives the seconds that they took."""
-
 
 def main(
     compressai: str | None = None,
@@ -89,14 +76,14 @@ def main(
       dtype: What analysis and synthesis compute in.
       profile: Folder for a trace of a few steps, which TensorBoard and Perfetto show.
     """
-    memory.keep_freed()  # As `train.py` does.
+    runtime.keep_freed()  # As the commands do.
     setups = CPU_SETUPS
     if width is not None and channels is not None:
         setups = [Setup(width, channels, batch, crop, dtype) for batch in batches]
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
     kinds: set[Dtype] = {setup.dtype for setup in setups}
     for kind in sorted(kinds):
-        print(f"  {kind} matrix product: {matmul_rate(kind) / 1e12:.2f} TFLOP/s")
+        print(f"  {kind} matrix product: {blocks.matmul_rate(kind) / 1e12:.2f} TFLOP/s")
     print(
         f"{'setup':32}{'s/step':>9}{'images/s':>10}{'TFLOP':>8}{'util.':>7}"
         f"{'MiB/image':>11}{'CompressAI':>12}{'ratio':>7}"
@@ -105,109 +92,53 @@ def main(
         try:
             print(line_of(setup, compressai, profile), flush=True)
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+            if not blocks.is_out_of_memory(error):
                 raise
             print(f"{setup!s:32} out of memory", flush=True)
 
 
 def line_of(setup: Setup, compressai: str | None, profile: Path | None) -> str:
     """Measures a setup."""
-    step, compiled = our_block(setup)
+    recipe = recipe_of(setup)
+    step, compiled = blocks.our_block(recipe, batch=setup.batch, crop=setup.crop)
     with contextlib.ExitStack() as stack:
-        theirs = None
+        timed = [step]
         if compressai is not None:
-            theirs = stack.enter_context(their_block(compressai, setup))
-        ours_seconds, theirs_seconds = in_turns(step, theirs)
+            peer = blocks.peer_block(peer_of(setup, compressai))
+            timed.append(stack.enter_context(peer))
+        ours_seconds, *theirs_seconds = blocks.in_turns(timed)
         if profile is not None:
             with jax.profiler.trace(str(profile)):
                 step(3)
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
     assert costs is not None and memory is not None
     flops, mebibytes = costs["flops"], memory.temp_size_in_bytes / 2**20
+    rate = blocks.matmul_rate(setup.dtype)
     line = (
         f"{setup!s:32}{ours_seconds:9.4f}{setup.batch / ours_seconds:10.1f}"
-        f"{flops / 1e12:8.3f}{flops / ours_seconds / matmul_rate(setup.dtype):7.0%}"
+        f"{flops / 1e12:8.3f}{flops / ours_seconds / rate:7.0%}"
         f"{mebibytes / setup.batch:11.1f}"
     )
-    if theirs_seconds is not None:
-        line += f"{theirs_seconds:12.4f}{ours_seconds / theirs_seconds:7.2f}"
+    for seconds in theirs_seconds:
+        line += f"{seconds:12.4f}{ours_seconds / seconds:7.2f}"
     return line
 
 
-def in_turns(ours: Block, theirs: Block | None) -> tuple[float, float | None]:
-    """Median seconds of a step of each, in blocks that take turns."""
-    blocks = [ours] if theirs is None else [ours, theirs]
-    for block in blocks:
-        block(1)
-    steps = [max(1, round(BLOCK_SECONDS / block(1))) for block in blocks]
-    seconds: list[list[float]] = [[] for _ in blocks]
-    for _ in range(ROUNDS):
-        for found, block, count in zip(seconds, blocks, steps, strict=True):
-            found.append(block(count) / count)
-    medians = [statistics.median(found) for found in seconds]
-    return medians[0], medians[1] if theirs is not None else None
-
-
-def our_block(setup: Setup) -> tuple[Block, jax.stages.Compiled]:
-    """Our step, and the compiled program behind it."""
+def recipe_of(setup: Setup) -> Recipe:
+    """Settings of our step."""
     transforms = Minnen(width=setup.width, channels=setup.channels)
-    recipe = Recipe(
+    return Recipe(
         codec=CodecSettings(transforms=transforms),
         objective=Objective(),
         optimizer=Optimizer(),
         step=Step(transform_dtype=setup.dtype),
         steps=1_000_000,
     )
-    key, weights = jax.random.key(0), recipe.objective.weights
-    state = initial_state(recipe, codec.initialize(recipe.codec, key))
-    shape = (setup.batch, setup.crop, setup.crop, 3)
-    images = jax.random.randint(key, shape, 0, 256).astype(jnp.uint8)
-    compiled = train_step.lower(state, images, weights, key, recipe=recipe).compile()
-
-    def block(steps: int) -> float:
-        nonlocal state
-        start = time.perf_counter()
-        for _ in range(steps):
-            state, metrics = compiled(state, images, weights, key)
-        jax.block_until_ready(metrics)
-        return time.perf_counter() - start
-
-    return block, compiled
 
 
-@contextlib.contextmanager
-def their_block(python: str, setup: Setup) -> Iterator[Block]:
-    """CompressAI's step, in a process of its own that waits while ours runs."""
-    sizes = map(str, (setup.width, setup.channels, setup.batch, setup.crop))
-    command = [python, str(PEER), *sizes, setup.dtype]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        asked, said = process.stdin, process.stdout
-        if said.readline() != "ready\n":
-            raise RuntimeError(f"{PEER.name} did not start")
-
-        def block(steps: int) -> float:
-            print(steps, file=asked, flush=True)
-            return float(said.readline())
-
-        yield block
-        asked.close()
-
-
-def matmul_rate(dtype: Dtype) -> float:
-    """Operations a second of a large matrix product."""
-    side = MATRIX[jax.default_backend()]
-    x = jnp.ones((side, side), dtype)
-    product = jax.jit(jnp.matmul)
-    jax.block_until_ready(product(x, x))
-    seconds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        jax.block_until_ready(product(x, x))
-        seconds.append(time.perf_counter() - start)
-    return 2 * side**3 / min(seconds)
+def peer_of(setup: Setup, python: str) -> blocks.Peer:
+    """CompressAI's step of the same sizes."""
+    return blocks.Peer(python=python, **dataclasses.asdict(setup))
 
 
 if __name__ == "__main__":

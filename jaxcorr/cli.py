@@ -1,15 +1,12 @@
-"""The command line: `jaxcorr compress | decompress | evaluate | show | report | …`."""
+"""The command line: `jaxcorr train | compress | decompress | evaluate | …`."""
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-import jax
 import tyro
 
-from jaxcorr import errors, memory
-from jaxcorr.commands import coding, evaluating, models
+from jaxcorr import runtime
+from jaxcorr.commands import coding, evaluating, models, training
 
 DESCRIPTION = "Turns photographs into small files and back, with a trained model."
 
@@ -19,26 +16,23 @@ def main() -> None:
     commands: dict[str, Callable] = {
         function.__name__.replace("_", "-"): function
         for function in (
+            *(training.train, training.prepare),
             *(coding.compress, coding.decompress, coding.info),
             *(evaluating.evaluate, evaluating.show, evaluating.report),
             *(models.pack, models.import_compressai, models.export),
         )
     }
-    cache_programs()
-    memory.keep_freed()
-    with errors.told_in_one_line():
+    name, *arguments = sys.argv[1:] or ["--help"]
+    with runtime.command():
+        if name == "train":
+            # Its flags are those of a config. It keeps programs in the run directory.
+            training.train(tuple(arguments))
+            return
+        runtime.cache_programs()
         tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="jaxcorr",
             description=DESCRIPTION,
-            args=sys.argv[1:] or ["--help"],
+            args=[name, *arguments],
             config=(tyro.conf.FlagCreatePairsOff,),
         )
-
-
-def cache_programs() -> None:
-    """Keeps compiled programs between commands, where the user's caches are."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "jaxcorr"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

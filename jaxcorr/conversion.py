@@ -13,7 +13,8 @@ from tqdm.auto import tqdm
 
 from jaxcorr import files, images
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation.rows import Row
+from jaxcorr.evaluation import rows
+from jaxcorr.evaluation.rows import ImageCodec, Row
 
 
 def targets(
@@ -49,9 +50,7 @@ def targets(
             raise UserError(f"{taken[place]} and {source} would both become {target}")
         if place in inputs:
             raise UserError(f"{target} would replace an input")
-        if target.exists() and not force:
-            raise UserError(f"{target} exists; give --force to replace it")
-        files.check_target(target)
+        files.check_target(target, force=force)
         taken[place] = source
     return list(zip(sources, places, strict=True))
 
@@ -82,15 +81,11 @@ def convert_all(
         sys.exit(2)
 
 
-def measure_all(
-    measure: Callable[[UInt8[np.ndarray, "h w 3"], str], Row],
-    directory: Path,
-    paths: Sequence[Path],
-) -> list[Row]:
+def measure_all(codec: ImageCodec, directory: Path, paths: Sequence[Path]) -> list[Row]:
     """Measures images below a folder; a bad one is told of and the rest go on.
 
     Args:
-      measure: Measures an image, given its name.
+      codec: The codec to measure.
       directory: The folder.
       paths: The images.
 
@@ -103,7 +98,7 @@ def measure_all(
             name = str(path.relative_to(directory))
             with memory_told(path):
                 image = read_image(path)
-                row = measure(image, name)
+                row = rows.measure(codec, image, name).row
         except UserError as error:
             tell(f"error: {error}")
             continue

@@ -1,8 +1,4 @@
-"""What a user can get wrong, told in one line."""
-
-import contextlib
-import sys
-from collections.abc import Iterator
+"""What a user can get wrong."""
 
 
 class UserError(ValueError):
@@ -10,16 +6,3 @@ class UserError(ValueError):
 
     The command line prints the message after `jaxcorr: error: ` and exits with 2.
     """
-
-
-@contextlib.contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Ends the program with one line on standard error at a UserError or at Ctrl-C."""
-    try:
-        yield
-    except UserError as error:
-        print(f"jaxcorr: error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("jaxcorr: interrupted", file=sys.stderr)
-        sys.exit(130)  # What a shell reports for a program that SIGINT ended.

@@ -10,13 +10,19 @@ from pathlib import Path
 from jaxcorr.errors import UserError
 
 
-def check_target(path: Path) -> None:
-    """Refuses, before any work, a path at which no file can be written.
+def check_target(path: Path, *, force: bool = True) -> None:
+    """Checks, before any work, that a file can be written at a path.
+
+    Args:
+      path: The file that is to be written.
+      force: Whether a file there may be replaced.
 
     Raises:
-      UserError: If it is a folder or a device, or if it cannot be in its folder.
+      UserError: If there is a folder, a device or, without `force`, a file, or if the
+        file cannot be in its folder.
     """
     path = Path(path)
+    _check_replaceable(path, force=force)
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "no regular file"
         raise UserError(f"cannot write {path}: it is {kind}")
@@ -30,19 +36,23 @@ def check_target(path: Path) -> None:
 
 
 def check_folder(path: Path, kind: str, *, is_one: bool, force: bool) -> None:
-    """Refuses, before any work, to replace anything but an older folder of its kind.
+    """Checks, before any work, that a folder would replace at most one of its kind.
 
     Args:
       path: The folder that is to be written.
-      kind: What it is to be, in words.
-      is_one: Whether what is there is one already.
-      force: Whether such a one may be replaced.
+      kind: The kind in words, with its article.
+      is_one: Whether there is a folder of this kind.
+      force: Whether it may be replaced.
 
     Raises:
-      UserError: If something else is there, or an older one and not `force`.
+      UserError: If there is something else or, without `force`, such a folder.
     """
     if path.exists() and not is_one:
-        raise UserError(f"{path} exists and is no {kind}")
+        raise UserError(f"{path} exists and is not {kind}")
+    _check_replaceable(path, force=force)
+
+
+def _check_replaceable(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise UserError(f"{path} exists; give --force to replace it")
 

@@ -82,17 +82,16 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     return array, f"{path}: {', '.join(changes)}" if changes else None
 
 
-def check_target(path: Path) -> None:
-    """Refuses, before any work, a name at which no image can be written.
+def check_suffix(path: Path) -> None:
+    """Checks that a name ends like an image that can be written.
 
     Raises:
-      UserError: If it ends like no image, or no file can be written there.
+      UserError: If it does not.
     """
     if _kind(path) not in Image.SAVE:
         raise UserError(
             f"{path} must end like an image that can be written, as in .png"
         )
-    files.check_target(path)
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -101,7 +100,7 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     Raises:
       UserError: If the name ends like no image, or the file cannot be written.
     """
-    check_target(path)
+    check_suffix(path)
     buffer = io.BytesIO()
     try:
         Image.fromarray(image).save(buffer, format=_kind(path))

@@ -1,8 +1,8 @@
 """Model folders: all that is needed to code with a trained codec.
 
 A model folder holds
-- `config.json`: format, fingerprint, the codec's settings, and about its training: the
-  run's settings, step and loss on held-out photographs;
+- `config.json`: format, fingerprint, the codec's settings, and the provenance of its
+  parameters: the run's settings, step and loss on held-out photographs;
 - `parameters.npz`: the codec's parameters, float32;
 - `tables.npz`: integer probability tables and the medians of the side information.
   They are computed when the folder is written, once: the decoder reads what the encoder
@@ -24,13 +24,16 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from jaxcorr import codec, files, settings
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import Codec, CodecSettings, Parameters
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
+from jaxcorr.provenance import Provenance
 
 FORMAT = 1
 CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
+ABOUT = "about"
+"""Key of `config.json` under which the provenance is kept."""
 
 SIDE_RADIUS = 512
 """Side information further than this from its median is escaped, in steps."""
@@ -46,7 +49,7 @@ class Model:
       median: What side information is rounded around, one a channel.
       side_tables: One table a channel of side information.
       latent_tables: One table a class of scales.
-      about: What is known of its training; does not change what it computes.
+      provenance: Where the parameters come from; no fingerprint depends on it.
     """
 
     settings: CodecSettings
@@ -54,7 +57,7 @@ class Model:
     median: Float32[np.ndarray, " s"]
     side_tables: IntegerTables
     latent_tables: IntegerTables
-    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
 
     @functools.cached_property
     def fingerprint(self) -> bytes:
@@ -68,7 +71,12 @@ class Model:
         return digest.digest()[:8]
 
     @functools.cached_property
-    def device_parameters(self) -> codec.Parameters:
+    def codec(self) -> Codec:
+        """The codec with these parameters, on the default device."""
+        return codec.with_parameters(self.settings, self.device_parameters)
+
+    @functools.cached_property
+    def device_parameters(self) -> Parameters:
         """The parameters on the default device, put there once."""
         # Of the process, also when first asked for while the coder's networks run
         # on a CPU.
@@ -90,7 +98,7 @@ def make_model(
     parameters: Mapping[str, Any],
     *,
     median: Float32[np.ndarray, " s"] | None = None,
-    about: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> Model:
     """Computes tables and medians for the parameters of a codec.
 
@@ -99,7 +107,7 @@ def make_model(
       parameters: Its parameters, by path.
       median: What to round side information around, where training fixed it; the
         prior's medians otherwise.
-      about: What is known of the training.
+      provenance: Where the parameters come from.
     """
     held = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
@@ -117,7 +125,7 @@ def make_model(
         median=median,
         side_tables=tables.channel_tables(probabilities.T, lowest=-SIDE_RADIUS),
         latent_tables=tables.gaussian_tables(),
-        about=about or {},
+        provenance=provenance or Provenance(),
     )
 
 
@@ -140,7 +148,7 @@ def describe(model: Model) -> dict[str, Any]:
     return {
         "fingerprint": model.fingerprint.hex(),
         "codec": settings.to_json(model.settings),
-        "about": dict(model.about),
+        ABOUT: model.provenance.to_json(),
     }
 
 
@@ -173,7 +181,7 @@ def read_model(path: Path) -> Model:
             median=arrays["median"],
             side_tables=read_tables("side"),
             latent_tables=read_tables("latent"),
-            about=config.get("about", {}),
+            provenance=Provenance.from_json(config.get(ABOUT)),
         )
     except KeyError as error:
         raise UserError(f"{path}: damaged model folder, no {error} in it") from error
@@ -198,6 +206,15 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"{path} is not a model folder: no readable {CONFIG}")
     return config
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Reads where the parameters of a model folder come from, and nothing else.
+
+    Raises:
+      UserError: If there is no model folder, or it cannot be read.
+    """
+    return Provenance.from_json(read_config(path).get(ABOUT))
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

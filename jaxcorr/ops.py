@@ -1,22 +1,11 @@
-"""Operations on arrays that several layers share: rounding, bounds, padding."""
+"""Operations on arrays that several layers share: bounds, padding, a rectifier."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
-
-Quantizer = Callable[
-    [Float[Array, "*b c"], Float[Array, "*#b c"]], Float[Array, "*b c"]
-]
-"""Latents and the centers they are rounded around, to quantized latents."""
-
-DecoderInput = Literal["noise", "straight_through", "soft_round"]
-"""What stands in for rounding in training, for whatever works on decoded latents: noise
-as the rate sees it, rounding with the gradient of the identity, or soft rounding before
-the noise, which the rate then sees too."""
+from jaxtyping import Array, Float
 
 
 def drawn_flat(
@@ -32,41 +21,6 @@ def drawn_flat(
       shape: The shape that they shall have.
     """
     return draw((math.prod(shape),)).reshape(shape)
-
-
-def uniform_noise(
-    keys: Key[Array, " b"], like: Float[Array, " b *shape"]
-) -> Float[Array, " b *shape"]:
-    """Noise in [-1/2, 1/2) in the shape of `like`, the stand-in for rounding.
-
-    Every image of a batch has a key of its own, so its noise does not depend on how the
-    batch is split over devices or micro-batches.
-
-    References:
-      Ballé et al., "End-to-end Optimized Image Compression", ICLR 2017, section 3,
-      https://arxiv.org/abs/1611.01704.
-    """
-    draw = lambda key: jax.random.uniform(key, like.shape[1:], like.dtype, -0.5, 0.5)
-    return jax.vmap(draw)(keys)
-
-
-def round_around(
-    values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
-) -> Float[Array, "*b c"]:
-    """Rounds the distance of `values` from `centers`, with the gradient of rounding."""
-    return jnp.round(values - centers) + centers
-
-
-def straight_through_round(
-    values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
-) -> Float[Array, "*b c"]:
-    """As `round_around`, but with the gradient of the identity to `values`.
-
-    References:
-      Theis et al., "Lossy Image Compression with Compressive Autoencoders", ICLR 2017,
-      section 2.1, https://arxiv.org/abs/1703.00395.
-    """
-    return values + jax.lax.stop_gradient(round_around(values, centers) - values)
 
 
 @jax.custom_vjp

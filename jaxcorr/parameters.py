@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flax import nnx
+from jaxtyping import Array
 
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.channelwise import ChannelwiseContext
 from jaxcorr.context.checkerboard import CheckerboardContext
 from jaxcorr.context.parameters import ParameterNetwork
 from jaxcorr.context.slices import Slice, SliceNetwork
+from jaxcorr.context.space_channel import Group, SpaceChannelContext
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.layers import residual, swin
 from jaxcorr.layers.convolution import (
@@ -28,6 +30,9 @@ from jaxcorr.layers.convolution import (
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.layers.subpixel import SubPixelUpsampling
 from jaxcorr.transforms.transforms import Transforms
+
+Parameters = dict[str, Array]
+"""Arrays of a codec by their names in files, such as `prior/biases/0`."""
 
 Path = tuple[Any, ...]
 """Attributes, and indices of lists, from a module down to a parameter."""
@@ -49,6 +54,12 @@ STORED_NAMES: Names = {
     CheckerboardContext: {"neighbors": "neighbors", "network": "network"},
     AutoregressiveContext: {"neighbors": "neighbors", "network": "network"},
     ChannelwiseContext: {"slices": "slices"},
+    SpaceChannelContext: {"groups": "groups"},
+    Group: {
+        "earlier": "earlier",
+        "neighbors": "neighbors",
+        "aggregation": "aggregation",
+    },
     ParameterNetwork: {
         "features": "features",
         "neighbors": "neighbors",

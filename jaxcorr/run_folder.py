@@ -11,12 +11,11 @@ from typing import Any
 from jaxcorr import model_folder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import CONFIG, Model
+from jaxcorr.settings import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
-HELD_OUT_LOSS = "held_out_loss"
-"""What a model says about its loss on held-out crops: the lowest is the best."""
-MEMBER = "member"
-"""What a model says about which member of a sweep it is."""
+WEIGHTS = ("distortion_weight", "correlation_weight")
+"""λ and α, in the section `sweep` of a run's settings; once in `objective`."""
 
 DEMO = "demo"
 """What names the small model that is packaged, unless it is a model or run here."""
@@ -68,10 +67,25 @@ def paths_of_models(path: str | Path) -> list[str]:
     return [f"{folder}@{each}" for each in members] if len(members) > 1 else [str(path)]
 
 
-def describe(about: Mapping[str, Any]) -> str:
-    """What a model has of its own among the members of a sweep."""
-    own = about.get(MEMBER, {})
-    return ", ".join(f"{name.replace('_', ' ')} {own[name]}" for name in own)
+def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a run as today's version would have written them.
+
+    Until the section `sweep` was made, λ and α were fields of `objective`, and the seed
+    was a field of the run.
+
+    Args:
+      run: Settings as JSON, of this version or an earlier one.
+    """
+    if "sweep" in run:
+        return dict(run)
+    upgraded, sweep = dict(run), {}
+    objective = upgraded.get("objective")
+    if isinstance(objective, Mapping):
+        upgraded["objective"] = kept = dict(objective)
+        sweep |= {name: kept.pop(name) for name in WEIGHTS if name in kept}
+    if "seed" in upgraded:
+        sweep["seed"] = upgraded.pop("seed")
+    return upgraded | ({"sweep": {KIND: "Sweep"} | sweep} if sweep else {})
 
 
 def checkpoint_folders(run: Path) -> Folders:
@@ -125,10 +139,11 @@ def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
         return folders[max(folders)]
     if checkpoint == "best":
         losses = {
-            step: _about(folder)[HELD_OUT_LOSS] for step, folder in folders.items()
+            step: model_folder.read_provenance(folder).held_out_loss
+            for step, folder in folders.items()
         }
-        evaluated = [step for step in folders if losses[step] is not None]
-        best = min(evaluated, key=losses.__getitem__) if evaluated else max(folders)
+        evaluated = {step: loss for step, loss in losses.items() if loss is not None}
+        best = min(evaluated, key=evaluated.__getitem__, default=max(folders))
         return folders[best]
     if checkpoint.isdigit() and int(checkpoint) in folders:
         return folders[int(checkpoint)]
@@ -136,7 +151,3 @@ def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
         f"{run} has no checkpoint {checkpoint!r}; there are newest, best, "
         f"{', '.join(map(str, folders))}"
     )
-
-
-def _about(folder: Path) -> Mapping[str, Any]:
-    return model_folder.read_config(folder)["about"]

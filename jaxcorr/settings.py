@@ -121,24 +121,6 @@ def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
     return kind(**given)
 
 
-def freeze_list(settings: Any, name: str) -> None:
-    """Turns a list in a field of frozen settings into a tuple; refuses an empty one.
-
-    Raises:
-      UserError: If there is nothing in it.
-    """
-    value = getattr(settings, name)
-    if isinstance(value, list):
-        object.__setattr__(settings, name, tuple(value))
-    if isinstance(value, tuple | list) and not value:
-        raise UserError(f"{name.replace('_', '-')} must have at least one value")
-
-
-def alternatives(value: Any) -> tuple[Any, ...]:
-    """All values of a field that has one or several."""
-    return value if isinstance(value, tuple) else (value,)
-
-
 def differences(
     first: Any, second: Any, path: tuple[str, ...] = ()
 ) -> dict[tuple[str, ...], tuple[Any, Any]]:

@@ -22,39 +22,39 @@ import tyro
 from jaxcorr import files
 
 RESULTS = Path(__file__).resolve().parent
-WITH_AND_WITHOUT = "--objective.correlation-weight 0 0.1"
-OTHER_WEIGHTS = "--objective.correlation-weight 0.01 0.03 0.3 1"
+WITH_AND_WITHOUT = "--sweep.correlation-weight 0 0.1"
+OTHER_WEIGHTS = "--sweep.correlation-weight 0.01 0.03 0.3 1"
 LONG = "--steps 10000"
-CURVE = "--objective.distortion-weight 0.0018 0.0067 0.018 0.0483"
+CURVE = "--sweep.distortion-weight 0.0018 0.0067 0.018 0.0483"
 
 EXPERIMENTS = {
     # 1. Four rates, with and without the loss, from two seeds.
-    "curves-0": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 0"),
-    "curves-1": ("study", f"{CURVE} {WITH_AND_WITHOUT} --seed 1"),
+    "curves-0": ("study", f"{CURVE} {WITH_AND_WITHOUT} --sweep.seed 0"),
+    "curves-1": ("study", f"{CURVE} {WITH_AND_WITHOUT} --sweep.seed 1"),
     # The same rates for longer: does what the loss changes last?
     "long": ("study", f"{LONG} {WITH_AND_WITHOUT}"),
     "long-0.0483": (
         "study",
-        f"{LONG} --objective.distortion-weight 0.0483 {WITH_AND_WITHOUT}",
+        f"{LONG} --sweep.distortion-weight 0.0483 {WITH_AND_WITHOUT}",
     ),
     "long-others": (
         "study",
-        f"{LONG} --objective.distortion-weight 0.0018 0.018 {WITH_AND_WITHOUT}",
+        f"{LONG} --sweep.distortion-weight 0.0018 0.018 {WITH_AND_WITHOUT}",
     ),
     # The second seed of those.
     "long-seed-1": (
         "study",
-        f"{LONG} --seed 1 --objective.distortion-weight 0.0067 0.018 "
+        f"{LONG} --sweep.seed 1 --sweep.distortion-weight 0.0067 0.018 "
         + WITH_AND_WITHOUT,
     ),
     "long-seed-1-others": (
         "study",
-        f"{LONG} --seed 1 --objective.distortion-weight 0.0018 0.0483 "
+        f"{LONG} --sweep.seed 1 --sweep.distortion-weight 0.0018 0.0483 "
         + WITH_AND_WITHOUT,
     ),
     # 2. Weights, at two rates.
     "weights-low": ("study", OTHER_WEIGHTS),
-    "weights-high": ("study", f"--objective.distortion-weight 0.018 {OTHER_WEIGHTS}"),
+    "weights-high": ("study", f"--sweep.distortion-weight 0.018 {OTHER_WEIGHTS}"),
     # 3. What the paper leaves open.
     "quantized": ("study", "--objective.correlated quantized"),
     "scale-stopped": ("study", "--objective.stop-scale-gradient"),
@@ -65,9 +65,9 @@ EXPERIMENTS = {
         + WITH_AND_WITHOUT,
     ),
     # 4. Other context models.
-    "checkerboard": ("study_checkerboard", WITH_AND_WITHOUT),
-    "charm": ("study_charm", WITH_AND_WITHOUT),
-    "autoregressive": ("study_autoregressive", WITH_AND_WITHOUT),
+    "checkerboard": ("study:checkerboard", WITH_AND_WITHOUT),
+    "charm": ("study:charm", WITH_AND_WITHOUT),
+    "autoregressive": ("study:autoregressive", WITH_AND_WITHOUT),
     # 5. Masks and windows. A window of 9 needs larger crops, and so another budget.
     "mask-short-cross": ("study", "--objective.mask short_cross"),
     "mask-box": ("study", "--objective.mask box"),
@@ -109,7 +109,7 @@ def main(settings: Settings) -> None:
         config, changes = EXPERIMENTS[name]
         run = settings.runs / name
         execute(
-            f"python train.py configs/{config}.py --workdir {run} {changes} "
+            f"jaxcorr train {config} --workdir {run} {changes} "
             f"--data.source folder:{settings.photographs} "
             f"--data.held-out folder:{settings.held_out}"
         )
@@ -133,23 +133,19 @@ def keep(run: Path, results: Path) -> None:
         shutil.copy(run / "held_out.jsonl", folder)
         for path in run.glob("evaluation*.json"):
             table = json.loads(path.read_text())
-            table["model"] = without_places(table["model"])
+            model = table["model"]
+            model["run"] = without_places(model["run"])
+            model["path"] = Path(model["path"]).name
             (folder / path.name).write_text(json.dumps(table, indent=1) + "\n")
 
 
-def without_places(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model says of itself, with the last names of paths only."""
-    run = about["run"]
-    data = dict(run["data"])
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a run with the last names of paths only."""
+    data = dict(config["data"])
     for field in ("source", "held_out"):
         kind, _, place = data[field].partition(":")
         data[field] = f"{kind}:{Path(place).name}"
-    kept: dict[str, Any] = {
-        "run": {**run, "workdir": Path(run["workdir"]).name, "data": data}
-    }
-    if "path" in about:
-        kept["path"] = Path(about["path"]).name
-    return {**about, **kept}
+    return {**config, "workdir": Path(config["workdir"]).name, "data": data}
 
 
 if __name__ == "__main__":

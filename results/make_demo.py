@@ -19,9 +19,10 @@ def main(path: str) -> None:
     """Writes the packaged model folder; its card stays."""
     folder = Path(jaxcorr.__file__).parent / run_folder.DEMO
     model = run_folder.load(path, checkpoint="newest")
-    model = dataclasses.replace(model, about=experiments.without_places(model.about))
+    config = experiments.without_places(model.provenance.config or {})
+    known = dataclasses.replace(model.provenance, config=config)
     card = (folder / CARD).read_bytes()
-    model_folder.write_model(folder, model)
+    model_folder.write_model(folder, dataclasses.replace(model, provenance=known))
     files.write_file(folder / CARD, card)
 
 

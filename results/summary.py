@@ -53,7 +53,8 @@ def row(name: str, pairs: list[tuple[Evaluation, Evaluation]]) -> str:
 
 def described(each: Evaluation) -> str:
     """Steps, context model, α and what else is not the default, in words."""
-    run = each.model["run"]
+    run = each.provenance.config
+    assert run is not None
     objective, context = run["objective"], run["codec"]["context"]["kind"]
     words = [f"{run['steps']:6} steps", context.lower()]
     words += [f"α = {each.correlation_weight:g}"]

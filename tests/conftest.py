@@ -1,4 +1,9 @@
-"""What every test shares: eight simulated devices, programs and strict ranks."""
+"""What every test shares: eight simulated devices, programs and strict ranks.
+
+`JAXCORR_TEST_PLATFORMS` runs the tests elsewhere, and is what JAX_PLATFORMS is then; it
+may be empty, for the best device that there is. Those that need eight devices fail on
+fewer.
+"""
 
 import atexit
 import ctypes
@@ -13,7 +18,7 @@ from pathlib import Path
 import effort
 import pytest
 
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = os.environ.get("JAXCORR_TEST_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = effort.flags(devices=8, more=os.environ.get("XLA_FLAGS", ""))
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Of this process, of those that it starts, and of the workers of pytest-xdist.
@@ -27,6 +32,9 @@ os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cach
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if os.environ["JAX_PLATFORMS"] != "cpu":
+    # By default products of float32 arrays are shorter there than the tests expect.
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 
 STARTED_FIRST = [
@@ -70,10 +78,10 @@ def _forget_programs():
 @pytest.fixture(scope="session", autouse=True)
 def _give_memory_back():
     """Commands, which tests run in this process, would keep what they free."""
-    from jaxcorr import memory
+    from jaxcorr import runtime
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "keep_freed", lambda: None)
+        patch.setattr(runtime, "keep_freed", lambda: None)
         yield
 
 

@@ -65,10 +65,10 @@ def decode(readme, side_symbols, symbols, size, offset):
     features = call("hyper_synthesis", on_canvas(side_symbols + median, 64))
     latent_hat = on_canvas(np.zeros(symbols.shape), 16)
     found = {name: np.zeros(symbols.shape) for name in ("mean", "scale")}
-    kind = json.loads(Path("config.json").read_text())["codec"]["context"]["kind"]
-    for at, mean, scale, refine in WALKS[kind](
-        call, features, latent_hat, symbols.shape
-    ):
+    passes = json.loads(Path("config.json").read_text())["export"]["passes"]
+    given = (call, features, latent_hat, symbols.shape)
+    walk = by_passes(*given, passes) if passes else by_wavefronts(*given)
+    for at, mean, scale, refine in walk:
         mean = readme["round_means"](mean[at], offset)
         quantized = symbols[at] + mean
         if refine is not None:
@@ -89,39 +89,29 @@ def bits_by_tables(readme, symbols, tables_of, kind):
     return -np.log2(readme["probabilities"](symbols, tables_of, kind)).sum()
 
 
-def independent(call, features, latent_hat, shape):
-    mean, scale = call("predict", features)
-    yield np.s_[: shape[0], : shape[1]], mean[0], scale[0], None
-
-
-def checkerboard(call, features, latent_hat, shape):
-    odd = np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2
-    for index, known in enumerate([(), (latent_hat,)]):
-        mean, scale = call(f"predict_{index}", features, *known)
-        yield np.nonzero(odd == index), mean[0], scale[0], None
-
-
-def channelwise(call, features, latent_hat, shape):
-    start, rows, columns = 0, *shape[:2]
-    for index in itertools.count():
+def by_passes(call, features, latent_hat, shape, passes):
+    rows, columns = shape[:2]
+    parity = np.add.outer(np.arange(rows), np.arange(columns)) % 2
+    for index, described in enumerate(passes):
+        channels = slice(*described["channels"])
         mean, scale = (x[0] for x in call(f"predict_{index}", features, latent_hat))
-        end = start + mean.shape[-1]
+        places = np.s_[:rows, :columns]
+        if described["parity"] is not None:
+            places = np.nonzero(parity == described["parity"])
 
-        def refine(quantized, index=index, like=mean):
+        def refine(quantized, index=index, like=mean, places=places):
             canvas = np.zeros_like(like)
-            canvas[:rows, :columns] = quantized
+            canvas[places] = quantized
             refined = call(f"refine_{index}", features, latent_hat, canvas[None])
-            return refined[0, :rows, :columns]
+            return refined[0][places]
 
-        whole = np.zeros((2, *latent_hat.shape[1:]))
-        whole[..., start:end] = mean, scale
-        yield np.s_[:rows, :columns, start:end], *whole, refine
-        if end == shape[2]:
-            return
-        start = end
+        means, scales = (np.zeros(latent_hat.shape[1:]) for _ in range(2))
+        means[..., channels], scales[..., channels] = mean, scale
+        refines = Path(f"float64/refine_{index}.jaxexport").exists()
+        yield (*places, channels), means, scales, refine if refines else None
 
 
-def autoregressive(call, features, latent_hat, shape):
+def by_wavefronts(call, features, latent_hat, shape):
     down, right = np.array(TAPS).T
     for index in range(shape[1] + 3 * (shape[0] - 1)):
         rows = np.arange(shape[0])
@@ -129,17 +119,10 @@ def autoregressive(call, features, latent_hat, shape):
         at = rows, index - 3 * rows
         bordered = np.pad(latent_hat[0], [(2, 2), (2, 2), (0, 0)])
         seen = bordered[at[0][:, None] + down, at[1][:, None] + right]
-        whole = np.zeros((2, *latent_hat.shape[1:]))
-        whole[:, *at] = call("predict", features[0][at], seen)
-        yield at, *whole, None
+        means, scales = (np.zeros(latent_hat.shape[1:]) for _ in range(2))
+        means[at], scales[at] = call("predict", features[0][at], seen)
+        yield at, means, scales, None
 
-
-WALKS = {
-    "Independent": independent,
-    "Checkerboard": checkerboard,
-    "Channelwise": channelwise,
-    "Autoregressive": autoregressive,
-}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -6,13 +6,14 @@ from tiny import blocks
 from jaxcorr import images, model_folder
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import anatomy, rows
+from jaxcorr.evaluation.learned import LearnedCodec
 
 SIZE = (130, 170)
 
 
 @pytest.fixture(scope="module")
 def coded(tiny_model):
-    return rows.measure(tiny_model, blocks(*SIZE), "a.png")
+    return rows.measure(LearnedCodec(tiny_model), blocks(*SIZE), "a.png")
 
 
 def test_planes_are_those_of_the_latents(coded):

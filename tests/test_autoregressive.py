@@ -23,19 +23,13 @@ def model():
 
 def encoder_sees(model, image, side_symbols):
     """Latents, and features on the canvas, as the encoder computes them."""
-    y, _ = networks.analyze(
-        model.device_parameters,
-        networks.place_on_canvas(image),
-        settings=model.settings,
-    )
+    y, _ = networks.analyze(model.codec, networks.place_on_canvas(image))
     with networks.coding_arithmetic(Arithmetic.PORTABLE) as dtype:
         rows, columns = (networks.canvas_side(side) // 64 for side in image.shape[:2])
         z_hat = np.zeros((1, rows, columns, model.median.size), dtype)
         coded = side_symbols + model.median.astype(dtype)
         z_hat[0, : coded.shape[0], : coded.shape[1]] = coded
-        features = networks.predict_features(
-            model.device_parameters, z_hat, settings=model.settings
-        )
+        features = networks.predict_features(model.codec, z_hat)
     return np.asarray(y[0], np.float64), np.asarray(features[0])
 
 

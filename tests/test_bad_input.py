@@ -192,7 +192,7 @@ def test_pack_replaces_nothing_but_a_model_folder(jaxcorr, model_path):
     Path("home").mkdir()
     Path("home/letters").touch()
     pack = "pack", model_path, "-o"
-    refused(jaxcorr(*pack, "home", "--force"), "home exists and is no model folder")
+    refused(jaxcorr(*pack, "home", "--force"), "home exists and is not a model folder")
     assert os.listdir("home") == ["letters"]
     assert jaxcorr(*pack, "model")[0] == 0
     refused(jaxcorr(*pack, "model"), "model exists; give --force to replace it")

@@ -7,10 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from walking import coded_on, features_and_latents, make_context, walk
+from walking import (
+    QUANTIZATIONS,
+    coded_on,
+    features_and_latents,
+    make_context,
+    walk,
+)
 
-from jaxcorr import codec, ops
-from jaxcorr.context.checkerboard import Checkerboard, is_anchor
+from jaxcorr import codec, quantization
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.passes import parity_of
+from jaxcorr.quantization import round_around
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
@@ -30,24 +38,25 @@ def image():
     return jnp.asarray(tiny.blocks(64, 128)[None], jnp.float32) / 255
 
 
-@jax.jit(static_argnames="decoder_input")
-def forward(parameters, image, keys, *, decoder_input=None):
+@jax.jit(static_argnames="kind")
+def forward(parameters, image, keys, *, kind=None):
     apply = codec.with_parameters(SETTINGS, parameters)
-    return apply(image, keys=keys, decoder_input=decoder_input)
+    kind = kind or apply.context.decoder_input
+    return apply(image, quantization=quantization.in_training(kind, keys, 1.0))
 
 
 @pytest.fixture(scope="module")
 def trained_on(model, image):
     """What training sees, by what the decoder is said to see."""
     keys = jax.random.split(jax.random.key(0), 1)
-    run = lambda kind: forward(model.device_parameters, image, keys, decoder_input=kind)
+    run = lambda kind: forward(model.device_parameters, image, keys, kind=kind)
     return {kind: run(kind) for kind in (None, "noise")}
 
 
 @pytest.mark.fast
 def test_anchors_are_where_row_plus_column_is_even():
     expected = [[True, False, True], [False, True, False]]
-    np.testing.assert_array_equal(is_anchor(np.arange(2), np.arange(3)), expected)
+    np.testing.assert_array_equal(parity_of(np.arange(2), np.arange(3)) == 0, expected)
 
 
 def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
@@ -58,19 +67,21 @@ def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
     apply = codec.with_parameters(SETTINGS, model.device_parameters)
     # Straight through, side information is rounded in training too.
     z = apply.transforms.hyper_analysis(out.latent)
-    z_hat = ops.round_around(z, apply.prior.median()[None, None, None])
+    z_hat = round_around(z, apply.prior.median()[None, None, None])
     features = apply.transforms.hyper_synthesis(z_hat)[0]
     size = out.mean.shape[1:3]
     assert size == (4, 8)
     state = apply.context.start(features, size)
     for index in range(2):
-        positions, mean, scale = apply.context.predict(state, index)
+        positions, mean, scale = state.predict(index)
         parity = np.add(*np.nonzero(np.ones(size))).reshape(size) % 2
-        np.testing.assert_array_equal(positions, np.nonzero(parity == index))
+        *places, channels = positions
+        np.testing.assert_array_equal(places, np.nonzero(parity == index))
+        assert channels == slice(0, out.mean.shape[-1])
         np.testing.assert_allclose(out.mean[0][positions], mean, atol=1e-4)
         np.testing.assert_allclose(out.scale[0][positions], scale, atol=1e-4)
         latent_hat = np.asarray(out.latent_hat[0])[positions]
-        state = apply.context.update(state, index, latent_hat)
+        state.update(index, latent_hat)
 
 
 def test_the_second_pass_without_anchors_would_say_something_else():
@@ -78,7 +89,7 @@ def test_the_second_pass_without_anchors_would_say_something_else():
     features, latent = features_and_latents((6, 6), dtype=np.float32)
     both = walk(context, features, latent, (6, 6))
     blind = walk(context, features, np.zeros_like(latent), (6, 6))
-    anchor = is_anchor(np.arange(6), np.arange(6))
+    anchor = parity_of(np.arange(6), np.arange(6)) == 0
     for one, other in [(both.mean, blind.mean), (both.scale, blind.scale)]:
         np.testing.assert_array_equal(one[0][anchor], other[0][anchor])
         assert np.all(one[0][~anchor] != other[0][~anchor])
@@ -90,7 +101,7 @@ def test_anchors_seen_in_training_are_rounded_around_their_means():
     found = context.parallel(
         jnp.asarray(features[None]),
         jnp.asarray(latent[None]),
-        ops.straight_through_round,
+        QUANTIZATIONS["straight through"],
         coded_on((5, 6), (5, 6)),
     )
     expected = walk(context, features, latent, (5, 6))
@@ -120,8 +131,8 @@ def test_gradients_go_from_the_second_pass_through_rounding_to_the_analysis(mode
     @jax.jit
     @jax.jacrev
     def gradient(value):
-        out = codec.with_parameters(SETTINGS, deaf | {bias: value})(image, keys=keys)
-        anchor = is_anchor(np.arange(4), np.arange(4))[..., None]
+        out = forward(deaf | {bias: value}, image, keys)
+        anchor = (parity_of(np.arange(4), np.arange(4)) == 0)[..., None]
         return [jnp.where(which, out.mean[0], 0).sum() for which in (anchor, ~anchor)]
 
     of_anchors, of_others = gradient(deaf[bias])
@@ -131,12 +142,11 @@ def test_gradients_go_from_the_second_pass_through_rounding_to_the_analysis(mode
 
 def test_a_step_trains_as_published_unless_told_otherwise(model):
     batch = jnp.asarray(tiny.blocks(64, 64)[None])
-    objective = Objective(window=3)
 
     def program(decoder_input):
         recipe = Recipe(
             codec=SETTINGS,
-            objective=objective,
+            objective=Objective(window=3),
             optimizer=Optimizer(),
             step=Step(decoder_input=decoder_input),
             steps=10,
@@ -144,7 +154,7 @@ def test_a_step_trains_as_published_unless_told_otherwise(model):
         state = initial_state(recipe, model.device_parameters)
         key = jax.random.key(0)
         step = functools.partial(train_step, recipe=recipe)
-        traced = jax.make_jaxpr(step)(state, batch, objective.weights, key)
+        traced = jax.make_jaxpr(step)(state, batch, tiny.weights(), key)
         return re.sub("0x[0-9a-f]+", "", str(traced))
 
     by_default = program(None)

@@ -9,8 +9,9 @@ from tiny import blocks
 
 from jaxcorr import images
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import bjontegaard, classical
+from jaxcorr.evaluation import bjontegaard, classical, rows
 from jaxcorr.evaluation.bjontegaard import Curve
+from jaxcorr.evaluation.classical import ClassicalCodec
 
 pytestmark = pytest.mark.fast
 
@@ -26,7 +27,7 @@ def test_pillow_brings_four_codecs():
 def test_better_qualities_cost_bits_and_bring_decibels(name):
     qualities = classical.CODECS[name].qualities
     low, high = (
-        classical.measure(name, quality, IMAGE, "a.png")
+        rows.measure(ClassicalCodec(name, quality), IMAGE, "a.png").row
         for quality in (qualities[0], qualities[-1])
     )
     assert low.bpp < high.bpp and low.psnr_db < high.psnr_db
@@ -43,15 +44,15 @@ def test_on_a_photograph_every_other_codec_needs_fewer_bits_than_jpeg(name):
     )
     jpeg, other = (
         [
-            classical.measure(each, quality, photograph, "a.png")
+            rows.measure(ClassicalCodec(each, quality), photograph, "a.png").row
             for quality in classical.CODECS[each].qualities[::2]
         ]
         for each in ("jpeg", name)
     )
-    curve = lambda rows: Curve(
+    curve = lambda points: Curve(
         name="curve",
-        bpp=tuple(row.bpp for row in rows),
-        quality=tuple(row.psnr_db for row in rows),
+        bpp=tuple(row.bpp for row in points),
+        quality=tuple(row.psnr_db for row in points),
     )
     assert bjontegaard.bd_rate(curve(jpeg), curve(other)).value < -10
 
@@ -68,7 +69,7 @@ def test_a_quality_out_of_range_is_refused():
     with pytest.raises(
         UserError, match=r"quality of webp must be a whole number.* is 101"
     ):
-        classical.measure("webp", 101.0, IMAGE, "a.png")
+        ClassicalCodec("webp", 101.0)
 
 
 def test_evaluate_writes_a_table_a_quality(jaxcorr, tmp_path):

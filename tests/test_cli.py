@@ -11,6 +11,7 @@ from jaxcorr import model_folder, run_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Container
 from jaxcorr.commands import arguments
+from jaxcorr.provenance import Provenance
 
 SIZES = {"small": (17, 33), "tall": (120, 40)}
 
@@ -29,12 +30,11 @@ def run_directory(tiny_model, tmp_path):
     for step, loss in ((100, 1.0), (200, 2.0)):
         folder = tmp_path / "run" / "checkpoints" / str(step) / "models" / "0"
         folder.mkdir(parents=True)
-        about = {"step": step, "held_out_loss": loss}
         made = model_folder.make_model(
             tiny_model.settings,
             tiny_model.parameters,
             median=tiny_model.median + step,
-            about=about,
+            provenance=Provenance(step=step, held_out_loss=loss),
         )
         model_folder.fill_folder(folder, made)
     return "run"
@@ -144,7 +144,7 @@ def test_another_checkpoint_can_be_packed_in_place_of_the_older_one(
     pack = "pack", run_directory, "-o", "packed"
     assert jaxcorr(*pack)[0] == 0
     assert jaxcorr(*pack, "--checkpoint", "newest", "--force")[0] == 0
-    assert run_folder.load("packed").about["step"] == 200
+    assert run_folder.load("packed").provenance.step == 200
 
 
 @pytest.mark.fast

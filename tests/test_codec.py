@@ -7,6 +7,7 @@ import pytest
 
 from jaxcorr import codec, ops
 from jaxcorr.codec import CodecSettings
+from jaxcorr.quantization import DecoderInput, StraightThrough, in_training
 from jaxcorr.transforms.minnen import Minnen
 
 SETTINGS = CodecSettings(transforms=Minnen(width=4, channels=6))
@@ -16,9 +17,19 @@ BEYOND_LATENT = 2 * (1 + 2 + 4 + 8) + 1
 BEYOND_SIDE = BEYOND_LATENT + 16 + 2 * (16 + 32)
 
 
-@jax.jit(static_argnames=("decoder_input", "transform_dtype"))
-def forward(parameters, image, **options):
-    return codec.with_parameters(SETTINGS, parameters)(image, **options)
+@jax.jit(static_argnames=("kind", "transform_dtype"))
+def forward(
+    parameters,
+    image,
+    *,
+    keys=None,
+    kind: DecoderInput = "noise",
+    sharpness=1.0,
+    **options,
+):
+    quantization = None if keys is None else in_training(kind, keys, sharpness)
+    built = codec.with_parameters(SETTINGS, parameters)
+    return built(image, quantization=quantization, **options)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +168,7 @@ def test_noise_is_of_half_a_step_and_the_decoder_sees_it(noisy):
 def test_straight_through_changes_the_decoder_alone(
     parameters, images, keys, rounded, noisy
 ):
-    out = forward(parameters, images, keys=keys, decoder_input="straight_through")
+    out = forward(parameters, images, keys=keys, kind="straight_through")
     for name in ("latent_hat", "mean", "scale", "reconstruction"):
         expected = getattr(rounded, name)
         np.testing.assert_allclose(getattr(out, name), expected, rtol=1e-4, atol=1e-4)
@@ -173,7 +184,7 @@ def test_soft_rounding_goes_from_noise_to_rounding(
         parameters,
         images,
         keys=keys,
-        decoder_input="soft_round",
+        kind="soft_round",
         sharpness=jnp.float32(sharpness),
     )
     smooth = soft(0.0)
@@ -226,7 +237,7 @@ def test_every_parameter_has_a_finite_gradient(parameters, images, keys):
     @jax.grad
     def gradient(parameters):
         model = codec.with_parameters(SETTINGS, parameters)
-        out = model(images, keys=keys, decoder_input="straight_through")
+        out = model(images, quantization=StraightThrough(keys))
         bits = out.latent_bits.sum() + out.side_bits.sum()
         return bits + jnp.sum((out.reconstruction - images) ** 2)
 

@@ -13,7 +13,7 @@ from jaxcorr.bitstream import coding, grid, networks
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
 from jaxcorr.bitstream.passes import Latents
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import rows
+from jaxcorr.evaluation import learned
 
 LAST_HYPER = "transforms/hyper_synthesis/layers/4"
 SIZES = [(1, 1), (17, 33), (128, 128), (200, 90)]
@@ -66,7 +66,7 @@ def test_a_file_shows_what_the_codec_shows(tiny_model, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_a_file_has_the_size_that_the_entropy_model_estimates(tiny_model, size):
     image = blocks(*size)
-    estimated = rows.estimated_bits(tiny_model, image) / 8
+    estimated = learned.estimated_bits(tiny_model, image) / 8
     data = jaxcorr.compress(tiny_model, image)
     assert abs(len(data) - estimated) <= 0.01 * estimated + 64
     assert len(data) > HEADER_BYTES
@@ -237,11 +237,8 @@ def test_a_folder_of_many_sizes_compiles_a_program_a_canvas(tiny_model):
 def test_what_feeds_the_coder_is_float64_unless_fast(tiny_model, arithmetic):
     expected = {Arithmetic.PORTABLE: np.float64, Arithmetic.FAST: np.float32}
     with networks.coding_arithmetic(arithmetic) as dtype:
-        features = networks.predict_features(
-            tiny_model.device_parameters,
-            jnp.ones((1, 2, 2, 8), dtype),
-            settings=tiny_model.settings,
-        )
+        side = jnp.ones((1, 2, 2, 8), dtype)
+        features = networks.predict_features(tiny_model.codec, side)
     assert features.dtype == expected[arithmetic]
 
 

@@ -17,7 +17,7 @@ from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Container
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import rows
+from jaxcorr.evaluation import learned
 from jaxcorr.training.objective import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
@@ -86,7 +86,7 @@ def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combinatio
         codec=CodecSettings(
             transforms=tiny.TRANSFORMS[transforms], context=tiny.CONTEXTS[context]
         ),
-        objective=Objective(correlation_weight=1.0, window=3),
+        objective=Objective(window=3),
         optimizer=Optimizer(learning_rate=1e-3),
         step=Step(),
         steps=10,
@@ -96,7 +96,7 @@ def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combinatio
     state, values = train_step(
         initial_state(recipe, jax.device_put(before)),
         crops,
-        recipe.objective.weights,
+        tiny.weights(correlation_weight=1.0),
         jax.random.key(1),
         recipe=recipe,
     )
@@ -128,7 +128,7 @@ def test_the_decoded_picture_has_the_size_of_the_photograph(
 @combinations
 def test_a_file_is_as_large_as_the_entropy_model_says(encoded, photograph, combination):
     coded = encoded[combination]
-    estimated = rows.estimated_bits(coded.model, photograph) / 8
+    estimated = learned.estimated_bits(coded.model, photograph) / 8
     assert abs(len(coded.data) - estimated) <= 0.01 * estimated + 64
     assert len(coded.data) > 10 * HEADER_BYTES
 

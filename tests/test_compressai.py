@@ -1,6 +1,4 @@
 import dataclasses
-import runpy
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +14,7 @@ from references.weights import (
 )
 from skimage import data
 
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, model_folder, trainer
 from jaxcorr.config import Config
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.data.sources import Data
@@ -168,13 +166,12 @@ def test_training_goes_on_from_imported_weights(tmp_path):
         objective=Objective(window=3),
         data=Data(batch_size=2, crop_size=64),
     )
-    train = runpy.run_path(str(Path(__file__).parent.parent / "train.py"))
-    parameters = train["pretrained_parameters"](str(config.initialize), config.codec)
+    parameters = trainer.pretrained_parameters(tmp_path / "model", config.codec)
     crops = np.stack([photograph()[:, :64], photograph()[:, 64:]])
     state, values = train_step(
         initial_state(config.recipe, jax.tree.map(jnp.copy, parameters)),
         crops,
-        config.objective.weights,
+        config.members[0].weights,
         jax.random.key(0),
         recipe=config.recipe,
     )

@@ -1,21 +1,18 @@
 import dataclasses
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
-from jaxcorr import codec, settings
-from jaxcorr import config as configs
+from jaxcorr import codec, config_files, settings, trainer
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
 from jaxcorr.training.objective import Objective
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
-ROOT = Path(__file__).parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 TINY = Config(
     codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
     objective=Objective(window=3),
@@ -45,7 +42,9 @@ def tiny_file(tmp_path) -> Path:
 
 
 def parse(*arguments) -> Config:
-    return configs.parse([str(each) for each in arguments], program="train.py")
+    return config_files.parse(
+        [str(each) for each in arguments], program="jaxcorr train"
+    )
 
 
 def changed(config: Config, path: str, value) -> Config:
@@ -60,20 +59,19 @@ def test_the_command_line_changes_the_file(tiny_file):
     config = parse(
         tiny_file,
         *("--steps", 7, "--workdir", "here", "--data.source", "folder:photos"),
-        *("--objective.correlation-weight", 0.25, "--step.transform-dtype", "bfloat16"),
+        *("--sweep.correlation-weight", 0.25, "--step.transform-dtype", "bfloat16"),
         *("--codec.transforms.width", 16, "--data.no-flip"),
     )
     expected = dataclasses.replace(
         TINY,
         steps=7,
         workdir="here",
+        sweep=SweepConfig(correlation_weight=0.25),
         codec=CodecSettings(transforms=Minnen(width=16, channels=4)),
         data=dataclasses.replace(TINY.data, source="folder:photos", flip=False),
         step=dataclasses.replace(TINY.step, transform_dtype="bfloat16"),
     )
     assert config == expected
-    assert config.objective.correlation_weight == 0.25
-    assert config.objective.distortion_weight == TINY.objective.distortion_weight
 
 
 REFUSED = {
@@ -86,8 +84,8 @@ REFUSED = {
     "--objective.window 4": "objective.window must be odd",
     "--objective.window -3": "objective.window must be odd",
     "--objective.distortion ms_ssim": "data.crop-size must be at least 161",
-    "--objective.distortion-weight -1": "objective.distortion-weight must be 0 or more",
-    "--objective.correlation-weight nan": "objective.correlation-weight must be 0 or",
+    "--sweep.distortion-weight -1": "sweep.distortion-weight must be 0 or more",
+    "--sweep.correlation-weight nan": "sweep.correlation-weight must be 0 or more",
     "--codec.transforms.width -1": "transforms.width must be at least 1, but is -1",
     "--codec.transforms.channels 3": "transforms.channels must be even",
     "--codec.likelihood-floor 1": "codec.likelihood-floor must be at least 0",
@@ -107,8 +105,12 @@ REFUSED = {
     "--step.sharpness-end nan": "step.sharpness-end must be from 1 (step.sharpness-st",
     "--step.sharpness-end 65": "(step.sharpness-start) to 64, but is 65",
     "--step.decoder-input soft": "--step.decoder-input",
+    "--objective.distortion-weight 1": "error: --objective.distortion-weight is now "
+    "--sweep.distortion-weight",
+    "--objective.correlation_weight=1": "is now --sweep.correlation-weight",
+    "--seed 1 2": "error: --seed is now --sweep.seed",
     "--steps 0": "steps must be at least 1",
-    "--seed -1": "seed must be in [0, 2**32)",
+    "--sweep.seed -1": "sweep.seed must be in [0, 2**32)",
     "--optimizer.learning-rate -0.1": "optimizer.learning-rate must be positive",
     "--optimizer.learning-rate nan": "optimizer.learning-rate must be positive",
     "--optimizer.gradient-clip 0": "optimizer.gradient-clip must be positive",
@@ -121,15 +123,6 @@ REFUSED = {
 }
 
 
-@pytest.fixture(scope="module")
-def train_main():
-    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 def plain(text: str) -> str:
     """What is said, without boxes and line breaks."""
     return " ".join(re.sub("[╭╮╰╯│─]", " ", text).split())
@@ -138,17 +131,15 @@ def plain(text: str) -> str:
 @pytest.mark.fast
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_a_mistake_is_refused_before_anything_is_compiled_or_written(
-    tiny_file, train_main, arguments, capsys, monkeypatch
+    tiny_file, jaxcorr, arguments, monkeypatch
 ):
     monkeypatch.setattr(codec, "initialize", None)  # Calling it would be a TypeError.
     workdir = tiny_file.parent / "run"
     batch = [] if "batch-size" in arguments else ["--data.batch-size", "8"]
-    with pytest.raises(SystemExit) as exit:
-        train_main(
-            [str(tiny_file), "--workdir", str(workdir), *batch, *arguments.split()]
-        )
-    assert exit.value.code == 2
-    assert REFUSED[arguments] in plain(capsys.readouterr().err)
+    given = ("--workdir", workdir, *batch, *arguments.split())
+    status, _, errors = jaxcorr("train", tiny_file, *given)
+    assert status == 2
+    assert REFUSED[arguments] in plain(errors)
     assert list(tiny_file.parent.iterdir()) == [tiny_file]
 
 
@@ -172,9 +163,21 @@ def test_a_mistake_in_a_config_file_is_told_with_its_line(tmp_path, text, messag
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "usage: train.py CONFIG.py"),
-        (["--steps", "3"], "usage: train.py CONFIG.py"),
-        (["no_such_config.py"], "no_such_config.py does not exist"),
+        ([], "usage: jaxcorr train CONFIG"),
+        (["--steps", "3"], "usage: jaxcorr train CONFIG"),
+        (
+            ["no_such.py"],
+            "no_such.py does not exist: CONFIG must be a Python file, or ",
+        ),
+        (["no_such"], "or one of ali2023, quickstart, study"),
+        (["quickstart:large"], "quickstart.py has no variants"),
+        (["study:large"], "the variant must be one of none, checkerboard, charm, auto"),
+        (
+            ["configs/cheng_charm_corr.py"],
+            "configs/cheng_charm_corr.py is now ali2023:cheng_charm "
+            "--sweep.correlation-weight 0.1",
+        ),
+        (["study_charm", "--steps", "3"], "study_charm is now study:charm"),
     ],
 )
 def test_a_config_file_must_be_given(arguments, message):
@@ -182,7 +185,13 @@ def test_a_config_file_must_be_given(arguments, message):
         parse(*arguments)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], [CONFIGS[0], "--help"]])
+@pytest.mark.fast
+def test_a_run_in_python_needs_a_directory():
+    with pytest.raises(UserError, match="workdir must name the run directory"):
+        trainer.train(TINY)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ali2023:cheng_charm", "--help"]])
 def test_help_explains_every_setting(arguments, capsys):
     with pytest.raises(SystemExit) as exit:
         parse(*arguments)
@@ -204,12 +213,12 @@ RESUMABLE = {
     "cadence.keep": 1,
 }
 NOT_RESUMABLE = {
-    "seed": 1,
     "initialize": "model",
     "codec.transforms.width": 8,
     "codec.likelihood_floor": 1e-9,
-    "objective.distortion_weight": 0.1,
-    "objective.correlation_weight": 0.0,
+    "sweep.distortion_weight": 0.1,
+    "sweep.correlation_weight": 0.0,
+    "sweep.seed": 1,
     "objective.mask": "short_cross",
     "optimizer.learning_rate": 1e-3,
     "step.micro_batches": 2,
@@ -225,7 +234,7 @@ def test_a_run_goes_on_under_settings_that_leave_it_the_same_run(path):
     saved = settings.to_json(TINY)
     now = changed(TINY, path, RESUMABLE[path])
     assert settings.to_json(now) != saved
-    configs.check_resumable(now, saved, Path("run"))
+    trainer.check_resumable(now, saved, Path("run"))
 
 
 @pytest.mark.fast
@@ -235,18 +244,18 @@ def test_a_run_does_not_go_on_under_settings_of_another_run(path):
     name = path.replace("_", "-")
     rule = re.escape(f"run holds a run with {name} ")
     with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}:"):
-        configs.check_resumable(now, settings.to_json(TINY), Path("run"))
+        trainer.check_resumable(now, settings.to_json(TINY), Path("run"))
 
 
 def test_settings_of_an_older_version_take_defaults_for_new_fields():
     saved = settings.to_json(TINY)
     del saved["objective"]["stop_scale_gradient"], saved["cadence"]
-    configs.check_resumable(TINY, saved, Path("run"))
+    trainer.check_resumable(TINY, saved, Path("run"))
     other = changed(TINY, "objective.stop_scale_gradient", True)
     with pytest.raises(
         UserError, match=r"objective\.stop-scale-gradient False, not True"
     ):
-        configs.check_resumable(other, saved, Path("run"))
+        trainer.check_resumable(other, saved, Path("run"))
 
 
 def test_settings_that_this_version_does_not_know_are_refused():
@@ -256,4 +265,4 @@ def test_settings_that_this_version_does_not_know_are_refused():
         UserError,
         match=r"run: Objective has no field 'windows' \(did you mean window\?",
     ):
-        configs.check_resumable(TINY, saved, Path("run"))
+        trainer.check_resumable(TINY, saved, Path("run"))

@@ -1,111 +1,144 @@
 import dataclasses
-import re
-import sys
-from pathlib import Path
+import functools
+import runpy
 
 import jax
 import numpy as np
 import pytest
 import tiny
 
-from jaxcorr import codec, settings
-from jaxcorr import config as configs
+from jaxcorr import codec, config_files
 from jaxcorr.config import Config
 from jaxcorr.errors import UserError
+from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import initial_state, train_step
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+
+def names_in(config: str, variable: str) -> list[str]:
+    return list(runpy.run_path(str(config_files.packaged()[config]))[variable])
+
+
+VARIANTS = {
+    "ali2023": ["", *names_in("ali2023", "SYSTEMS")],
+    "quickstart": [""],
+    "study": ["", *names_in("study", "CONTEXTS")],
+}
+KEY = jax.random.key(0)
+NAMES = [
+    f"{name}:{variant}".rstrip(":")
+    for name, variants in VARIANTS.items()
+    for variant in variants
+]
 
 
 def parse(*arguments) -> Config:
-    return configs.parse([str(each) for each in arguments], program="train.py")
+    return config_files.parse(
+        [str(each) for each in arguments], program="jaxcorr train"
+    )
 
 
-def shrunk(config: Config) -> Config:
-    """The config with little to compute, and as few other changes as that takes."""
-    parts = config.step.micro_batches
+def with_tiny_codec(config: Config) -> Config:
+    """The config with a codec of the same kinds that has little to compute."""
     of_kind = lambda kind, choices: next(x for x in choices if type(x) is type(kind))
     transforms = of_kind(config.codec.transforms, tiny.TRANSFORMS.values())
     context = of_kind(config.codec.context, tiny.CONTEXTS.values())
+    small = dataclasses.replace(config.codec, transforms=transforms, context=context)
+    return dataclasses.replace(config, codec=small)
+
+
+def shrunk(config: Config) -> Config:
+    """The config with little to compute, and a step that many configs share."""
     return dataclasses.replace(
-        config,
-        codec=dataclasses.replace(config.codec, transforms=transforms, context=context),
-        data=dataclasses.replace(config.data, batch_size=2 * parts, crop_size=64),
+        with_tiny_codec(config),
+        steps=10,
         objective=dataclasses.replace(config.objective, window=3),
-        # Else the first step is too small to change a float32.
-        optimizer=dataclasses.replace(config.optimizer, warmup_steps=0),
+        # With warm-up the first step is too small to change a float32.
+        optimizer=Optimizer(learning_rate=1e-3),
+        step=dataclasses.replace(config.step, transform_dtype="float32"),
+        data=dataclasses.replace(config.data, batch_size=2, crop_size=64),
     )
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_builds_and_trains_a_step(path):
-    config = parse(path)
-    assert config.workdir == f"runs/{path.stem}"
-    parameters = jax.eval_shape(
-        lambda: codec.initialize(config.codec, jax.random.key(0))
-    )
+@pytest.mark.fast
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
+    config = parse(name)
+    assert config.workdir == "runs/" + name.replace(":", "_")
+    parameters = jax.eval_shape(lambda: codec.initialize(config.codec, KEY))
     assert sum(array.size for array in parameters.values()) > 100_000
 
-    small = shrunk(config)
-    recipe, side = small.recipe, small.data.crop_size
-    before = tiny.draw(small.codec)
-    state = initial_state(recipe, jax.device_put(before))
-    crops = np.random.default_rng(0).integers(
-        256, size=(small.data.batch_size, side, side, 3), dtype=np.uint8
+    small = with_tiny_codec(config)
+    side, batch_size = small.data.crop_size, small.data.batch_size
+    crops = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.uint8)
+    state = jax.eval_shape(
+        lambda: initial_state(small.recipe, codec.initialize(small.codec, KEY)),
     )
-    state, values = train_step(
-        state, crops, recipe.objective.weights, jax.random.key(1), recipe=recipe
-    )
+    step = functools.partial(train_step, recipe=small.recipe)
+    _, values = jax.eval_shape(step, state, crops, config.members[0].weights, KEY)
+    assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_and_variant_trains_a_step(name):
+    config = shrunk(parse(name))
+    before = tiny.draw(config.codec)
+    state = initial_state(config.recipe, jax.device_put(before))
+    crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    weights, key = config.members[0].weights, KEY
+    state, values = train_step(state, crops, weights, key, recipe=config.recipe)
     assert np.isfinite(values["loss"])
     tiny.assert_every_part_moved(before, state.parameters)
 
 
-PAIRS = [path for path in CONFIGS if path.stem.endswith("_corr")]
-
-
 @pytest.mark.fast
-@pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
-def test_a_pair_of_configs_differs_in_the_weight_of_the_loss_alone(path):
-    pair = parse(path), parse(path.with_stem(path.stem.removesuffix("_corr")))
-    found = settings.differences(*(settings.to_json(config) for config in pair))
-    workdirs = f"runs/{path.stem}", f"runs/{path.stem.removesuffix('_corr')}"
-    assert found == {
-        ("objective", "correlation_weight"): (0.1, 0.0),
-        ("workdir",): workdirs,
-    }
-
-
-@pytest.mark.fast
-def test_there_is_a_config_for_every_row_of_the_papers_table():
+def test_there_is_a_system_for_every_row_of_the_papers_table():
     rows = {f"cheng_{name}" for name in ("hyperprior", "checkerboard", "charm")}
-    rows |= {"minnen_hyperprior", "swint_hyperprior"}
-    names = {path.stem for path in CONFIGS}
-    assert names >= rows | {f"{row}_corr" for row in rows} | {"cheng_autoregressive"}
+    rows |= {"minnen_hyperprior", "swint_hyperprior", "cheng_autoregressive"}
+    assert set(VARIANTS["ali2023"]) == rows | {""}
 
 
 @pytest.mark.fast
-def test_a_config_imports_from_its_folder_and_leaves_no_trace(tmp_path):
-    before = list(sys.path)
-    for kind in ("Cheng", "Swin"):
-        folder = tmp_path / kind
-        folder.mkdir()
-        shared = MISFITS_FILE.format(module=kind.lower(), kind=kind)
-        (folder / "shared_part.py").write_text(shared)
-        (folder / "built_on_it.py").write_text("from shared_part import get_config")
-        expected = parse(folder / "shared_part.py")
-        found = parse(folder / "built_on_it.py")
-        assert found == dataclasses.replace(expected, workdir="runs/built_on_it")
-        assert type(found.codec.transforms).__name__ == kind
-        assert sys.path == before and "shared_part" not in sys.modules
+def test_a_config_is_found_by_name_by_path_and_anywhere(tmp_path, monkeypatch):
+    path = config_files.packaged()["study"]
+    monkeypatch.chdir(path.parent.parent)
+    by_path = parse("configs/study.py:charm")
+    monkeypatch.chdir(tmp_path)
+    assert parse("study:charm") == parse(f"{path}:charm") == by_path
+    assert parse("study") == dataclasses.replace(
+        parse("study:none"), workdir="runs/study"
+    )
 
 
 @pytest.mark.fast
-def test_a_mistake_in_what_a_config_imports_is_told_with_its_line(tmp_path):
-    (tmp_path / "shared_part.py").write_text("x = 1\ny = x / 0")
-    path = tmp_path / "built_on_it.py"
-    path.write_text("import shared_part")
-    place = re.escape(str(tmp_path / "shared_part.py"))
-    with pytest.raises(UserError, match=f"^{place}, line 2: ZeroDivisionError"):
+def test_every_removed_config_has_a_successor_that_is_there():
+    packaged = config_files.packaged()
+    for old, command in config_files.REMOVED.items():
+        assert old not in packaged
+        name, *flags = command.split()
+        weight = 0.1 if "_corr" in old or "study" in old else 0.0
+        assert parse(name, *flags).sweep.correlation_weight == weight
+        with pytest.raises(UserError, match=f"^configs/{old}.py is now {command}$"):
+            parse(f"configs/{old}.py")
+
+
+VARIANTS_FILE = """
+from jaxcorr.config import Config, variant
+
+STEPS = {"short": 2, "long": 7}
+
+def get_config(length):
+    return Config(steps=variant(STEPS, length))
+"""
+
+
+@pytest.mark.fast
+def test_a_config_of_ones_own_may_have_variants(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(VARIANTS_FILE)
+    assert parse(f"{path}:long").steps == 7
+    with pytest.raises(UserError, match="must be one of short, long, but is 'middle'"):
+        parse(f"{path}:middle")
+    with pytest.raises(UserError, match=r"own\.py: TypeError.*argument: 'length'"):
         parse(path)
 
 

@@ -8,13 +8,13 @@ import pytest
 from walking import (
     CHANNELS,
     CONTEXTS,
+    QUANTIZATIONS,
     coded_on,
     features_and_latents,
     make_context,
     walk,
 )
 
-from jaxcorr import ops
 from jaxcorr.codec import CodecSettings
 from jaxcorr.context.autoregressive import CAUSAL_TAPS
 from jaxcorr.context.checkerboard import ODD_TAPS
@@ -33,13 +33,8 @@ def context_of(name):
 
 @functools.cache
 def parallel_of(name, quantize):
-    context = context_of(name)
-    return jax.jit(lambda f, y, coded: context.parallel(f, y, quantize, coded))
-
-
-def towards_center(latent, center):
-    """In the place of rounding, but differentiable, in both."""
-    return 0.7 * latent + 0.3 * center
+    context, quantization = context_of(name), QUANTIZATIONS[quantize]
+    return jax.jit(lambda f, y, coded: context.parallel(f, y, quantization, coded))
 
 
 def pass_of(name, size):
@@ -51,14 +46,14 @@ def pass_of(name, size):
     times = np.zeros((*size, CHANNELS), int)
     number = np.arange(times.size).reshape(times.shape)
     for index in range(context.passes(*size)):
-        positions, mean, scale = context.predict(state, index)
+        positions, mean, scale = state.predict(index)
         here = number[positions]
         assert np.shape(mean) == np.shape(scale) == here.shape
         # In raster order, channels last: so the symbols stand in the file.
         assert np.all(np.diff(here.ravel()) > 0)
         passes[positions] = index
         times[positions] += 1
-        state = context.update(state, index, np.asarray(mean))
+        state.update(index, np.asarray(mean))
     return passes, times
 
 
@@ -86,7 +81,7 @@ def influence(name, quantize):
     return np.any(np.asarray(jacobian(jnp.asarray(latent))) != 0, axis=0)
 
 
-@pytest.mark.parametrize("quantize", [towards_center, ops.straight_through_round])
+@pytest.mark.parametrize("quantize", ["towards center", "straight through"])
 @each_context
 def test_no_prediction_sees_latents_of_its_own_pass_or_a_later_one(name, quantize):
     passes, _ = pass_of(name, CANVAS)
@@ -113,7 +108,7 @@ def expected_taps(name):
 # Rounding straight through hands gradients on, but those of centers stop: one hop.
 @pytest.mark.parametrize("name", ["autoregressive", "checkerboard"])
 def test_spatial_contexts_see_all_their_taps_and_no_others(name):
-    seen = influence(name, ops.straight_through_round)
+    seen = influence(name, "straight through")
     expected = expected_taps(name)[:, :, None, :, :, None]
     np.testing.assert_array_equal(seen, np.broadcast_to(expected, seen.shape))
 
@@ -122,7 +117,7 @@ def test_spatial_contexts_see_all_their_taps_and_no_others(name):
     ("name", "support"), [("light channelwise", 1), ("reference channelwise", 2)]
 )
 def test_a_slice_sees_the_earlier_ones_up_to_the_support(name, support):
-    seen = influence(name, ops.straight_through_round).any(axis=(0, 1, 3, 4))
+    seen = influence(name, "straight through").any(axis=(0, 1, 3, 4))
     expected = np.zeros((CHANNELS, CHANNELS), bool)
     for index, (start, end) in enumerate(SLICES):
         expected[start:end, : SLICES[min(index, support)][0]] = True
@@ -140,7 +135,7 @@ def test_all_at_once_is_what_the_passes_give_in_order(name, canvas, size):
     latent[size[0] :] = latent[:, size[1] :] = 1e4  # Nothing may depend on these.
     with jax.enable_x64(True):
         expected = walk(context_of(name), features, latent, size)
-        found = parallel_of(name, ops.round_around)(
+        found = parallel_of(name, "rounding")(
             features[None], latent[None], coded_on(canvas, size)
         )
     at = np.s_[:, : size[0], : size[1]]
@@ -152,7 +147,7 @@ def test_all_at_once_is_what_the_passes_give_in_order(name, canvas, size):
     np.testing.assert_allclose(symbols, np.rint(symbols), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("quantize", [ops.straight_through_round, ops.round_around])
+@pytest.mark.parametrize("quantize", ["straight through", "rounding"])
 @each_context
 def test_latents_that_are_not_coded_change_nothing(name, quantize):
     features, latent = features_and_latents(CANVAS, dtype=np.float32)
@@ -173,7 +168,7 @@ def test_latents_that_are_not_coded_change_nothing(name, quantize):
 @pytest.mark.parametrize("name", ["autoregressive", "light channelwise"])
 def test_images_of_a_batch_do_not_see_each_other(name):
     features, latent = features_and_latents((2, *CANVAS), dtype=np.float32)
-    parallel = parallel_of(name, ops.round_around)
+    parallel = parallel_of(name, "rounding")
     coded = [coded_on(CANVAS, (7, 5)), coded_on(CANVAS, (4, 3))]
     both = parallel(features, latent, jnp.concatenate(coded))
     for index in range(2):
@@ -191,7 +186,8 @@ def test_scales_are_at_their_bound_or_above_at_once_and_pass_by_pass(name):
     features, latent = features_and_latents(CANVAS, dtype=np.float32)
     features[..., :CHANNELS] -= 4
     coded = coded_on(CANVAS, CANVAS)
-    run = jax.jit(lambda f, y: context.parallel(f, y, towards_center, coded).scale)
+    quantization = QUANTIZATIONS["towards center"]
+    run = jax.jit(lambda f, y: context.parallel(f, y, quantization, coded).scale)
     found = run(features[None], latent[None])
     for scale in (found, walk(context, features, latent, CANVAS).scale):
         assert scale.min() == np.float32(0.11)
@@ -203,6 +199,7 @@ def test_each_context_is_trained_as_it_was_published():
     assert {name: context_of(name).decoder_input for name in CONTEXTS} == {
         "independent": "noise",
         "checkerboard": "straight_through",
+        "space-channel": "straight_through",
         "autoregressive": "noise",
         "light channelwise": "straight_through",
         "reference channelwise": "straight_through",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcorr import images
+from jaxcorr import cli, images
 from jaxcorr.data import built_in, image_folder, pipeline, sources
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
@@ -215,9 +215,13 @@ def test_held_out_crops_are_centered_then_spread(tmp_path):
 
 
 def prepare(monkeypatch, folder: Path, out: Path, name: str = "one") -> int:
-    arguments = [str(folder), "--data-dir", str(out), "--name", name]
-    monkeypatch.setattr(sys, "argv", ["image_folder", *arguments])
-    return image_folder.main()
+    arguments = ["prepare", str(folder), "--data-dir", str(out), "--name", name]
+    monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
 
 
 def open_prepared(out: Path, **changes):

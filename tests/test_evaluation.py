@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ from tiny import blocks
 
 from jaxcorr import correlation
 from jaxcorr.bitstream import coding
+from jaxcorr.errors import UserError
 from jaxcorr.evaluation import pictures, rows, showcase, table
-from jaxcorr.evaluation.rows import Row
+from jaxcorr.evaluation.learned import LearnedCodec
+from jaxcorr.evaluation.metadata import ClassicalMetadata, ModelMetadata
+from jaxcorr.evaluation.rows import Details, Row
 
 KEYS = [
     *("file", "width", "height", "bytes", "bpp", "bpp_estimated", "bpp_y", "bpp_z"),
@@ -37,9 +41,9 @@ EMPTY = Row(file="b.png", width=300, height=50, bytes=2000, bpp=0.4, psnr_db=32.
 @pytest.fixture(scope="module")
 def coded(tiny_model):
     """Measurements of each image."""
+    codec = LearnedCodec(tiny_model)
     return {
-        name: rows.measure(tiny_model, blocks(*size), name)
-        for name, size in SIZES.items()
+        name: rows.measure(codec, blocks(*size), name) for name, size in SIZES.items()
     }
 
 
@@ -84,6 +88,66 @@ def test_the_correlation_is_that_of_the_decoded_latents(coded):
     assert np.sum(values**2) == pytest.approx(float(loss), rel=1e-4)
 
 
+class Raw:
+    """A codec that writes the pixels themselves, of images of one size."""
+
+    title = "raw"
+
+    def __init__(self):
+        self.prepared = []
+
+    def metadata(self):
+        return ClassicalMetadata(codec="raw", title="Raw")
+
+    def prepare(self, image):
+        self.prepared.append(image.shape)
+        time.sleep(0.3)
+
+    def encode(self, image):
+        if image.shape != (8, 8, 3):
+            raise UserError("only images of 8 x 8 pixels")
+        return image.tobytes()
+
+    def decode(self, data):
+        return np.frombuffer(data, np.uint8).reshape(8, 8, 3), None
+
+    def details(self, image, data, latents):
+        return Details(y_bytes=len(data) - 64, z_bytes=16)
+
+
+@pytest.mark.fast
+def test_any_codec_is_measured_and_what_it_prepares_is_not_timed():
+    codec, image = Raw(), blocks(8, 8)
+    coded = rows.measure(codec, image, "a.png")
+    row = coded.row
+    assert codec.prepared == [(8, 8, 3)]
+    assert coded.latents is None and np.array_equal(coded.reconstruction, image)
+    assert (row.file, row.bytes, row.bpp) == ("a.png", 192, 24)
+    assert row.psnr_db > 100
+    assert (row.bpp_y, row.bpp_z, row.bpp_header) == (16, 2, 6)
+    assert (row.bpp_estimated, row.correlation) == (None, None)
+    assert (row.encode_seconds or 0) + (row.decode_seconds or 0) < 0.3
+
+
+@pytest.mark.fast
+def test_an_image_that_a_codec_refuses_is_named():
+    with pytest.raises(UserError, match=r"^b\.png: only images of 8 x 8 pixels$"):
+        rows.measure(Raw(), blocks(8, 16), "b.png")
+
+
+@pytest.mark.fast
+def test_a_canvas_is_prepared_once(tiny_model, monkeypatch):
+    canvases = []
+    monkeypatch.setattr(LearnedCodec, "decode", lambda codec, data: None)
+    monkeypatch.setattr(
+        LearnedCodec, "encode", lambda codec, image: canvases.append(image.shape)
+    )
+    codec = LearnedCodec(tiny_model)
+    for size in ((8, 8), (100, 128), (129, 8), (200, 100)):
+        codec.prepare(blocks(*size))
+    assert canvases == [(128, 128, 3), (256, 128, 3)]
+
+
 @pytest.mark.fast
 def test_the_psnr_of_an_error_of_one_level_is_known():
     image = blocks(8, 8) // 2
@@ -120,7 +184,7 @@ def test_the_table_has_a_line_a_row_and_one_of_means():
 
 @pytest.mark.fast
 def test_json_names_every_value_and_says_null_where_there_is_none():
-    read = json.loads(table.as_json([FULL, EMPTY], {"path": "run"}))
+    read = json.loads(table.as_json([FULL, EMPTY], ModelMetadata(path="run")))
     assert list(read) == ["model", "images", "mean"]
     assert read["model"] == {"path": "run"}
     assert [list(row) for row in read["images"]] == [KEYS, KEYS]

@@ -180,7 +180,8 @@ def test_the_command_writes_a_model_folder_and_says_what_it_is(jaxcorr, torchles
         f"channels, {count:,} parameters\n"
     )
     assert model.fingerprint == imported("mbt2018").fingerprint
-    assert model.about == {"source": "CompressAI", "architecture": "mbt2018"}
+    known = {"source": "CompressAI", "architecture": "mbt2018"}
+    assert model.provenance.to_json() == known
 
 
 def test_an_imported_model_is_packed_and_evaluated(jaxcorr, torchless):
@@ -199,7 +200,7 @@ def test_nothing_but_a_model_folder_is_replaced(jaxcorr, torchless):
     command = "import-compressai", f"{MEAN}.pth", "--architecture", MEAN, "-o"
     Path("home").mkdir()
     for folder, message in {
-        "home": "home exists and is no model folder",
+        "home": "home exists and is not a model folder",
         "model": "model exists; give --force to replace it",
     }.items():
         if folder == "model":

@@ -7,7 +7,8 @@ import pytest
 from jaxcorr import codec, model_folder, run_folder
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.run_folder import CHECKPOINTS, HELD_OUT_LOSS, MODELS
+from jaxcorr.provenance import Provenance
+from jaxcorr.run_folder import CHECKPOINTS, MODELS
 from jaxcorr.transforms.minnen import Minnen
 
 pytestmark = pytest.mark.fast
@@ -28,9 +29,9 @@ def model():
 def make_run(path, model, losses):
     """A run directory as training leaves it: a model folder in every checkpoint."""
     for step, loss in losses.items():
-        about = {"step": step, HELD_OUT_LOSS: loss}
+        known = Provenance(step=step, held_out_loss=loss)
         folder = path / CHECKPOINTS / str(step) / MODELS / "0"
-        model_folder.write_model(folder, dataclasses.replace(model, about=about))
+        model_folder.write_model(folder, dataclasses.replace(model, provenance=known))
     # A checkpoint that is not complete has a longer name; files are none at all.
     (path / CHECKPOINTS / "900.orbax-checkpoint-tmp-3").mkdir(parents=True)
     return path
@@ -46,16 +47,16 @@ def run(model, tmp_path_factory):
     ("checkpoint", "step"), [("newest", 120), ("best", 20), ("5", 5), ("100", 100)]
 )
 def test_a_checkpoint_is_chosen_by_name_or_step(run, checkpoint, step):
-    assert run_folder.load(run, checkpoint=checkpoint).about["step"] == step
+    assert run_folder.load(run, checkpoint=checkpoint).provenance.step == step
 
 
 def test_the_best_is_loaded_unless_another_is_asked_for(run):
-    assert run_folder.load(str(run)).about["step"] == 20
+    assert run_folder.load(str(run)).provenance.step == 20
 
 
 def test_the_newest_is_the_best_where_none_was_evaluated(model, tmp_path):
     run = make_run(tmp_path, model, {5: None, 20: None})
-    assert run_folder.load(run).about["step"] == 20
+    assert run_folder.load(run).provenance.step == 20
 
 
 @pytest.mark.parametrize("checkpoint", ["6", "900", "oldest", "-5", ""])
@@ -68,13 +69,13 @@ def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint):
 def test_a_model_folder_is_loaded_as_it_is(run, model):
     found = run_folder.load(run / CHECKPOINTS / "100" / MODELS / "0")
     assert found.fingerprint == model.fingerprint
-    assert found.about["step"] == 100
+    assert found.provenance.step == 100
 
 
 def test_a_checkpoint_that_was_being_deleted_is_passed_over(model, tmp_path):
     run = make_run(tmp_path, model, {5: 1.0})
     (run / CHECKPOINTS / "3" / MODELS / "0").mkdir(parents=True)
-    assert run_folder.load(run).about["step"] == 5
+    assert run_folder.load(run).provenance.step == 5
     with pytest.raises(UserError, match="no checkpoint '3'; there are newest, best, 5"):
         run_folder.load(run, checkpoint="3")
 

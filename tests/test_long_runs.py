@@ -51,7 +51,7 @@ mount -t tmpfs -o size=6m none {disk} || exit 77
 echo "status $?"
 {python} -c "
 from jaxcorr import run_folder
-print('newest', run_folder.load('{disk}/run', checkpoint='newest').about['step'])"
+print('newest', run_folder.load('{disk}/run', checkpoint='newest').provenance.step)"
 """
 
 

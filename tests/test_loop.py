@@ -8,6 +8,7 @@ import pytest
 
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
+from jaxcorr.provenance import Provenance
 from jaxcorr.training import loop, sweep
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training.checkpoints import Cadence, Checkpoints
@@ -107,7 +108,7 @@ def train(monkeypatch):
             batch_size=8,
             mesh=meshes.make_mesh(meshes.MeshShape()),
             held_out=np.zeros((1, 64, 64, 3), np.uint8),
-            about={},
+            provenance=Provenance(),
         )
         state = TrainState(
             parameters={},

@@ -9,14 +9,14 @@ import pytest
 PROGRAM = """
 import sys
 import numpy as np
-from jaxcorr import memory
+from jaxcorr import runtime
 
 def pages():
     with open("/proc/self/stat") as file:
         return int(file.read().rpartition(")")[2].split()[7])
 
 if sys.argv[1] == "keep":
-    memory.keep_freed()
+    runtime.keep_freed()
 for _ in range(3):
     before = pages()
     np.full(2**26, 1, np.uint8)

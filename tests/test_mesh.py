@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from jax.sharding import PartitionSpec
 
 from jaxcorr import codec, model_folder
@@ -24,11 +25,12 @@ STEPS, HALF = 20, 10
 BATCH, CROP = 8, 64
 RECIPE = Recipe(
     codec=CodecSettings(transforms=Minnen(width=8, channels=8)),
-    objective=Objective(window=3, correlation_weight=1.0),
+    objective=Objective(window=3),
     optimizer=Optimizer(learning_rate=1e-3),
     step=Step(),
     steps=STEPS,
 )
+WEIGHTS = tiny.weights(correlation_weight=1.0)
 KEY = jax.random.key(0)
 SHAPES = {
     "data": MeshShape(),
@@ -56,7 +58,7 @@ def train(state, crops, mesh):
     losses = []
     for batch in crops:
         placed = meshes.split_batch(batch, mesh, BATCH)
-        weights, key = RECIPE.objective.weights, jax.random.key(1)
+        weights, key = WEIGHTS, jax.random.key(1)
         with jax.set_mesh(mesh):
             state, metrics = train_step(state, placed, weights, key, recipe=RECIPE)
         losses.append(metrics["loss"])
@@ -180,8 +182,7 @@ def test_nothing_but_parameters_is_gathered(halves, crops, name):
     """Activations stay with the device that has the image: they are far larger."""
     mesh, state, _ = halves[name]
     batch = meshes.split_batch(crops[0], mesh, BATCH)
-    weights = RECIPE.objective.weights
-    step = lambda state, batch: train_step(state, batch, weights, KEY, recipe=RECIPE)
+    step = lambda state, batch: train_step(state, batch, WEIGHTS, KEY, recipe=RECIPE)
     with jax.set_mesh(mesh):
         text = jax.jit(step).lower(state, batch).compile().as_text()
     shapes = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", text or "")

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import codec, model_folder, run_folder
+from jaxcorr import codec, model_folder
 from jaxcorr.codec import CodecSettings
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
+from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.minnen import Minnen
 
 SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
-ABOUT = {"step": 7, run_folder.HELD_OUT_LOSS: 1.5}
+PROVENANCE = Provenance(step=7, held_out_loss=1.5)
 FILES = (model_folder.CONFIG, model_folder.PARAMETERS, model_folder.TABLES)
 
 
@@ -25,7 +26,7 @@ def model():
     parameters = {
         name: rng.normal(scale=0.3, size=shapes[name].shape) for name in sorted(shapes)
     }
-    return model_folder.make_model(SETTINGS, parameters, about=ABOUT)
+    return model_folder.make_model(SETTINGS, parameters, provenance=PROVENANCE)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_what_is_read_is_what_was_written(model, written):
     assert read.fingerprint == model.fingerprint
     assert len(read.fingerprint) == 8
     assert read.settings == model.settings
-    assert read.about == ABOUT
+    assert read.provenance == PROVENANCE
     assert read.parameters.keys() == model.parameters.keys()
     for name, array in model.parameters.items():
         assert read.parameters[name].dtype == np.float32
@@ -123,7 +124,7 @@ def test_any_change_of_what_is_computed_changes_the_fingerprint(model):
 
 @pytest.mark.fast
 def test_what_is_known_of_the_training_does_not_change_the_fingerprint(model):
-    assert changed(model, about={}).fingerprint == model.fingerprint
+    assert changed(model, provenance=Provenance()).fingerprint == model.fingerprint
 
 
 @pytest.mark.fast
@@ -165,7 +166,7 @@ def test_a_damaged_file_is_refused_or_read_as_it_was(model, folder, name):
         except UserError:
             refused += 1
         else:
-            # Dates in zip files, for one, mean nothing here; nor does `about`.
+            # Dates in zip files, for one, mean nothing here; nor does provenance.
             assert read.fingerprint == model.fingerprint
     assert refused > 100
 

@@ -3,13 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import ops
+from jaxcorr import ops, quantization
 
 pytestmark = pytest.mark.fast
 
 
 def test_noise_fills_half_a_step_to_either_side(key):
-    noise = ops.uniform_noise(jax.random.split(key, 2), jnp.zeros((2, 100, 100)))
+    noise = quantization.uniform_noise(
+        jax.random.split(key, 2), jnp.zeros((2, 100, 100))
+    )
     assert noise.min() >= -0.5
     assert noise.max() < 0.5
     # The mean of n uniform numbers deviates by sqrt(1 / 12 n): allow four times that.
@@ -19,9 +21,13 @@ def test_noise_fills_half_a_step_to_either_side(key):
 
 def test_noise_of_an_image_does_not_depend_on_its_place_in_a_split(key):
     keys, like = jax.random.split(key, 4), jnp.zeros((4, 3, 5, 2))
-    whole = ops.uniform_noise(keys, like)
-    np.testing.assert_array_equal(whole[2:], ops.uniform_noise(keys[2:], like[2:]))
-    np.testing.assert_array_equal(whole[::-1], ops.uniform_noise(keys[::-1], like))
+    whole = quantization.uniform_noise(keys, like)
+    np.testing.assert_array_equal(
+        whole[2:], quantization.uniform_noise(keys[2:], like[2:])
+    )
+    np.testing.assert_array_equal(
+        whole[::-1], quantization.uniform_noise(keys[::-1], like)
+    )
     assert not jnp.any(whole[0] == whole[1])
 
 
@@ -36,16 +42,17 @@ def test_rounding_leaves_whole_steps_from_the_centers():
     values = jnp.array([[1.2, -0.3], [0.9, 7.0]])
     centers = jnp.array([[0.25, -0.75]])
     expected = [[1.25, -0.75 + 0.0], [1.25, 7.25]]
-    np.testing.assert_array_equal(ops.round_around(values, centers), expected)
+    np.testing.assert_array_equal(quantization.round_around(values, centers), expected)
 
 
 @pytest.mark.parametrize(
-    ("quantize", "slope"), [(ops.round_around, 0.0), (ops.straight_through_round, 1.0)]
+    ("quantize", "slope"),
+    [(quantization.round_around, 0.0), (quantization.straight_through_round, 1.0)],
 )
 def test_only_straight_through_rounding_passes_gradients(quantize, slope):
     values, centers = jnp.linspace(-2.0, 2.0, 12).reshape(3, 4), jnp.full((1, 4), 0.1)
     np.testing.assert_allclose(
-        quantize(values, centers), ops.round_around(values, centers), atol=1e-6
+        quantize(values, centers), quantization.round_around(values, centers), atol=1e-6
     )
     gradient = jax.grad(lambda values: jnp.sum(quantize(values, centers)))(values)
     np.testing.assert_array_equal(gradient, jnp.full((3, 4), slope))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import settings
+from jaxcorr import run_folder, settings
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.context.channelwise import Channelwise
@@ -22,6 +22,7 @@ from jaxcorr.evaluation import (
 )
 from jaxcorr.evaluation.labels import labels
 from jaxcorr.training.objective import Objective
+from jaxcorr.training.sweep import SweepConfig
 
 pytestmark = pytest.mark.fast
 
@@ -39,15 +40,12 @@ def about(distortion_weight, correlation_weight, *, seed=0, slices=None, **objec
     codec = CodecSettings()
     if slices:
         codec = CodecSettings(context=Channelwise(slices=slices, support=2))
-    run = Config(
+    sweep = SweepConfig(
+        distortion_weight=distortion_weight,
+        correlation_weight=correlation_weight,
         seed=seed,
-        codec=codec,
-        objective=Objective(
-            distortion_weight=distortion_weight,
-            correlation_weight=correlation_weight,
-            **objective,
-        ),
     )
+    run = Config(codec=codec, objective=Objective(**objective), sweep=sweep)
     member = {
         "seed": seed,
         "distortion_weight": distortion_weight,
@@ -117,6 +115,26 @@ def test_other_settings_make_another_curve_and_are_named(runs):
     names = names_of(evaluations.read([runs]))
     assert "Minnen 128/192, α = 0.1, mask box, window 5" in names
     assert "Minnen 128/192, α = 0" in names  # What most have is not said.
+
+
+OLD = Path(__file__).parent.parent / "results/kodak/curves-0/evaluation@3.json"
+"""A table from before members of a sweep had a section of the config."""
+
+
+def test_tables_of_both_generations_of_settings_are_on_one_curve(tmp_path):
+    old = json.loads(OLD.read_text())
+    assert "seed" in old["model"]["run"] and "sweep" not in old["model"]["run"]
+    new = json.loads(OLD.read_text())
+    run, member = new["model"]["run"], new["model"]["member"]
+    weights = {name: run["objective"].pop(name) for name in run_folder.WEIGHTS}
+    run["sweep"] = {"kind": "Sweep", **weights, "seed": [run.pop("seed"), 7]}
+    member |= {"seed": 7, "distortion_weight": 0.5}
+    for name, table in (("old", old), ("new", new)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(table))
+    found = evaluations.read([tmp_path / "old.json", tmp_path / "new.json"])
+    assert evaluations.differing(found) == set()
+    (family,) = curves.families(found, labels(found))
+    assert set(family.series) == {0, 7}
 
 
 def test_settings_below_the_context_make_another_curve_too(tmp_path):
@@ -195,6 +213,7 @@ def test_a_table_that_is_named_twice_counts_once(runs):
         {"images": [{"width": 1, "height": 1, "bpp": 1.0, "psnr_db": 1.0}]},
         {"mean": {}},
         {"model": []},
+        {"model": "tiny"},
         {"model": {"run": {}}},
         {"model": {"run": {"codec": {}}}},
     ],

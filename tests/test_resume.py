@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from runs import EVERY, STEPS, Runs
 
-from jaxcorr import config as configs
-from jaxcorr import images, model_folder, run_folder
+from jaxcorr import config_files, images, model_folder, run_folder
 from jaxcorr.data import built_in, pipeline, sources
-from jaxcorr.run_folder import HELD_OUT_LOSS
+from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints
 
 
@@ -99,7 +98,7 @@ def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
     }
     newest = {STEPS, STEPS - EVERY}
     assert kept == newest | {min(losses, key=losses.__getitem__)}
-    assert run_folder.load(workdir).about[HELD_OUT_LOSS] == min(losses.values())
+    assert run_folder.load(workdir).provenance.held_out_loss == min(losses.values())
 
 
 def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupted):
@@ -170,11 +169,11 @@ def test_a_finished_run_goes_straight_to_the_table(runs, uninterrupted):
 
 def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
     workdir, _ = uninterrupted
-    arguments = ("--objective.correlation-weight", "0.5", "--steps", "20")
+    arguments = ("--sweep.correlation-weight", "0.5", "--steps", "20")
     status, _, errors = runs.finish(workdir, *arguments)
     assert status == 2
     assert errors == (
-        f"jaxcorr: error: {workdir} holds a run with objective.correlation-weight 0.1, "
+        f"jaxcorr: error: {workdir} holds a run with sweep.correlation-weight 0.1, "
         "not 0.5: choose another --workdir, or that value\n"
     )
 
@@ -223,7 +222,7 @@ def test_a_run_can_start_from_a_model(runs, uninterrupted):
     workdir = runs.folder / "from_black"
     status, _, errors = runs.finish(workdir, "--initialize", str(runs.folder / "black"))
     assert (status, errors) == (0, "")
-    data = configs.parse([str(runs.config)], program="").data
+    data = config_files.load(str(runs.config)).data
     batches = pipeline.batches(sources.training_source(data), data)
     expected = np.mean(next(batches).astype(np.float64) ** 2)
     batches.close()
@@ -266,12 +265,12 @@ def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
     for losses in ({1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}, {5: 4.0, 6: None, 7: 5.0}):
         with checkpoints.open_checkpoints(tmp_path, keep=2) as saved:
             for step, loss in losses.items():
-                about = {HELD_OUT_LOSS: loss, "step": step}
-                models = {0: dataclasses.replace(model, about=about)}
+                known = Provenance(step=step, held_out_loss=loss)
+                models = {0: dataclasses.replace(model, provenance=known)}
                 saved.save(step, state, models, {} if loss is None else {0: loss})
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "2",
         "6",
         "7",
     ]
-    assert run_folder.load(tmp_path).about["step"] == 2
+    assert run_folder.load(tmp_path).provenance.step == 2

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 from scipy import stats
 
-from jaxcorr import rounding
+from jaxcorr import quantization, soft_rounding
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import SCALE_MINIMUM, gaussian_bits
 
@@ -46,7 +46,7 @@ def bits_of(scale):
 
 def soft_bits(values, noise, sharpness, bits, *, floor=0.0):
     centers = jnp.full_like(values, 0.3)
-    return rounding.soft_bits(
+    return quantization.soft_bits(
         bits, values, centers, noise, sharpness, likelihood_floor=floor
     )
 
@@ -54,7 +54,7 @@ def soft_bits(values, noise, sharpness, bits, *, floor=0.0):
 @each_sharpness
 def test_integers_and_the_middles_between_them_stay(sharpness):
     values = jnp.arange(-40, 41, dtype=jnp.float32) / 2
-    for function in (rounding.soft_round, rounding.soft_round_inverse):
+    for function in (soft_rounding.soft_round, soft_rounding.soft_round_inverse):
         np.testing.assert_allclose(
             function(values, sharpness), values, rtol=2e-7, atol=1e-7
         )
@@ -64,29 +64,29 @@ def test_integers_and_the_middles_between_them_stay(sharpness):
 def test_between_them_it_is_a_hyperbolic_tangent(sharpness):
     values = jnp.linspace(-3.0, 3.0, 1001)
     expected = tangent(np.asarray(values, np.float64), sharpness)
-    found = rounding.soft_round(values, sharpness)
+    found = soft_rounding.soft_round(values, sharpness)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=5e-7)
 
 
 def test_without_sharpness_it_is_the_identity_and_at_the_most_it_rounds():
     values = jnp.linspace(-3.0, 3.0, 1001)
-    np.testing.assert_allclose(rounding.soft_round(values, 0.0), values, atol=5e-7)
+    np.testing.assert_allclose(soft_rounding.soft_round(values, 0.0), values, atol=5e-7)
     clear = values[jnp.abs(values - jnp.floor(values) - 0.5) > 0.1]
-    most = rounding.soft_round(clear, rounding.SHARPNESS_MAXIMUM)
+    most = soft_rounding.soft_round(clear, soft_rounding.SHARPNESS_MAXIMUM)
     np.testing.assert_allclose(most, jnp.round(clear), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("sharpness", SHARPNESS[:-1])
 def test_the_inverse_undoes_it(wide, sharpness):
-    back = rounding.soft_round_inverse(
-        rounding.soft_round(jnp.asarray(VALUES), sharpness), sharpness
+    back = soft_rounding.soft_round_inverse(
+        soft_rounding.soft_round(jnp.asarray(VALUES), sharpness), sharpness
     )
     # What is next to an integer has lost the digits that tell how near it was.
     lost = np.exp(sharpness) * np.finfo(np.float64).eps
     np.testing.assert_allclose(back, VALUES, rtol=0, atol=1e-13 + lost)
-    again = rounding.soft_round(
-        rounding.soft_round_inverse(jnp.asarray(VALUES), sharpness), sharpness
+    again = soft_rounding.soft_round(
+        soft_rounding.soft_round_inverse(jnp.asarray(VALUES), sharpness), sharpness
     )
     np.testing.assert_allclose(again, VALUES, rtol=0, atol=1e-13)
 
@@ -94,7 +94,7 @@ def test_the_inverse_undoes_it(wide, sharpness):
 @each_sharpness
 def test_both_rise(sharpness):
     values = jnp.linspace(-2.0, 2.0, 4001)
-    for function in (rounding.soft_round, rounding.soft_round_inverse):
+    for function in (soft_rounding.soft_round, soft_rounding.soft_round_inverse):
         assert jnp.all(jnp.diff(function(values, sharpness)) >= 0)
 
 
@@ -102,13 +102,13 @@ def test_both_rise(sharpness):
 def test_slopes_are_finite_and_those_of_the_tangent(sharpness):
     values = jnp.asarray(VALUES, jnp.float32)
     slope = lambda f: jax.vmap(jax.grad(lambda x: f(x, sharpness)))(values)
-    forward = slope(rounding.soft_round)
+    forward = slope(soft_rounding.soft_round)
     # Integers and middles lie where the slope turns: from both sides it is the same.
     away = np.asarray(VALUES - np.floor(VALUES) - 0.5)
     height = sharpness / (2 * np.tanh(sharpness / 2)) if sharpness else 1.0
     expected = height / np.cosh(sharpness * away) ** 2
     np.testing.assert_allclose(forward, expected, rtol=2e-5)
-    backward = slope(rounding.soft_round_inverse)
+    backward = slope(soft_rounding.soft_round_inverse)
     assert jnp.all(jnp.isfinite(backward) & (backward > 0))
     steepest = np.expm1(sharpness) - np.expm1(-sharpness)
     steepest = steepest / (2 * sharpness) if sharpness else 1.0
@@ -120,7 +120,7 @@ def test_the_conditional_mean_is_that_of_all_that_may_have_led_there(sharpness):
     fine = np.linspace(-5, 5, 2_000_001)
     soft = tangent(fine, sharpness)
     noisy = np.array([-2.5, -1.3, -0.6, 0.0, 0.2, 0.5, 1.49])
-    found = rounding.conditional_mean(jnp.asarray(noisy, jnp.float32), sharpness)
+    found = soft_rounding.conditional_mean(jnp.asarray(noisy, jnp.float32), sharpness)
     for value, mean in zip(noisy, found, strict=True):
         # Noise of at most half a step leads from these to there, from each as likely.
         np.testing.assert_allclose(
@@ -134,13 +134,13 @@ def test_the_decoder_gets_the_slope_of_the_mean_over_the_noise(wide, sharpness):
 
     def quantized(values, centers, noise=0.2):
         noise = jnp.full_like(values, noise)
-        return rounding.soft_quantize(values, centers, noise, sharpness)
+        return quantization.soft_quantize(values, centers, noise, sharpness)
 
     def mean(values, centers):
         shape = (NOISE.size, values.size)
         every, around = jnp.broadcast_to(values, shape), centers[None]
         noise = jnp.broadcast_to(jnp.asarray(NOISE)[:, None], shape)
-        return rounding.soft_quantize(every, around, noise, sharpness).mean(axis=0)
+        return quantization.soft_quantize(every, around, noise, sharpness).mean(axis=0)
 
     step = 1e-3
     total = lambda values, centers: jnp.sum(quantized(values, centers))
@@ -206,7 +206,7 @@ def test_next_to_no_sharpness_is_noise_in_values_and_bits(sharpness):
     values = jnp.linspace(-2.0, 2.0, 41)
     noise = jax.random.uniform(jax.random.key(0), (41,), minval=-0.5, maxval=0.5)
     centers = jnp.full_like(values, 0.3)
-    quantized = rounding.soft_quantize(values, centers, noise, sharpness)
+    quantized = quantization.soft_quantize(values, centers, noise, sharpness)
     np.testing.assert_allclose(quantized, values + noise, rtol=0, atol=2e-6)
     bits = bits_of(1.0)
     soft = soft_bits(values, noise, sharpness, bits)
@@ -301,7 +301,7 @@ def test_functions_are_those_of_tensorflow_compression(wide, index):
         jnp.asarray(reference()["values"]),
     )
     for name in ("soft_round", "soft_round_inverse", "conditional_mean"):
-        found = getattr(rounding, name)(values, float(sharpness))
+        found = getattr(soft_rounding, name)(values, float(sharpness))
         # At 20, theirs has lost half of its digits at integers.
         np.testing.assert_allclose(
             found, reference()[name][index], rtol=0, atol=1e-8, err_msg=name
@@ -316,7 +316,7 @@ def test_normal_bits_and_gradients_are_those_of_tensorflow_compression(wide, ind
     centers, noise = (jnp.asarray(arrays[name]) for name in ("mean", "noise"))
 
     def nats(latent, scale):
-        bits = rounding.soft_bits(
+        bits = quantization.soft_bits(
             lambda hat, floor: gaussian_bits(
                 hat - centers, scale, likelihood_floor=floor
             ),
@@ -352,7 +352,7 @@ def test_bits_of_the_prior_are_those_of_tensorflow_compression(wide, index):
     # Values are noisy ones: what integers and half integers become with noise.
     noisy = np.broadcast_to(arrays["values"][:, None], (41, 3))
     whole = jnp.asarray(np.round(noisy))
-    bits = rounding.soft_bits(
+    bits = quantization.soft_bits(
         lambda hat, floor: prior.bits(hat, likelihood_floor=floor),
         whole,
         jnp.zeros_like(whole),

@@ -1,13 +1,27 @@
 """Files, model folders and runs of earlier versions, as `make_saved.py` wrote them."""
 
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcorr import codec, images, model_folder, parameters, run_folder
+from jaxcorr import codec, images, model_folder, parameters, run_folder, trainer
 from jaxcorr.bitstream import coding
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.data.sources import Data
+from jaxcorr.errors import UserError
+from jaxcorr.training import mesh as meshes
+from jaxcorr.training.checkpoints import Cadence
+from jaxcorr.training.objective import Objective
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.transforms.minnen import Minnen
 
 SAVED = Path(__file__).parent / "references" / "saved"
 FINGERPRINTS = {
@@ -16,10 +30,22 @@ FINGERPRINTS = {
     "minnen-charm-light": "d8bf7bfa9e333514",
     "minnen-charm-reference": "7c7d52bcaeb778cf",
     "minnen-checkerboard": "4d55852cf1ce17ff",
+    "minnen-space-channel": "9e9e98cb0f71256e",
     "minnen-none": "ad2bc402d77f0988",
     "swin-none": "b1ce45fd9fa79fa6",
 }
 DEMO = "50674249537a5cf1"
+SINGLE = Config(
+    steps=6,
+    codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
+    objective=Objective(window=3),
+    optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, drop_at=0.5),
+    data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+    cadence=Cadence(log=1, evaluate=3, checkpoint=3, keep=2),
+)
+SWEEP = SweepConfig(distortion_weight=(0.01, 0.02), correlation_weight=0.1, seed=(0, 5))
+RUNS = {"single": SINGLE, "sweep": dataclasses.replace(SINGLE, sweep=SWEEP)}
+"""The settings of the saved runs, as today's version has them."""
 
 
 @pytest.fixture(params=FINGERPRINTS, scope="module")
@@ -77,3 +103,67 @@ def test_a_module_without_stored_names_is_refused():
 @pytest.mark.fast
 def test_the_demo_keeps_its_fingerprint():
     assert run_folder.load("demo").fingerprint.hex() == DEMO
+
+
+@pytest.mark.fast
+def test_settings_of_a_saved_run_become_those_of_today():
+    folder = SAVED / "runs" / "sweep" / "checkpoints" / "3" / "models" / "1"
+    before = model_folder.read_config(folder)["about"]["run"]
+    now = run_folder.upgrade_settings(before)
+    assert now["sweep"] == {
+        "kind": "Sweep",
+        "seed": [0, 5],
+        "distortion_weight": [0.01, 0.02],
+        "correlation_weight": 0.1,
+    }
+    assert "seed" not in now and "seed" in before
+    assert not set(run_folder.WEIGHTS) & now["objective"].keys()
+    assert now["data"] == before["data"]
+    assert run_folder.upgrade_settings(now) == now
+    assert run_folder.upgrade_settings({"steps": 3}) == {"steps": 3}
+
+
+@pytest.fixture
+def saved_run(request, tmp_path, monkeypatch):
+    """A copy of a saved run, and its settings; one device trains."""
+    make_mesh = meshes.make_mesh
+    monkeypatch.setattr(
+        meshes, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1])
+    )
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")  # The run sets no own.
+    workdir = tmp_path / request.param
+    shutil.copytree(SAVED / "runs" / request.param, workdir)
+    return dataclasses.replace(RUNS[request.param], workdir=str(workdir))
+
+
+@pytest.mark.parametrize("saved_run", RUNS, indirect=True)
+def test_a_saved_run_goes_on_to_the_parameters_it_would_have_had(saved_run):
+    workdir = trainer.train(saved_run)
+    expected = np.load(SAVED / "runs" / f"{workdir.name}.npz")
+    paths = run_folder.paths_of_models(workdir)
+    for number, path in enumerate(paths):
+        model = run_folder.load(path, checkpoint="newest")
+        for name, array in model.parameters.items():
+            # Other machines round differently: a step moves parameters by up to 1e-3.
+            np.testing.assert_allclose(
+                array, expected[f"{number}/{name}"], rtol=1e-6, atol=1e-6
+            )
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    logged = [(each["step"], each["member"]) for each in map(json.loads, lines)]
+    assert logged == [(step, n) for step in (4, 5, 6) for n in range(len(paths))]
+
+
+OTHER_RUNS = {
+    "sweep.distortion-weight": {"distortion_weight": (0.01, 0.03)},
+    "sweep.correlation-weight": {"correlation_weight": 0.2},
+    "sweep.seed": {"seed": (0, 6)},
+}
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("saved_run", ["sweep"], indirect=True)
+@pytest.mark.parametrize("name", OTHER_RUNS)
+def test_a_saved_run_does_not_go_on_as_another(saved_run, name):
+    sweep = dataclasses.replace(saved_run.sweep, **OTHER_RUNS[name])
+    with pytest.raises(UserError, match=rf"holds a run with {name} .*, not "):
+        trainer.train(dataclasses.replace(saved_run, sweep=sweep))

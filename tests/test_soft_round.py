@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxcorr import codec
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
 from jaxcorr.training import mesh as meshes
@@ -24,12 +23,12 @@ STEPS, BATCH = 4, 8
 STEP = Step(decoder_input="soft_round", sharpness_start=0.5, sharpness_end=8.0)
 RECIPE = Recipe(
     codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(correlation_weight=1.0, window=3),
+    objective=Objective(window=3),
     optimizer=Optimizer(learning_rate=1e-3),
     step=STEP,
     steps=STEPS,
 )
-WEIGHTS = RECIPE.objective.weights
+WEIGHTS = tiny.weights(correlation_weight=1.0)
 MEMBERS = [
     Member(seed=seed, distortion_weight=0.01, correlation_weight=1.0) for seed in (3, 4)
 ]
@@ -188,11 +187,3 @@ def test_a_step_with_each_context_model_moves_every_part(crops, context):
 def test_a_sharpness_out_of_range_or_that_falls_is_refused(changes, message):
     with pytest.raises(UserError, match=rf"^step\.sharpness-{message}"):
         Step(**changes)
-
-
-@pytest.mark.fast
-def test_a_codec_without_a_sharpness_cannot_round_softly(parameters):
-    model = codec.with_parameters(RECIPE.codec, parameters)
-    keys = jax.random.split(jax.random.key(0), 1)
-    with pytest.raises(ValueError, match="soft_round needs a `sharpness`"):
-        model(jnp.zeros((1, 64, 64, 3)), keys=keys, decoder_input="soft_round")

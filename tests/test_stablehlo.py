@@ -15,7 +15,7 @@ from jax import export
 from jaxtyping import config
 
 import jaxcorr as package
-from jaxcorr import codec, images
+from jaxcorr import images
 from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
 from jaxcorr.interop import stablehlo
@@ -99,8 +99,8 @@ def test_reconstruction_and_bits_are_those_of_the_codec(
 ):
     model = models[pair]
     image = photograph[None].astype(np.float32) / 255
-    built = codec.with_parameters(model.settings, model.device_parameters)
-    output = jax.jit(lambda image: built(image, median=model.median))(image)
+    run = jax.jit(lambda image: model.codec(image, median=model.median))
+    output = run(image)
     reconstruction = np.asarray(output.reconstruction[0])
     error = np.abs(found[pair]["reconstruction"] - reconstruction).max()
     bits = float(output.latent_bits.sum() + output.side_bits.sum())
@@ -135,8 +135,7 @@ def test_images_of_a_batch_are_those_of_their_own(folder, models):
     batch = np.stack([tiny.blocks(64, 64, seed) for seed in range(3)]) / np.float32(255)
     found = jax.jit(export.deserialize(bytearray(data)).call)(batch)
     model = models[pair]
-    built = codec.with_parameters(model.settings, model.device_parameters)
-    expected = jax.jit(built.transforms.analysis)(batch)
+    expected = jax.jit(model.codec.transforms.analysis)(batch)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     assert np.abs(np.diff(expected, axis=0)).max() > 0.1
 
@@ -187,7 +186,7 @@ def test_the_command_writes_the_folder_and_says_what_is_in_it(
     written = [line.split()[0] for line in lines]
     assert written == [
         *("analysis", "hyper_analysis", "side_bits", "hyper_synthesis", "context"),
-        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict"),
+        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict_0"),
     ]
     sizes = [Path(f"new/{name}.jaxexport").stat().st_size for name in written]
     assert [line.split()[1] for line in lines] == [f"{x / 1e6:.2f}" for x in sizes]
@@ -213,8 +212,8 @@ def test_an_export_is_no_model_and_replaces_none(jaxcorr, model_path, tmp_path):
     Path("file").touch()
     for arguments, message in {
         (*command, "new"): "new exists; give --force to replace it",
-        (*command, "packed", "--force"): "packed exists and is no export",
-        (*command, "home", "--force"): "home exists and is no export",
+        (*command, "packed", "--force"): "packed exists and is not an export",
+        (*command, "home", "--force"): "home exists and is not an export",
         (*command, "file", "--force"): "cannot write file/README.md: ",
         (*command, "file/new"): "cannot write file/new/README.md: ",
         ("pack", model_path, "-o", "new"): "new exists; give --force to replace it",

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings
@@ -26,12 +27,12 @@ from jaxcorr.transforms.minnen import Minnen
 BATCH, SIDE = 16, 64
 RECIPE = Recipe(
     codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(correlation_weight=3.0, window=3),
+    objective=Objective(window=3),
     optimizer=Optimizer(learning_rate=1e-3),
     step=Step(),
     steps=100,
 )
-WEIGHTS = RECIPE.objective.weights
+WEIGHTS = tiny.weights(correlation_weight=3.0)
 KEY = jax.random.key(1)
 
 
@@ -149,15 +150,8 @@ def test_a_batch_over_eight_devices_in_two_parts_gives_the_step_of_one(
 def test_other_weights_run_the_same_program(parameters, crops, whole):
     del whole  # Has compiled it.
     before = programs()
-    other = dataclasses.replace(
-        RECIPE,
-        objective=dataclasses.replace(
-            RECIPE.objective, distortion_weight=1.0, correlation_weight=0.0
-        ),
-    )
-    _, taken = take(
-        1, state_of(parameters), crops, other, weights=other.objective.weights
-    )
+    other = tiny.weights(distortion_weight=1.0, correlation_weight=0.0)
+    _, taken = take(1, state_of(parameters), crops, weights=other)
     assert programs() == before
     (values,) = taken
     np.testing.assert_allclose(values["loss"], values["bpp"] + values["mse"], rtol=1e-5)
@@ -228,7 +222,7 @@ def test_an_evaluation_rounds_instead_of_adding_noise(parameters, crops):
     np.testing.assert_allclose(values["bpp"], bits / (BATCH * SIDE**2), rtol=1e-5)
     np.testing.assert_allclose(
         values["rate_distortion"],
-        values["bpp"] + WEIGHTS.distortion * values["mse"],
+        values["bpp"] + WEIGHTS.distortion_weight * values["mse"],
         rtol=1e-5,
     )
 

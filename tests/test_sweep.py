@@ -1,6 +1,5 @@
 """A sweep against the same runs trained one by one."""
 
-import dataclasses
 import json
 
 import jax
@@ -11,7 +10,6 @@ from runs import Runs
 
 from jaxcorr import codec, images, run_folder
 from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
 from jaxcorr.errors import UserError
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training import sweep
@@ -25,20 +23,18 @@ from jaxcorr.training.step import (
     initial_state,
     train_step,
 )
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 STEPS, BATCH, CROP = 4, 4, 64
-CONFIG = Config(
-    seed=(3, 4),
-    objective=Objective(
-        distortion_weight=(0.01, 0.02), correlation_weight=(0.0, 1.0), window=3
-    ),
+SWEEP = SweepConfig(
+    distortion_weight=(0.01, 0.02), correlation_weight=(0.0, 1.0), seed=(3, 4)
 )
-MEMBERS = CONFIG.members[2:6]
+MEMBERS = SWEEP.members[2:6]
 """Of both seeds, λ and α."""
 RECIPE = Recipe(
     codec=CodecSettings(transforms=Minnen(width=6, channels=8)),
-    objective=CONFIG.objective,
+    objective=Objective(window=3),
     optimizer=Optimizer(learning_rate=1e-3),
     step=Step(),
     steps=STEPS,
@@ -57,11 +53,7 @@ def alone(crops):
     found = []
     for member in MEMBERS:
         initial, noise = member.keys
-        weights = dataclasses.replace(
-            CONFIG.objective,
-            distortion_weight=member.distortion_weight,
-            correlation_weight=member.correlation_weight,
-        ).weights
+        weights = member.weights
         state = initial_state(RECIPE, codec.initialize(RECIPE.codec, initial))
         trained = []
         for batch in crops:
@@ -129,25 +121,32 @@ def test_no_activation_is_gathered(crops):
 
 @pytest.mark.fast
 def test_members_are_the_product_in_the_order_seed_distortion_correlation():
-    assert [str(member) for member in CONFIG.members] == [
+    assert [str(member) for member in SWEEP.members] == [
         f"λ {distortion}, α {correlation}, seed {seed}"
         for seed in (3, 4)
         for distortion in (0.01, 0.02)
         for correlation in (0, 1)
     ]
-    assert len(Config().members) == 1
+    assert len(SweepConfig().members) == 1
 
 
 @pytest.mark.fast
 def test_lists_may_be_lists_but_not_empty_or_with_repetitions():
-    assert Objective(distortion_weight=[0.1, 0.2]) == Objective()
-    assert Objective(distortion_weight=[0.1, 0.2]).pairs == [(0.1, 0.1), (0.2, 0.1)]
-    with pytest.raises(UserError, match="distortion-weight must have at least one"):
-        Objective(distortion_weight=())
+    listed = SweepConfig(distortion_weight=[0.1, 0.2])
+    assert listed == SweepConfig(distortion_weight=(0.1, 0.2)) != SweepConfig()
+    assert hash(listed) != hash(SweepConfig())
+    with pytest.raises(UserError, match=r"sweep\.distortion-weight must have at least"):
+        SweepConfig(distortion_weight=())
     with pytest.raises(UserError, match="must not repeat a value"):
-        Config(seed=(1, 1))
-    with pytest.raises(UserError, match="correlation-weight must be 0 or more"):
-        Objective(correlation_weight=(0.1, -1.0))
+        SweepConfig(seed=(1, 1))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf"), (0.1, -1.0)])
+@pytest.mark.parametrize("name", ["distortion", "correlation"])
+def test_a_weight_that_is_negative_or_not_finite_is_refused(name, weight):
+    with pytest.raises(UserError, match=rf"sweep\.{name}-weight must be 0 or more"):
+        SweepConfig(**{f"{name}_weight": weight})
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +158,7 @@ def runs(tmp_path_factory) -> Runs:
 def swept(runs):
     """A sweep of three, trained by the command, whose last member fails."""
     workdir = runs.folder / "swept"
-    weights = ("--objective.distortion-weight", "0.01", "0.1", "1e38")
+    weights = ("--sweep.distortion-weight", "0.01", "0.1", "1e38")
     status, first, errors = runs.finish(workdir, *weights, "--cadence.keep", "1")
     assert (status, errors) == (0, "")
     return workdir, first
@@ -169,7 +168,7 @@ def swept(runs):
 def by_itself(runs, swept):
     """The second member of the sweep, as a run of its own."""
     workdir = runs.folder / "by_itself"
-    status, _, errors = runs.finish(workdir, "--objective.distortion-weight", "0.1")
+    status, _, errors = runs.finish(workdir, "--sweep.distortion-weight", "0.1")
     assert (status, errors) == (0, "")
     return workdir
 
@@ -209,8 +208,10 @@ def test_the_best_of_each_member_is_kept(swept):
         }
         best.add(min(losses, key=losses.__getitem__))
         model = run_folder.load(f"{workdir}@{number}")
-        assert model.about["held_out_loss"] == min(losses.values())
-        assert model.about["member"]["distortion_weight"] == (0.01, 0.1)[number]
+        assert model.provenance.held_out_loss == min(losses.values())
+        member = model.provenance.member
+        assert member is not None
+        assert member.distortion_weight == (0.01, 0.1)[number]
     assert kept == best | {TRAINED}
 
 

@@ -9,6 +9,9 @@ from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
+from jaxcorr.context.space_channel import SpaceChannel
+from jaxcorr.provenance import Provenance
+from jaxcorr.training.sweep import Member
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -31,6 +34,7 @@ CONTEXTS = {
     "independent": Independent(),
     "checkerboard": Checkerboard(),
     "channelwise": Channelwise(slices=3, support=1, networks="light"),
+    "space-channel": SpaceChannel(groups=(2, 3), hidden=(6, 5)),
     "autoregressive": Autoregressive(),
 }
 
@@ -62,6 +66,16 @@ CONSTANTS = {
 SCALE_BIAS = 2.5
 
 
+def weights(distortion_weight=0.013, correlation_weight=0.1):
+    """λ and α, as a step takes them."""
+    member = Member(
+        seed=0,
+        distortion_weight=distortion_weight,
+        correlation_weight=correlation_weight,
+    )
+    return member.weights
+
+
 def make_model(*, width=8, channels=12):
     """A random mean-scale hyperprior."""
     transforms = Minnen(width=width, channels=channels)
@@ -85,7 +99,7 @@ def make_any(settings, gains, *, prediction_gain):
     channels = settings.transforms.channels
     _set_predictions(parameters, channels, prediction_gain)
     parameters[f"{_last_layer(parameters, 'synthesis')}/bias"][:] = 0.5
-    return model_folder.make_model(settings, parameters, about={"step": 7})
+    return model_folder.make_model(settings, parameters, provenance=Provenance(step=7))
 
 
 def draw(settings, *, seed=0):
@@ -116,6 +130,16 @@ def _set_predictions(parameters, channels, gain):
         for name in parameters
         if name.startswith("context/slices/") and name.endswith("/third/bias")
     ]
+    groups = [
+        name.removesuffix("/bias")
+        for name in parameters
+        if name.endswith("/aggregation/2/bias")
+    ]
+    for layer in groups:
+        parameters[f"{layer}/kernel"] *= np.float32(gain)
+        parameters[f"{layer}/bias"].reshape(2, -1)[0] = SCALE_BIAS
+    if groups:
+        return
     if "context/network/last/bias" in parameters:
         layers = ["context/network/last"]
     else:

@@ -1,5 +1,6 @@
 """Random context models, and the walk over their passes without coder and grid."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -9,16 +10,39 @@ from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.context import Prediction
 from jaxcorr.context.independent import Independent
+from jaxcorr.context.space_channel import SpaceChannel
+from jaxcorr.quantization import Quantization, Rounding, StraightThrough
 
 CHANNELS = 4
 CONTEXTS = {
     "independent": Independent(),
     "checkerboard": Checkerboard(),
+    "space-channel": SpaceChannel(groups=(1, 2), hidden=(6, 5)),
     "autoregressive": Autoregressive(),
     "light channelwise": Channelwise(slices=3, support=1, networks="light"),
     "reference channelwise": Channelwise(
         slices=3, support=2, hidden=(6, 5), residual_prediction=False
     ),
+}
+
+
+class TowardsCenter(Quantization):
+    """In the place of rounding, but differentiable in values and centers."""
+
+    def split(self):
+        return self, self
+
+    def quantize(self, values, centers):
+        return 0.7 * values + 0.3 * centers
+
+    def bits(self, bits, values, centers, likelihood_floor):
+        return bits(self.quantize(values, centers), likelihood_floor)
+
+
+QUANTIZATIONS = {
+    "rounding": Rounding(),
+    "straight through": StraightThrough(jax.random.split(jax.random.key(0), 1)),
+    "towards center": TowardsCenter(),
 }
 
 
@@ -38,6 +62,8 @@ def make_context(settings, channels=CHANNELS, *, scale_bias=3.0):
             value[:channels] += scale_bias
         if path[-3:] == ("scale", "third", "bias"):
             value += scale_bias
+        if path[-3:] == ("aggregation", 2, "bias"):
+            value[: len(value) // 2] += scale_bias
         drawn[path] = nnx.Param(jnp.asarray(value, jnp.float32))
     return nnx.merge(graph, nnx.from_flat_state(drawn))
 
@@ -59,13 +85,13 @@ def walk(context, features, latent, size):
     found = {name: np.full_like(y, np.nan) for name in names}
     state = context.start(jnp.asarray(features), size)
     for index in range(context.passes(*size)):
-        positions, mean, scale = context.predict(state, index)
+        positions, mean, scale = state.predict(index)
         quantized = np.rint(y[positions] - mean) + mean
-        latent_hat = context.refine(state, index, quantized)
+        latent_hat = state.refine(index, quantized)
         values = (mean, scale, quantized, latent_hat)
         for name, value in zip(names, values, strict=True):
             found[name][positions] = value
-        state = context.update(state, index, latent_hat)
+        state.update(index, latent_hat)
     return Prediction(**{name: jnp.asarray(x)[None] for name, x in found.items()})
 
 

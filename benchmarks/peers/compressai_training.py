@@ -1,30 +1,61 @@
-"""Trains CompressAI's mean-scale hyperprior; run by `train_step.py` in its environment.
+"""Trains a model of CompressAI; run by `blocks.py` in an environment of its own.
 
     pip install compressai==1.2.8 torch numpy pillow
-    python compressai_training.py WIDTH CHANNELS BATCH CROP {float32,bfloat16}
+    python compressai_training.py OPTIONS
 
-Writes a line when it is ready; then, for each number of steps that it reads, takes
-them and writes the seconds that they took. One step: forward, bits + λ MSE, backward,
-clipped gradient, Adam. With a GPU, on it; bfloat16 is torch's autocast.
+OPTIONS are a JSON object: the fields of `blocks.Peer`. Writes a line when it is ready;
+then, for each number of steps that it reads, takes them and writes the seconds that
+they took. One step: forward, bits + λ MSE, backward, clipped gradient, Adam. With a
+GPU, on it; bfloat16 is torch's autocast. With --check in place of options it only
+imports what it needs.
 """
 
+import importlib.abc
+import importlib.machinery
+import json
 import math
 import sys
 import time
 
 import torch  # pyright: ignore[reportMissingImports]  # Not among ours.
 
-# Only so that torchvision can be imported beside a torch without it: never called.
-torchvision_operators = torch.library.Library("torchvision", "DEF")
-for signature in (
-    "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
-    "qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
-):
-    torchvision_operators.define(signature)
+
+class WithoutCoder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands in for CompressAI's compiled coder where it is not built.
+
+    Training calls none of it.
+    """
+
+    def find_spec(self, name, path, target=None):
+        """Finds the two compiled modules, after everything else did not."""
+        if name in {"compressai._CXX", "compressai.ans"}:
+            return importlib.machinery.ModuleSpec(name, self)
+        return None
+
+    def exec_module(self, module):
+        """Gives the module whatever class is asked for."""
+        module.__getattr__ = lambda name: type(name, (), {})
+
+
+sys.meta_path.append(WithoutCoder())
+try:
+    import torchvision  # pyright: ignore[reportMissingImports]  # noqa: F401
+except RuntimeError:
+    # Only so that torchvision can be imported beside a torch without it: never called.
+    torchvision_operators = torch.library.Library("torchvision", "DEF")
+    for signature in (
+        "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+        "qnms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
+    ):
+        torchvision_operators.define(signature)
 
 from compressai import models  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 DISTORTION_WEIGHT = 0.013
+ARCHITECTURES = {
+    "mean-scale": models.MeanScaleHyperprior,
+    "cheng2020-anchor": lambda width, _: models.Cheng2020Anchor(width),
+}
 LEARNING_RATE = 1e-4
 LARGEST_NORM = 1.0
 
@@ -32,20 +63,34 @@ LARGEST_NORM = 1.0
 class Trainer:
     """A model, its optimizer, and a batch that stays the same."""
 
-    def __init__(self, width: int, channels: int, batch: int, crop: int, dtype: str):
+    def __init__(
+        self,
+        *,
+        architecture: str,
+        width: int,
+        channels: int,
+        batch: int,
+        crop: int,
+        dtype: str,
+        channels_last: bool,
+        compiled: bool,
+    ):
         """Starts from random weights."""
         torch.manual_seed(0)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = models.MeanScaleHyperprior(width, channels).to(self.device).train()
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        model = ARCHITECTURES[architecture](width, channels).train()
+        model = model.to(self.device, memory_format=layout)
         # Tables are made after training, and their quantiles trained beside it.
         self.parameters = [
             parameter
             for name, parameter in model.named_parameters()
             if not name.endswith("quantiles")
         ]
-        self.model = model
+        self.model = torch.compile(model) if compiled else model
         self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE)
-        self.images = torch.rand(batch, 3, crop, crop, device=self.device)
+        images = torch.rand(batch, 3, crop, crop, device=self.device)
+        self.images = images.contiguous(memory_format=layout)
         self.half = dtype == "bfloat16"
 
     def step(self) -> None:
@@ -76,14 +121,14 @@ class Trainer:
             torch.cuda.synchronize()
 
 
-def main(width: str, channels: str, batch: str, crop: str, dtype: str) -> None:
+def main(options: str) -> None:
     """Serves the benchmark over standard input and output."""
-    trainer = Trainer(int(width), int(channels), int(batch), int(crop), dtype)
+    trainer = Trainer(**json.loads(options))
     trainer.step()
-    print("ready", flush=True)
+    print(f"ready on {trainer.device}", flush=True)
     for line in sys.stdin:
         print(trainer.seconds(int(line)), flush=True)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:] != ["--check"]:
     main(*sys.argv[1:])

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
 
-from jaxcorr import codec
 from jaxcorr.bitstream import networks, passes
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.grid import OFFSETS, Grid, NearBoundary
@@ -11,7 +10,7 @@ from jaxcorr.bitstream.passes import Latents
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import Model
-from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE
+from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE, side_across
 
 SYMBOL_LIMIT = 2**30
 """Symbols are integers below this; anything larger is a codec gone wrong."""
@@ -35,14 +34,10 @@ def encode(
         finite.
     """
     networks.check_size(*image.shape[:2])
-    y, z = networks.analyze(
-        model.device_parameters,
-        networks.place_on_canvas(image),
-        settings=model.settings,
-    )
+    y, z = networks.analyze(model.codec, networks.place_on_canvas(image))
     y, z = np.asarray(y[0]), np.asarray(z[0])
     height, width = image.shape[:2]
-    rows, columns = codec.side_across(height), codec.side_across(width)
+    rows, columns = side_across(height), side_across(width)
     side_symbols = _symbols(z[:rows, :columns] - model.median)
     side_coder = RangeEncoder()
     side_coder.encode(
@@ -96,7 +91,7 @@ def decode(
             "arithmetic"
         ) from error
     y_hat = _on_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
-    image = networks.synthesize(model.device_parameters, y_hat, settings=model.settings)
+    image = networks.synthesize(model.codec, y_hat)
     return np.asarray(image)[0, :height, :width], latents
 
 
@@ -176,7 +171,7 @@ def _encode_latents(
 def _decode_latents(model: Model, container: Container) -> Latents:
     """Reads back what `_encode_latents` coded."""
     size = (container.height, container.width)
-    rows, columns = codec.side_across(size[0]), codec.side_across(size[1])
+    rows, columns = side_across(size[0]), side_across(size[1])
     shape = (rows, columns, model.median.size)
     side_coder = RangeDecoder(container.z_payload)
     side_symbols = side_coder.decode(_channels(shape), model.side_tables).reshape(shape)
@@ -198,11 +193,8 @@ def _features(
 ) -> Array:
     """Features on the canvas, in the precision of the side information."""
     z_hat = side_symbols + model.median.astype(side_symbols.dtype)
-    features = networks.predict_features(
-        model.device_parameters,
-        _on_canvas(z_hat, size, SIDE_STRIDE),
-        settings=model.settings,
-    )[0]
+    canvas = _on_canvas(z_hat, size, SIDE_STRIDE)
+    features = networks.predict_features(model.codec, canvas)[0]
     if not np.isfinite(features).all():
         raise UserError("the model predicts values that are not finite")
     return features

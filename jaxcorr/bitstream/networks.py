@@ -5,7 +5,6 @@ in float64 unless speed is asked for. Analysis and synthesis run as the device l
 """
 
 import contextlib
-import functools
 from collections.abc import Iterator
 
 import jax
@@ -13,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcorr import codec, ops
+from jaxcorr import ops
 from jaxcorr.bitstream.container import Arithmetic
-from jaxcorr.codec import CodecSettings, Parameters
+from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 
 SMALLEST_CANVAS = 128
@@ -56,37 +55,26 @@ def place_on_canvas(image: np.ndarray) -> Float[np.ndarray, "1 H W 3"]:
     return padded[None].astype(np.float32) / np.float32(255)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
+@jax.jit
 def analyze(
-    parameters: Parameters, canvas: Float[Array, "1 h w 3"], *, settings: CodecSettings
+    codec: Codec, canvas: Float[Array, "1 h w 3"]
 ) -> tuple[Float[Array, "1 h16 w16 c"], Float[Array, "1 h64 w64 s"]]:
-    """Latents and side information before quantization."""
-    transforms = codec.with_parameters(settings, parameters).transforms
-    y = transforms.analysis(canvas)
-    return y, transforms.hyper_analysis(y)
+    """Returns latents and side information before quantization."""
+    return codec.analyze(canvas)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
+@jax.jit
 def predict_features(
-    parameters: Parameters,
-    z_hat: Float[Array, "1 h64 w64 s"],
-    *,
-    settings: CodecSettings,
+    codec: Codec, z_hat: Float[Array, "1 h64 w64 s"]
 ) -> Float[Array, "1 h16 w16 f"]:
-    """Features of the side information, in the precision of `z_hat`."""
-    return codec.with_parameters(settings, parameters).transforms.hyper_synthesis(z_hat)
+    """Returns features of the side information, in the precision of `z_hat`."""
+    return codec.predict_features(z_hat)
 
 
-@functools.partial(jax.jit, static_argnames="settings")
-def synthesize(
-    parameters: Parameters,
-    y_hat: Float[Array, "1 h16 w16 c"],
-    *,
-    settings: CodecSettings,
-) -> Array:
-    """The 8-bit image on its canvas."""
-    image = codec.with_parameters(settings, parameters).transforms.synthesis(y_hat)
-    return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
+@jax.jit
+def synthesize(codec: Codec, y_hat: Float[Array, "1 h16 w16 c"]) -> Array:
+    """Returns the 8-bit image on its canvas."""
+    return jnp.round(jnp.clip(codec.synthesize(y_hat), 0, 1) * 255).astype(jnp.uint8)
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32, UInt8
 
-from jaxcorr import codec
 from jaxcorr.bitstream.grid import Grid
 from jaxcorr.context.context import Positions
 from jaxcorr.model_folder import Model
+from jaxcorr.transforms.transforms import latents_across
 
 Exchange = Callable[
     [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
@@ -70,24 +70,24 @@ def walk(
     Raises:
       NearBoundary: If the grid is guarded and a value lies close to a boundary.
     """
-    context = codec.with_parameters(model.settings, model.device_parameters).context
-    rows, columns = codec.latents_across(size[0]), codec.latents_across(size[1])
+    context = model.codec.context
+    rows, columns = latents_across(size[0]), latents_across(size[1])
     shape = (rows, columns, model.settings.transforms.channels)
     symbols = np.zeros(shape, np.int32)
     latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
     state = context.start(features, (rows, columns))
     for index in range(context.passes(rows, columns)):
-        positions, mean, scale = context.predict(state, index)
+        positions, mean, scale = state.predict(index)
         scale = np.asarray(scale, np.float64)
         mean = grid.round_means(np.asarray(mean, np.float64))
         symbols[positions] = exchange(positions, mean, grid.classes(scale))
         quantized = symbols[positions] + mean
-        refined = np.asarray(context.refine(state, index, quantized), np.float64)
+        refined = np.asarray(state.refine(index, quantized), np.float64)
         if refined is not quantized:  # Those are on the grid as they are.
             refined = grid.round_means(refined)
         latent_hat[positions] = refined
         means[positions], scales[positions] = mean, scale
-        state = context.update(state, index, refined)
+        state.update(index, refined)
     return Latents(
         side_symbols=side_symbols,
         symbols=symbols,

@@ -1,26 +1,23 @@
 """Commands that turn photographs into files and back."""
 
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from jaxcorr import conversion, files, images, run_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.commands import arguments
-from jaxcorr.commands.arguments import Checkpoint, Fast, Force, ModelPath, OutputPath
+from jaxcorr.commands.arguments import (
+    Checkpoint,
+    Fast,
+    File,
+    Files,
+    Force,
+    Images,
+    ModelPath,
+    OutputPath,
+)
 
 FILE_SUFFIX = ".jxc"
-
-Images = Annotated[
-    tyro.conf.Positional[tuple[Path, ...]],
-    tyro.conf.arg(metavar="IMAGE…", help="Photographs.", help_behavior_hint=""),
-]
-Files = Annotated[
-    tyro.conf.Positional[tuple[Path, ...]],
-    tyro.conf.arg(metavar="FILE…", help="Compressed files.", help_behavior_hint=""),
-]
 
 
 def compress(
@@ -57,7 +54,7 @@ def decompress(
     """Reads images back from files, by default beside them with the ending .png."""
     targets = conversion.targets(files_, output, ".png", force=force)
     for _, target in targets:
-        images.check_target(target)
+        images.check_suffix(target)
     loaded = run_folder.load(model, checkpoint=checkpoint)
 
     def convert(source: Path, target: Path) -> str:
@@ -69,12 +66,7 @@ def decompress(
     conversion.convert_all(targets, convert)
 
 
-def info(
-    file: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="FILE", help="Compressed file."),
-    ],
-) -> None:
+def info(file: File) -> None:
     """Prints what the header of a file says; needs no model."""
     data = arguments.read_file(file)
     container = Container.from_bytes(data, str(file))

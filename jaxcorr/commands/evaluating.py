@@ -1,14 +1,13 @@
 """Commands that measure codecs and draw what they do."""
 
-import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import tyro
+from tyro.conf import Positional
 
 from jaxcorr import conversion, files, images, run_folder
 from jaxcorr.bitstream.container import Arithmetic
@@ -16,59 +15,73 @@ from jaxcorr.commands.arguments import (
     Checkpoint,
     Fast,
     Force,
+    Image,
+    ImageFolder,
+    ModelPaths,
     OptionalModelPath,
     OutputPath,
+    ReportFolder,
+    argument,
 )
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, evaluations, rows, table
 from jaxcorr.evaluation.bjontegaard import Interpolation
-from jaxcorr.evaluation.rows import Row
-from jaxcorr.model_folder import Model
+from jaxcorr.evaluation.classical import ClassicalCodec
+from jaxcorr.evaluation.learned import LearnedCodec
+from jaxcorr.evaluation.rows import ImageCodec, Row
 
-ImageFolder = Annotated[
-    tyro.conf.Positional[Path],
-    tyro.conf.arg(metavar="DIR", help="Folder of photographs."),
-]
-JsonPath = Annotated[
-    Path | None,
-    tyro.conf.arg(
-        metavar="FILE", help="Also write the table here.", help_behavior_hint=""
+CodecName = Annotated[
+    str | None,
+    argument(
+        "|".join(classical.CODECS), "Classical codec, instead of a model.", hint=""
     ),
 ]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What is evaluated: a model, or a classical codec at one quality.
-
-    Attributes:
-      title: What to call it.
-      open: Gives what to write beside its measurements, and what measures an image.
-    """
-
-    title: str
-    open: Callable[[], tuple[dict[str, Any], Callable[[np.ndarray, str], Row]]]
+Qualities = Annotated[
+    tuple[float, ...],
+    argument(
+        "NUMBER…", "Of the classical codec.", hint="(default: enough for a curve)"
+    ),
+]
+JsonPath = Annotated[
+    Path | None, argument("FILE", "Also write the table here.", hint="")
+]
+Channel = Annotated[
+    int | None,
+    argument("NUMBER", "Of the latents.", hint="(default: the most varied)"),
+]
+Runs = Annotated[
+    Positional[tuple[Path, ...]],
+    argument(
+        "RUN|FILE…", "Runs with tables in them, folders of tables, tables.", hint=""
+    ),
+]
+Photographs = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        name="images",
+        metavar="DIR",
+        help="First evaluate every RUN on these photographs.",
+        help_behavior_hint="",
+    ),
+]
+Anchor = Annotated[
+    str | None,
+    argument(
+        "CURVE",
+        "Curve to compare with, by its name or a part of it.",
+        hint="(default: the first without the loss)",
+    ),
+]
+BetweenPoints = Annotated[
+    Interpolation, tyro.conf.arg(help="Between the points of a curve.")
+]
 
 
 def evaluate(
     directory: ImageFolder,
     model: OptionalModelPath = None,
-    codec: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="|".join(classical.CODECS),
-            help="Classical codec, instead of a model.",
-            help_behavior_hint="",
-        ),
-    ] = None,
-    quality: Annotated[
-        tuple[float, ...],
-        tyro.conf.arg(
-            metavar="NUMBER…",
-            help="Of the classical codec.",
-            help_behavior_hint="(default: enough for a curve)",
-        ),
-    ] = (),
+    codec: CodecName = None,
+    quality: Qualities = (),
     checkpoint: Checkpoint = "best",
     json: JsonPath = None,
     fast: Fast = False,
@@ -85,46 +98,29 @@ def evaluate(
     paths = images.find_images(directory)
     if json is not None:
         files.check_target(json)  # Whatever is wrong with the models.
-    if codec is not None:
-        subjects = _qualities(codec, quality)
-    else:
-        subjects = _members(str(model), checkpoint, fast=fast)
-    targets: dict[str, Path | None] = dict.fromkeys(subjects, json)
-    if json is not None and len(subjects) > 1:
-        targets = {key: json.with_stem(f"{json.stem}@{key}") for key in subjects}
-    for target in filter(None, targets.values()):
+    codecs: Mapping[str, ImageCodec] = (
+        _members(str(model), checkpoint, fast=fast)
+        if codec is None
+        else _qualities(codec, quality)
+    )
+    targets = _targets(json, [*codecs])
+    for target in targets.values():
         files.check_target(target)
     whole = True
-    for key, subject in subjects.items():
-        about, measured = _measure(subject, directory, paths, titled=len(subjects) > 1)
-        _write(targets[key], about, measured)
+    for key, each in codecs.items():
+        measured = _measure(each, directory, paths, titled=len(codecs) > 1)
+        if key in targets:
+            _write(targets[key], each, measured)
         whole &= len(measured) == len(paths)
     if not whole:
         sys.exit(2)
 
 
 def show(
-    image: Annotated[
-        tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE", help="Photograph.")
-    ],
-    model: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]],
-        tyro.conf.arg(
-            aliases=["-m"],
-            metavar="MODEL|RUN[@MEMBER]|demo",
-            help="Once, or twice to compare.",
-            help_behavior_hint="(required)",
-        ),
-    ] = (),
+    image: Image,
+    model: ModelPaths = (),
     output: OutputPath = None,
-    channel: Annotated[
-        int | None,
-        tyro.conf.arg(
-            metavar="NUMBER",
-            help="Of the latents.",
-            help_behavior_hint="(default: the most varied)",
-        ),
-    ] = None,
+    channel: Channel = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
@@ -140,11 +136,13 @@ def show(
     ((source, target),) = conversion.targets([image], output, "-shown.png", force=force)
     if target.suffix != ".png":
         raise UserError(f"{target} must end in .png")
-    loaded = {path: run_folder.load(path, checkpoint=checkpoint) for path in model}
+    codecs = [
+        LearnedCodec(run_folder.load(path, checkpoint=checkpoint), path=path)
+        for path in model
+    ]
     pixels = conversion.read_image(source)
     coded = {
-        _entitled(path, each): rows.measure(each, pixels, source.name)
-        for path, each in loaded.items()
+        _entitled(codec): rows.measure(codec, pixels, source.name) for codec in codecs
     }
     pictures.save(anatomy.draw(pixels, coded, channel=channel), target)
     for title, result in coded.items():
@@ -156,37 +154,11 @@ def show(
 
 
 def report(
-    runs: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]],
-        tyro.conf.arg(
-            metavar="RUN|FILE…",
-            help="Runs with tables in them, folders of tables, tables.",
-            help_behavior_hint="",
-        ),
-    ],
-    output: Annotated[
-        Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the report.")
-    ],
-    images_: Annotated[
-        Path | None,
-        tyro.conf.arg(
-            name="images",
-            metavar="DIR",
-            help="First evaluate every RUN on these photographs.",
-            help_behavior_hint="",
-        ),
-    ] = None,
-    anchor: Annotated[
-        str | None,
-        tyro.conf.arg(
-            metavar="CURVE",
-            help="Curve to compare with, by its name or a part of it.",
-            help_behavior_hint="(default: the first without the loss)",
-        ),
-    ] = None,
-    interpolation: Annotated[
-        Interpolation, tyro.conf.arg(help="Between the points of a curve.")
-    ] = "pchip",
+    runs: Runs,
+    output: ReportFolder,
+    images_: Photographs = None,
+    anchor: Anchor = None,
+    interpolation: BetweenPoints = "pchip",
     checkpoint: Checkpoint = "best",
 ) -> None:
     """Writes curves, tables and pictures of evaluated codecs as Markdown and HTML."""
@@ -214,92 +186,69 @@ def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> No
       UserError: If a run cannot keep one, or an image cannot be measured.
     """
     paths = images.find_images(directory)
-    subjects = [
-        subject
-        for run in runs
-        for subject in _members(str(run), checkpoint, fast=False).values()
+    codecs = [
+        codec for run in runs for codec in _members(str(run), checkpoint).values()
     ]
-    for subject in subjects:
-        if subject.title == run_folder.DEMO:
+    for codec in codecs:
+        if codec.title == run_folder.DEMO:
             raise UserError(
                 f"{run_folder.DEMO} keeps no table: give it a file with `jaxcorr "
                 f"evaluate {directory} -m {run_folder.DEMO} --json FILE`"
             )
-        files.check_target(evaluations.table_of(subject.title))
-    for subject in subjects:
-        about, measured = _measure(subject, directory, paths, titled=True)
+        files.check_target(evaluations.table_of(codec.title))
+    for codec in codecs:
+        measured = _measure(codec, directory, paths, titled=True)
         if len(measured) < len(paths):
             raise UserError(f"{directory} holds images that cannot be measured")
-        _write(evaluations.table_of(subject.title), about, measured)
+        _write(evaluations.table_of(codec.title), codec, measured)
+
+
+def _targets(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    """Returns where the table of each codec goes, by the name of the codec."""
+    if json is None:
+        return {}
+    if len(names) == 1:
+        return {names[0]: json}
+    return {name: json.with_stem(f"{json.stem}@{name}") for name in names}
 
 
 def _measure(
-    subject: Subject, directory: Path, paths: Sequence[Path], *, titled: bool
-) -> tuple[dict[str, Any], list[Row]]:
-    """Measures a subject and prints its table."""
-    about, measure = subject.open()
-    measured = conversion.measure_all(measure, directory, paths)
+    codec: ImageCodec, directory: Path, paths: Sequence[Path], *, titled: bool
+) -> list[Row]:
+    """Measures a codec and prints its table."""
+    measured = conversion.measure_all(codec, directory, paths)
     if titled:
-        print(f"\n{subject.title}: {_described(about)}\n")
+        print(f"\n{codec.title}: {codec.metadata().describe()}\n")
     print(table.as_text(measured))
-    return about, measured
+    return measured
 
 
-def _write(target: Path | None, about: dict[str, Any], measured: list[Row]) -> None:
-    if target is not None:
-        files.write_file(target, table.as_json(measured, about).encode())
+def _write(target: Path, codec: ImageCodec, measured: Sequence[Row]) -> None:
+    files.write_file(target, table.as_json(measured, codec.metadata()).encode())
 
 
-def _members(model: str, checkpoint: str, *, fast: bool) -> dict[str, Subject]:
-    """Every model that a path names, by the number of the member."""
+def _members(
+    model: str, checkpoint: str, *, fast: bool = False
+) -> dict[str, LearnedCodec]:
+    """Reads every model that a path names, by the number of the member."""
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-
-    def open_(path: str) -> tuple[dict[str, Any], Callable[[np.ndarray, str], Row]]:
-        loaded = run_folder.load(path, checkpoint=checkpoint)
-        return (
-            _about(loaded, path),
-            lambda image, name: (
-                rows.measure(loaded, image, name, arithmetic=arithmetic).row
-            ),
-        )
-
     return {
-        path.rpartition("@")[2]: Subject(title=path, open=lambda path=path: open_(path))
+        path.rpartition("@")[2]: LearnedCodec(
+            run_folder.load(path, checkpoint=checkpoint),
+            path=path,
+            arithmetic=arithmetic,
+        )
         for path in run_folder.paths_of_models(model)
     }
 
 
-def _qualities(name: str, asked: tuple[float, ...]) -> dict[str, Subject]:
-    """A classical codec at every quality that is asked for."""
-    codec = classical.open_codec(name)
-    for quality in asked:
-        classical.check_quality(name, quality)
-
-    def open_(quality: float) -> tuple[dict[str, Any], Callable[..., Row]]:
-        return classical.about(name, quality), lambda image, file: classical.measure(
-            name, quality, image, file
-        )
-
-    return {
-        f"{quality:g}": Subject(
-            title=f"{codec.title} at {quality:g}",
-            open=lambda quality=quality: open_(quality),
-        )
-        for quality in asked or codec.qualities
-    }
+def _qualities(name: str, asked: Sequence[float]) -> dict[str, ClassicalCodec]:
+    """Returns a classical codec at every quality that is asked for, by the quality."""
+    qualities = asked or classical.open_codec(name).qualities
+    return {f"{quality:g}": ClassicalCodec(name, quality) for quality in qualities}
 
 
-def _entitled(path: str, model: Model) -> str:
-    """A model's path, with what it has of its own."""
-    own = run_folder.describe(model.about)
-    return f"{path} ({own})" if own else path
-
-
-def _about(model: Model, path: str) -> dict[str, Any]:
-    return {"path": path, "fingerprint": model.fingerprint.hex()} | dict(model.about)
-
-
-def _described(about: dict[str, Any]) -> str:
-    if "codec" in about:
-        return f"{about['unit']}; {about['library']}"
-    return run_folder.describe(about)
+def _entitled(codec: LearnedCodec) -> str:
+    """Returns a model's path, with the settings that tell it from its sweep."""
+    own = codec.metadata().describe()
+    return f"{codec.title} ({own})" if own else codec.title

@@ -4,20 +4,35 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import Positional
 
 from jaxcorr import files, model_folder, run_folder
-from jaxcorr.commands.arguments import Checkpoint, Force, ModelPath
+from jaxcorr.commands.arguments import (
+    Checkpoint,
+    ExportFolder,
+    Force,
+    ModelPath,
+    NewModelPath,
+    Run,
+    argument,
+)
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai, stablehlo
 
-NewModelPath = Annotated[Path, tyro.conf.arg(aliases=["-o"], help="The model folder.")]
+Weights = Annotated[
+    Positional[Path], argument("WEIGHTS", "State dict: .pth, or .pth.tar.")
+]
+Architecture = Annotated[
+    compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
+]
+AsStableHlo = Annotated[
+    bool,
+    tyro.conf.arg(name="stablehlo", help="Functions that JAX runs without jaxcorr."),
+]
 
 
 def pack(
-    run: Annotated[
-        tyro.conf.Positional[str],
-        tyro.conf.arg(metavar="RUN[@MEMBER]", help="Run directory."),
-    ],
+    run: Run,
     output: NewModelPath,
     checkpoint: Checkpoint = "best",
     force: Force = False,
@@ -26,18 +41,14 @@ def pack(
     _check_target(output, force=force)
     model = run_folder.load(run, checkpoint=checkpoint)
     model_folder.write_model(output, model)
-    step = f", step {model.about['step']}" if "step" in model.about else ""
+    known = model.provenance.step
+    step = "" if known is None else f", step {known}"
     print(f"{output}: model {model.fingerprint.hex()}{step}")
 
 
 def import_compressai(
-    weights: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="WEIGHTS", help="State dict: .pth, or .pth.tar."),
-    ],
-    architecture: Annotated[
-        compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
-    ],
+    weights: Weights,
+    architecture: Architecture,
     output: NewModelPath,
     force: Force = False,
 ) -> None:
@@ -57,15 +68,8 @@ def import_compressai(
 
 def export(
     model: ModelPath,
-    output: Annotated[
-        Path, tyro.conf.arg(aliases=["-o"], metavar="DIR", help="Folder of the export.")
-    ],
-    as_stablehlo: Annotated[
-        bool,
-        tyro.conf.arg(
-            name="stablehlo", help="Functions that JAX runs without jaxcorr."
-        ),
-    ] = False,
+    output: ExportFolder,
+    as_stablehlo: AsStableHlo = False,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
@@ -87,4 +91,4 @@ def export(
 
 def _check_target(output: Path, *, force: bool) -> None:
     is_one = (output / model_folder.CONFIG).is_file()
-    files.check_folder(output, "model folder", is_one=is_one, force=force)
+    files.check_folder(output, "a model folder", is_one=is_one, force=force)

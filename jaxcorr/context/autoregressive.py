@@ -1,18 +1,19 @@
 """Autoregressive context: every latent from those before it in raster order."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+from typing_extensions import override
 
-from jaxcorr import ops, settings
-from jaxcorr.context.context import MEAN_AND_SCALE, Network, Positions, Prediction
+from jaxcorr import settings
+from jaxcorr.context.context import Coding, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
+from jaxcorr.quantization import DecoderInput, Quantization, round_around
 
 CAUSAL_TAPS = tuple(
     (row, column)
@@ -41,23 +42,6 @@ class Autoregressive:
         return AutoregressiveContext(channels, rngs=rngs)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _State:
-    """What coding has decoded.
-
-    Attributes:
-      context: The networks, in the precision of coding, and where it computes.
-      projected: What the first layer makes of the features, on the canvas.
-      latent_hat: Decoded latents within a border of two; zeros where there are none.
-      size: Rows and columns that are coded.
-    """
-
-    context: "AutoregressiveContext"
-    projected: Float[np.ndarray, "h16 w16 h"]
-    latent_hat: Float[np.ndarray, "h16+4 w16+4 c"]
-    size: tuple[int, int]
-
-
 class AutoregressiveContext(nnx.Module):
     """A masked 5x5 convolution of decoded latents, beside the features.
 
@@ -66,7 +50,7 @@ class AutoregressiveContext(nnx.Module):
       Compression", NeurIPS 2018, section 2, https://arxiv.org/abs/1809.02736.
     """
 
-    decoder_input: ops.DecoderInput = "noise"
+    decoder_input: DecoderInput = "noise"
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
         """Initializes the networks.
@@ -85,19 +69,19 @@ class AutoregressiveContext(nnx.Module):
         self,
         features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
-        quantize: ops.Quantizer,
+        quantization: Quantization,
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
-        """See `Context`."""
+        """Predicts and quantizes all latents; see `Context.parallel`."""
         projected = self.network.features(features)
-        if quantize is ops.round_around:
+        if quantization.is_rounding:
             seen = self._rounded(projected, latent, coded)
         else:
             # Means are not known before the latents that they are predicted from: in
             # training those are rounded around 0, as in the reference, softly too.
-            seen = quantize(latent, jnp.zeros_like(latent))
+            seen = quantization.quantize(latent, jnp.zeros_like(latent))
         mean, scale = self.given(projected, jnp.where(coded, seen, 0.0))
-        hat = quantize(latent, mean)
+        hat = quantization.quantize(latent, mean)
         return Prediction(mean=mean, scale=scale, quantized=hat, latent_hat=hat)
 
     def given(
@@ -105,78 +89,36 @@ class AutoregressiveContext(nnx.Module):
         projected: Float[Array, "b h16 w16 h"],
         seen: Float[Array, "b h16 w16 c"],
     ) -> MeanAndScale:
-        """Means and scales of all latents, if these are what is seen of them."""
+        """Returns means and scales of all latents, given what is seen of each."""
         return self.network(projected, self.neighbors(seen))
 
+    def predict(
+        self, projected: Float[Array, "n h"], seen: Float[Array, "n taps c"]
+    ) -> MeanAndScale:
+        """Returns means and scales of single latents.
+
+        Args:
+          projected: What the first layer makes of the features at their positions.
+          seen: Decoded latents at the causal taps around each.
+        """
+        return self.network(projected, self.neighbors.of_neighbors(seen))
+
     def passes(self, height: int, width: int) -> int:
-        """See `Context`."""
+        """Returns the number of wavefronts."""
         return width + LAG * (height - 1)
 
-    def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
-        """See `Context`."""
+    def start(
+        self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
+    ) -> Coding:
+        """Returns the state of coding before the first pass."""
         height, width = features.shape[:2]
         context, projected = _prepare(self, features)
-        return _State(
+        return _Wavefronts(
             context=context,
             projected=np.asarray(projected),
             latent_hat=np.zeros((height + 4, width + 4, self.channels), features.dtype),
             size=size,
         )
-
-    def predict(
-        self, state: Any, index: int
-    ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
-        """See `Context`."""
-        rows, columns = wavefront(index, *state.size)
-        down, right = tap_index(CAUSAL_TAPS)
-        seen = state.latent_hat[rows[:, None] + down, columns[:, None] + right]
-        projected = state.projected[rows, columns]
-        # Every wavefront at the length of the longest: one program for all.
-        length = -(-state.projected.shape[1] // LAG)
-        fill = [(0, length - rows.size)]
-        mean, scale = _predict(
-            state.context,
-            np.pad(projected, [*fill, (0, 0)]),
-            np.pad(seen, [*fill, (0, 0), (0, 0)]),
-        )
-        within = lambda x: np.asarray(x)[: rows.size]
-        return (rows, columns), within(mean), within(scale)
-
-    def refine(
-        self, state: Any, index: int, quantized: Float[ArrayLike, "..."]
-    ) -> Float[ArrayLike, "..."]:
-        """See `Context`."""
-        del state, index
-        return quantized
-
-    def update(
-        self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
-    ) -> Any:
-        """See `Context`."""
-        rows, columns = wavefront(index, *state.size)
-        state.latent_hat[rows + 2, columns + 2] = latent_hat
-        return state
-
-    def networks(self, channels: int) -> dict[str, Network]:
-        """See `Context`."""
-
-        def predict(features: Array, seen: Array) -> MeanAndScale:
-            projected = self.network.features(features)
-            return self.network(projected, self.neighbors.of_neighbors(seen))
-
-        return {
-            "predict": Network(
-                function=predict,
-                inputs={
-                    "features": f"n, {2 * channels}",
-                    "seen": f"n, {len(CAUSAL_TAPS)}, {channels}",
-                },
-                outputs=MEAN_AND_SCALE,
-                meaning=f"Pass k codes the n latents whose column + {LAG} row is k, "
-                "given the features there and the decoded latents that come before "
-                "each, in raster order, in the 5x5 square around it.",
-            )
-        }
 
     def _rounded(
         self,
@@ -184,7 +126,7 @@ class AutoregressiveContext(nnx.Module):
         latent: Float[Array, "b h16 w16 c"],
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Float[Array, "b h16 w16 c"]:
-        """Latents rounded around means that were predicted from rounded latents.
+        """Returns latents rounded around means that rounded latents predict.
 
         Rounds all of them again and again, until nothing changes. A wavefront is right
         once those before it are, so that is at the latest after as many rounds as there
@@ -203,7 +145,7 @@ class AutoregressiveContext(nnx.Module):
         def again(carry):
             before, _, count = carry
             mean, _ = self.given(projected, before)
-            after = jnp.where(coded, ops.round_around(latent, mean), 0.0)
+            after = jnp.where(coded, round_around(latent, mean), 0.0)
             return after, jnp.any(after != before), count + 1
 
         first = jnp.where(coded, jnp.round(latent), 0.0)
@@ -211,10 +153,53 @@ class AutoregressiveContext(nnx.Module):
         return jax.lax.while_loop(unsettled, again, start)[0]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Wavefronts(Coding):
+    """Coding wavefront by wavefront.
+
+    Attributes:
+      context: The networks, in the precision of coding, and where it computes.
+      projected: What the first layer makes of the features, on the canvas.
+      latent_hat: Decoded latents within a border of two; zeros where there are none.
+      size: Rows and columns that are coded.
+    """
+
+    context: AutoregressiveContext
+    projected: Float[np.ndarray, "h16 w16 h"]
+    latent_hat: Float[np.ndarray, "h16+4 w16+4 c"]
+    size: tuple[int, int]
+
+    @override
+    def predict(self, index):
+        rows, columns = wavefront(index, *self.size)
+        down, right = tap_index(CAUSAL_TAPS)
+        seen = self.latent_hat[rows[:, None] + down, columns[:, None] + right]
+        projected = self.projected[rows, columns]
+        # Every wavefront at the length of the longest: one program for all.
+        length = -(-self.projected.shape[1] // LAG)
+        fill = [(0, length - rows.size)]
+        predicted = _predict(
+            self.context,
+            np.pad(projected, [*fill, (0, 0)]),
+            np.pad(seen, [*fill, (0, 0), (0, 0)]),
+        )
+        mean, scale = (np.asarray(x)[: rows.size] for x in predicted)
+        return (rows, columns), mean, scale
+
+    @override
+    def refine(self, index, quantized):
+        return quantized
+
+    @override
+    def update(self, index, latent_hat):
+        rows, columns = wavefront(index, *self.size)
+        self.latent_hat[rows + 2, columns + 2] = latent_hat
+
+
 def wavefront(
     index: int, height: int, width: int
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Rows and columns of the latents of a pass, from the top."""
+    """Returns rows and columns of the latents of a pass, from the top."""
     last = min(height - 1, index // LAG)
     first = max(0, -(-(index - width + 1) // LAG))
     rows = np.arange(first, last + 1)
@@ -236,5 +221,4 @@ def _predict(
     projected: Float[Array, "n h"],
     seen: Float[Array, "n taps c"],
 ) -> MeanAndScale:
-    """Means and scales of the latents of a wavefront."""
-    return context.network(projected, context.neighbors.of_neighbors(seen))
+    return context.predict(projected, seen)

@@ -2,25 +2,16 @@
 
 import dataclasses
 import itertools
-from typing import Any, Literal
+from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array
+from typing_extensions import override
 
-from jaxcorr import ops, settings
-from jaxcorr.context import decoded
-from jaxcorr.context.context import (
-    MEAN_AND_SCALE,
-    Network,
-    Positions,
-    Prediction,
-    on_latents,
-)
-from jaxcorr.context.decoded import Decoded
+from jaxcorr import settings
 from jaxcorr.context.parameters import MeanAndScale
+from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.context.slices import Slice
 from jaxcorr.errors import UserError
 
@@ -77,7 +68,7 @@ LIGHT = Channelwise(slices=10, support=10, networks="light")
 rounding errors."""
 
 
-class ChannelwiseContext(nnx.Module):
+class ChannelwiseContext(PassContext):
     """Predicts slice after slice, with networks for each.
 
     References:
@@ -87,8 +78,6 @@ class ChannelwiseContext(nnx.Module):
       https://openreview.net/forum?id=IDwN6xjHnK8. The reference has two
       hyper-syntheses, one of means and one of scales; here they are halves of one.
     """
-
-    decoder_input: ops.DecoderInput = "straight_through"
 
     def __init__(self, settings: Channelwise, channels: int, *, rngs: nnx.Rngs):
         """Initializes the networks.
@@ -103,7 +92,10 @@ class ChannelwiseContext(nnx.Module):
         ]
         ends = [0, *itertools.accumulate(widths)]
         self.own_features = settings.networks == "light"
-        self.bounds = tuple(itertools.pairwise(ends))
+        self.refines = settings.residual_prediction
+        self.schedule = tuple(
+            Pass(channels=bounds) for bounds in itertools.pairwise(ends)
+        )
         self.seen = tuple(
             ends[min(index, settings.support)] for index in range(settings.slices)
         )
@@ -119,155 +111,23 @@ class ChannelwiseContext(nnx.Module):
             for width, seen in zip(widths, self.seen, strict=True)
         )
 
-    def parallel(
-        self,
-        features: Float[Array, "b h16 w16 f"],
-        latent: Float[Array, "b h16 w16 c"],
-        quantize: ops.Quantizer,
-        coded: Bool[Array, "#b h16 w16 1"],
-    ) -> Prediction:
-        """See `Context`."""
-        found: list[tuple[Array, ...]] = []
-        latent_hat = jnp.zeros((*latent.shape[:-1], 0), latent.dtype)
-        for index, (start, end) in enumerate(self.bounds):
-            networks = self.slices[index]
-            mean_features, scale_features = self._features(features, index)
-            earlier = latent_hat[..., : self.seen[index]]
-            mean, scale = networks.predict(mean_features, scale_features, earlier)
-            # All channels at once: noise is drawn for whole latents.
-            center = jnp.zeros_like(latent).at[..., start:end].set(mean)
-            quantized = quantize(latent, center)[..., start:end]
-            quantized = jnp.where(coded, quantized, 0.0)
-            refined = networks.refine(mean_features, earlier, quantized)
-            refined = jnp.where(coded, refined, 0.0)
-            latent_hat = jnp.concatenate([latent_hat, refined], axis=-1)
-            found.append((mean, scale, quantized))
-        mean, scale, quantized = (
-            jnp.concatenate(parts, axis=-1) for parts in zip(*found, strict=True)
-        )
-        return Prediction(
-            mean=mean, scale=scale, quantized=quantized, latent_hat=latent_hat
-        )
+    @override
+    def see(
+        self, prepared: Array, latent_hat: Array, index: int
+    ) -> tuple[Array, Array, Array]:
+        half = prepared.shape[-1] // 2
+        start, end = self.schedule[index].channels if self.own_features else (0, half)
+        mean_features = prepared[..., half + start : half + end]
+        scale_features = prepared[..., start:end]
+        return mean_features, scale_features, latent_hat[..., : self.seen[index]]
 
-    def passes(self, height: int, width: int) -> int:
-        """See `Context`."""
-        del height, width
-        return len(self.bounds)
+    @override
+    def predict(self, seen: tuple[Array, Array, Array], index: int) -> MeanAndScale:
+        return self.slices[index].predict(*seen)
 
-    def start(self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]) -> Any:
-        """See `Context`."""
-        return decoded.nothing_yet(features, size, channels=self.bounds[-1][1])
-
-    def predict(
-        self, state: Any, index: int
-    ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
-        """See `Context`."""
-        mean, scale = _predict(
-            self.slices[index],
-            *self._features(state.features, index),
-            state.latent_hat[..., : self.seen[index]],
-        )
-        positions = self._positions(state, index)
-        within = lambda x: np.asarray(x)[positions[:2]]
-        return positions, within(mean), within(scale)
-
+    @override
     def refine(
-        self, state: Any, index: int, quantized: Float[ArrayLike, "..."]
-    ) -> Float[ArrayLike, "..."]:
-        """See `Context`."""
-        if self.slices[index].residual is None:
-            return quantized
-        positions = self._positions(state, index)
-        start, end = self.bounds[index]
-        canvas = np.zeros_like(state.latent_hat[..., start:end])
-        canvas[positions[:2]] = quantized
-        refined = _refine(
-            self.slices[index],
-            self._features(state.features, index)[0],
-            state.latent_hat[..., : self.seen[index]],
-            canvas,
-        )
-        return np.asarray(refined)[positions[:2]]
-
-    def update(
-        self, state: Any, index: int, latent_hat: Float[ArrayLike, "..."]
-    ) -> Any:
-        """See `Context`."""
-        state.latent_hat[self._positions(state, index)] = latent_hat
-        return state
-
-    def networks(self, channels: int) -> dict[str, Network]:
-        """See `Context`."""
-        found = {}
-        for index in range(len(self.bounds)):
-            found |= self._networks(index, channels)
-        return found
-
-    def _networks(self, index: int, channels: int) -> dict[str, Network]:
-        """Those of one slice."""
-        start, end = self.bounds[index]
-        networks = self.slices[index]
-        earlier = lambda latent_hat: latent_hat[..., : self.seen[index]]
-        inputs = {
-            "features": on_latents(2 * channels),
-            "latent_hat": on_latents(channels),
-        }
-
-        def predict(features: Array, latent_hat: Array) -> MeanAndScale:
-            seen = self._features(features, index)
-            return networks.predict(*seen, earlier(latent_hat))
-
-        def refine(features: Array, latent_hat: Array, quantized: Array) -> Array:
-            seen, _ = self._features(features, index)
-            return networks.refine(seen, earlier(latent_hat), quantized)
-
-        found = {
-            f"predict_{index}": Network(
-                function=predict,
-                inputs=inputs,
-                outputs=MEAN_AND_SCALE,
-                meaning=f"Pass {index}: codes channels {start} to {end - 1}.",
-            )
-        }
-        if networks.residual is not None:
-            found[f"refine_{index}"] = Network(
-                function=refine,
-                inputs=inputs | {"quantized": on_latents(end - start)},
-                outputs=("refined",),
-                meaning=f"Pass {index}: what goes into `latent_hat` for `quantized`.",
-            )
-        return found
-
-    def _features(self, features: Array, index: int) -> tuple[Array, Array]:
-        """Features of mean and of scale that the networks of a slice see."""
-        half = features.shape[-1] // 2
-        start, end = self.bounds[index] if self.own_features else (0, half)
-        return features[..., half + start : half + end], features[..., start:end]
-
-    def _positions(self, state: Decoded, index: int) -> Positions:
-        return np.s_[: state.size[0], : state.size[1], slice(*self.bounds[index])]
-
-
-@jax.jit
-def _predict(
-    networks: Slice,
-    mean_features: Float[Array, "h16 w16 f"],
-    scale_features: Float[Array, "h16 w16 f"],
-    earlier: Float[Array, "h16 w16 e"],
-) -> MeanAndScale:
-    """Means and scales of a slice on the whole canvas."""
-    mean, scale = networks.predict(
-        mean_features[None], scale_features[None], earlier[None]
-    )
-    return mean[0], scale[0]
-
-
-@jax.jit
-def _refine(
-    networks: Slice,
-    mean_features: Float[Array, "h16 w16 f"],
-    earlier: Float[Array, "h16 w16 e"],
-    quantized: Float[Array, "h16 w16 c"],
-) -> Float[Array, "h16 w16 c"]:
-    """Refined latents of a slice on the whole canvas."""
-    return networks.refine(mean_features[None], earlier[None], quantized[None])[0]
+        self, seen: tuple[Array, Array, Array], quantized: Array, index: int
+    ) -> Array:
+        mean_features, _, earlier = seen
+        return self.slices[index].refine(mean_features, earlier, quantized)

@@ -94,8 +94,7 @@ class Slice(nnx.Module):
         earlier: Float[Array, "b h16 w16 e"],
         quantized: Float[Array, "b h16 w16 c"],
     ) -> Float[Array, "b h16 w16 c"]:
-        """Quantized latents with their rounding errors taken off."""
-        if self.residual is None:
-            return quantized
+        """Returns quantized latents with their predicted rounding errors taken off."""
+        assert self.residual is not None
         seen = jnp.concatenate([mean_features, earlier, quantized], axis=-1)
         return quantized + RESIDUAL_REACH * jnp.tanh(self.residual(seen))

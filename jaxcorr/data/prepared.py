@@ -79,7 +79,7 @@ def _find(tfds: Any, name: str, directory: str | None) -> Any:
         place = f"{directory} holds" if directory else "TFDS has"
         raise UserError(
             f"tfds:{name}: {place} no data set of that name; "
-            "a folder of images is made one by: python -m jaxcorr.data.image_folder"
+            "a folder of images is made one by: jaxcorr prepare"
         ) from error
     except ImportError as error:
         # Some data sets cannot even be described without TensorFlow.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from jaxcorr.entropy.gaussian import bits_between
 
@@ -76,7 +76,7 @@ class FactorizedPrior(nnx.Module):
         return hidden[:, 0, :]
 
     def bits(
-        self, values: Float[Array, "*b c"], *, likelihood_floor: float = 0.0
+        self, values: Float[Array, "*b c"], likelihood_floor: float = 0.0
     ) -> Float[Array, "*b c"]:
         """Bits of values quantized with step 1, or with noise instead.
 
@@ -100,16 +100,13 @@ class FactorizedPrior(nnx.Module):
 
     def quantile(self, probability: float) -> Float[Array, " c"]:
         """Value of each channel up to which lies this much probability."""
-        return _quantile(*nnx.split(self), probability)
+        return _quantile(self, probability)
 
 
 # Compiled by itself: outside of a compiled function, a loop over `logits` would be
 # another program for every prior, and JAX keeps each.
-@functools.partial(jax.jit, static_argnames=("graph", "probability"))
-def _quantile(
-    graph: nnx.GraphDef, parameters: PyTree, probability: float
-) -> Float[Array, " c"]:
-    prior = nnx.merge(graph, parameters)
+@functools.partial(jax.jit, static_argnames="probability")
+def _quantile(prior: FactorizedPrior, probability: float) -> Float[Array, " c"]:
     target = math.log(probability) - math.log1p(-probability)
     start = jnp.full((prior.biases[0].shape[0], 1), SEARCH_RADIUS)
 

@@ -9,13 +9,14 @@ References:
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxcorr.bitstream.passes import Latents
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import pictures
 from jaxcorr.evaluation.rows import Coded, Row
@@ -29,7 +30,7 @@ SIGNED, POSITIVE = "PuOr", "viridis"
 
 def draw(
     image: UInt8[np.ndarray, "h w 3"],
-    coded: Mapping[str, Coded],
+    coded: Mapping[str, Coded[Latents]],
     *,
     channel: int | None = None,
 ) -> Figure:
@@ -56,16 +57,7 @@ def draw(
         for name, result in coded.items()
     }
     shown = {name: planes(result, channels[name]) for name, result in coded.items()}
-    # Rows share their colors, and so do latent and mean: the less these differ, the
-    # better the mean.
-    limits = {
-        title: max(float(np.abs(each[title]).max()) for each in shown.values())
-        for title in next(iter(shown.values()))
-    }
-    limits["mean"] = limits["quantized latent"] = max(
-        limits["mean"], limits["quantized latent"]
-    )
-    limits["normalized latent"] = NORMALIZED_LIMIT
+    limits = _limits([*shown.values()])
     strongest = max(map(pictures.strongest, coded.values()))
 
     upright = image.shape[0] > image.shape[1]
@@ -107,7 +99,7 @@ def summary(row: Row) -> str:
     return f"{row.bpp:.3f} bpp{split}, {row.psnr_db:.2f} dB"
 
 
-def planes(coded: Coded, channel: int) -> Planes:
+def planes(coded: Coded[Latents], channel: int) -> Planes:
     """One channel of the latents and of what predicts them.
 
     Raises:
@@ -130,6 +122,23 @@ def planes(coded: Coded, channel: int) -> Planes:
         "normalized latent": latents.symbols / latents.scale,
     }
     return {name: array[..., channel] for name, array in every.items()}
+
+
+def _limits(shown: Sequence[Planes]) -> dict[str, float]:
+    """Returns the strongest color of each plane, which all models share.
+
+    Latent and mean share it too: the less they differ, the better the mean.
+    """
+    limits = {
+        title: max(float(np.abs(each[title]).max()) for each in shown)
+        for title in shown[0]
+    }
+    highest = max(limits["mean"], limits["quantized latent"])
+    return limits | {
+        "mean": highest,
+        "quantized latent": highest,
+        "normalized latent": NORMALIZED_LIMIT,
+    }
 
 
 def _draw_image(
@@ -163,7 +172,7 @@ def _draw_plane(
     figure.colorbar(drawn, ax=axis, shrink=0.7, pad=0.02)
 
 
-def _most_varied(coded: Coded) -> int:
+def _most_varied(coded: Coded[Latents]) -> int:
     quantized = coded.latents.symbols + coded.latents.mean
     return int(np.argmax(quantized.var(axis=(0, 1))))
 

@@ -1,10 +1,10 @@
 """Classical codecs, as baselines: JPEG, JPEG 2000, WebP, AVIF and JPEG XL."""
 
+import contextlib
 import dataclasses
 import importlib
 import io
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image, features
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation.rows import Row, ms_ssim, psnr_db
+from jaxcorr.evaluation.metadata import ClassicalMetadata
+from jaxcorr.evaluation.rows import Details
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,54 +67,68 @@ def check_quality(name: str, quality: float) -> None:
         raise UserError(f"quality of {name} {error}, but is {quality:g}") from error
 
 
-def about(name: str, quality: float) -> dict[str, Any]:
-    """What to write beside measurements of a codec."""
-    codec = CODECS[name]
-    return {
-        "codec": name,
-        "title": codec.title,
-        "quality": quality,
-        "unit": codec.unit,
-        "library": codec.library(),
-    }
+@dataclasses.dataclass(frozen=True)
+class ClassicalCodec:
+    """A classical codec at one quality, as an `ImageCodec`.
 
-
-def measure(
-    name: str, quality: float, image: UInt8[np.ndarray, "h w 3"], file: str
-) -> Row:
-    """Codes an image to the bytes of a file, decodes them and measures both.
-
-    Args:
-      name: The codec.
-      quality: In the codec's own unit; see `check_quality`.
-      image: The image.
-      file: What to call it.
-
-    Raises:
-      UserError: If the codec refuses the quality or the image.
+    Attributes:
+      name: Name of the codec, a key of `CODECS`.
+      quality: Quality, in the codec's own unit; see `check_quality`.
     """
-    check_quality(name, quality)
-    codec = open_codec(name)
-    try:
-        start = time.perf_counter()
-        data = codec.encode(image, quality)
-        middle = time.perf_counter()
-        reconstruction = codec.decode(data)
-        end = time.perf_counter()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{file}: {name} at quality {quality:g}: {error}") from error
-    height, width = image.shape[:2]
-    return Row(
-        file=file,
-        width=width,
-        height=height,
-        bytes=len(data),
-        bpp=8 * len(data) / (height * width),
-        psnr_db=psnr_db(image, reconstruction),
-        ms_ssim=ms_ssim(image, reconstruction),
-        encode_seconds=middle - start,
-        decode_seconds=end - middle,
-    )
+
+    name: str
+    quality: float
+
+    def __post_init__(self):
+        """Checks that the codec is here and has the quality."""
+        check_quality(self.name, self.quality)
+
+    @property
+    def title(self) -> str:
+        """Name with what is fixed about the codec, and the quality."""
+        return f"{CODECS[self.name].title} at {self.quality:g}"
+
+    def metadata(self) -> ClassicalMetadata:
+        """Returns what is written beside its measurements."""
+        codec = CODECS[self.name]
+        return ClassicalMetadata(
+            codec=self.name,
+            title=codec.title,
+            quality=self.quality,
+            unit=codec.unit,
+            library=codec.library(),
+        )
+
+    def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Does nothing: such codecs have nothing to compile."""
+        del image
+
+    def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+        """Returns the bytes of a file."""
+        with self._refusals():
+            return CODECS[self.name].encode(image, self.quality)
+
+    def decode(self, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], None]:
+        """Returns the image that a file holds, and no latents."""
+        with self._refusals():
+            return CODECS[self.name].decode(data), None
+
+    def details(
+        self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: None
+    ) -> Details:
+        """Returns that nothing else is known of a file."""
+        del image, data, latents
+        return Details()
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Says in one line what the library refuses."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{self.name} at quality {self.quality:g}: {error}"
+            ) from error
 
 
 def _pillow(
@@ -123,10 +138,10 @@ def _pillow(
     options: Callable[[float], Mapping[str, Any]],
     *,
     qualities: tuple[float, ...],
-    unit: str,
-    check: Callable[[float], None],
+    unit: str = "quality, 0 to 100",
+    check: Callable[[float], None] | None = None,
 ) -> Codec:
-    """A codec that Pillow brings."""
+    """A codec that Pillow brings; unless told otherwise, of whole qualities to 100."""
 
     def library() -> str | None:
         if not features.check(feature):
@@ -145,7 +160,7 @@ def _pillow(
         title=title,
         qualities=qualities,
         unit=unit,
-        check=check,
+        check=check or _whole,
         library=library,
         encode=encode,
         decode=decode,
@@ -204,8 +219,6 @@ CODECS: dict[str, Codec] = {
             "optimize": True,
         },
         qualities=(5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 95.0),
-        unit="quality, 0 to 100",
-        check=_whole,
     ),
     "jpeg2000": _pillow(
         "JPEG 2000, 9/7",
@@ -229,8 +242,6 @@ CODECS: dict[str, Codec] = {
         "webp",
         lambda quality: {"quality": int(quality), "method": 6},
         qualities=(1.0, 10.0, 25.0, 40.0, 55.0, 70.0, 80.0, 90.0, 95.0),
-        unit="quality, 0 to 100",
-        check=_whole,
     ),
     "avif": _pillow(
         "AVIF, 4:4:4, speed 6",
@@ -242,8 +253,6 @@ CODECS: dict[str, Codec] = {
             "speed": 6,
         },
         qualities=(10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0),
-        unit="quality, 0 to 100",
-        check=_whole,
     ),
     "jpegxl": Codec(
         title="JPEG XL, effort 7",

@@ -90,6 +90,21 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A codec in the plane of time and rate.
+
+    Attributes:
+      name: What to call it.
+      seconds: To encode and decode an image.
+      saved: Percent of the anchor's rate that it saves.
+    """
+
+    name: str
+    seconds: float
+    saved: float
+
+
 def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
     """Groups evaluations that differ in λ, in the quality or in the seed alone."""
     groups: dict[str, list[Evaluation]] = {}
@@ -98,7 +113,7 @@ def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
     return [
         Family(
             name=name,
-            kind="classical" if "codec" in members[0].model else "model",
+            kind="classical" if members[0].is_classical else "model",
             series={
                 seed: _series([each for each in members if each.seed == seed])
                 for seed in sorted({each.seed for each in members}, key=str)

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import settings
+from jaxcorr import run_folder, settings
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.run_folder import CHECKPOINTS, MEMBER
+from jaxcorr.evaluation import metadata
+from jaxcorr.evaluation.metadata import ClassicalMetadata, CodecMetadata, ModelMetadata
+from jaxcorr.provenance import Provenance, SweepMember
+from jaxcorr.run_folder import CHECKPOINTS
 
 KEYS = {"model", "images", "mean"}
 NAME = "evaluation.json"
@@ -22,14 +25,13 @@ SKIPPED = {CHECKPOINTS, "held_out"}
 """Folders of a run without tables of evaluations: what a run shows at its end is of two
 photographs that every run has."""
 
-WEIGHTS = ("distortion_weight", "correlation_weight")
 LOSS = {
     f"objective.{name}"
     for name in ("window", "mask", "correlated", "stop_scale_gradient", "pool_channels")
 }
 """Settings that change nothing where the weight of the loss is 0."""
-IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "seed")
-"""Beginnings of settings that make no other codec; the seed is kept apart."""
+IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "sweep.")
+"""Beginnings of settings that make no other codec, or that each member has its own."""
 
 Settings = Mapping[str, Any]
 
@@ -40,51 +42,64 @@ class Evaluation:
 
     Attributes:
       path: The file.
-      model: What was measured, as it says of itself.
+      model: The codec that was measured, as it says of itself.
       images: A row of measurements an image.
       mean: Means over the images.
     """
 
     path: Path
-    model: Mapping[str, Any]
+    model: CodecMetadata
     images: Sequence[Mapping[str, Any]]
     mean: Mapping[str, int | float | None]
 
     @property
+    def is_classical(self) -> bool:
+        """True if a classical codec was measured."""
+        return isinstance(self.model, ClassicalMetadata)
+
+    @property
+    def quality(self) -> float | int | None:
+        """Quality that a classical codec coded with."""
+        return self.model.quality if isinstance(self.model, ClassicalMetadata) else None
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the parameters of the model come from; classical codecs have none."""
+        if isinstance(self.model, ModelMetadata):
+            return self.model.provenance
+        return Provenance()
+
+    @property
     def trained(self) -> bool:
-        """Whether it is of a model that says how it was trained."""
-        return "run" in self.model
+        """True if the model says how it was trained."""
+        return self.provenance.config is not None
 
     @functools.cached_property
     def settings(self) -> Settings:
         """Settings that its codec was trained with, by dotted name, without weights."""
-        flat = dict(_flattened(self.model.get("run", {})))
-        weights = tuple(f"objective.{name}" for name in WEIGHTS)
-        return {
-            name: value
-            for name, value in flat.items()
-            if not name.startswith(IRRELEVANT) and name not in weights
-        }
+        flat = _flattened(run_folder.upgrade_settings(self.provenance.config or {}))
+        return {name: x for name, x in flat if not name.startswith(IRRELEVANT)}
 
     @property
     def seed(self) -> int | None:
         """Seed of its training."""
-        return self._own.get("seed")
+        return self._member.seed if self._member else None
 
     @property
     def distortion_weight(self) -> int | float | None:
         """λ of its training."""
-        return self._own.get("distortion_weight")
+        return self._member.distortion_weight if self._member else None
 
     @property
     def correlation_weight(self) -> int | float | None:
         """α of its training."""
-        return self._own.get("correlation_weight")
+        return self._member.correlation_weight if self._member else None
 
     @property
     def member(self) -> int:
         """Which member of a sweep it is; 0 of a run that is none."""
-        number = str(self.model.get("path", "")).rpartition("@")[2]
+        path = self.model.path if isinstance(self.model, ModelMetadata) else None
+        number = (path or "").rpartition("@")[2]
         return int(number) if number.isdigit() else 0
 
     @property
@@ -96,7 +111,7 @@ class Evaluation:
 
     @property
     def has_cost(self) -> bool:
-        """Whether bpp + λ MSE is what it was trained for."""
+        """True if the model was trained for bpp + λ MSE."""
         distortion = self.settings.get("objective.distortion")
         return self.distortion_weight is not None and distortion == "mse"
 
@@ -117,7 +132,7 @@ class Evaluation:
     def architecture(self) -> str:
         """Transforms with their widths, and the context model if there is one."""
         codec = settings.from_json(
-            CodecSettings, self.model["run"]["codec"], str(self.path)
+            CodecSettings, (self.provenance.config or {})["codec"], str(self.path)
         )
         transforms, context = codec.transforms, type(codec.context).__name__
         widths = f"{transforms.side_channels}/{transforms.channels}"
@@ -125,9 +140,8 @@ class Evaluation:
         return name if context == "Independent" else f"{name} {context.lower()}"
 
     @property
-    def _own(self) -> Mapping[str, Any]:
-        """What it has of its own in a sweep."""
-        return self.model.get(MEMBER, {})
+    def _member(self) -> SweepMember | None:
+        return self.provenance.member
 
 
 def read(paths: Sequence[Path]) -> list[Evaluation]:
@@ -195,14 +209,23 @@ def _read(path: Path) -> Evaluation:
         usable = bool(images) and all(map(math.isfinite, numbers))
         usable &= isinstance(model, dict) and isinstance(mean, dict)
         usable &= all(isinstance(row["file"], str) for row in images)
-        if "run" in model:
-            usable &= isinstance(model["run"]["codec"], dict)
-            usable &= all(math.isfinite(model[MEMBER][name]) for name in WEIGHTS)
-    except (KeyError, TypeError, AttributeError):
+        codec = metadata.from_json(model)
+        found = Evaluation(path=path, model=codec, images=images, mean=mean)
+        usable &= not found.trained or _says_how_trained(found.provenance)
+    except (KeyError, TypeError, ValueError, AttributeError):
         usable = False
     if not usable:
         raise UserError(f"{path} is no table that `jaxcorr evaluate --json` wrote")
-    return Evaluation(path=path, model=model, images=images, mean=mean)
+    return found
+
+
+def _says_how_trained(known: Provenance) -> bool:
+    """Returns whether a run names its codec, and its member a finite λ and α."""
+    if known.config is None or known.member is None:
+        return False
+    weights = known.member.distortion_weight, known.member.correlation_weight
+    codec = known.config.get("codec")
+    return isinstance(codec, Mapping) and all(map(math.isfinite, weights))
 
 
 def _load(path: Path) -> Mapping[str, Any]:

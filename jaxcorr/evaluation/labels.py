@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxcorr.evaluation import evaluations
 from jaxcorr.evaluation.evaluations import LOSS, Evaluation
+from jaxcorr.evaluation.metadata import ClassicalMetadata
 
 Label = Callable[[Evaluation], str]
 
@@ -37,8 +38,8 @@ def labels(found: Sequence[Evaluation]) -> Label:
     }
 
     def label(each: Evaluation) -> str:
-        if "codec" in each.model:
-            return each.model.get("title", each.model["codec"])
+        if isinstance(each.model, ClassicalMetadata):
+            return each.model.title
         if not each.trained:
             return each.path.resolve().parent.name
         parts = [each.architecture, f"α = {each.correlation_weight:g}"]

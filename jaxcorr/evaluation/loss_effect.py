@@ -1,5 +1,6 @@
 """What the correlation loss changes: models with it beside the same ones without it."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +9,29 @@ import numpy as np
 
 from jaxcorr.evaluation.evaluations import LOSS, Evaluation
 from jaxcorr.evaluation.labels import Label
-from jaxcorr.evaluation.plots import Line
 
 HISTORY = "held_out.jsonl"
 LEAST_WEIGHTS = 3
 """How many α make a line."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """A series of values, as a line of a figure.
+
+    Attributes:
+      name: What to call it.
+      x: Of its points.
+      y: Of its points.
+      color: Lines of a number share their color.
+      dashes: Lines of a number share their dashes.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    color: int
+    dashes: int = 0
 
 
 def without_loss(each: Evaluation, found: Sequence[Evaluation]) -> Evaluation | None:

@@ -10,11 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxcorr import correlation, files
-from jaxcorr.evaluation.rows import WINDOW, Coded
+from jaxcorr.bitstream.passes import Latents
+from jaxcorr.evaluation.learned import WINDOW
+from jaxcorr.evaluation.rows import Coded
 
 
 def comparison(
-    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], coded: Sequence[Coded]
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], coded: Sequence[Coded[Latents]]
 ) -> Figure:
     """A row an image: original, reconstruction, and the correlation that is left."""
     figure = Figure(figsize=(13, 3.6 * len(coded)), layout="constrained")
@@ -44,7 +46,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def draw_map(
-    figure: Figure, axis: Axes, coded: Coded, *, limit: float | None = None
+    figure: Figure, axis: Axes, coded: Coded[Latents], *, limit: float | None = None
 ) -> None:
     """The correlation map of the decoded latents; its center, 1 in theory, left out.
 
@@ -69,14 +71,14 @@ def draw_map(
     figure.colorbar(shown, ax=axis, label="mean product, normalized latents")
 
 
-def strongest(coded: Coded) -> float:
+def strongest(coded: Coded[Latents]) -> float:
     """Largest correlation in the map without its center, 0.05 at least."""
     values = np.abs(correlation_of(coded))
     values[WINDOW // 2, WINDOW // 2] = 0
     return max(0.05, float(values.max()))
 
 
-def correlation_of(coded: Coded) -> Float[np.ndarray, "k k"]:
+def correlation_of(coded: Coded[Latents]) -> Float[np.ndarray, "k k"]:
     """Correlation map of the decoded, normalized latents."""
     latents = coded.latents
     normalized = latents.symbols / latents.scale

@@ -1,6 +1,5 @@
 """Curves of a report, drawn: rate against quality, time, weights and training."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcorr.evaluation.curves import Family, Quality
+from jaxcorr.evaluation.curves import Family, Quality, Spot
+from jaxcorr.evaluation.loss_effect import Line
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which the color-blind tell apart."""
@@ -20,40 +20,6 @@ DASHES = (
 )
 BEHIND = "#8A8A8A"
 UNITS = {"psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB: -10 log10(1 - MS-SSIM))"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Line:
-    """A line to draw.
-
-    Attributes:
-      name: What to call it.
-      x: Of its points.
-      y: Of its points.
-      color: Lines of a number share their color.
-      dashes: Lines of a number share their dashes.
-    """
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-    color: int
-    dashes: int = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Spot:
-    """A codec in the plane of time and rate.
-
-    Attributes:
-      name: What to call it.
-      seconds: To encode and decode an image.
-      saved: Percent of the anchor's rate that it saves.
-    """
-
-    name: str
-    seconds: float
-    saved: float
 
 
 def rate_distortion(

@@ -1,23 +1,76 @@
-"""One row of measurements an image, from its real file."""
+"""One row of measurements an image, from its real file, for any codec."""
 
 import dataclasses
-import functools
 import time
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import UInt8
 
-from jaxcorr import codec, correlation, metrics
-from jaxcorr.bitstream import coding, networks
-from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.bitstream.passes import Latents
-from jaxcorr.codec import CodecSettings, Parameters
-from jaxcorr.model_folder import Model
+from jaxcorr import metrics
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation.metadata import CodecMetadata
 
-WINDOW = 7
-"""Window of the correlation that is reported, the one of the published figure."""
+Latents = TypeVar("Latents")
+"""Type of the latents that a codec decodes; `None` of a codec without latents."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Details:
+    """What only a learned codec knows of a file; None where there is no such value.
+
+    Attributes:
+      estimated_bits: Bits of the file by the continuous entropy model.
+      y_bytes: Bytes of the file that hold latents.
+      z_bytes: Bytes of the file that hold side information.
+      correlation: Correlation loss of the decoded latents.
+    """
+
+    estimated_bits: float | None = None
+    y_bytes: int | None = None
+    z_bytes: int | None = None
+    correlation: float | None = None
+
+
+@runtime_checkable  # So that tests can check types.
+class ImageCodec(Protocol[Latents]):
+    """A codec at one rate: a model (`learned`) or a classical codec (`classical`)."""
+
+    @property
+    def title(self) -> str:
+        """Name in headings, which tells it from others that are measured with it."""
+        ...
+
+    def metadata(self) -> CodecMetadata:
+        """Returns what is written beside its measurements."""
+        ...
+
+    def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Does what is done once for images of this size, such as compiling."""
+        ...
+
+    def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+        """Returns the bytes of a file.
+
+        Raises:
+          UserError: If the codec cannot code the image.
+        """
+        ...
+
+    def decode(self, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], Latents]:
+        """Returns the image that a file holds, and the decoded latents.
+
+        Raises:
+          UserError: If the codec cannot decode the file.
+        """
+        ...
+
+    def details(
+        self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: Latents
+    ) -> Details:
+        """Returns what else is known of the file of an image."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,14 +111,14 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Coded:
+class Coded(Generic[Latents]):
     """An image after its way through a file.
 
     Attributes:
       row: Its measurements.
       data: The file.
       reconstruction: What was decoded from the file.
-      latents: The decoded latents.
+      latents: The decoded latents; None of a codec without latents.
     """
 
     row: Row
@@ -75,44 +128,46 @@ class Coded:
 
 
 def measure(
-    model: Model,
-    image: UInt8[np.ndarray, "h w 3"],
-    file: str,
-    *,
-    arithmetic: Arithmetic = Arithmetic.PORTABLE,
-) -> Coded:
+    codec: ImageCodec[Latents], image: UInt8[np.ndarray, "h w 3"], file: str
+) -> Coded[Latents]:
     """Codes an image to the bytes of a file, decodes them and measures both.
 
     Args:
-      model: What codes it.
+      codec: The codec.
       image: The image.
       file: What to call it.
-      arithmetic: As in `coding.encode`.
+
+    Raises:
+      UserError: If the codec cannot code the image.
     """
-    _compile_once(model, tuple(map(networks.canvas_side, image.shape[:2])), arithmetic)
-    start = time.perf_counter()
-    data = coding.encode(model, image, arithmetic=arithmetic)[0].to_bytes()
-    middle = time.perf_counter()
-    container = Container.from_bytes(data, file)
-    reconstruction, latents = coding.decode(model, container, name=file)
-    end = time.perf_counter()
+    try:
+        codec.prepare(image)
+        start = time.perf_counter()
+        data = codec.encode(image)
+        middle = time.perf_counter()
+        reconstruction, latents = codec.decode(data)
+        end = time.perf_counter()
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
 
     height, width = image.shape[:2]
     per_pixel = 8 / (height * width)
-    payload = len(container.y_payload) + len(container.z_payload)
+    details = codec.details(image, data, latents)
+    y, z, estimated = details.y_bytes, details.z_bytes, details.estimated_bits
+    header = None if y is None or z is None else len(data) - y - z
     row = Row(
         file=file,
         width=width,
         height=height,
         bytes=len(data),
         bpp=len(data) * per_pixel,
-        bpp_estimated=estimated_bits(model, image) / (height * width),
-        bpp_y=len(container.y_payload) * per_pixel,
-        bpp_z=len(container.z_payload) * per_pixel,
-        bpp_header=(len(data) - payload) * per_pixel,
+        bpp_estimated=None if estimated is None else estimated / (height * width),
+        bpp_y=None if y is None else y * per_pixel,
+        bpp_z=None if z is None else z * per_pixel,
+        bpp_header=None if header is None else header * per_pixel,
         psnr_db=psnr_db(image, reconstruction),
         ms_ssim=ms_ssim(image, reconstruction),
-        correlation=_correlation(latents),
+        correlation=details.correlation,
         encode_seconds=middle - start,
         decode_seconds=end - middle,
     )
@@ -137,20 +192,7 @@ def ms_ssim(
     return float(metrics.ms_ssim(*pair)[0])
 
 
-def estimated_bits(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> float:
-    """Bits of latents and side information by the continuous entropy model."""
-    return float(
-        _estimated_bits(
-            model.device_parameters,
-            networks.place_on_canvas(image),
-            *map(jnp.int32, image.shape[:2]),
-            model.median,
-            settings=model.settings,
-        )
-    )
-
-
-def means(rows: list[Row]) -> dict[str, float | None]:
+def means(rows: Sequence[Row]) -> dict[str, float | None]:
     """Mean of every number over the rows that have it; None where none has."""
     found = {}
     for field in dataclasses.fields(Row)[1:]:
@@ -158,41 +200,3 @@ def means(rows: list[Row]) -> dict[str, float | None]:
         given = [value for value in values if value is not None]
         found[field.name] = float(np.mean(given)) if given else None
     return found
-
-
-def _correlation(latents: Latents) -> float | None:
-    if min(latents.symbols.shape[:2]) < WINDOW:
-        return None
-    # A symbol is the distance of a quantized latent from its mean.
-    distance = latents.symbols.astype(np.float64)[None]
-    return float(
-        correlation.correlation_loss(
-            distance, np.zeros_like(distance), latents.scale[None]
-        )
-    )
-
-
-@functools.partial(jax.jit, static_argnames="settings")
-def _estimated_bits(
-    parameters: Parameters,
-    canvas: Float[Array, "1 h w 3"],
-    rows: Array,
-    columns: Array,
-    median: Float[Array, " s"],
-    *,
-    settings: CodecSettings,
-) -> Float[Array, ""]:
-    output = codec.with_parameters(settings, parameters)(
-        canvas, size=(rows, columns), median=median
-    )
-    return output.latent_bits.sum() + output.side_bits.sum()
-
-
-@functools.lru_cache(maxsize=256)
-def _compile_once(
-    model: Model, canvas: tuple[int, int], arithmetic: Arithmetic
-) -> None:
-    """Codes a blank image of each new size once, so that times hold no compilation."""
-    blank = np.zeros((*canvas, 3), np.uint8)
-    container, _ = coding.encode(model, blank, arithmetic=arithmetic)
-    coding.decode(model, container)

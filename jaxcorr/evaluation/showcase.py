@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxcorr import files, images
 from jaxcorr.evaluation import rows, table
+from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.model_folder import Model
 
 
@@ -27,15 +28,14 @@ def show(model: Model, paths: Sequence[Path], directory: Path) -> str:
     from jaxcorr.evaluation import pictures
 
     originals = [images.read_image(path)[0] for path in paths]
-    coded = []
+    codec, coded = LearnedCodec(model), []
     for path, original in zip(paths, originals, strict=True):
-        result = rows.measure(model, original, path.name)
+        result = rows.measure(codec, original, path.name)
         files.write_file(directory / f"{path.stem}.jxc", result.data)
         images.write_image(directory / f"{path.stem}.png", result.reconstruction)
         coded.append(result)
     measured = [result.row for result in coded]
     pictures.save(pictures.comparison(originals, coded), directory / "comparison.png")
-    about = {"fingerprint": model.fingerprint.hex()} | dict(model.about)
-    text = table.as_json(measured, about)
+    text = table.as_json(measured, codec.metadata())
     files.write_file(directory / "table.json", text.encode())
     return table.as_text(measured)

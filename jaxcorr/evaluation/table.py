@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from jaxcorr.evaluation import rows as rows_module
+from jaxcorr.evaluation.metadata import CodecMetadata
 from jaxcorr.evaluation.rows import Row
 
 COLUMNS = {
@@ -22,19 +22,16 @@ COLUMNS = {
     "encode_seconds": "{:.2f}",
     "decode_seconds": "{:.2f}",
 }
-"""What is printed of a row, and how."""
+"""What is printed of a row, and how; a report prints some of it in the same way."""
 
 
 def as_text(rows: Sequence[Row]) -> str:
     """A table with a line a row and a last line of means."""
     lines = [dataclasses.asdict(row) for row in rows]
-    lines.append({"file": f"mean of {len(rows)}"} | rows_module.means(list(rows)))
+    lines.append({"file": f"mean of {len(rows)}"} | rows_module.means(rows))
     cells = [
         [name.replace("_", " ") for name in COLUMNS],
-        *(
-            [_cell(line[name], form) for name, form in COLUMNS.items()]
-            for line in lines
-        ),
+        *([cell(line[name], form) for name, form in COLUMNS.items()] for line in lines),
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     table = [
@@ -48,17 +45,18 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join([table[0], rule, *table[1:-1], rule, table[-1]])
 
 
-def as_json(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
+def as_json(rows: Sequence[Row], metadata: CodecMetadata) -> str:
     """The rows, their means, and what coded them."""
     return json.dumps(
         {
-            "model": dict(about),
+            "model": metadata.to_json(),
             "images": [dataclasses.asdict(row) for row in rows],
-            "mean": rows_module.means(list(rows)),
+            "mean": rows_module.means(rows),
         },
         indent=2,
     )
 
 
-def _cell(value: Any, form: str) -> str:
+def cell(value: int | float | str | None, form: str) -> str:
+    """Returns a value in the form of its column, or a dash where there is none."""
     return "-" if value is None else form.format(value)

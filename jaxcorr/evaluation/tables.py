@@ -7,14 +7,27 @@ import numpy as np
 
 from jaxcorr.evaluation import loss_effect, published
 from jaxcorr.evaluation.bjontegaard import LEAST_OVERLAP
-from jaxcorr.evaluation.curves import Comparison
+from jaxcorr.evaluation.curves import Comparison, Spot
 from jaxcorr.evaluation.evaluations import Evaluation
 from jaxcorr.evaluation.findings import Findings
 from jaxcorr.evaluation.labels import Label
-from jaxcorr.evaluation.plots import Spot
+from jaxcorr.evaluation.table import COLUMNS, cell
 
 TOLD_OVERLAP = 0.25
 """Share of the range below which a difference of curves is not told as a number."""
+
+HEADINGS = {
+    "bpp": "bpp",
+    "bpp_y": "y",
+    "bpp_z": "z",
+    "bpp_header": "header",
+    "psnr_db": "PSNR dB",
+    "ms_ssim": "MS-SSIM",
+    "correlation": "correlation",
+    "encode_seconds": "encode s",
+    "decode_seconds": "decode s",
+}
+"""Columns of the table of points, with their headings."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,18 +47,6 @@ class Table:
 
 def points(found: Sequence[Evaluation], label: Label) -> Table:
     """Means of each evaluation, by curve and rate."""
-    columns = {
-        "bpp": "{:.4f}",
-        "bpp_y": "{:.4f}",
-        "bpp_z": "{:.4f}",
-        "bpp_header": "{:.4f}",
-        "psnr_db": "{:.2f}",
-        "ms_ssim": "{:.4f}",
-        "correlation": "{:.4f}",
-        "encode_seconds": "{:.2f}",
-        "decode_seconds": "{:.2f}",
-    }
-    shown = ("bpp", "y", "z", "header", "PSNR dB", "MS-SSIM", "correlation")
     first_of_curve = {
         label(each): index for index, each in reversed([*enumerate(found)])
     }
@@ -53,13 +54,13 @@ def points(found: Sequence[Evaluation], label: Label) -> Table:
         found, key=lambda each: (first_of_curve[label(each)], each.mean["bpp"])
     )
     return Table(
-        columns=("curve", "λ or quality", "seed", *shown, "encode s", "decode s"),
+        columns=("curve", "λ or quality", "seed", *HEADINGS.values()),
         rows=tuple(
             (
                 label(each),
-                _number(each.distortion_weight or each.model.get("quality")),
+                _number(each.distortion_weight or each.quality),
                 _number(each.seed),
-                *(_cell(each.mean.get(name), form) for name, form in columns.items()),
+                *(cell(each.mean.get(name), COLUMNS[name]) for name in HEADINGS),
             )
             for each in order
         ),
@@ -145,12 +146,12 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
                 _number(each.distortion_weight),
                 _number(each.seed),
                 f"{loss_effect.change(each, base):+.2f}",
-                _cell(loss_effect.held_out_change(each, base), "{:+.2f}"),
+                cell(loss_effect.held_out_change(each, base), "{:+.2f}"),
                 f"{each.cost - base.cost:+.4f}",
                 *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
                 f"{_mean(each, 'psnr_db') - _mean(base, 'psnr_db'):+.2f}",
-                _cell(base.median_correlation, "{:.4f}"),
-                _cell(each.median_correlation, "{:.4f}"),
+                cell(base.median_correlation, "{:.4f}"),
+                cell(each.median_correlation, "{:.4f}"),
             )
         )
     return Table(
@@ -188,7 +189,3 @@ def _mean(each: Evaluation, name: str) -> int | float:
 
 def _number(value: int | float | None) -> str:
     return "-" if value is None else f"{value:g}"
-
-
-def _cell(value: int | float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)

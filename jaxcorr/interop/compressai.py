@@ -15,6 +15,7 @@ from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive
 from jaxcorr.errors import UserError
 from jaxcorr.interop import correspondence
 from jaxcorr.model_folder import Model
+from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 
@@ -141,7 +142,7 @@ def convert(
             for path, source in sources.items()
         },
         median=tensors[_QUANTILES][:, 0, 1],
-        about={"source": "CompressAI", "architecture": architecture},
+        provenance=Provenance(source="CompressAI", architecture=architecture),
     )
 
 

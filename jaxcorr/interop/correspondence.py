@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from jaxcorr.codec import Codec, CodecSettings, parameter_names
+from jaxcorr.codec import Codec, CodecSettings, structure
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.parameters import ParameterNetwork
 from jaxcorr.entropy.factorized import FactorizedPrior
@@ -111,7 +111,7 @@ def sources(settings: CodecSettings) -> dict[str, Source]:
     }
     return {
         name: _source(codec, path, shapes[path])
-        for path, name in parameter_names(settings).items()
+        for path, name in structure(settings)[1].items()
     }
 
 

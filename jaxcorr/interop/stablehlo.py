@@ -11,7 +11,7 @@ import functools
 import re
 import string
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
-from jaxtyping import Array
 
-from jaxcorr import codec, files, model_folder, ops
-from jaxcorr.codec import Codec
-from jaxcorr.context.context import Network, on_latents
-from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr import files, model_folder
 from jaxcorr.errors import UserError
+from jaxcorr.interop import networks
+from jaxcorr.interop.networks import Network
 from jaxcorr.model_folder import TABLES, Model
-from jaxcorr.transforms.transforms import LATENT_STRIDE
 
 FORMAT = "stablehlo-1"
 """What the config of an export has where that of a model has a number."""
@@ -75,22 +72,17 @@ def write_export(path: Path, model: Model) -> list[Written]:
     Raises:
       UserError: If the folder cannot be written.
     """
-    built = codec.with_parameters(model.settings, model.device_parameters)
-    channels = model.settings.transforms.channels
     with files.new_folder(Path(path)) as folder, _without_source_locations():
         write = functools.partial(_write_network, folder)
         written = [
             write(name, network, jnp.float32, PLATFORMS)
-            for name, network in _evaluation_networks(model, built).items()
+            for name, network in networks.evaluation_networks(model).items()
         ]
         (folder / CODING).mkdir()
-        networks = {"hyper_synthesis": _hyper_synthesis(model, built)}
         with jax.enable_x64(True):
             written += [
                 write(f"{CODING}/{name}", network, jnp.float64, CODING_PLATFORMS)
-                for name, network in (
-                    networks | built.context.networks(channels)
-                ).items()
+                for name, network in networks.coding_networks(model).items()
             ]
         np.savez_compressed(folder / TABLES, **model.table_arrays())
         model_folder.write_config(folder, _config(model, written))
@@ -109,95 +101,7 @@ def check_target(path: Path, *, force: bool) -> None:
         is_export = model_folder.read_config(path).get("format") == FORMAT
     except UserError:
         is_export = False
-    files.check_folder(path, "export", is_one=is_export, force=force)
-
-
-def _evaluation_networks(model: Model, built: Codec) -> dict[str, Network]:
-    """What makes reconstruction and bits of an image, in the order of use."""
-    transforms, floor = built.transforms, built.likelihood_floor
-    latents = on_latents(model.settings.transforms.channels)
-    side = f"b, h, w, {model.settings.transforms.side_channels}"
-
-    def context(
-        features: Array, y: Array, height: Array, width: Array
-    ) -> tuple[Array, ...]:
-        coded = codec.over_image(y, height, width, LATENT_STRIDE)
-        found = built.context.parallel(features, y, ops.round_around, coded)
-        hats = (jnp.where(coded, x, 0.0) for x in (found.quantized, found.latent_hat))
-        return (found.mean, found.scale, *hats)
-
-    def latent_bits(quantized: Array, mean: Array, scale: Array) -> Array:
-        return gaussian_bits(quantized - mean, scale, likelihood_floor=floor)
-
-    def side_bits(z_hat: Array) -> Array:
-        return built.prior.bits(z_hat, likelihood_floor=floor)
-
-    return {
-        "analysis": Network(
-            function=transforms.analysis,
-            inputs={"image": "b, 64*h, 64*w, 3"},
-            outputs=("y",),
-            meaning="Latents of images in [0, 1], before quantization.",
-        ),
-        "hyper_analysis": Network(
-            function=transforms.hyper_analysis,
-            inputs={"y": latents},
-            outputs=("z",),
-            meaning="Side information, before quantization.",
-        ),
-        "side_bits": Network(
-            function=_precise(side_bits),
-            inputs={"z_hat": side},
-            outputs=("bits",),
-            meaning="Bits of each element of the quantized side information.",
-        ),
-        "hyper_synthesis": _hyper_synthesis(model, built),
-        "context": Network(
-            function=_precise(context),
-            inputs={
-                "features": on_latents(2 * model.settings.transforms.channels),
-                "y": latents,
-                "height": "",
-                "width": "",
-            },
-            outputs=("mean", "scale", "quantized", "latent_hat"),
-            meaning="Predicts and quantizes latents of images of `height` x `width` "
-            "pixels without padding. Means and scales are in quantization steps; what "
-            "is quantized is 0 where the padding is.",
-        ),
-        "latent_bits": Network(
-            function=_precise(latent_bits),
-            inputs={"quantized": latents, "mean": latents, "scale": latents},
-            outputs=("bits",),
-            meaning="Bits of each latent.",
-        ),
-        "synthesis": Network(
-            function=transforms.synthesis,
-            inputs={"latent_hat": latents},
-            outputs=("reconstruction",),
-            meaning="Images in [0, 1], but for overshoot.",
-        ),
-    }
-
-
-def _hyper_synthesis(model: Model, built: Codec) -> Network:
-    transforms = model.settings.transforms
-    return Network(
-        function=_precise(built.transforms.hyper_synthesis),
-        inputs={"z_hat": f"b, h, w, {transforms.side_channels}"},
-        outputs=("features",),
-        meaning="What the quantized side information says of the latents.",
-    )
-
-
-def _precise(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with products in float32, where a device would take less."""
-
-    def precise(*arrays: Array) -> Any:
-        with jax.default_matmul_precision("highest"):
-            return function(*arrays)
-
-    return precise
+    files.check_folder(path, "an export", is_one=is_export, force=force)
 
 
 def _write_network(
@@ -264,6 +168,7 @@ def _config(model: Model, written: list[Written]) -> dict[str, Any]:
                 "calling_convention_version": convention,
                 "stablehlo": stablehlo,
                 "functions": functions,
+                "passes": networks.described_passes(model),
             }
         }
     )

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxcorr import ops
+from jaxcorr.layers import forms
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -79,8 +80,10 @@ class Upsampling(nnx.Module):
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
         """Input `[p, q]` reaches outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
         kernel = self.kernel[...].astype(x.dtype)
-        out = jax.lax.platform_dependent(
-            x, kernel, tpu=transposed_upsampling, default=polyphase_upsampling
+        out = forms.choose(
+            "upsampling",
+            {"polyphase": polyphase_upsampling, "transposed": transposed_upsampling},
+            *(x, kernel),
         )
         return _add_bias(out, self.bias)
 
@@ -176,8 +179,10 @@ def channel_product(
     On a TPU that product wants another layout than the convolutions around it, and the
     largest arrays of a codec would be copied to and fro.
     """
-    return jax.lax.platform_dependent(
-        x, kernel, tpu=pointwise_convolution, default=jnp.matmul
+    return forms.choose(
+        "channel_product",
+        {"matrix": jnp.matmul, "convolution": pointwise_convolution},
+        *(x, kernel),
     )
 
 

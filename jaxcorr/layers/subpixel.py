@@ -1,10 +1,10 @@
 """Upsampling by a convolution whose channels are interleaved as pixels."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxcorr.layers import forms
 from jaxcorr.layers.convolution import (
     Convolution,
     depth_to_space,
@@ -37,12 +37,11 @@ class SubPixelUpsampling(nnx.Module):
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
         """Channels come as the four pixels of a square, each with all its outputs."""
         kernel, bias = self.convolution.kernel[...], self.convolution.bias[...]
-        return jax.lax.platform_dependent(
-            x,
-            kernel.astype(x.dtype),
-            bias.astype(x.dtype),
-            tpu=transposed_sub_pixels,
-            default=lambda x, *_: depth_to_space(self.convolution(x)),
+        interleaved = lambda x, *_: depth_to_space(self.convolution(x))
+        return forms.choose(
+            "sub_pixels",
+            {"interleaved": interleaved, "transposed": transposed_sub_pixels},
+            *(x, kernel.astype(x.dtype), bias.astype(x.dtype)),
         )
 
 

@@ -112,7 +112,10 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
     """
     folder = workdir / CHECKPOINTS / str(step)
     model, *_ = run_folder.member_folders(folder).values()
-    return model_folder.read_config(model)["about"]["run"]
+    config = model_folder.read_provenance(model).config
+    if config is None:
+        raise UserError(f"{model} does not say with which settings it was trained")
+    return config
 
 
 def _set_aside(workdir: Path, step: int, reason: str) -> None:

@@ -188,7 +188,7 @@ def _range(values: Sequence[float], digits: int) -> str:
     return lowest if lowest == highest else f"{lowest} to {highest}"
 
 
-def _write(file: TextIO, record: Mapping[str, float]) -> None:
+def _write(file: TextIO, record: Mapping[str, int | float]) -> None:
     file.write(json.dumps(record) + "\n")
     file.flush()
 

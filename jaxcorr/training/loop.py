@@ -1,23 +1,23 @@
 """The loop over batches: steps, logs, evaluations, checkpoints, and how it ends."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import UInt8
+from jaxtyping import Array, Key, UInt8
 
 from jaxcorr import model_folder
 from jaxcorr.errors import UserError
 from jaxcorr.model_folder import Model
-from jaxcorr.run_folder import HELD_OUT_LOSS, MEMBER
+from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training import processes, sweep
 from jaxcorr.training.checkpoints import Cadence, Checkpoints
 from jaxcorr.training.logs import Log
-from jaxcorr.training.objective import Metrics
+from jaxcorr.training.objective import Metrics, Weights
 from jaxcorr.training.step import NEVER, Recipe, TrainState
 from jaxcorr.training.sweep import Member
 
@@ -37,7 +37,7 @@ class Run:
       batch_size: Crops in a batch.
       mesh: The devices.
       held_out: Crops that are never trained on, 0 to 255.
-      about: What to write into model folders about this run.
+      provenance: What model folders of this run have in common.
     """
 
     recipe: Recipe
@@ -46,7 +46,21 @@ class Run:
     batch_size: int
     mesh: Mesh
     held_out: UInt8[np.ndarray, "n h w 3"]
-    about: Mapping[str, Any]
+    provenance: Provenance
+
+    @functools.cached_property
+    def weights(self) -> Weights:
+        """λ and α of all members."""
+        return sweep.weights_of(self.members)
+
+    @functools.cached_property
+    def keys(self) -> Key[Array, " members"]:
+        """Roots of the noise of all members."""
+        return sweep.noise_keys(self.members)
+
+    def is_due(self, step: int, *intervals: int) -> bool:
+        """Returns whether a step ends one of the intervals, or the run."""
+        return step == self.recipe.steps or any(step % each == 0 for each in intervals)
 
 
 def train(
@@ -74,72 +88,68 @@ def train(
       Preempted: If SIGTERM or Ctrl-C arrived; a checkpoint was saved.
     """
     cadence, last = run.cadence, run.recipe.steps
-    weights, keys = sweep.weights_of(run.members), sweep.noise_keys(run.members)
-    failures = _Failures(run.members, log)
     first = int(np.max(meshes.whole(state.step, run.mesh))) + 1
-    waiting: tuple[int, Metrics] | None = None
+    progress = _Progress(run, first, log)
     with processes.stop_requests() as stop_requested:
         for step in range(first, last + 1):
-            batch = meshes.split_batch(next(batches), run.mesh, run.batch_size)
-            with jax.set_mesh(run.mesh):
-                state, metrics = sweep.train_step(
-                    state,
-                    batch,
-                    weights,
-                    keys,
-                    recipe=run.recipe,
-                    together=sweep.are_together(run.mesh),
-                )
-            # Logged a step late, so that the device never waits for the host.
-            if waiting:
-                _log(log, failures, *waiting)
-            waiting = None
-            if step % cadence.log == 0 or step == last:
-                waiting = (step, metrics)
-            elif step == first:
-                jax.block_until_ready(metrics)
-                log.restart_clock(step)
-
+            state, metrics = _take_step(run, state, next(batches))
+            progress.tell(step, metrics)
             stopping = stop_requested(step) and step < last
-            due = step % cadence.checkpoint == 0 or step == last
-            if due or stopping or step % cadence.evaluate == 0:
-                failures.note(metrics)
-                if waiting:
-                    _log(log, failures, *waiting)
-                waiting = None
-                losses: dict[int, float] = {}
-                if due or step % cadence.evaluate == 0:
-                    losses, state = _evaluate(run, state, step, failures, log)
-                if due or stopping:
-                    models = _models(run, state, step, losses, failures.going)
-                    checkpoints.save(step, state, models, losses)
-                log.restart_clock(step)
+            saving = stopping or run.is_due(step, cadence.checkpoint)
+            evaluating = run.is_due(step, cadence.evaluate, cadence.checkpoint)
+            if not (saving or evaluating):
+                continue
+            progress.catch_up(metrics)
+            losses: dict[int, float] = {}
+            if evaluating:
+                losses, state = _evaluate(run, state, step, progress, log)
+            if saving:
+                models = _models(run, state, step, losses, progress.going)
+                checkpoints.save(step, state, models, losses)
+            log.restart_clock(step)
             if stopping:
                 raise Preempted(f"Stopped after step {step} and saved a checkpoint")
     return state
 
 
-class _Failures:
-    """Which members go on; the others have stopped at a loss that was not finite."""
+class _Progress:
+    """Follows the members of a run: logs their metrics, and takes out those that fail.
 
-    def __init__(self, members: tuple[Member, ...], log: Log):
-        self._members = members
+    Attributes:
+      going: Numbers of the members that go on; the others have stopped at a loss or
+        gradient that was not finite.
+    """
+
+    def __init__(self, run: Run, first: int, log: Log):
+        self._run = run
+        self._first = first
         self._log = log
-        self.going = list(range(len(members)))
+        self._waiting: tuple[int, Metrics] | None = None
+        self.going = list(range(len(run.members)))
 
-    def note(self, metrics: Metrics) -> None:
-        """Takes notice of members whose training step failed.
+    def tell(self, step: int, metrics: Metrics) -> None:
+        """Logs the step before, if it is one to log, while this one runs.
+
+        So the device never waits for the host.
 
         Raises:
-          UserError: If none is left.
+          UserError: If loss or gradient is not finite, of every member.
         """
-        failed_at = np.asarray(metrics["failed_at"])
-        steps = {
-            number: int(failed_at[number]) + 1
-            for number in self.going
-            if failed_at[number] != NEVER
-        }
-        self.stop(steps, "loss or gradient")
+        self._tell_waiting()
+        if self._run.is_due(step, self._run.cadence.log):
+            self._waiting = (step, metrics)
+        elif step == self._first:
+            jax.block_until_ready(metrics)
+            self._log.restart_clock(step)
+
+    def catch_up(self, metrics: Metrics) -> None:
+        """Waits for the step that runs, and logs it if it is one to log.
+
+        Raises:
+          UserError: As `tell`.
+        """
+        self._note(metrics)
+        self._tell_waiting()
 
     def stop(self, steps: Mapping[int, int], what: str) -> None:
         """Takes members out, given the step at which each failed.
@@ -151,7 +161,7 @@ class _Failures:
         for number, step in steps.items():
             failure = f"{what} is not finite at step {step}"
             if self.going:
-                member = self._members[number]
+                member = self._run.members[number]
                 self._log.say(
                     f"member {number} ({member}) stops: {failure}; the others go on"
                 )
@@ -161,13 +171,41 @@ class _Failures:
                     "Try a lower optimizer.learning-rate"
                 )
 
+    def _tell_waiting(self) -> None:
+        if self._waiting is None:
+            return
+        step, metrics = self._waiting
+        self._waiting = None
+        self._note(metrics)
+        values = _of_members(metrics, self.going)
+        for each in values.values():
+            del each["failed_at"]
+        self._log.train(step, values)
 
-def _log(log: Log, failures: _Failures, step: int, metrics: Metrics) -> None:
-    failures.note(metrics)
-    values = _of_members(metrics, failures.going)
-    for each in values.values():
-        del each["failed_at"]
-    log.train(step, values)
+    def _note(self, metrics: Metrics) -> None:
+        """Takes out members whose training step failed."""
+        failed_at = np.asarray(metrics["failed_at"])
+        steps = {
+            number: int(failed_at[number]) + 1
+            for number in self.going
+            if failed_at[number] != NEVER
+        }
+        self.stop(steps, "loss or gradient")
+
+
+def _take_step(
+    run: Run, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
+) -> tuple[TrainState, Metrics]:
+    batch = meshes.split_batch(rows, run.mesh, run.batch_size)
+    with jax.set_mesh(run.mesh):
+        return sweep.train_step(
+            state,
+            batch,
+            run.weights,
+            run.keys,
+            recipe=run.recipe,
+            together=sweep.are_together(run.mesh),
+        )
 
 
 def _of_members(metrics: Metrics, numbers: list[int]) -> dict[int, dict[str, float]]:
@@ -180,7 +218,7 @@ def _of_members(metrics: Metrics, numbers: list[int]) -> dict[int, dict[str, flo
 
 
 def _evaluate(
-    run: Run, state: TrainState, step: int, failures: _Failures, log: Log
+    run: Run, state: TrainState, step: int, progress: _Progress, log: Log
 ) -> tuple[dict[int, float], TrainState]:
     """Logs metrics on the held-out crops.
 
@@ -192,22 +230,22 @@ def _evaluate(
         metrics, made = sweep.evaluation_step(
             state.parameters,
             meshes.spread(run.held_out, run.mesh),
-            sweep.weights_of(run.members),
+            run.weights,
             recipe=run.recipe,
             together=sweep.are_together(run.mesh),
         )
-    values = _of_members(metrics, failures.going)
+    values = _of_members(metrics, progress.going)
     losses = {number: each["rate_distortion"] for number, each in values.items()}
     lost = {number: step for number, loss in losses.items() if not np.isfinite(loss)}
     if lost:
-        failures.stop(lost, "loss on held-out crops")
+        progress.stop(lost, "loss on held-out crops")
         stopped = [number in lost for number in range(len(run.members))]
         state = sweep.stop(state, step, stopped)
     shown = np.asarray(made)
     originals = run.held_out[: shown.shape[1]].astype(np.float32) / 255
-    for number in failures.going:
+    for number in progress.going:
         log.held_out(step, number, values[number], originals, shown[number])
-    return {number: losses[number] for number in failures.going}, state
+    return {number: losses[number] for number in progress.going}, state
 
 
 def _models(
@@ -225,12 +263,12 @@ def _models(
         number: model_folder.make_model(
             run.recipe.codec,
             {name: array[number] for name, array in parameters.items()},
-            about={
-                **run.about,
-                MEMBER: dataclasses.asdict(run.members[number]),
-                "step": step,
-                HELD_OUT_LOSS: losses.get(number),
-            },
+            provenance=dataclasses.replace(
+                run.provenance,
+                member=SweepMember(**dataclasses.asdict(run.members[number])),
+                step=step,
+                held_out_loss=losses.get(number),
+            ),
         )
         for number in going
     }

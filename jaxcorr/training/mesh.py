@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -219,11 +218,3 @@ def _place(array: ArrayLike, sharding: NamedSharding) -> Array:
 def _mesh_axes() -> dict[str, int]:
     """Axes of the mesh that a function is compiled for; none outside any."""
     return dict(jax.sharding.get_abstract_mesh().shape)
-
-
-def cache_programs(workdir: Path) -> None:
-    """Keeps compiled programs in the run directory: going on starts in seconds."""
-    if not jax.config.values["jax_compilation_cache_dir"]:
-        jax.config.update("jax_compilation_cache_dir", str(workdir / "programs"))
-        # There are a hundred small ones, which together take as long as the large.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

@@ -1,9 +1,6 @@
 """The objective: rate, distortion and the correlation that is left."""
 
 import dataclasses
-import itertools
-import math
-from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -12,7 +9,6 @@ from jaxtyping import Array, Float, Num
 
 from jaxcorr import correlation, metrics, settings
 from jaxcorr.codec import Output
-from jaxcorr.errors import UserError
 
 Map = Float[Array, "*c window window"]
 Metrics = dict[str, Num[Array, "*members"]]
@@ -24,31 +20,19 @@ class Weights:
     """Weights of the terms, as traced arrays: another value does not recompile.
 
     Attributes:
-      distortion: λ, in bits per pixel per unit of distortion.
-      correlation: α, in bits per pixel per unit of correlation loss.
+      distortion_weight: λ, in bits per pixel per unit of distortion.
+      correlation_weight: α, in bits per pixel per unit of correlation loss.
     """
 
-    distortion: Float[Array, "*members"]
-    correlation: Float[Array, "*members"]
+    distortion_weight: Float[Array, "*members"]
+    correlation_weight: Float[Array, "*members"]
 
 
 @settings.stored("Objective")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objective:
-    """`bpp + λ distortion + α correlation_loss`."""
+    """`bpp + λ distortion + α correlation_loss`, for any λ and α."""
 
-    # Traced, not compiled in: objectives that differ in weights alone share a program.
-    distortion_weight: float | Sequence[float] = dataclasses.field(
-        default=0.0130, compare=False
-    )
-    """λ, in bits per pixel per unit of distortion: MSE on the 0-255 scale as in
-    CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there). Several train
-    a codec each."""
-    correlation_weight: float | Sequence[float] = dataclasses.field(
-        default=0.1, compare=False
-    )
-    """α, in bits per pixel per unit of correlation loss; 0 trains without it. Several
-    train a codec each, with every λ."""
     distortion: Literal["mse", "ms_ssim"] = "mse"
     """What is measured between image and reconstruction."""
     window: int = 7
@@ -61,31 +45,6 @@ class Objective:
     """Whether the loss leaves the predicted scale alone."""
     pool_channels: bool = True
     """Whether all channels share one map, or each has its own."""
-
-    def __post_init__(self):
-        """Refuses weights under which there is nothing to minimize."""
-        for name in ("distortion_weight", "correlation_weight"):
-            settings.freeze_list(self, name)
-            for weight in settings.alternatives(getattr(self, name)):
-                if not 0 <= weight < math.inf:
-                    raise UserError(
-                        f"objective.{name.replace('_', '-')} must be 0 or more and "
-                        f"finite, but is {weight}"
-                    )
-
-    @property
-    def pairs(self) -> list[tuple[float, float]]:
-        """Every λ with every α, λ slower."""
-        each = (self.distortion_weight, self.correlation_weight)
-        return list(itertools.product(*map(settings.alternatives, each)))
-
-    @property
-    def weights(self) -> Weights:
-        """λ and α as arrays, where there is one of each."""
-        ((distortion, correlation),) = self.pairs
-        return Weights(
-            distortion=jnp.float32(distortion), correlation=jnp.float32(correlation)
-        )
 
     def normalized(self, output: Output) -> Float[Array, "b h16 w16 c"]:
         """Latents in units of their predicted distribution."""
@@ -140,8 +99,8 @@ class Objective:
         value, change = jax.jvp(self.correlation_loss, (average,), (here - average,))
         correlated = value + change
 
-        loss = bpp_y + bpp_z + weights.distortion * distortion
-        loss = loss + weights.correlation * correlated
+        loss = bpp_y + bpp_z + weights.distortion_weight * distortion
+        loss = loss + weights.correlation_weight * correlated
         return loss, {
             "loss": loss,
             "bpp": bpp_y + bpp_z,

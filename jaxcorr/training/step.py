@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from jaxcorr import codec, metrics, rounding, settings
+from jaxcorr import codec, metrics, quantization, settings
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
-from jaxcorr.ops import DecoderInput
+from jaxcorr.quantization import DecoderInput
+from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training.objective import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
@@ -48,7 +49,7 @@ class Step:
                 f"step.micro-batches must be at least 1, but is {self.micro_batches}"
             )
         start, end = self.sharpness_start, self.sharpness_end
-        highest = rounding.SHARPNESS_MAXIMUM
+        highest = SHARPNESS_MAXIMUM
         if not 0 <= start <= highest:
             raise UserError(
                 f"step.sharpness-start must be from 0 to {highest:g}, but is {start:g}"
@@ -73,7 +74,7 @@ class Recipe:
 
     Attributes:
       codec: What is trained.
-      objective: What is minimized; its weights are taken from the arguments instead.
+      objective: What is minimized, for any weights.
       optimizer: How gradients become steps.
       step: How one step is computed.
       steps: Length of the run, for the learning rate and the sharpness.
@@ -117,7 +118,12 @@ def initial_state(recipe: Recipe, parameters: Parameters) -> TrainState:
     )
 
 
-def take_step(
+# Inlined where another program calls it: there is one step, by itself or of a member.
+_compiled = functools.partial(jax.jit, static_argnames="recipe", inline=True)
+
+
+@functools.partial(_compiled, donate_argnames="state")
+def train_step(
     state: TrainState,
     batch: UInt8[Array, "b h w 3"],
     weights: Weights,
@@ -131,7 +137,7 @@ def take_step(
     resumed run repeats the run it resumes.
 
     Args:
-      state: State to update.
+      state: State to update. Its buffers are donated: go on with the new one.
       batch: Crops, 0 to 255.
       weights: λ and α.
       key: Root of all noise of the run; the same at every step.
@@ -176,11 +182,8 @@ def take_step(
     }
 
 
-train_step = jax.jit(take_step, static_argnames="recipe", donate_argnames="state")
-"""`take_step`, compiled. The buffers of `state` are donated: go on with the new one."""
-
-
-def evaluate(
+@_compiled
+def evaluation_step(
     parameters: Parameters,
     batch: UInt8[Array, "b h w 3"],
     weights: Weights,
@@ -195,13 +198,9 @@ def evaluate(
     _, values = recipe.objective(output, image, weights)
     values["psnr_db"] = metrics.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
-        values["bpp"] + weights.distortion * values["distortion"]
+        values["bpp"] + weights.distortion_weight * values["distortion"]
     )
     return values, output.reconstruction
-
-
-evaluation_step = jax.jit(evaluate, static_argnames="recipe")
-"""`evaluate`, compiled."""
 
 
 def _gradient(
@@ -217,11 +216,12 @@ def _gradient(
     whole = meshes.gathered(parameters)
 
     def output(parameters, part):
-        return codec.with_parameters(recipe.codec, parameters)(
-            part[0],
-            keys=part[1],
-            decoder_input=recipe.step.decoder_input,
-            sharpness=sharpness,
+        image, keys = part
+        built = codec.with_parameters(recipe.codec, parameters)
+        kind = recipe.step.decoder_input or built.context.decoder_input
+        return built(
+            image,
+            quantization=quantization.in_training(kind, keys, sharpness),
             transform_dtype=recipe.step.transform_dtype,
         )
 

@@ -13,7 +13,10 @@ and which takes a CPU three times as long (`benchmarks/sweep.py`).
 
 import dataclasses
 import functools
+import itertools
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +24,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
+from jaxcorr import settings
 from jaxcorr.codec import Parameters
+from jaxcorr.errors import UserError
+from jaxcorr.run_folder import WEIGHTS
 from jaxcorr.training import mesh as meshes
 from jaxcorr.training import step as steps
 from jaxcorr.training.objective import Metrics, Weights
@@ -29,6 +35,62 @@ from jaxcorr.training.step import Recipe, TrainState
 
 PICTURES = 4
 """Held-out crops that are looked at."""
+
+
+@settings.stored("Sweep")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What may have several values in one run: each combination trains a codec."""
+
+    distortion_weight: float | Sequence[float] = 0.0130
+    """λ, in bits per pixel per unit of distortion: MSE on the 0-255 scale as in
+    CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there). Several train
+    a codec each."""
+    correlation_weight: float | Sequence[float] = 0.1
+    """α, in bits per pixel per unit of correlation loss; 0 trains without it. Several
+    train a codec each, with every λ."""
+    seed: int | Sequence[int] = 0
+    """Seed of the initial parameters and of the noise; several train a codec each, with
+    every λ and α."""
+
+    def __post_init__(self):
+        """Checks every value, and that no two members are the same."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):  # Settings are hashable.
+                object.__setattr__(self, field.name, tuple(value))
+            if not self._values(field.name):
+                flag = f"sweep.{field.name.replace('_', '-')}"
+                raise UserError(f"{flag} must have at least one value")
+        for name in WEIGHTS:
+            for weight in self._values(name):
+                if not 0 <= weight < math.inf:
+                    raise UserError(
+                        f"sweep.{name.replace('_', '-')} must be 0 or more and "
+                        f"finite, but is {weight}"
+                    )
+        for seed in self._values("seed"):
+            if not 0 <= seed < 2**32:
+                raise UserError(f"sweep.seed must be in [0, 2**32), but is {seed}")
+        if len(set(self.members)) < len(self.members):
+            raise UserError(
+                "sweep.seed, sweep.distortion-weight and sweep.correlation-weight "
+                "must not repeat a value"
+            )
+
+    @property
+    def members(self) -> tuple["Member", ...]:
+        """The runs to train: every seed with every λ and every α, in this order."""
+        names = ("seed", *WEIGHTS)
+        combinations = itertools.product(*map(self._values, names))
+        return tuple(
+            Member(**dict(zip(names, values, strict=True))) for values in combinations
+        )
+
+    def _values(self, name: str) -> tuple[Any, ...]:
+        """Returns the values of a field that has one or several."""
+        value = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +115,14 @@ class Member:
         )
 
     @property
+    def weights(self) -> Weights:
+        """λ and α as arrays."""
+        return Weights(
+            distortion_weight=jnp.float32(self.distortion_weight),
+            correlation_weight=jnp.float32(self.correlation_weight),
+        )
+
+    @property
     def keys(self) -> tuple[Key[Array, ""], Key[Array, ""]]:
         """Keys of the initial parameters and of the noise."""
         initial, noise = jax.random.split(jax.random.key(self.seed))
@@ -61,10 +131,8 @@ class Member:
 
 def weights_of(members: Sequence[Member]) -> Weights:
     """λ and α of all members."""
-    return Weights(
-        distortion=jnp.array([m.distortion_weight for m in members], jnp.float32),
-        correlation=jnp.array([m.correlation_weight for m in members], jnp.float32),
-    )
+    array = lambda name: jnp.array([getattr(m, name) for m in members], jnp.float32)
+    return Weights(**{name: array(name) for name in WEIGHTS})
 
 
 def noise_keys(members: Sequence[Member]) -> Key[Array, " members"]:
@@ -103,7 +171,7 @@ def train_step(
       together: Whether in one program rather than in turn; same result.
 
     Returns:
-      The updated states, and metrics as of `steps.take_step`, of all members.
+      The updated states, and metrics as of `steps.train_step`, of all members.
     """
     if together:
         return _train_together(states, batch, weights, keys, recipe=recipe)
@@ -127,7 +195,7 @@ def evaluation_step(
     """Metrics of every member on crops, and what they make of the first few."""
     if together:
         return _evaluate_together(parameters, images, weights, recipe=recipe)
-    count = len(weights.distortion)
+    count = len(weights.distortion_weight)
     each = [
         _evaluate_one(parameters, jnp.int32(number), images, weights, recipe=recipe)
         for number in range(count)
@@ -144,7 +212,7 @@ def stop(states: TrainState, step: int, which: Sequence[bool]) -> TrainState:
 
 @functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
 def _train_together(states, batch, weights, keys, *, recipe: Recipe):
-    one = lambda own, batch: steps.take_step(
+    one = lambda own, batch: steps.train_step(
         own[0], batch, own[1], own[2], recipe=recipe
     )
     states, metrics = _over_members(one, (states, weights, keys), batch)
@@ -154,7 +222,7 @@ def _train_together(states, batch, weights, keys, *, recipe: Recipe):
 @functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
 def _train_one(states, number, batch, weights, keys, *, recipe: Recipe):
     state, weight, key = _take((states, weights, keys), number)
-    state, metrics = steps.take_step(state, batch, weight, key, recipe=recipe)
+    state, metrics = steps.train_step(state, batch, weight, key, recipe=recipe)
     return _put(states, state, number), meshes.gathered(metrics)
 
 
@@ -171,7 +239,7 @@ def _evaluate_one(parameters, number, images, weights, *, recipe: Recipe):
 
 
 def _evaluate(parameters, images, weights, recipe: Recipe):
-    metrics, made = steps.evaluate(parameters, images, weights, recipe=recipe)
+    metrics, made = steps.evaluation_step(parameters, images, weights, recipe=recipe)
     return metrics, made[:PICTURES]
 
 

@@ -1,9 +1,12 @@
-"""What every architecture provides: four transforms, and their strides."""
+"""The four transforms that every architecture provides, and their grids."""
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+
+from jaxcorr import ops
 
 LATENT_STRIDE = 16
 """Pixels from one latent to the next."""
@@ -43,3 +46,32 @@ class Transforms(nnx.Module):
         self.synthesis = synthesis
         self.hyper_analysis = hyper_analysis
         self.hyper_synthesis = hyper_synthesis
+
+
+def latents_across(pixels: int) -> int:
+    """Returns the number of latents along a side of this many pixels."""
+    return ops.round_up(pixels, LATENT_STRIDE) // LATENT_STRIDE
+
+
+def side_across(pixels: int) -> int:
+    """Returns the number of elements of z along a side of this many pixels."""
+    return ops.round_up(pixels, SIDE_STRIDE) // SIDE_STRIDE
+
+
+def over_image(
+    grid: Float[Array, "b height width c"],
+    rows: Array | int,
+    columns: Array | int,
+    stride: int,
+) -> Bool[Array, "1 height width 1"]:
+    """Returns which positions of a grid lie over the image.
+
+    Args:
+      grid: Latents or side information.
+      rows: Rows of pixels of the image.
+      columns: Columns of pixels of the image.
+      stride: Pixels from one position to the next.
+    """
+    row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
+    column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns
+    return row & column

@@ -4,8 +4,8 @@
 
 They were written by jaxcorr 0.1.0 at commit 5983e02, with Python 3.11, JAX 0.10.2,
 Flax 0.12.8 and Orbax 0.12.8, before names in the code were told apart from names in
-files. The script runs at that commit. Never write these files anew: what is added later
-lies beside them, with a script of its own.
+files; `minnen-space-channel` later, with that context model. The script writes what is
+missing and never replaces anything: files must outlive the code that wrote them.
 
 Under `saved/` there are
 - `models/NAME/`, a random codec with tiny widths, for every context model and every
@@ -40,6 +40,7 @@ MODELS = {
     "minnen-autoregressive": ("minnen", "autoregressive"),
     "cheng-none": ("cheng", "independent"),
     "swin-none": ("swin", "independent"),
+    "minnen-space-channel": ("minnen", "space-channel"),
 }
 REFERENCE_CHARM = Channelwise(slices=3, support=2, hidden=(6, 5))
 
@@ -81,6 +82,8 @@ def main():
     image = image[:75, :100]
     for name, model in models.items():
         folder = SAVED / "models" / name
+        if folder.exists():
+            continue
         model_folder.write_model(folder, model)
         data = coding.compress(model, image)
         (folder / "image.jxc").write_bytes(data)
@@ -91,6 +94,8 @@ def main():
 
 def save_run(name, arguments):
     """Trains to the end, then keeps the run without its last checkpoint."""
+    if (SAVED / "runs" / name).exists():
+        return
     with tempfile.TemporaryDirectory() as folder:
         config, workdir = Path(folder) / "tiny.py", Path(folder) / name
         config.write_text(RUN)

@@ -1,0 +1,204 @@
+"""Answers what half an hour with an accelerator can answer.
+
+    python benchmarks/accelerator.py [PART…] --photographs-file FILE.npz [--resume DIR]
+    python benchmarks/accelerator.py --pack DIR --photographs DIR --kodak DIR
+    python benchmarks/accelerator.py --tiny
+
+Parts are `correct`, `speed`, `profile`, `coding` and `train`; all of them, if none is
+named. `accelerator.md` beside this file says what each measures, and how to spend the
+time. The last command tries the program itself at tiny sizes, on a CPU too.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+# Two frameworks share the card: neither may take all of its memory.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# A packed folder is not installed.
+sys.path.append(str(Path(__file__).parents[1]))
+
+import jax
+from accelerator_parts import (
+    coding,
+    correct,
+    pack,
+    photographs,
+    profile,
+    results,
+    sizes,
+    speed,
+    train,
+    train_state,
+)
+
+from jaxcorr import runtime
+from jaxcorr.errors import UserError
+
+PARTS = {
+    "correct": correct.run,
+    "speed": speed.run,
+    "profile": profile.run,
+    "coding": coding.run,
+    "train": train.run,
+}
+SECONDS = 520.0
+"""Time of a part; what has begun by then may end up to 20 seconds later."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of a wrong command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the message, as all other errors are raised.
+
+        Raises:
+          UserError: Always.
+        """
+        raise UserError(f"{message}; --help lists what there is")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what the command line asks for.
+
+    Returns:
+      Exit status: 0, or 1 if a part failed, or 2 if the command cannot be run.
+    """
+    runtime.keep_freed()  # As `train.py` does.
+    try:
+        options = parse(arguments)
+        if options.pack is not None:
+            pack.pack(options)
+            return 0
+        return run_parts(options)
+    except UserError as error:
+        print(f"accelerator: error: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line.
+
+    Raises:
+      UserError: If it cannot be read, or asks for what does not exist.
+    """
+    parser = Parser(prog="accelerator", description=(__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    add("--resume", type=Path, default=Path("runs/accelerator"), metavar="DIR")
+    add("--output", type=Path, metavar="DIR", help="copy what a later call needs here")
+    add("--photographs-file", type=Path, default=pack.default_photographs())
+    add("--seconds", type=float, default=SECONDS, help="time of each part")
+    add("--torch", default=sys.executable, metavar="PYTHON", help="with CompressAI")
+    add("--no-torch", action="store_true", help="leave CompressAI out")
+    add("--train-model", default="minnen-128-192", metavar="MODEL")
+    add("--tiny", action="store_true", help="try the program itself, on any device")
+    add("--pack", type=Path, metavar="DIR", help="make a folder that runs elsewhere")
+    add("--photographs", type=Path, metavar="DIR", help="to pack, to train on")
+    add("--kodak", type=Path, metavar="DIR", help="to pack, to code")
+    add("--megabytes", type=float, default=30.0, help="of photographs to pack")
+    add("--no-wheels", action="store_true", help="pack no packages")
+    options = parser.parse_args(arguments)
+    for part in options.parts:
+        if part not in PARTS:
+            raise UserError(f"a part must be one of {', '.join(PARTS)}, but is {part}")
+    if options.train_model not in sizes.FULL.models:
+        raise UserError(
+            f"--train-model must be one of {', '.join(sizes.FULL.models)}, but is "
+            f"{options.train_model}"
+        )
+    if not options.seconds > 0:
+        raise UserError(f"--seconds must be positive, but is {options.seconds:g}")
+    return options
+
+
+def run_parts(options: argparse.Namespace) -> int:
+    """Runs one part after another.
+
+    Raises:
+      UserError: If they cannot be run; nothing is measured then.
+    """
+    chosen = sizes.TINY if options.tiny else sizes.FULL
+    names = list(dict.fromkeys(options.parts)) or list(PARTS)
+    check_device(tiny=options.tiny)
+    torch = None if options.no_torch else options.torch
+    if "speed" in names and torch is not None:
+        speed.check_torch(torch)
+    cache_programs(options.resume / "programs")
+    tables = {
+        name: results.Results(
+            name, options.resume, sizes=chosen.name, seconds=options.seconds
+        )
+        for name in names
+    }
+    loaded = None
+    if {"coding", "train"} & set(names):
+        loaded = read_photographs(options)
+    failed = []
+    for name, table in tables.items():
+        print(f"{name}, on {results.device_name()}, jax {jax.__version__}", flush=True)
+        table.start()
+        try:
+            PARTS[name](
+                table,
+                chosen,
+                torch=torch,
+                photographs=loaded,
+                train_model=options.train_model,
+            )
+        except Exception as error:  # Whatever it is, the next part may work.
+            print(f"{name}: failed: {results.one_line(error)}", flush=True)
+            failed.append(name)
+        table.finish()
+        if table.failed and name not in failed:
+            failed.append(name)
+    if options.output is not None:
+        runs = train.needed(tables["train"]) if "train" in tables else []
+        train_state.send(options.resume, options.output, runs)
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def check_device(*, tiny: bool) -> None:
+    """Refuses to take a CPU for an accelerator.
+
+    Raises:
+      UserError: If there is none, or the CPU beside it is hidden.
+    """
+    if jax.default_backend() == "cpu" and not tiny:
+        raise UserError(
+            "there must be an accelerator, but JAX has the CPU alone: install "
+            "jax[cuda13] or jax[tpu], or give --tiny to try the program itself"
+        )
+    try:
+        jax.devices("cpu")
+    except RuntimeError as error:
+        raise UserError(
+            "the CPU must be there beside the accelerator, but JAX_PLATFORMS is "
+            f"{os.environ.get('JAX_PLATFORMS')}: unset it"
+        ) from error
+
+
+def read_photographs(options: argparse.Namespace) -> photographs.Photographs:
+    """Reads the packed photographs, or makes some up for a tiny run without any.
+
+    Raises:
+      UserError: If they are missing or cannot be read.
+    """
+    if options.tiny and not options.photographs_file.exists():
+        return photographs.synthetic()
+    return photographs.read(options.photographs_file)
+
+
+def cache_programs(folder: Path) -> None:
+    """Keeps compiled programs for the next call, unless the user keeps them already."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""Measures how fast photographs become files and come back."""
+
+import concurrent.futures
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import stopwatch
+from complexity import random_model
+
+from accelerator_parts import setup
+from accelerator_parts.photographs import Photographs
+from accelerator_parts.results import Figures, Results
+from accelerator_parts.sizes import Sizes
+
+MODELS = ("cheng-128", "minnen-192-320")
+"""The first is coded with every context model, the second without one."""
+THREADS = 4
+PARTS = stopwatch.PARTS | {"transfers": [(np, "asarray")]}
+"""Transfers are what is copied to the host; what goes to the device counts to the
+networks that wait for it, and is measured on its own."""
+
+
+def run(results: Results, sizes: Sizes, *, photographs: Photographs, **_: Any) -> None:
+    """Measures single photographs with all context models, then several in threads."""
+    images = same_shape(photographs.kodak)
+    with_context, plain = (sizes.models[name] for name in MODELS)
+    models = {
+        f"{MODELS[1]}, none": plain,
+        **{
+            f"{MODELS[0]}, {name}": setup.codec_with(with_context, context)
+            for name, context in sizes.contexts.items()
+        },
+    }
+    for name, settings in models.items():
+        results.measure(
+            f"{name}, single",
+            functools.partial(single, settings, images[: sizes.photographs]),
+        )
+        results.measure(
+            f"{name}, several", functools.partial(several, settings, images)
+        )
+    results.measure("transfers", functools.partial(transfers, plain, images[0]))
+
+
+def same_shape(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Images of the shape of the first: others would compile other programs."""
+    return [image for image in images if image.shape == images[0].shape]
+
+
+def single(settings, images: Sequence[np.ndarray]) -> Figures:
+    """Seconds an image to encode and decode one after another, and of the parts."""
+    model = _model(settings)
+    setup.decode(model, setup.encode(model, images[0])[0])
+    files, seconds, spent = [], {}, {}
+    for name in ("encode", "decode"):
+        with stopwatch.timed(PARTS) as parts:
+            start = time.perf_counter()
+            if name == "encode":
+                files = [setup.encode(model, image)[0] for image in images]
+            else:
+                for file in files:
+                    setup.decode(model, file)
+            seconds[name] = (time.perf_counter() - start) / len(images)
+        spent[name] = {part: taken / len(images) for part, taken in parts.items()}
+        spent[name]["rest"] = seconds[name] - sum(spent[name].values())
+    return {
+        "images": len(images),
+        "encode_images_per_second": 1 / seconds["encode"],
+        "decode_images_per_second": 1 / seconds["decode"],
+        "encode_seconds": spent["encode"],
+        "decode_seconds": spent["decode"],
+    }
+
+
+def several(settings, images: Sequence[np.ndarray]) -> Figures:
+    """Images a second one after another, and in threads that share the device.
+
+    There is no program for a batch of photographs; threads let the coder of one, on the
+    host, run beside the networks of another, on the device.
+    """
+    model = _model(settings)
+    encode = lambda image: setup.encode(model, image)[0]
+    decode = lambda file: setup.decode(model, file)[0]
+    files = [encode(images[0])]
+    decode(files[0])
+    figures: Figures = {"images": len(images), "threads": THREADS}
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        for name, run_all in (
+            ("in turn", lambda *work: list(map(*work))),
+            ("in threads", lambda *work: list(pool.map(*work))),
+        ):
+            start = time.perf_counter()
+            files = run_all(encode, images)
+            middle = time.perf_counter()
+            run_all(decode, files)
+            figures[f"encode {name}"] = len(images) / (middle - start)
+            figures[f"decode {name}"] = len(images) / (time.perf_counter() - middle)
+    return figures
+
+
+def transfers(settings, image: np.ndarray) -> Figures:
+    """Seconds to copy what the transforms take and give, to the device and back."""
+    model = _model(settings)
+    _, latents = setup.encode(model, image)
+    arrays = {
+        "image": image[None].astype(np.float32),
+        "latents": latents["latent_hat"].astype(np.float32),
+    }
+    figures: Figures = {}
+    for name, array in arrays.items():
+        there, back = [], []
+        for _ in range(5):
+            start = time.perf_counter()
+            placed = jax.block_until_ready(jax.device_put(array))
+            middle = time.perf_counter()
+            np.asarray(placed + 0)
+            there.append(middle - start)
+            back.append(time.perf_counter() - middle)
+        figures[name] = {
+            "megabytes": array.nbytes / 1e6,
+            "to_device": min(there),
+            "to_host": min(back),
+        }
+    return figures
+
+
+@functools.lru_cache(maxsize=1)
+def _model(settings):
+    """A random model whose latents are some steps wide, kept for the next figure."""
+    return random_model(settings.transforms, settings.context)

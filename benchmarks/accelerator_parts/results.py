@@ -1,0 +1,168 @@
+"""Figures of a part: measured once, kept in a JSON file, printed as a table."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxcorr import files
+from jaxcorr.errors import UserError
+
+Figures = dict[str, Any]
+MOST_CELLS = 8
+"""Values in a group that a line of the table has room for."""
+
+
+class Budget:
+    """The time that a part may take."""
+
+    def __init__(self, seconds: float):
+        """Starts the clock."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that are left; negative when the time is over."""
+        return self._end - time.monotonic()
+
+
+class Results:
+    """The figures of a part.
+
+    A figure that is in the file already is not measured again, and once the time is
+    over no further one is begun. One that cannot be measured is told in a line, and the
+    next one follows.
+    """
+
+    def __init__(self, part: str, folder: Path, *, sizes: str, seconds: float):
+        """Reads the figures that are there.
+
+        Args:
+          part: Name of the part, and of its file.
+          folder: Folder of the file.
+          sizes: Name of the sizes that are measured.
+          seconds: Time that the part may take.
+
+        Raises:
+          UserError: If figures there are of another device or of other sizes.
+        """
+        self.part = part
+        self.path = folder / f"{part}.json"
+        self._seconds = seconds
+        self.start()
+        self.failed: dict[str, str] = {}
+        self.left: list[str] = []
+        self.about: Figures = {"device": device_name(), "sizes": sizes}
+        self.figures: dict[str, Figures] = {}
+        if self.path.exists():
+            self._read()
+        self.about |= {"jax": jax.__version__}
+
+    def start(self) -> None:
+        """Starts the clock."""
+        self._started = time.monotonic()
+        self.budget = Budget(self._seconds)
+
+    def measure(
+        self, name: str, function: Callable[[], Figures], *, again: bool = False
+    ) -> Figures | None:
+        """Measures a figure, unless it is there or the time is over.
+
+        Args:
+          name: Name of the figure.
+          function: Measures it.
+          again: Whether to measure it although it is there.
+
+        Returns:
+          The figure; None if it was left out or failed.
+        """
+        if name in self.figures and not again:
+            return self.figures[name]
+        if self.budget.seconds <= 0:
+            self.left.append(name)
+            return None
+        try:
+            self.figures[name] = function()
+        except Exception as error:  # Whatever it is, the next figure may work.
+            self.failed[name] = one_line(error)
+            print(f"{self.part}: {name} failed: {self.failed[name]}", flush=True)
+            self.write()
+            return None
+        self.tell(name, self.figures[name])
+        self.write()
+        return self.figures[name]
+
+    def tell(self, name: str, values: Mapping[str, Any]) -> None:
+        """Prints a line of the table."""
+        cells = (f"{key} {_cell(value)}" for key, value in values.items())
+        print(f"  {name:42} " + ", ".join(cells), flush=True)
+
+    def write(self) -> None:
+        """Writes the file, whole or not at all."""
+        content = {
+            "part": self.part,
+            "about": self.about,
+            "figures": self.figures,
+            "failed": self.failed,
+            "left": self.left,
+        }
+        files.write_file(self.path, (json.dumps(content, indent=2) + "\n").encode())
+
+    def finish(self) -> None:
+        """Writes the file, and tells what was left out for want of time."""
+        self.write()
+        taken = time.monotonic() - self._started
+        counts = f"{len(self.figures)} figures in {self.path}"
+        if self.failed:
+            counts += f", {len(self.failed)} failed"
+        print(f"{self.part}: {counts}, {taken:.0f} s", flush=True)
+        if self.left:
+            print(
+                f"{self.part}: no time for {', '.join(self.left)}: "
+                "the same command goes on with them",
+                flush=True,
+            )
+
+    def _read(self) -> None:
+        try:
+            content = json.loads(self.path.read_text())
+            about, self.figures = content["about"], content["figures"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path} must be what an earlier run wrote, but cannot be read "
+                f"({one_line(error)}): remove it, or choose another --resume"
+            ) from error
+        for name, value in self.about.items():
+            if about.get(name) != value:
+                raise UserError(
+                    f"{self.path} must hold figures of {name} {value}, but holds "
+                    f"those of {about.get(name)}: choose another --resume"
+                )
+
+
+def device_name() -> str:
+    """The card, as its maker calls it."""
+    return jax.devices()[0].device_kind
+
+
+def one_line(error: Exception) -> str:
+    """The reason of a failure in one line."""
+    lines = str(error).strip().splitlines() or [""]
+    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return f"{name}{lines[0]}"[:300]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return f"({len(value)} values)"
+    if isinstance(value, Mapping):
+        if len(value) > MOST_CELLS:
+            return f"({len(value)} values)"
+        inner = ", ".join(f"{key} {_cell(each)}" for key, each in value.items())
+        return f"({inner})"
+    return str(value)

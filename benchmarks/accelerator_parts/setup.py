@@ -1,0 +1,237 @@
+"""Everything that the parts call of jaxcorr: a rename there is mended here."""
+
+import contextlib
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PyTree, UInt8
+
+from jaxcorr import codec, metrics, model_folder
+from jaxcorr.bitstream import coding
+from jaxcorr.bitstream.container import Arithmetic, Container
+from jaxcorr.codec import CodecSettings
+from jaxcorr.config import Config
+from jaxcorr.data.sources import Data
+from jaxcorr.layers import forms
+from jaxcorr.layers.forms import Forms
+from jaxcorr.model_folder import Model
+from jaxcorr.quantization import in_training
+from jaxcorr.training import mesh as meshes
+from jaxcorr.training import step as steps
+from jaxcorr.training import sweep
+from jaxcorr.training.mesh import MeshShape
+from jaxcorr.training.objective import Objective, Weights
+from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.step import Recipe, Step, TrainState
+from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.transforms.transforms import latents_across
+
+Dtype = str
+DTYPES = ("bfloat16", "float32")
+LEAST_ARITHMETIC = Forms(upsampling="transposed", sub_pixels="interleaved")
+"""Forms whose arithmetic counts as the model's: no products with padding."""
+ENDLESS = 10**9
+"""Length of a run whose learning rate never drops."""
+DISTORTION_WEIGHT, CORRELATION_WEIGHT = 0.0018, 0.1
+"""λ and α of all parts but the branches of `train`."""
+
+
+class WithoutCorrelation(Objective):
+    """Rate and distortion alone: a step that does not compute the correlation."""
+
+    def normalized(self, output):
+        """Stands in for normalized latents."""
+        del output
+        return jnp.zeros((1, 1, 1, 1))
+
+    def correlation_map(self, output):
+        """Stands in for the map of correlations."""
+        del output
+        return jnp.zeros((self.window, self.window))
+
+
+def recipe(
+    model: CodecSettings,
+    dtype: Dtype,
+    *,
+    crop: int,
+    correlation: bool = True,
+    steps: int = ENDLESS,
+    drop_at: float = 1.0,
+    warmup_steps: int = 0,
+) -> Recipe:
+    """Settings of a train step.
+
+    Args:
+      model: What is trained.
+      dtype: What analysis and synthesis compute in.
+      crop: Side of a crop, which limits the window of the loss.
+      correlation: Whether the correlation loss is computed.
+      steps: Length of the run.
+      drop_at: Fraction of the run after which the learning rate drops.
+      warmup_steps: Steps over which the learning rate rises.
+    """
+    latents = latents_across(crop)
+    kind = Objective if correlation else WithoutCorrelation
+    return Recipe(
+        codec=model,
+        objective=kind(window=min(7, latents - 1 + latents % 2)),
+        optimizer=Optimizer(drop_at=drop_at, warmup_steps=warmup_steps),
+        step=Step(transform_dtype=dtype),  # pyright: ignore[reportArgumentType]
+        steps=steps,
+    )
+
+
+def sweep_config(
+    model: CodecSettings, dtype: Dtype, *, members: int, batch: int, crop: int
+) -> Config:
+    """Settings of a sweep whose members differ in λ."""
+    base = recipe(model, dtype, crop=crop)
+    weights = tuple(DISTORTION_WEIGHT * 2**number for number in range(members))
+    return Config(
+        codec=model,
+        objective=base.objective,
+        sweep=SweepConfig(distortion_weight=weights),
+        optimizer=base.optimizer,
+        step=base.step,
+        data=Data(batch_size=batch, crop_size=crop),
+    )
+
+
+def members_together() -> bool:
+    """Returns whether members of a sweep take a step in one program here."""
+    return sweep.are_together(meshes.make_mesh(MeshShape(), jax.devices()[:1]))
+
+
+def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
+    """Counts the arithmetic of a step before any compiler touches it.
+
+    Counted in the forms that need least, so the figure is the same on every device.
+    """
+    state, images, weights, key = step_arguments(recipe, batch=batch, crop=crop)
+
+    def step(state, images, weights, key):
+        return steps.train_step(state, images, weights, key, recipe=recipe)
+
+    with forms.forced(LEAST_ARITHMETIC):
+        traced = jax.jit(step).trace(state, images, weights, key)
+        costs = traced.lower(lowering_platforms=("cpu",)).cost_analysis()
+    assert costs is not None
+    return costs["flops"]
+
+
+def step_arguments(
+    recipe: Recipe, *, batch: int, crop: int
+) -> tuple[TrainState, UInt8[Array, "b h w 3"], Weights, Array]:
+    """State, random crops, weights and key of a first step."""
+    key = jax.random.key(0)
+    state = steps.initial_state(recipe, codec.initialize(recipe.codec, key))
+    images = jax.random.randint(key, (batch, crop, crop, 3), 0, 256)
+    return state, images.astype(jnp.uint8), weights_at(CORRELATION_WEIGHT), key
+
+
+def form_names(kind: str) -> tuple[str, ...]:
+    """Names of the forms of a kind of layer."""
+    return typing.get_args(Forms.__annotations__[kind])
+
+
+def forced_forms(chosen: Mapping[str, str]) -> contextlib.AbstractContextManager:
+    """Computes in these forms; in those of the platform, if none are given."""
+    return forms.forced(Forms(**chosen) if chosen else None)  # pyright: ignore
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def loss_and_gradients(
+    parameters: PyTree,
+    images: UInt8[Array, "b h w 3"],
+    weights: Weights,
+    key: Array,
+    *,
+    recipe: Recipe,
+) -> tuple[Float[Array, ""], PyTree]:
+    """Loss of a batch with noise, and its gradients."""
+    image = images.astype(jnp.float32) / 255
+    keys = jax.random.split(key, len(image))
+
+    def loss(parameters):
+        built = codec.with_parameters(recipe.codec, parameters)
+        output = built(
+            image,
+            quantization=in_training(built.context.decoder_input, keys, 1.0),
+            transform_dtype=recipe.step.transform_dtype,
+        )
+        return recipe.objective(output, image, weights)[0]
+
+    return jax.value_and_grad(loss)(parameters)
+
+
+train_step: Callable = steps.train_step
+new_state: Callable = steps.initial_state
+initialize: Callable = codec.initialize
+
+
+def state_at(recipe: Recipe, parameters: PyTree, step: int) -> TrainState:
+    """A state with fresh moments, in the middle of a run.
+
+    The learning rate goes on where the run is; Adam counts its moments anew.
+    """
+    state = steps.initial_state(recipe, parameters)
+    scheduled = lambda path, _: any(
+        getattr(key, "tuple_name", "") == "ScaleByScheduleState" for key in path
+    )
+    optimizer = optax.tree_utils.tree_set(
+        state.optimizer, scheduled, count=jnp.int32(step)
+    )
+    return dataclasses.replace(state, optimizer=optimizer, step=jnp.int32(step))
+
+
+def weights_at(correlation_weight: float) -> Weights:
+    """The weights of a run of the part `train`."""
+    return Weights(
+        distortion_weight=jnp.float32(DISTORTION_WEIGHT),
+        correlation_weight=jnp.float32(correlation_weight),
+    )
+
+
+def codec_with(model: CodecSettings, context: codec.ContextSettings) -> CodecSettings:
+    """The codec with another context model."""
+    return dataclasses.replace(model, context=context)
+
+
+make_model: Callable = model_folder.make_model
+write_model: Callable = model_folder.write_model
+read_model: Callable = model_folder.read_model
+
+
+def encode(
+    model: Model, image: UInt8[np.ndarray, "h w 3"], *, fast: bool = False
+) -> tuple[bytes, dict[str, np.ndarray]]:
+    """Codes an image; returns the file and the latents that it holds."""
+    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    container, latents = coding.encode(model, image, arithmetic=arithmetic)
+    return container.to_bytes(), _arrays(latents)
+
+
+def decode(
+    model: Model, data: bytes
+) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, np.ndarray]]:
+    """Reads an image back, and the latents that the file holds."""
+    image, latents = coding.decode(model, Container.from_bytes(data, "the file"))
+    return image, _arrays(latents)
+
+
+def psnr_db(image: np.ndarray, decoded: np.ndarray) -> float:
+    """PSNR of a decoded 8-bit image."""
+    mse = np.mean((image.astype(np.float64) - decoded.astype(np.float64)) ** 2)
+    return float(metrics.psnr_from_mse(float(mse)))
+
+
+def _arrays(latents) -> dict[str, np.ndarray]:
+    names = ("side_symbols", "symbols", "latent_hat")
+    return {name: getattr(latents, name) for name in names}

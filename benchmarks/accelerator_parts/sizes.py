@@ -1,0 +1,171 @@
+"""Codecs, batches and times that the parts measure: the real ones, and tiny ones."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from jaxcorr.codec import CodecSettings, ContextSettings
+from jaxcorr.context import channelwise
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.independent import Independent
+from jaxcorr.transforms import cheng, minnen, swin
+from jaxcorr.transforms.cheng import Cheng
+from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.swin import Swin
+
+FULL_MODELS = {
+    "minnen-192-320": CodecSettings(transforms=minnen.SIZES["192-320"]),
+    "minnen-128-192": CodecSettings(transforms=minnen.SIZES["128-192"]),
+    "cheng-128": CodecSettings(transforms=cheng.SIZES["128"]),
+    "swint-m": CodecSettings(transforms=swin.SIZES["M"]),
+    "cheng-128-autoregressive": CodecSettings(
+        transforms=cheng.SIZES["128"], context=Autoregressive()
+    ),
+}
+FULL_CONTEXTS = {
+    "none": Independent(),
+    "checkerboard": Checkerboard(),
+    "channelwise": channelwise.LIGHT,
+    "autoregressive": Autoregressive(),
+}
+_TINY_SWIN = Swin(
+    widths=(4, 4, 8, 8),
+    side_widths=(8, 8),
+    depths=(1, 2, 1, 2),
+    side_depths=(2, 1),
+    window=4,
+    side_window=2,
+    head_width=4,
+)
+TINY_MODELS = {
+    "minnen-192-320": CodecSettings(transforms=Minnen(width=8, channels=12)),
+    "minnen-128-192": CodecSettings(transforms=Minnen(width=4, channels=6)),
+    "cheng-128": CodecSettings(transforms=Cheng(width=4)),
+    "swint-m": CodecSettings(transforms=_TINY_SWIN),
+    "cheng-128-autoregressive": CodecSettings(
+        transforms=Cheng(width=4), context=Autoregressive()
+    ),
+}
+TINY_CONTEXTS = {
+    "none": Independent(),
+    "checkerboard": Checkerboard(),
+    "channelwise": Channelwise(slices=3, support=1, networks="light"),
+    "autoregressive": Autoregressive(),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Sizes of everything that is measured.
+
+    Attributes:
+      name: Name of these sizes, which the results carry.
+      models: Codecs by the names that results have.
+      contexts: Context models that photographs are coded with.
+      checked: Codecs whose steps are compared with the CPU's.
+      modes: How they are compared, by the names in `correct.MODES`.
+      checked_batch: Crops of these steps.
+      measured: Codecs whose steps are timed, by name; the first in most ways.
+      torch_ways: Ways to run torch, by the names in `speed.PEER_VARIANTS`; None for
+        all.
+      form_choices: Combinations of forms that are tried; None for all.
+      crop: Side of a crop, in pixels.
+      batches: Batch sizes, ascending.
+      batch: Batch size of what is measured at one alone.
+      steps: Steps that are compared with the CPU's.
+      block_seconds: Length of a block that is timed.
+      rounds: Blocks of which the median counts.
+      profiled_steps: Steps that are traced.
+      photographs: Photographs that each context model codes.
+      fast_tests: What pytest is asked to run.
+      test_processes: Processes that run them, where pytest-xdist is installed.
+      train_batch: Crops a step of training.
+      logged_steps: Steps of training between two looks at the loss and the clock.
+      trunk_seconds: Time of training of a trunk.
+      branch_seconds: Time of training of each branch.
+      warmup_steps: Steps over which a trunk's learning rate rises.
+    """
+
+    name: str
+    models: Mapping[str, CodecSettings]
+    contexts: Mapping[str, ContextSettings]
+    checked: Mapping[str, CodecSettings]
+    modes: tuple[str, ...]
+    checked_batch: int
+    measured: tuple[str, ...]
+    torch_ways: tuple[str, ...] | None
+    form_choices: int | None
+    crop: int
+    batches: tuple[int, ...]
+    batch: int
+    steps: int
+    block_seconds: float
+    rounds: int
+    profiled_steps: int
+    photographs: int
+    fast_tests: tuple[str, ...]
+    test_processes: int
+    train_batch: int
+    logged_steps: int
+    trunk_seconds: float
+    branch_seconds: float
+    warmup_steps: int
+
+
+FULL = Sizes(
+    name="full",
+    models=FULL_MODELS,
+    contexts=FULL_CONTEXTS,
+    checked={
+        "minnen": CodecSettings(transforms=Minnen(width=64, channels=96)),
+        "cheng": CodecSettings(transforms=Cheng(width=32), context=Checkerboard()),
+        "swint": CodecSettings(transforms=_TINY_SWIN),
+    },
+    modes=("float32 highest", "float32", "bfloat16"),
+    checked_batch=8,
+    measured=tuple(FULL_MODELS),
+    torch_ways=None,
+    form_choices=None,
+    crop=256,
+    batches=(16, 32, 64, 128, 256),
+    batch=64,
+    steps=20,
+    block_seconds=0.5,
+    rounds=5,
+    profiled_steps=5,
+    photographs=4,
+    fast_tests=("tests",),
+    test_processes=8,
+    train_batch=32,
+    logged_steps=50,
+    trunk_seconds=450.0,
+    branch_seconds=300.0,
+    warmup_steps=500,
+)
+TINY = Sizes(
+    name="tiny",
+    models=TINY_MODELS,
+    contexts=TINY_CONTEXTS,
+    checked={"minnen": TINY_MODELS["minnen-128-192"]},
+    modes=("bfloat16",),
+    checked_batch=2,
+    measured=("minnen-192-320",),
+    torch_ways=("float32 channels-last",),
+    form_choices=2,
+    crop=64,
+    batches=(1, 2),
+    batch=2,
+    steps=2,
+    block_seconds=0.0,
+    rounds=1,
+    profiled_steps=1,
+    photographs=1,
+    fast_tests=("tests/test_container.py",),
+    test_processes=1,
+    train_batch=2,
+    logged_steps=2,
+    trunk_seconds=0.0,
+    branch_seconds=0.0,
+    warmup_steps=1,
+)

@@ -1,0 +1,245 @@
+"""Trains a trunk and branches that differ in α, on photographs kept on the device.
+
+The trunk is trained without the correlation loss at a constant learning rate, for a
+time. Branches start from its parameters and take as many steps each, on the same crops:
+one without the loss, two with it. Their learning rate drops for the last fifth.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from accelerator_parts import photographs as photograph_files
+from accelerator_parts import setup, train_state
+from accelerator_parts.photographs import Photographs
+from accelerator_parts.results import Figures, Results
+from accelerator_parts.sizes import Sizes
+
+TRUNK = "trunk"
+BRANCHES = {"branch-0": 0.0, "branch-0.03": 0.03, "branch-0.1": 0.1}
+"""Names of the branches, and their α."""
+SEED = 0
+DROP_AT = 0.8
+"""Fraction of a branch after which its learning rate drops."""
+DTYPE = "bfloat16"
+SAVE_SECONDS = 100.0
+"""Seconds after which a run is saved on the way."""
+RESERVE = 20.0
+"""Seconds before the end of the time at which a run stops and is saved."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run of training.
+
+    Attributes:
+      name: Its name, which files and figures carry.
+      recipe: Settings of its step.
+      alpha: Weight of the correlation loss.
+      first: Step that it starts at.
+      last: Step that it ends at; None if its time decides.
+    """
+
+    name: str
+    recipe: Any
+    alpha: float
+    first: int = 0
+    last: int | None = None
+
+
+def run(
+    results: Results,
+    sizes: Sizes,
+    *,
+    photographs: Photographs,
+    train_model: str,
+    **_: Any,
+) -> None:
+    """Goes on with the trunk, then with each branch, and codes Kodak with the results.
+
+    Args:
+      results: Keeps the figures.
+      sizes: What is measured.
+      photographs: Photographs to train on, and Kodak.
+      train_model: Name of the codec.
+    """
+    crops = photograph_files.on_device(photographs.train, crop=sizes.crop)
+    trunk = _trunk(sizes, train_model)
+    _go_on(results, sizes, trunk, crops)
+    for name, alpha in BRANCHES.items():
+        progress = results.figures.get(trunk.name)
+        if not (progress and progress["done"]):
+            results.left.append(f"{train_model}-{name}")
+            continue
+        branch = _branch(sizes, train_model, name, alpha, progress["steps"])
+        _go_on(results, sizes, branch, crops)
+    for name in (TRUNK, *BRANCHES):
+        key = f"{train_model}-{name}"
+        if results.figures.get(key, {}).get("done"):
+            results.measure(
+                f"{key} Kodak",
+                functools.partial(
+                    kodak, results, sizes, train_model, key, photographs.kodak
+                ),
+            )
+
+
+def kodak(
+    results: Results, sizes: Sizes, train_model: str, name: str, images
+) -> Figures:
+    """Codes photographs to real files, decodes them and measures both."""
+    settings = sizes.models[train_model]
+    recipe = setup.recipe(settings, DTYPE, crop=sizes.crop)
+    folder = results.path.parent
+    state = train_state.load(folder / name, _abstract_state(recipe))
+    held = None if state is None else state.parameters
+    if held is None:
+        held = train_state.load_parameters(folder, name)
+    model = setup.make_model(settings, held)
+    bpp, psnr = [], []
+    for image in images:
+        data, _ = setup.encode(model, image)
+        decoded, _ = setup.decode(model, data)
+        bpp.append(8 * len(data) / (image.shape[0] * image.shape[1]))
+        psnr.append(setup.psnr_db(image, decoded))
+    return {
+        "images": len(images),
+        "bpp": float(np.mean(bpp)),
+        "psnr_db": float(np.mean(psnr)),
+        "parameters": "float16" if state is None else "float32",
+    }
+
+
+def needed(results: Results) -> list[str]:
+    """Names of runs, in the order in which a later call needs their parameters."""
+    names = [name for name in results.figures if not name.endswith(" Kodak")]
+    done = lambda name: results.figures[name].get("done", False)
+    trunks = [name for name in names if done(name) and name.endswith(TRUNK)]
+    others = [name for name in names if done(name) and name not in trunks]
+    return [*(name for name in names if not done(name)), *trunks, *others]
+
+
+def _trunk(sizes: Sizes, train_model: str) -> Run:
+    recipe = setup.recipe(
+        sizes.models[train_model],
+        DTYPE,
+        crop=sizes.crop,
+        warmup_steps=sizes.warmup_steps,
+    )
+    return Run(name=f"{train_model}-{TRUNK}", recipe=recipe, alpha=0.0)
+
+
+def _branch(sizes: Sizes, train_model: str, name: str, alpha: float, first: int) -> Run:
+    share = sizes.branch_seconds / sizes.trunk_seconds if sizes.trunk_seconds else 1.0
+    blocks = max(1, round(first * share / sizes.logged_steps))
+    last = first + blocks * sizes.logged_steps
+    recipe = setup.recipe(
+        sizes.models[train_model],
+        DTYPE,
+        crop=sizes.crop,
+        steps=last,
+        drop_at=(first + DROP_AT * (last - first)) / last,
+    )
+    return Run(
+        name=f"{train_model}-{name}", recipe=recipe, alpha=alpha, first=first, last=last
+    )
+
+
+def _go_on(results: Results, sizes: Sizes, run: Run, crops) -> None:
+    """Trains a run until it ends or the time is over, and saves it."""
+    progress = results.figures.get(run.name)
+    if progress and progress["done"]:
+        return
+    if results.budget.seconds <= 0:
+        results.left.append(run.name)
+        return
+    results.measure(
+        run.name, functools.partial(_train, results, sizes, run, crops), again=True
+    )
+    if not results.figures.get(run.name, {}).get("done"):
+        results.left.append(run.name)
+
+
+def _train(results: Results, sizes: Sizes, run: Run, crops) -> Figures:
+    """Trains until the run ends or the time is over; saves now and then, and then."""
+    progress = results.figures.get(run.name) or _begin(run)
+    state = _state(results.path.parent, run, progress["steps"])
+    key, weights = jax.random.key(SEED), setup.weights_at(run.alpha)
+    cut = functools.partial(
+        photograph_files.cut_crops, *crops, batch=sizes.train_batch, crop=sizes.crop
+    )
+    clock, saved = None, results.budget.seconds
+    while not progress["done"] and (results.budget.seconds > RESERVE or clock is None):
+        metrics = {}
+        first = progress["steps"]
+        for step in range(first, first + sizes.logged_steps):
+            state, metrics = setup.train_step(
+                state, cut(SEED, step), weights, key, recipe=run.recipe
+            )
+        progress = _advanced(progress, run, sizes, metrics)
+        now = results.budget.seconds
+        # The first steps compile: they do not count.
+        progress["seconds"] += 0.0 if clock is None else clock - now
+        clock = now
+        if run.last is None:
+            progress["done"] = progress["seconds"] >= sizes.trunk_seconds
+        if saved - now > SAVE_SECONDS:
+            _save(results, run, state, progress)
+            saved = now
+    _save(results, run, state, progress)
+    return progress
+
+
+def _advanced(progress: Figures, run: Run, sizes: Sizes, metrics: Figures) -> Figures:
+    """Progress after some more steps, whose last had these metrics."""
+    steps = progress["steps"] + sizes.logged_steps
+    values = [float(metrics[name]) for name in ("loss", "bpp", "mse", "correlation")]
+    return progress | {
+        "steps": steps,
+        "loss": values[0],
+        "curve": [*progress["curve"], [steps, *values]],
+        "done": run.last is not None and steps >= run.last,
+    }
+
+
+def _save(results: Results, run: Run, state, progress: Figures) -> None:
+    folder = results.path.parent
+    train_state.save(folder / run.name, state)
+    train_state.save_parameters(folder, run.name, state.parameters)
+    results.figures[run.name] = progress
+    results.write()
+
+
+def _begin(run: Run) -> Figures:
+    return {
+        "done": False,
+        "alpha": run.alpha,
+        "steps": run.first,
+        "seconds": 0.0,
+        "curve": [],
+    }
+
+
+def _state(folder: Path, run: Run, steps: int):
+    """The state to go on from: exact, from parameters, or the first."""
+    state = train_state.load(folder / run.name, _abstract_state(run.recipe))
+    if state is not None and int(state.step) == steps:
+        return jax.device_put(state)
+    name = run.name
+    if steps == run.first and run.last is not None:
+        name = f"{run.name.rsplit('-branch', 1)[0]}-{TRUNK}"
+    parameters = train_state.load_parameters(folder, name)
+    if parameters is None:
+        parameters = setup.initialize(run.recipe.codec, jax.random.key(SEED))
+    return setup.state_at(run.recipe, jax.device_put(parameters), steps)
+
+
+def _abstract_state(recipe):
+    initial = lambda: setup.new_state(
+        recipe, setup.initialize(recipe.codec, jax.random.key(0))
+    )
+    return jax.eval_shape(initial)

@@ -1,0 +1,142 @@
+"""Space-channel context: uneven groups of channels, each coded as a checkerboard."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+from typing_extensions import override
+
+from jaxcorr import settings
+from jaxcorr.context.checkerboard import ODD_TAPS
+from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
+from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.errors import UserError
+from jaxcorr.layers.convolution import Convolution, MaskedConvolution, Pointwise
+
+
+@settings.stored("SpaceChannel")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpaceChannel:
+    """Two passes for each group of channels: its anchors, then the latents between."""
+
+    groups: tuple[int, ...] = (16, 16, 32, 64)
+    """Channels of all groups but the last, which has the channels that are left."""
+    hidden: tuple[int, int] = (224, 128)
+    """Hidden channels of the 5x5 convolutions that see earlier groups."""
+
+    def __post_init__(self):
+        """Refuses sizes that no group or convolution has."""
+        for name in ("groups", "hidden"):
+            if min(getattr(self, name), default=1) < 1:
+                raise UserError(
+                    f"codec.context.{name} must be at least 1 each, "
+                    f"but is {getattr(self, name)}"
+                )
+
+    def check_channels(self, channels: int) -> None:
+        """Refuses latents that leave no channel for the last group."""
+        if sum(self.groups) >= channels:
+            raise UserError(
+                f"codec.context.groups must add up to less than {channels}, the "
+                f"channels of the latents, but is {self.groups}"
+            )
+
+    def build(self, *, channels: int, rngs: nnx.Rngs) -> "SpaceChannelContext":
+        """Initializes the networks."""
+        return SpaceChannelContext(self, channels, rngs=rngs)
+
+
+class Group(nnx.Module):
+    """The networks of a group of channels."""
+
+    def __init__(
+        self, *, start: int, end: int, features: int, hidden: tuple[int, int], rngs
+    ):
+        """Initializes the networks.
+
+        Args:
+          start: First channel of the group.
+          end: Channel after its last.
+          features: Features of the side information.
+          hidden: Hidden channels of the network that sees earlier groups.
+          rngs: Source of the initial parameters.
+        """
+        described = 2 * (end - start)
+        widths = itertools.pairwise((start, *hidden, described))
+        self.earlier = nnx.List(
+            Convolution(before, after, size=5, rngs=rngs)
+            for before, after in (widths if start else ())
+        )
+        self.neighbors = MaskedConvolution(
+            end - start, described, taps=ODD_TAPS, rngs=rngs
+        )
+        seen = features + described * (2 if start else 1)
+        # Evenly from input to output, as 1x1 convolutions.
+        ramp = [seen + (described - seen) * step // 3 for step in range(4)]
+        self.aggregation = nnx.List(
+            Pointwise(before, after, rngs=rngs)
+            for before, after in itertools.pairwise(ramp)
+        )
+        self.channels = (start, end)
+
+    def __call__(
+        self,
+        features: Float[Array, "b h16 w16 f"],
+        latent_hat: Float[Array, "b h16 w16 k"],
+        *,
+        after_anchors: bool,
+    ) -> MeanAndScale:
+        """Predicts the group, of which the anchors are decoded or nothing is."""
+        start, end = self.channels
+        seen = [features]
+        if start:
+            seen.append(_in_turn(self.earlier, latent_hat[..., :start]))
+        if after_anchors:
+            seen.append(self.neighbors(latent_hat[..., start:end]))
+        else:
+            shape = (*features.shape[:-1], 2 * (end - start))
+            seen.append(jnp.zeros(shape, features.dtype))
+        return mean_and_scale(_in_turn(self.aggregation, jnp.concatenate(seen, -1)))
+
+
+class SpaceChannelContext(PassContext):
+    """Predicts each group from earlier groups and, after its anchors, from these.
+
+    References:
+      He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped
+      Space-Channel Contextual Adaptive Coding", CVPR 2022, sections 3.2 and 3.3,
+      https://arxiv.org/abs/2203.10886.
+    """
+
+    def __init__(self, settings: SpaceChannel, channels: int, *, rngs: nnx.Rngs):
+        """Initializes the networks.
+
+        Args:
+          settings: Sizes of the groups and of their networks.
+          channels: Channels of the latents.
+          rngs: Source of the initial parameters.
+        """
+        ends = [0, *itertools.accumulate(settings.groups), channels]
+        bounds = list(itertools.pairwise(ends))
+        features, hidden = 2 * channels, settings.hidden
+        self.groups = nnx.List(
+            Group(start=start, end=end, features=features, hidden=hidden, rngs=rngs)
+            for start, end in bounds
+        )
+        self.schedule = tuple(
+            Pass(channels=each, parity=parity) for each in bounds for parity in (0, 1)
+        )
+
+    @override
+    def predict(self, seen: tuple[Array, Array], index: int) -> MeanAndScale:
+        return self.groups[index // 2](*seen, after_anchors=index % 2 == 1)
+
+
+def _in_turn(layers: Iterable[Callable[[Array], Array]], x: Array) -> Array:
+    """Applies layers with rectifiers between them."""
+    for index, layer in enumerate(layers):
+        x = layer(nnx.relu(x) if index else x)
+    return x
