@@ -6,10 +6,14 @@ fewer.
 """
 
 import atexit
+import ctypes
+import gc
 import os
+import platform
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 import effort
 import pytest
@@ -33,14 +37,42 @@ if os.environ["JAX_PLATFORMS"] != "cpu":
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _forget_programs():
-    """Frees the memory of compiled programs; others of the same find them on disk.
+STARTED_FIRST = [
+    f"test_{name}.py"
+    for name in ("combinations", "sweep", "config_files", "resume", "processes", "mesh")
+]
+"""The files that take longest, so that none of them is what the others wait for."""
 
-    Linux gives a process 65,530 areas of memory, and those of all tests are more.
+MEMORY = Path("/proc/self/statm")
+PAGES = 1_300 * 2**20 // 4096
+"""Memory in use from which on programs are freed."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in STARTED_FIRST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Gives a worker whole files, whose tests share fixtures, in the order above."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _forget_programs():
+    """Frees compiled programs now and then; who needs one again finds it on disk.
+
+    Beside their memory, each has some of the 65,530 areas that Linux gives a process.
     """
     yield
-    jax.clear_caches()
+    if MEMORY.exists() and int(MEMORY.read_text().split()[1]) > PAGES:
+        jax.clear_caches()
+        gc.collect()
+        if platform.libc_ver()[0] == "glibc":
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
