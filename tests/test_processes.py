@@ -117,8 +117,9 @@ def test_a_process_that_nobody_calls_one_of_several_is_alone(monkeypatch):
 def test_a_config_is_read_before_any_device_is_touched(runs):
     """Processes must meet before that."""
     program = (
-        "import sys, jax; from jaxcorr import config; config.parse(sys.argv[1:], "
-        "program=''); assert not jax._src.xla_bridge.backends_are_initialized()"
+        "import sys, jax; from jaxcorr import config_files, trainer; "
+        "config_files.parse(sys.argv[1:], program=''); "
+        "assert not jax._src.xla_bridge.backends_are_initialized()"
     )
     python = [sys.executable, "-c", program, str(runs.config)]
     assert subprocess.run(python).returncode == 0
