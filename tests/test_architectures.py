@@ -1,3 +1,4 @@
+import functools
 import itertools
 import math
 import re
@@ -22,6 +23,7 @@ from jaxcorr.transforms.swin import Swin
 pytestmark = pytest.mark.fast
 
 
+@functools.cache
 def shapes(transforms, context):
     settings = CodecSettings(transforms=transforms, context=context)
     return jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))

@@ -140,6 +140,7 @@ def numbers(pattern, text):
     return [float(group.replace(",", "")) for group in found.groups()]
 
 
+@pytest.mark.slow
 def test_quickstart_trains_and_codes_a_photograph_to_a_file(run, tmp_path):
     said = run("quickstart", STEPS=20, WIDTH=8)
     assert "step 20: held out" in said["train"]
@@ -154,6 +155,7 @@ def test_quickstart_trains_and_codes_a_photograph_to_a_file(run, tmp_path):
     assert said["refused"].startswith("chelsea.jxc is damaged")
 
 
+@pytest.mark.slow
 def test_ported_loss_is_the_same_everywhere_and_lowers_the_correlation(run):
     said = run("port_the_loss", STEPS=60)
     white, expected = numbers(
@@ -185,6 +187,7 @@ def test_ported_loss_is_the_same_everywhere_and_lowers_the_correlation(run):
     assert mean_of_losses == pytest.approx(16 * whole, rel=0.3)
 
 
+@pytest.mark.slow
 def test_scale_up_trains_a_sweep_on_eight_devices_and_goes_on_on_others(run):
     said = run("scale_up", STEPS=4, WIDTH=4)
     assert said["devices"] == "8 devices: cpu\n"
