@@ -171,7 +171,10 @@ def test_a_mistake_in_a_config_file_is_told_with_its_line(tmp_path, text, messag
         ),
         (["no_such"], "or one of ali2023, quickstart, study"),
         (["quickstart:large"], "quickstart.py has no variants"),
-        (["study:large"], "the variant must be one of none, checkerboard, charm, auto"),
+        (
+            ["study:large"],
+            "the variant must be one of none, checkerboard, charm, space",
+        ),
         (
             ["configs/cheng_charm_corr.py"],
             "configs/cheng_charm_corr.py is now ali2023:cheng_charm "
