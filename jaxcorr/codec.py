@@ -65,14 +65,13 @@ class CodecSettings:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
-    """What a codec makes of a batch of images.
+    """Everything that a codec computes for a batch of images.
 
     Attributes:
       reconstruction: Images in [0, 1], but for overshoot.
       latent: Latents before quantization.
       quantized: Latents after quantization.
-      latent_hat: What the context model makes of those, the input of the synthesis;
-        differs from `quantized` only where rounding errors are predicted.
+      latent_hat: Input of the synthesis: `quantized` less predicted rounding errors.
       mean: Predicted mean of each latent, in quantization steps.
       scale: Predicted standard deviation of each latent; at least 0.11.
       latent_bits: Bits of each latent.
