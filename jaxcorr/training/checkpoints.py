@@ -155,6 +155,9 @@ class Checkpoints:
         # Orbax reports every file it touches, and each of its threads that fails; a
         # run's own lines say what matters.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        # On a full disk it drops what it had not begun to write, whoever meets the end
+        # of the disk first, and Python would warn of that.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited")
         self._workdir = workdir
         policies = ocp.checkpoint_managers
         best = [
@@ -249,8 +252,6 @@ class Checkpoints:
         try:
             yield
         except Exception as error:  # Storage has errors of many kinds.
-            # Orbax drops what it had not begun to write, of which Python would warn.
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited")
             full, reason = os.strerror(errno.ENOSPC), str(error).partition("\n")[0]
             raise UserError(
                 f"cannot write a checkpoint in {self._workdir}: "
