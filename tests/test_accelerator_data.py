@@ -25,8 +25,6 @@ from PIL import Image
 
 from jaxcorr.errors import UserError
 
-pytestmark = pytest.mark.fast
-
 
 @pytest.fixture
 def folders(tmp_path):
@@ -40,6 +38,7 @@ def folders(tmp_path):
     return tmp_path / "train", tmp_path / "kodak"
 
 
+@pytest.mark.fast
 def test_photographs_come_back_from_the_packed_file(folders, tmp_path):
     train, kodak = folders
     path = tmp_path / "photographs.npz"
@@ -55,6 +54,7 @@ def test_photographs_come_back_from_the_packed_file(folders, tmp_path):
         photographs.write(path, train=train, kodak=kodak, megabytes=0.0)
 
 
+@pytest.mark.fast
 def test_large_photographs_are_shrunk_to_train_on(tmp_path):
     (tmp_path / "large").mkdir()
     Image.new("RGB", (1024, 256)).save(tmp_path / "large" / "a.png")
@@ -66,6 +66,7 @@ def test_large_photographs_are_shrunk_to_train_on(tmp_path):
     assert photographs.read(path).kodak[0].shape == (256, 1024, 3)
 
 
+@pytest.mark.fast
 def test_crops_are_a_function_of_seed_and_step():
     placed = photographs.on_device(photographs.synthetic().train, crop=64)
     cut = lambda seed, step: photographs.cut_crops(
@@ -75,6 +76,7 @@ def test_crops_are_a_function_of_seed_and_step():
     assert np.any(cut(0, 5) != cut(0, 6)) and np.any(cut(0, 5) != cut(1, 5))
 
 
+@pytest.mark.fast
 def test_crops_lie_inside_of_photographs_of_any_size():
     inside = [np.full(shape, 255, np.uint8) for shape in ((8, 20, 3), (30, 9, 3))]
     placed = photographs.on_device([*inside, np.zeros((4, 4, 3), np.uint8)], crop=8)
@@ -85,6 +87,7 @@ def test_crops_lie_inside_of_photographs_of_any_size():
         photographs.on_device(inside, crop=64)
 
 
+@pytest.mark.fast
 def test_a_state_comes_back_from_files_of_limited_size(tmp_path, monkeypatch):
     monkeypatch.setattr(train_state, "FILE_BYTES", 100)
     state = {"a": np.arange(20.0), "b": np.int32(3), "c": np.ones((3, 4))}
@@ -101,6 +104,7 @@ def test_a_state_comes_back_from_files_of_limited_size(tmp_path, monkeypatch):
     assert train_state.load(tmp_path / "none", state) is None
 
 
+@pytest.mark.fast
 def test_only_what_fits_is_sent(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_state, "MOST_FILES", 3)
     (tmp_path / "train.json").write_text("{}")
@@ -152,6 +156,7 @@ def train_in_calls(monkeypatch, tmp_path):
     return train_all
 
 
+@pytest.mark.fast
 def test_a_trunk_and_its_branches_are_trained_in_one_call_or_in_several(
     train_in_calls, tmp_path
 ):
@@ -173,6 +178,7 @@ def test_a_trunk_and_its_branches_are_trained_in_one_call_or_in_several(
         np.testing.assert_allclose(correlated[key] - plain[key], 0.2, atol=2e-3)
 
 
+@pytest.mark.fast
 def test_a_run_whose_state_is_lost_goes_on_from_its_parameters(
     train_in_calls, tmp_path
 ):
@@ -221,6 +227,7 @@ def test_all_parts_run_from_a_packed_folder(folders, tmp_path):
         assert content["about"]["sizes"] == "tiny"
 
 
+@pytest.mark.fast
 def test_a_packed_folder_holds_project_and_photographs(folders, tmp_path, capsys):
     train, kodak = folders
     options = ["--photographs", str(train), "--kodak", str(kodak), "--no-wheels"]
@@ -234,6 +241,7 @@ def test_a_packed_folder_holds_project_and_photographs(folders, tmp_path, capsys
     assert "exists and is" in capsys.readouterr().err
 
 
+@pytest.mark.fast
 def test_a_packed_folder_that_is_too_large_is_refused(
     folders, tmp_path, monkeypatch, capsys
 ):
@@ -245,6 +253,7 @@ def test_a_packed_folder_that_is_too_large_is_refused(
     assert not (tmp_path / "packed").exists()
 
 
+@pytest.mark.fast
 def test_a_wheel_loses_what_was_compiled(tmp_path):
     wheel = tmp_path / "coder-1.0-cp311-cp311-linux_x86_64.whl"
     with zipfile.ZipFile(wheel, "w") as archive:

@@ -17,7 +17,7 @@ from definitions import (
 )
 from flax import nnx
 
-from jaxcorr.layers import convolution
+from jaxcorr.layers import convolution, forms
 from jaxcorr.layers.convolution import (
     Convolution,
     Pointwise,
@@ -111,6 +111,30 @@ def test_the_form_for_a_tpu_is_the_same_function(form, other, kernel):
     np.testing.assert_allclose(found, expected, atol=1e-5)
     for mine, theirs in zip(back(found), back_expected(found), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_a_platform_has_the_forms_of_the_table(platform):
+    layer = Upsampling(3, 4, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(layer)
+    run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    traced = run.trace(state, jnp.asarray(inputs(2, 4, 6, 3)))
+    program = traced.lower(lowering_platforms=(platform,)).as_text()
+    chosen = forms.FORMS.get(platform, forms.DEFAULT).upsampling
+    assert ("lhs_dilate = [2, 2]" in program) == (chosen == "transposed")
+
+
+def test_forced_forms_are_those_of_another_program():
+    layer = Upsampling(3, 4, rngs=nnx.Rngs(0))
+    run = jax.jit(lambda x: layer(x))
+    x = jnp.asarray(inputs(2, 4, 6, 3))
+    dilated = lambda: "lhs_dilate = [2, 2]" in run.lower(x).as_text()
+    assert not dilated()
+    with forms.forced(forms.Forms(upsampling="transposed")):
+        assert dilated()
+        forced = run(x)
+    assert not dilated()
+    np.testing.assert_allclose(run(x), forced, atol=1e-5)
 
 
 def test_sub_pixels_on_a_tpu_are_the_same_function():

@@ -32,9 +32,9 @@ class Budget:
 class Results:
     """The figures of a part.
 
-    A figure that is in the file already is not measured again, and once the time is
-    over no further one is begun. One that cannot be measured is told in a line, and the
-    next one follows.
+    A figure that is in the file already is not measured again. None is begun that may
+    end after the time: in less than the longest one took so far. One that cannot be
+    measured is told in a line, and the next one follows.
     """
 
     def __init__(self, part: str, folder: Path, *, sizes: str, seconds: float):
@@ -64,6 +64,7 @@ class Results:
     def start(self) -> None:
         """Starts the clock."""
         self._started = time.monotonic()
+        self._longest = 0.0
         self.budget = Budget(self._seconds)
 
     def measure(
@@ -74,16 +75,17 @@ class Results:
         Args:
           name: Name of the figure.
           function: Measures it.
-          again: Whether to measure it although it is there.
+          again: Whether it goes on from what is there, and minds the time itself.
 
         Returns:
           The figure; None if it was left out or failed.
         """
         if name in self.figures and not again:
             return self.figures[name]
-        if self.budget.seconds <= 0:
+        if self.budget.seconds <= (0.0 if again else self._longest):
             self.left.append(name)
             return None
+        started = time.monotonic()
         try:
             self.figures[name] = function()
         except Exception as error:  # Whatever it is, the next figure may work.
@@ -91,6 +93,7 @@ class Results:
             print(f"{self.part}: {name} failed: {self.failed[name]}", flush=True)
             self.write()
             return None
+        self._longest = max(self._longest, time.monotonic() - started)
         self.tell(name, self.figures[name])
         self.write()
         return self.figures[name]
