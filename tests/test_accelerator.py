@@ -23,14 +23,13 @@ from accelerator_parts import (
 
 from jaxcorr.errors import UserError
 
-pytestmark = pytest.mark.fast
-
 
 @pytest.fixture
 def table(tmp_path):
     return results.Results("speed", tmp_path, sizes="tiny", seconds=60)
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,11 +54,13 @@ def test_a_command_that_cannot_be_run_is_told_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.fast
 def test_torch_without_its_package_is_told(tmp_path):
     with pytest.raises(UserError, match=r"No module named .*--no-torch to measure"):
         speed.check_torch(_python_without_packages(tmp_path))
 
 
+@pytest.mark.fast
 def test_a_part_that_fails_does_not_stop_the_next(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")
 
@@ -80,12 +81,14 @@ def test_a_part_that_fails_does_not_stop_the_next(capsys, tmp_path, monkeypatch)
     assert content["figures"] == {"one": {"images": 1}}
 
 
+@pytest.mark.fast
 def test_a_figure_is_measured_once(table, tmp_path):
     assert table.measure("one", lambda: {"value": 1}) == {"value": 1}
     again = results.Results("speed", tmp_path, sizes="tiny", seconds=60)
     assert again.measure("one", lambda: pytest.fail("again")) == {"value": 1}
 
 
+@pytest.mark.fast
 def test_a_figure_that_fails_is_told_and_tried_again(table, tmp_path, capsys):
     assert table.measure("one", lambda: {"value": 1 / 0}) is None
     assert "speed: one failed: ZeroDivisionError: division" in capsys.readouterr().out
@@ -93,6 +96,7 @@ def test_a_figure_that_fails_is_told_and_tried_again(table, tmp_path, capsys):
     assert again.measure("one", lambda: {"value": 2}) == {"value": 2}
 
 
+@pytest.mark.fast
 def test_what_there_is_no_time_for_is_named(tmp_path, capsys):
     table = results.Results("speed", tmp_path, sizes="tiny", seconds=0)
     assert table.measure("one", lambda: pytest.fail("too late")) is None
@@ -100,6 +104,7 @@ def test_what_there_is_no_time_for_is_named(tmp_path, capsys):
     assert "no time for one: the same command goes on" in capsys.readouterr().out
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -113,6 +118,7 @@ def test_figures_of_another_device_are_not_mixed_in(content, message, tmp_path):
         results.Results("speed", tmp_path, sizes="tiny", seconds=1)
 
 
+@pytest.mark.fast
 def test_a_batch_that_does_not_fit_gives_way_to_the_next_smaller(capsys):
     assert speed.largest_fitting(sizes.TINY, _fits_up_to(1)) == {"batch": 1}
     assert "too little memory for batch 2: trying 1" in capsys.readouterr().out
@@ -120,6 +126,7 @@ def test_a_batch_that_does_not_fit_gives_way_to_the_next_smaller(capsys):
         speed.largest_fitting(sizes.TINY, _fits_up_to(0))
 
 
+@pytest.mark.fast
 def test_larger_batches_than_one_that_does_not_fit_are_left_out(
     table, monkeypatch, capsys
 ):
@@ -142,6 +149,7 @@ def test_model_arithmetic_is_the_same_in_all_forms():
     assert counted[0] == counted[1] > 0
 
 
+@pytest.mark.fast
 def test_a_device_that_computes_otherwise_is_told(monkeypatch):
     values = iter([1.0, 1.2])
 
@@ -154,6 +162,7 @@ def test_a_device_that_computes_otherwise_is_told(monkeypatch):
         correct.compare_gradients(model, correct.MODES["bfloat16"], sizes.TINY)
 
 
+@pytest.mark.fast
 def test_distance_is_relative_and_infinite_where_something_is_not_finite():
     first, second = {"a": np.full(4, 1.1)}, {"a": np.ones(4)}
     assert correct.distance(first, second) == pytest.approx(0.1)
@@ -177,6 +186,7 @@ def test_files_are_read_by_another_process_and_its_files_here(tmp_path):
         )
 
 
+@pytest.mark.fast
 def test_a_trace_says_how_long_each_operation_took(tmp_path):
     @jax.jit
     def traced(x):
@@ -192,6 +202,7 @@ def test_a_trace_says_how_long_each_operation_took(tmp_path):
     assert not profile.operation_seconds(path, "jit_other")
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize(
     ("line", "kind"),
     [

@@ -19,6 +19,8 @@ from accelerator_parts.sizes import Sizes
 MODELS = ("cheng-128", "minnen-192-320")
 """The first is coded with every context model, the second without one."""
 THREADS = 4
+SEVERAL = 2 * THREADS
+"""Photographs that are coded one after another, and in threads."""
 PARTS = stopwatch.PARTS | {"transfers": [(np, "asarray")]}
 """Transfers are what is copied to the host; what goes to the device counts to the
 networks that wait for it, and is measured on its own."""
@@ -41,7 +43,7 @@ def run(results: Results, sizes: Sizes, *, photographs: Photographs, **_: Any) -
             functools.partial(single, settings, images[: sizes.photographs]),
         )
         results.measure(
-            f"{name}, several", functools.partial(several, settings, images)
+            f"{name}, several", functools.partial(several, settings, images[:SEVERAL])
         )
     results.measure("transfers", functools.partial(transfers, plain, images[0]))
 
