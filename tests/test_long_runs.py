@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import effort
 import pytest
 from runs import PATIENCE, ROOT, Runs
 from test_resume import assert_same_run
@@ -85,7 +86,11 @@ def test_a_full_disk_ends_a_run_in_one_line_and_keeps_the_last_checkpoint(
     try:
         done = subprocess.run(
             ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
-            env=runs.environment | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "x")},
+            env=runs.environment
+            | {
+                "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "programs"),
+                "XLA_FLAGS": effort.flags(devices=1),
+            },
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -95,7 +100,8 @@ def test_a_full_disk_ends_a_run_in_one_line_and_keeps_the_last_checkpoint(
         pytest.skip("needs a disk of its own, but there is no unshare")
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"needs a disk of its own: {done.stderr}")
-    (line,) = done.stderr.splitlines()
+    assert done.stderr.count("\n") == 1, done.stderr
+    line = done.stderr
     what = "logs" if first.startswith("logs") else "a checkpoint"
     assert line.startswith(f"jaxcorr: error: cannot write {what} in {run}: No space ")
     *_, status, newest = done.stdout.splitlines()
