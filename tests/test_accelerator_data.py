@@ -203,7 +203,6 @@ def test_a_run_whose_state_is_lost_goes_on_from_its_parameters(
 
 
 @pytest.mark.slow
-@pytest.mark.fast
 def test_all_parts_run_from_a_packed_folder(folders, tmp_path):
     target, output = tmp_path / "packed", tmp_path / "output"
     train_folder, kodak = folders

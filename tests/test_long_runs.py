@@ -12,6 +12,8 @@ import pytest
 from runs import PATIENCE, ROOT, Runs
 from test_resume import assert_same_run
 
+from jaxcorr.training import checkpoints
+
 STEPS, KILLS = 1000, 10
 LONG = (
     *("--steps", str(STEPS), "--cadence.log", "10"),
@@ -44,6 +46,16 @@ def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
     while not (log.exists() and f'"step": {step - step % 10},' in log.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.fast
+def test_of_uncaught_errors_only_closed_event_loops_go_untold(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: told.append(str(error[1])))
+    checkpoints._ignore_closed_event_loops.__wrapped__()
+    for error in (RuntimeError("Event loop is closed"), RuntimeError("x"), OSError()):
+        sys.excepthook(type(error), error, None)
+    assert told == ["x", ""]
 
 
 FULL = """

@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -158,6 +159,7 @@ class Checkpoints:
         # On a full disk it drops what it had not begun to write, whoever meets the end
         # of the disk first, and Python would warn of that.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+        _ignore_closed_event_loops()
         self._workdir = workdir
         policies = ocp.checkpoint_managers
         best = [
@@ -257,6 +259,22 @@ class Checkpoints:
                 f"cannot write a checkpoint in {self._workdir}: "
                 f"{full if full in str(error) else reason:.200}; those before are kept"
             ) from error
+
+
+@functools.cache  # Once a process.
+def _ignore_closed_event_loops() -> None:
+    """Drops what is told of writes that end after Orbax gave up a checkpoint.
+
+    Where one write fails, Orbax closes its event loop while others are under way. Every
+    thread of tensorstore that ends one of these then prints that the loop is closed.
+    """
+    report = sys.excepthook
+
+    def report_others(kind, error, trace):
+        if kind is not RuntimeError or str(error) != "Event loop is closed":
+            report(kind, error, trace)
+
+    sys.excepthook = report_others
 
 
 def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
