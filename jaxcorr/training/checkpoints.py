@@ -268,13 +268,15 @@ def _ignore_closed_event_loops() -> None:
     Where one write fails, Orbax closes its event loop while others are under way. Every
     thread of tensorstore that ends one of these then prints that the loop is closed.
     """
-    report = sys.excepthook
+    report = sys.unraisablehook
 
-    def report_others(kind, error, trace):
-        if kind is not RuntimeError or str(error) != "Event loop is closed":
-            report(kind, error, trace)
+    def report_others(unraisable):
+        error = unraisable.exc_value
+        closed = isinstance(error, RuntimeError) and "loop is closed" in str(error)
+        if not closed:
+            report(unraisable)
 
-    sys.excepthook = report_others
+    sys.unraisablehook = report_others
 
 
 def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
