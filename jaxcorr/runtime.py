@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,10 @@ def cache_programs(folder: Path | None = None) -> None:
         that together take as long as the large. By default those that take a while go
         where the user's caches are.
     """
+    # One that another process is writing, or that has no room, is compiled anew.
+    warnings.filterwarnings(
+        "ignore", "Error (reading|writing) persistent compilation cache entry"
+    )
     told = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     if told or jax.config.values["jax_compilation_cache_dir"]:
         return

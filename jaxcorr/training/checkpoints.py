@@ -155,7 +155,8 @@ class Checkpoints:
             raise UserError(f"cannot write {workdir}: {error.strerror}") from error
         # Orbax reports every file it touches, and each of its threads that fails; a
         # run's own lines say what matters.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         # On a full disk it drops what it had not begun to write, whoever meets the end
         # of the disk first, and Python would warn of that.
         warnings.filterwarnings("ignore", "coroutine .* was never awaited")
@@ -246,7 +247,7 @@ class Checkpoints:
         """
         with self._disk():
             self._manager.wait_until_finished()
-        self._manager.close()
+            self._manager.close()  # Which writes too.
 
     @contextlib.contextmanager
     def _disk(self) -> Iterator[None]:
