@@ -12,10 +12,11 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, UInt8
 
 from jaxcorr import codec
 from jaxcorr.errors import UserError
-from jaxcorr.training.step import Recipe, initial_state, train_step
+from jaxcorr.training.step import Recipe, TrainState, initial_state, train_step
 from jaxcorr.training.sweep import SweepConfig
 
 PEER = Path(__file__).parent / "peers" / "compressai_training.py"
@@ -82,10 +83,8 @@ def our_block(
     Returns:
       The block, and the compiled program behind it.
     """
-    key, weights = jax.random.key(0), SweepConfig().members[0].weights
-    state = initial_state(recipe, codec.initialize(recipe.codec, key))
-    shape = (batch, crop, crop, 3)
-    images = jax.random.randint(key, shape, 0, 256).astype(jnp.uint8)
+    state, images, key = first_step(recipe, batch=batch, crop=crop)
+    weights = SweepConfig().members[0].weights
     compiled = train_step.lower(state, images, weights, key, recipe=recipe).compile()
 
     def block(steps: int) -> float:
@@ -97,6 +96,16 @@ def our_block(
         return time.perf_counter() - start
 
     return block, compiled
+
+
+def first_step(
+    recipe: Recipe, *, batch: int, crop: int
+) -> tuple[TrainState, UInt8[Array, "b h w 3"], Array]:
+    """Draws the state, random crops and the key of a first step."""
+    key = jax.random.key(0)
+    state = initial_state(recipe, codec.initialize(recipe.codec, key))
+    images = jax.random.randint(key, (batch, crop, crop, 3), 0, 256)
+    return state, images.astype(jnp.uint8), key
 
 
 @contextlib.contextmanager

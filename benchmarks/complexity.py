@@ -64,6 +64,12 @@ HYPER_BIAS = {
     minnen.Minnen: "transforms/hyper_synthesis/layers/4/bias",
 }
 """Where scales come from without a context model, and then means."""
+CONTEXT_BIASES = (
+    "context/network/last/bias",
+    "/aggregation/2/bias",
+    "/scale/third/bias",
+)
+"""Where they come from with one, as endings of names."""
 
 Image = np.ndarray
 Seconds = dict[str, float]
@@ -169,14 +175,11 @@ def random_model(transforms: TransformSettings, context: ContextSettings) -> Mod
     drawn = jax.device_get(codec.initialize(settings, jax.random.key(0)))
     parameters = {name: np.array(array) for name, array in drawn.items()}
     parameters["transforms/analysis/layers/6/kernel"] *= LATENT_GAIN
-    network = "context/network/last/bias"
-    biases = [name for name in parameters if name.endswith("/scale/third/bias")]
-    if network in parameters:
-        biases = [network]
-    elif not biases:
-        biases = [HYPER_BIAS[type(transforms)]]
-    for name in biases:
-        parameters[name][: transforms.channels] = SCALE
+    biases = [name for name in parameters if name.endswith(CONTEXT_BIASES)]
+    for name in biases or [HYPER_BIAS[type(transforms)]]:
+        bias = parameters[name]
+        # Those of slices are of scales alone, all others of scales and then of means.
+        bias[: None if name.endswith("/scale/third/bias") else len(bias) // 2] = SCALE
     return model_folder.make_model(settings, parameters)
 
 

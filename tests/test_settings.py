@@ -76,6 +76,21 @@ def test_a_field_that_is_new_and_has_its_default_is_omitted():
     assert changed != written
 
 
+def test_a_renamed_field_keeps_its_name_in_files():
+    @settings.stored("Disk")
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Circle:
+        distance: float = dataclasses.field(
+            default=1.0, metadata=settings.stored_as("radius")
+        )
+
+    written = settings.to_json(Disk(radius=2.0))
+    assert settings.to_json(Circle(distance=2.0)) == written
+    assert settings.from_json(Circle, written, "file") == Circle(distance=2.0)
+    with pytest.raises(UserError, match="Disk has no field 'distance'"):
+        settings.from_json(Circle, {"distance": 2.0}, "file")
+
+
 def test_missing_fields_take_their_defaults():
     assert settings.from_json(Scene, {}, "file") == Scene()
     values = {"frame": {"kind": "Box"}, "shape": {"radius": 2.0}}

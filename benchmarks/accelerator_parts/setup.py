@@ -6,18 +6,20 @@ import functools
 import typing
 from collections.abc import Callable, Mapping
 
+import blocks
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree, UInt8
 
-from jaxcorr import codec, metrics, model_folder
+from jaxcorr import codec, model_folder
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
+from jaxcorr.evaluation import rows
 from jaxcorr.layers import forms
 from jaxcorr.layers.forms import Forms
 from jaxcorr.model_folder import Model
@@ -133,10 +135,8 @@ def step_arguments(
     recipe: Recipe, *, batch: int, crop: int
 ) -> tuple[TrainState, UInt8[Array, "b h w 3"], Weights, Array]:
     """State, random crops, weights and key of a first step."""
-    key = jax.random.key(0)
-    state = steps.initial_state(recipe, codec.initialize(recipe.codec, key))
-    images = jax.random.randint(key, (batch, crop, crop, 3), 0, 256)
-    return state, images.astype(jnp.uint8), weights_at(CORRELATION_WEIGHT), key
+    state, images, key = blocks.first_step(recipe, batch=batch, crop=crop)
+    return state, images, weights_at(CORRELATION_WEIGHT), key
 
 
 def form_names(kind: str) -> tuple[str, ...]:
@@ -210,6 +210,7 @@ def codec_with(model: CodecSettings, context: codec.ContextSettings) -> CodecSet
 make_model: Callable = model_folder.make_model
 write_model: Callable = model_folder.write_model
 read_model: Callable = model_folder.read_model
+psnr_db: Callable = rows.psnr_db
 
 
 def encode(
@@ -227,12 +228,6 @@ def decode(
     """Reads an image back, and the latents that the file holds."""
     image, latents = coding.decode(model, Container.from_bytes(data, "the file"))
     return image, _arrays(latents)
-
-
-def psnr_db(image: np.ndarray, decoded: np.ndarray) -> float:
-    """PSNR of a decoded 8-bit image."""
-    mse = np.mean((image.astype(np.float64) - decoded.astype(np.float64)) ** 2)
-    return float(metrics.psnr_from_mse(float(mse)))
 
 
 def _arrays(latents) -> dict[str, np.ndarray]:

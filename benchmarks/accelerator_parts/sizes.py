@@ -9,6 +9,7 @@ from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.independent import Independent
+from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms import cheng, minnen, swin
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
@@ -27,6 +28,7 @@ FULL_CONTEXTS = {
     "none": Independent(),
     "checkerboard": Checkerboard(),
     "channelwise": channelwise.LIGHT,
+    "space-channel": SpaceChannel(groups=(8, 8, 16, 32)),
     "autoregressive": Autoregressive(),
 }
 _TINY_SWIN = Swin(
@@ -51,6 +53,7 @@ TINY_CONTEXTS = {
     "none": Independent(),
     "checkerboard": Checkerboard(),
     "channelwise": Channelwise(slices=3, support=1, networks="light"),
+    "space-channel": SpaceChannel(groups=(1, 2), hidden=(6, 5)),
     "autoregressive": Autoregressive(),
 }
 

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -98,17 +98,21 @@ def evaluate(
     paths = images.find_images(directory)
     if json is not None:
         files.check_target(json)  # Whatever is wrong with the models.
-    codecs: Mapping[str, ImageCodec] = (
-        _members(str(model), checkpoint, fast=fast)
-        if codec is None
-        else _qualities(codec, quality)
-    )
-    targets = _targets(json, [*codecs])
+    codecs: Iterable[ImageCodec]
+    if codec is None:
+        models = run_folder.paths_of_models(str(model))
+        names = [path.rpartition("@")[2] for path in models]
+        # Read when their turn comes, so that memory holds a model or two.
+        codecs = (_learned(path, checkpoint, fast=fast) for path in models)
+    else:
+        codecs = _qualities(codec, quality)
+        names = [f"{each.quality:g}" for each in codecs]
+    targets = _targets(json, names)
     for target in targets.values():
         files.check_target(target)
     whole = True
-    for key, each in codecs.items():
-        measured = _measure(each, directory, paths, titled=len(codecs) > 1)
+    for key, each in zip(names, codecs, strict=True):
+        measured = _measure(each, directory, paths, titled=len(names) > 1)
         if key in targets:
             _write(targets[key], each, measured)
         whole &= len(measured) == len(paths)
@@ -136,10 +140,7 @@ def show(
     ((source, target),) = conversion.targets([image], output, "-shown.png", force=force)
     if target.suffix != ".png":
         raise UserError(f"{target} must end in .png")
-    codecs = [
-        LearnedCodec(run_folder.load(path, checkpoint=checkpoint), path=path)
-        for path in model
-    ]
+    codecs = [_learned(path, checkpoint) for path in model]
     pixels = conversion.read_image(source)
     coded = {
         _entitled(codec): rows.measure(codec, pixels, source.name) for codec in codecs
@@ -186,21 +187,20 @@ def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> No
       UserError: If a run cannot keep one, or an image cannot be measured.
     """
     paths = images.find_images(directory)
-    codecs = [
-        codec for run in runs for codec in _members(str(run), checkpoint).values()
-    ]
-    for codec in codecs:
-        if codec.title == run_folder.DEMO:
+    models = [path for run in runs for path in run_folder.paths_of_models(str(run))]
+    for path in models:
+        if path == run_folder.DEMO:
             raise UserError(
                 f"{run_folder.DEMO} keeps no table: give it a file with `jaxcorr "
                 f"evaluate {directory} -m {run_folder.DEMO} --json FILE`"
             )
-        files.check_target(evaluations.table_of(codec.title))
-    for codec in codecs:
+        files.check_target(evaluations.table_of(path))
+    for path in models:
+        codec = _learned(path, checkpoint)
         measured = _measure(codec, directory, paths, titled=True)
         if len(measured) < len(paths):
             raise UserError(f"{directory} holds images that cannot be measured")
-        _write(evaluations.table_of(codec.title), codec, measured)
+        _write(evaluations.table_of(path), codec, measured)
 
 
 def _targets(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
@@ -227,25 +227,18 @@ def _write(target: Path, codec: ImageCodec, measured: Sequence[Row]) -> None:
     files.write_file(target, table.as_json(measured, codec.metadata()).encode())
 
 
-def _members(
-    model: str, checkpoint: str, *, fast: bool = False
-) -> dict[str, LearnedCodec]:
-    """Reads every model that a path names, by the number of the member."""
+def _learned(path: str, checkpoint: str, *, fast: bool = False) -> LearnedCodec:
+    """Reads the model that a path names."""
+    model = run_folder.load(path, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    return {
-        path.rpartition("@")[2]: LearnedCodec(
-            run_folder.load(path, checkpoint=checkpoint),
-            path=path,
-            arithmetic=arithmetic,
-        )
-        for path in run_folder.paths_of_models(model)
-    }
+    return LearnedCodec(model, path=path, arithmetic=arithmetic)
 
 
-def _qualities(name: str, asked: Sequence[float]) -> dict[str, ClassicalCodec]:
-    """Returns a classical codec at every quality that is asked for, by the quality."""
+def _qualities(name: str, asked: Sequence[float]) -> list[ClassicalCodec]:
+    """Returns a classical codec at every quality that is asked for."""
     qualities = asked or classical.open_codec(name).qualities
-    return {f"{quality:g}": ClassicalCodec(name, quality) for quality in qualities}
+    different = {f"{quality:g}": quality for quality in qualities}
+    return [ClassicalCodec(name, quality) for quality in different.values()]
 
 
 def _entitled(codec: LearnedCodec) -> str:

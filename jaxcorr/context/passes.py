@@ -74,8 +74,8 @@ class PassContext(nnx.Module):
     `see` and `refine`.
 
     Attributes:
-      schedule: The passes, in order.
-      refines: Whether rounding errors are predicted.
+      schedule: The passes, in order of their channels.
+      refines: Whether rounding errors are predicted; only of passes over all positions.
     """
 
     decoder_input: DecoderInput = "straight_through"
@@ -169,7 +169,7 @@ class PassContext(nnx.Module):
         self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
     ) -> Coding:
         """Returns the state of coding before the first pass."""
-        channels = max(end for _, end in (part.channels for part in self.schedule))
+        channels = self.schedule[-1].channels[1]
         return _Passes(
             context=self,
             prepared=_prepare(self, features[None]),
