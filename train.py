@@ -6,8 +6,8 @@ python train.py quickstart --help
 
 import sys
 
-from jaxcorr import cli
+from jaxcorr.cli import main
 
 if __name__ == "__main__":
     sys.argv.insert(1, "train")
-    cli.main()
+    main.main()

@@ -27,18 +27,18 @@ import numpy as np
 import stopwatch
 import tyro
 
-from jaxcorr import codec, images, model_folder, runtime
+from jaxcorr import codec, images, runtime, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecSettings, ContextSettings, TransformSettings
 from jaxcorr.context import autoregressive, channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai as interop
-from jaxcorr.model_folder import Model
+from jaxcorr.saved_model import Model
 from jaxcorr.transforms import cheng, minnen
-from jaxcorr.transforms.transforms import latents_across
+from jaxcorr.transforms.base import latents_across
 
 PEER = Path(__file__).parent / "peers" / "compressai_coding.py"
 PEER_MODELS = ("mbt2018-mean", "mbt2018", "cheng2020-anchor")
@@ -180,7 +180,7 @@ def random_model(transforms: TransformSettings, context: ContextSettings) -> Mod
         bias = parameters[name]
         # Those of slices are of scales alone, all others of scales and then of means.
         bias[: None if name.endswith("/scale/third/bias") else len(bias) // 2] = SCALE
-    return model_folder.make_model(settings, parameters)
+    return saved_model.make_model(settings, parameters)
 
 
 def report(name: str, model: Model, photographs: Sequence[Image]) -> Seconds:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from jaxcorr import codec, correlation
 from jaxcorr.codec import CodecSettings
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
 from jaxcorr.training.sweep import SweepConfig

@@ -27,7 +27,7 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
 from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.transforms.minnen import Minnen
 
 def get_config():

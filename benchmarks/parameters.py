@@ -16,7 +16,7 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms import cheng, minnen, swin
 

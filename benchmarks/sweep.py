@@ -20,9 +20,8 @@ import tyro
 
 from jaxcorr import codec, config_files, runtime
 from jaxcorr.config import Config
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training import sweep
-from jaxcorr.training.mesh import MeshShape
+from jaxcorr.training import sharding, sweep
+from jaxcorr.training.sharding import MeshShape
 
 ROUNDS, BLOCK_SECONDS = 5, 3.0
 
@@ -73,13 +72,13 @@ def vectorized(function: Callable, members):
 def stepper(settings: Config, *, together: bool) -> Callable[[], None]:
     """Takes a step of all members and waits for it; compiled already."""
     recipe, members = settings.recipe, settings.members
-    mesh = meshes.make_mesh(MeshShape(), jax.devices()[:1])
+    mesh = sharding.make_mesh(MeshShape(), jax.devices()[:1])
     parameters = [codec.initialize(recipe.codec, m.keys[0]) for m in members]
     states = sweep.initial_states(recipe, parameters)
-    states = meshes.place_state(states, mesh, members=True)
+    states = sharding.place_state(states, mesh, members=True)
     side, batch_size = settings.data.crop_size, settings.data.batch_size
     crops = np.random.default_rng(0).integers(0, 256, (batch_size, side, side, 3))
-    batch = meshes.split_batch(crops.astype(np.uint8), mesh, batch_size)
+    batch = sharding.split_batch(crops.astype(np.uint8), mesh, batch_size)
     weights, keys = sweep.weights_of(members), sweep.noise_keys(members)
 
     def step() -> None:

@@ -36,7 +36,7 @@ def table_programs() -> list[Program]:
         for model in (minnen_, cheng_, swin_)
     ]
     return [
-        Program(model=minnen_, forms="other"),
+        Program(model=minnen_, implementations="other"),
         *(Program(model=minnen_, chips=chips) for chips in TOPOLOGIES),
         *(
             Program(model=model, batch=batch, dtype=dtype, sharding=sharding)
@@ -98,7 +98,11 @@ def print_programs(results: dict[Program, dict]) -> None:
         f"{'batch':>8}"
     )
     for program, result in results.items():
-        if program.chips != 8 or program.batch != 16 or program.forms != "tpu":
+        if (
+            program.chips != 8
+            or program.batch != 16
+            or program.implementations != "tpu"
+        ):
             continue
         arithmetic, memory, links = roofline.bounds(result)
         seconds = roofline.predicted_seconds(result)
@@ -137,9 +141,9 @@ def print_forms(results: dict[Program, dict]) -> None:
         f"{'ms by compiler':>16}"
     )
     for program, before in results.items():
-        if program.forms == "tpu":
+        if program.implementations == "tpu":
             continue
-        after = results.get(dataclasses.replace(program, forms="tpu"))
+        after = results.get(dataclasses.replace(program, implementations="tpu"))
         for name, result in (("other", before), ("TPU", after)):
             if result is not None:
                 print(

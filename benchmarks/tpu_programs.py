@@ -25,11 +25,11 @@ from jaxtyping import PyTree
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings, TransformSettings
-from jaxcorr.layers import forms
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective
+from jaxcorr.layers import implementations
+from jaxcorr.training import sharding
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.sharding import MeshShape
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms import cheng, minnen, swin
@@ -56,7 +56,7 @@ class Program:
     dtype: str = "bfloat16"
     sharding: str = "data"
     chips: int = 8
-    forms: str = "tpu"
+    implementations: str = "tpu"
     """Of convolutions: those for TPUs, or `other`, those for other devices."""
     crop: int = CROP
 
@@ -103,16 +103,16 @@ def facts(compiled: jax.stages.Compiled) -> dict:
 
 def compile_step(program: Program) -> jax.stages.Compiled:
     """The real train step, sharded over the chips of a topology."""
-    chosen = forms.DEFAULT if program.forms == "other" else None
+    chosen = implementations.DEFAULT if program.implementations == "other" else None
     shape = {"data": MeshShape(), "fsdp": MeshShape(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
     recipe = recipe_of(program)
     initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
     key = jax.eval_shape(lambda: jax.random.key(0))
     arguments = everywhere((SweepConfig().members[0].weights, key), mesh)
-    state = meshes.place_abstract(jax.eval_shape(initial, key), mesh)
+    state = sharding.place_abstract(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
-    with jax.set_mesh(mesh), forms.forced(chosen):
+    with jax.set_mesh(mesh), implementations.forced(chosen):
         return train_step.lower(state, images, *arguments, recipe=recipe).compile()
 
 
@@ -132,7 +132,7 @@ def mesh_of(chips: int, shape: MeshShape) -> Mesh:
     topology = topologies.get_topology_desc(
         platform="tpu", topology_name=TOPOLOGIES[chips]
     )
-    return meshes.make_mesh(shape, topology.devices)
+    return sharding.make_mesh(shape, topology.devices)
 
 
 def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
@@ -145,5 +145,5 @@ def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
 def crops(count: int, side: int, mesh: Mesh) -> jax.ShapeDtypeStruct:
     """Shape of a batch, split over the chips."""
     return jax.ShapeDtypeStruct(
-        (count, side, side, 3), jnp.uint8, sharding=meshes.batch_sharding(mesh)
+        (count, side, side, 3), jnp.uint8, sharding=sharding.batch_sharding(mesh)
     )

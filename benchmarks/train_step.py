@@ -29,7 +29,7 @@ import tyro
 
 from jaxcorr import runtime
 from jaxcorr.codec import CodecSettings
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step
 from jaxcorr.transforms.minnen import Minnen

@@ -25,7 +25,7 @@ from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.data.sources import Data
 from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Step
 from jaxcorr.training.sweep import SweepConfig

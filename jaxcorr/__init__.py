@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxcorr.bitstream.coding import compress, decompress
     from jaxcorr.correlation import correlation_loss, correlation_map, masked_norm
-    from jaxcorr.run_folder import load
+    from jaxcorr.run_directory import load
 
 __all__ = [
     "compress",
@@ -25,7 +25,7 @@ _HOMES = {
     "correlation_loss": "jaxcorr.correlation",
     "correlation_map": "jaxcorr.correlation",
     "decompress": "jaxcorr.bitstream.coding",
-    "load": "jaxcorr.run_folder",
+    "load": "jaxcorr.run_directory",
     "masked_norm": "jaxcorr.correlation",
 }
 

@@ -9,26 +9,26 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
-from jaxcorr import ops, settings
+from jaxcorr import ops, serialization
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import UserError
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
 from jaxcorr.quantization import Quantization, Rounding
-from jaxcorr.transforms.cheng import Cheng
-from jaxcorr.transforms.minnen import Minnen
-from jaxcorr.transforms.swin import Swin
-from jaxcorr.transforms.transforms import (
+from jaxcorr.transforms.base import (
     LATENT_STRIDE,
     SIDE_STRIDE,
     latents_across,
     over_image,
 )
+from jaxcorr.transforms.cheng import Cheng
+from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.swin import Swin
 
 TransformSettings = Minnen | Cheng | Swin
 """Settings of the transforms of any architecture."""
@@ -39,7 +39,7 @@ ContextSettings = (
 """Settings of any context model."""
 
 
-@settings.stored("CodecSettings")
+@serialization.stored("CodecSettings")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecSettings:
     """Everything that decides what a codec computes, but its parameters."""

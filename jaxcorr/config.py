@@ -4,23 +4,24 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TypeVar
 
-from jaxcorr import correlation, metrics, run_folder, settings
+from jaxcorr import correlation, run_directory, serialization
 from jaxcorr.codec import CodecSettings
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
+from jaxcorr.metrics import image_quality
 from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.distributed import Processes
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.processes import Processes
+from jaxcorr.training.sharding import MeshShape
 from jaxcorr.training.step import Recipe, Step
 from jaxcorr.training.sweep import Member, SweepConfig
-from jaxcorr.transforms.transforms import LATENT_STRIDE
+from jaxcorr.transforms.base import LATENT_STRIDE
 
 Value = TypeVar("Value")
 
 
-@settings.stored("Config", upgrade=run_folder.upgrade_settings)
+@serialization.stored("Config", upgrade=run_directory.upgrade_settings)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A training run."""
@@ -66,7 +67,7 @@ class Config:
             correlation.named_mask(self.objective.mask, window)
         except ValueError as error:
             raise UserError(f"objective.mask: {error}") from error
-        smallest = metrics.MS_SSIM_MINIMUM_SIDE
+        smallest = image_quality.MS_SSIM_MINIMUM_SIDE
         if self.objective.distortion == "ms_ssim" and self.data.crop_size < smallest:
             raise UserError(
                 f"data.crop-size must be at least {smallest} for objective.distortion "

@@ -29,7 +29,7 @@ from jaxcorr.layers.convolution import (
 )
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.layers.subpixel import SubPixelUpsampling
-from jaxcorr.transforms.transforms import Transforms
+from jaxcorr.transforms.base import Transforms
 
 Parameters = dict[str, Array]
 """Arrays of a codec by their names in files, such as `prior/biases/0`."""

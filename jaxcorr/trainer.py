@@ -7,16 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcorr import codec, run_folder, runtime, settings
+from jaxcorr import codec, run_directory, runtime, serialization
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.config import Config
 from jaxcorr.data import pipeline, sources
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
-from jaxcorr.training import checkpoints, loop, processes, sweep
-from jaxcorr.training import mesh as meshes
+from jaxcorr.training import checkpoints, distributed, loop, sharding, sweep
 from jaxcorr.training import step as steps
-from jaxcorr.training.logs import Log, Logs
+from jaxcorr.training.logger import Log, Logs
 from jaxcorr.training.step import TrainState
 
 MAY_CHANGE = {
@@ -42,7 +41,7 @@ def train(config: Config) -> Path:
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
     workdir = Path(config.workdir)
-    start = processes.told_by_first(checkpoints.newest_step(workdir))
+    start = distributed.told_by_first(checkpoints.newest_step(workdir))
     pretrained = None
     if start:
         check_resumable(config, checkpoints.run_settings(workdir, start), workdir)
@@ -50,12 +49,12 @@ def train(config: Config) -> Path:
         path = Path(config.initialize)
         pretrained = pretrained_parameters(path, config.codec)
     if start >= config.steps:
-        if processes.is_first():
+        if distributed.is_first():
             print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return workdir
-    mesh = meshes.make_mesh(config.mesh)
-    meshes.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
-    meshes.check_members(mesh, len(config.members))
+    mesh = sharding.make_mesh(config.mesh)
+    sharding.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
+    sharding.check_members(mesh, len(config.members))
     source = sources.training_source(config.data)
     run = loop.Run(
         recipe=config.recipe,
@@ -64,7 +63,7 @@ def train(config: Config) -> Path:
         batch_size=config.data.batch_size,
         mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
-        provenance=Provenance(config=settings.to_json(config)),
+        provenance=Provenance(config=serialization.to_json(config)),
     )
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(open_checkpoints(run, workdir))
@@ -73,7 +72,7 @@ def train(config: Config) -> Path:
             start, state = saved.restore_newest(abstract_state(run))
         else:
             state = initial_state(run, pretrained)
-        rows = meshes.local_rows(run.mesh, run.batch_size)
+        rows = sharding.local_rows(run.mesh, run.batch_size)
         batches = pipeline.batches(source, config.data, start=start, rows=rows)
         stack.callback(batches.close)
         log = stack.enter_context(open_log(run, workdir, start))
@@ -93,8 +92,8 @@ def check_resumable(config: Config, saved: Any, workdir: Path) -> None:
     Raises:
       UserError: If a field differs that may not.
     """
-    before = settings.to_json(settings.from_json(Config, saved, str(workdir)))
-    changed = settings.differences(before, settings.to_json(config))
+    before = serialization.to_json(serialization.from_json(Config, saved, str(workdir)))
+    changed = serialization.differences(before, serialization.to_json(config))
     for path, (old, new) in changed.items():
         if not MAY_CHANGE & {path[:1], path}:
             raise UserError(
@@ -109,9 +108,9 @@ def pretrained_parameters(path: Path, wanted: CodecSettings) -> Parameters:
     Raises:
       UserError: If they cannot be read, or are not those of the codec to train.
     """
-    model = run_folder.load(path)
-    changed = settings.differences(
-        settings.to_json(model.settings), settings.to_json(wanted)
+    model = run_directory.load(path)
+    changed = serialization.differences(
+        serialization.to_json(model.config), serialization.to_json(wanted)
     )
     for field, (theirs, ours) in changed.items():
         name = ".".join(("codec", *field)).replace("_", "-")
@@ -128,7 +127,7 @@ def initial_state(run: loop.Run, pretrained: Parameters | None) -> TrainState:
         for member in run.members
     ]
     states = sweep.initial_states(run.recipe, parameters)
-    return meshes.place_state(states, run.mesh, members=True)
+    return sharding.place_state(states, run.mesh, members=True)
 
 
 def abstract_state(run: loop.Run) -> TrainState:
@@ -139,7 +138,7 @@ def abstract_state(run: loop.Run) -> TrainState:
         state = steps.initial_state(run.recipe, parameters)
         return jax.tree.map(lambda x: jnp.stack([x] * len(run.members)), state)
 
-    return meshes.place_abstract(jax.eval_shape(states), run.mesh, members=True)
+    return sharding.place_abstract(jax.eval_shape(states), run.mesh, members=True)
 
 
 def open_checkpoints(
@@ -155,7 +154,7 @@ def open_log(
     run: loop.Run, workdir: Path, start: int
 ) -> contextlib.AbstractContextManager[Log]:
     """Opens the log of the run, which one process writes."""
-    if not processes.is_first():
+    if not distributed.is_first():
         return contextlib.nullcontext(Log())
     return Logs(
         workdir,

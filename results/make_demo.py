@@ -10,19 +10,19 @@ from pathlib import Path
 import experiments
 
 import jaxcorr
-from jaxcorr import files, model_folder, run_folder
+from jaxcorr import files, run_directory, saved_model
 
 CARD = "README.md"
 
 
 def main(path: str) -> None:
     """Writes the packaged model folder; its card stays."""
-    folder = Path(jaxcorr.__file__).parent / run_folder.DEMO
-    model = run_folder.load(path, checkpoint="newest")
+    folder = Path(jaxcorr.__file__).parent / run_directory.DEMO
+    model = run_directory.load(path, checkpoint="newest")
     config = experiments.without_places(model.provenance.config or {})
     known = dataclasses.replace(model.provenance, config=config)
     card = (folder / CARD).read_bytes()
-    model_folder.write_model(folder, dataclasses.replace(model, provenance=known))
+    saved_model.write_model(folder, dataclasses.replace(model, provenance=known))
     files.write_file(folder / CARD, card)
 
 

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxcorr.evaluation import evaluations, loss_effect
-from jaxcorr.evaluation.evaluations import Evaluation
+from jaxcorr.evaluation import results
+from jaxcorr.evaluation.results import Evaluation
+from jaxcorr.report import ablation
 
 Item = TypeVar("Item")
 KODAK = Path(__file__).resolve().parent / "kodak"
@@ -25,11 +26,11 @@ KODAK = Path(__file__).resolve().parent / "kodak"
 
 def main() -> None:
     """Prints the groups and the distance between seeds."""
-    found = [each for each in evaluations.read([KODAK]) if each.trained]
+    found = [each for each in results.read([KODAK]) if each.trained]
     pairs = [
         (each, base)
         for each in found
-        if (base := loss_effect.without_loss(each, found)) is not None
+        if (base := ablation.without_loss(each, found)) is not None
     ]
     print(f"{'':52} pairs   cost % Kodak  cost % held out   bpp % Kodak")
     for name, group in grouped(pairs, key=lambda pair: described(pair[0])).items():
@@ -45,8 +46,8 @@ def main() -> None:
 
 def row(name: str, pairs: list[tuple[Evaluation, Evaluation]]) -> str:
     """Changes of cost from the second to the first of each pair."""
-    kodak = [loss_effect.change(*pair) for pair in pairs]
-    held_out = [loss_effect.held_out_change(*pair) for pair in pairs]
+    kodak = [ablation.change(*pair) for pair in pairs]
+    held_out = [ablation.held_out_change(*pair) for pair in pairs]
     told = [each for each in held_out if each is not None]
     return f"{name:52} {len(pairs):5} {spread(kodak):>14} {spread(told):>16}"
 

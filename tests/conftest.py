@@ -101,10 +101,10 @@ def tiny_model():
 @pytest.fixture(scope="session")
 def model_path(tiny_model, tmp_path_factory):
     """A model folder with the small random codec."""
-    from jaxcorr import model_folder
+    from jaxcorr import saved_model
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    model_folder.write_model(folder, tiny_model)
+    saved_model.write_model(folder, tiny_model)
     return folder
 
 
@@ -116,10 +116,10 @@ def jaxcorr(monkeypatch, capsys, tmp_path):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["jaxcorr", *map(str, arguments)])
-        from jaxcorr import cli
+        from jaxcorr.cli import main
 
         try:
-            cli.main()
+            main.main()
             status = 0
         except SystemExit as stop:
             status = stop.code or 0

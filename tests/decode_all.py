@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcorr import run_folder
+from jaxcorr import run_directory
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Container
 
 
 def main(folder):
     for file in sorted(Path(folder).glob("*/photo.jxc")):
-        model = run_folder.load(file.parent / "model")
+        model = run_directory.load(file.parent / "model")
         container = Container.from_bytes(file.read_bytes(), str(file))
         image, latents = coding.decode(model, container)
         np.savez(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcorr import images, run_folder
+from jaxcorr import images, run_directory
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 
 
 def main(action, folder, photograph, file, latents):
-    model = run_folder.load(folder)
+    model = run_directory.load(folder)
     image, _ = images.read_image(Path(photograph))
     if action == "encode":
         container, found = coding.encode(model, image)

@@ -18,7 +18,7 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
 from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.transforms.minnen import Minnen
 

@@ -3,21 +3,22 @@ import pytest
 from PIL import Image
 from tiny import blocks
 
-from jaxcorr import images, model_folder
+from jaxcorr import images, saved_model
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import anatomy, rows
+from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.learned import LearnedCodec
+from jaxcorr.visualization import latents_figure
 
 SIZE = (130, 170)
 
 
 @pytest.fixture(scope="module")
 def coded(tiny_model):
-    return rows.measure(LearnedCodec(tiny_model), blocks(*SIZE), "a.png")
+    return measure.measure(LearnedCodec(tiny_model), blocks(*SIZE), "a.png")
 
 
 def test_planes_are_those_of_the_latents(coded):
-    shown, latents = anatomy.planes(coded, 3), coded.latents
+    shown, latents = latents_figure.planes(coded, 3), coded.latents
     assert np.array_equal(shown["mean"], latents.mean[..., 3])
     assert np.array_equal(shown["scale"], latents.scale[..., 3])
     distance = shown["quantized latent"] - shown["mean"]
@@ -28,20 +29,20 @@ def test_planes_are_those_of_the_latents(coded):
 
 def test_a_channel_that_is_not_there_is_refused(coded):
     with pytest.raises(UserError, match=r"channel must be from 0 to 11, .* is 12"):
-        anatomy.planes(coded, 12)
+        latents_figure.planes(coded, 12)
 
 
 def test_differences_are_those_of_the_rows(coded):
     first = coded.row
-    text = anatomy.differences(first, first)
+    text = latents_figure.differences(first, first)
     assert text.startswith("+0.0 % bits (y +0.0 %, z +0.0 %), +0.00 dB PSNR")
 
 
 def test_show_draws_one_model_and_two(jaxcorr, model_path, tiny_model, tmp_path):
     Image.fromarray(blocks(*SIZE)).save(tmp_path / "a.png")
     other = {name: 0.9 * array for name, array in tiny_model.parameters.items()}
-    second = model_folder.make_model(tiny_model.settings, other)
-    model_folder.write_model(tmp_path / "second", second)
+    second = saved_model.make_model(tiny_model.settings, other)
+    saved_model.write_model(tmp_path / "second", second)
 
     status, out, err = jaxcorr("show", "a.png", "-m", model_path)
     assert status == 0, err

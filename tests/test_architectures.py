@@ -12,7 +12,7 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.errors import UserError
 from jaxcorr.layers.swin import SwinBlock
 from jaxcorr.transforms import cheng, minnen, swin

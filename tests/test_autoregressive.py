@@ -9,11 +9,7 @@ from jaxcorr.bitstream import coding, networks
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.bitstream.grid import Grid
 from jaxcorr.context import autoregressive
-from jaxcorr.context.autoregressive import (
-    CAUSAL_TAPS,
-    Autoregressive,
-    wavefront,
-)
+from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive, wavefront
 
 
 @pytest.fixture(scope="module")

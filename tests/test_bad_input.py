@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny import blocks
 
-from jaxcorr import model_folder
+from jaxcorr import saved_model
 from jaxcorr.bitstream import coding
 
 pytestmark = pytest.mark.fast
@@ -65,10 +65,10 @@ def test_a_damaged_file_is_refused_and_no_image_is_written(
 def test_a_file_of_another_model_is_refused_with_both_names(
     jaxcorr, tiny_model, coded, tmp_path
 ):
-    other = model_folder.make_model(
+    other = saved_model.make_model(
         tiny_model.settings, tiny_model.parameters, median=tiny_model.median + 1
     )
-    model_folder.write_model(tmp_path / "other", other)
+    saved_model.write_model(tmp_path / "other", other)
     Path("a.jxc").write_bytes(coded)
     made, this = tiny_model.fingerprint.hex(), other.fingerprint.hex()
     result = jaxcorr("decompress", "a.jxc", "-m", "other")

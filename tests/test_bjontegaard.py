@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import curves, published
-from jaxcorr.evaluation.bjontegaard import Curve, bd_psnr, bd_rate
-from jaxcorr.evaluation.curves import Family, Point
+from jaxcorr.metrics.bjontegaard import Curve, bd_psnr, bd_rate
+from jaxcorr.report import published, rd_curves
+from jaxcorr.report.rd_curves import Family, Point
 
 pytestmark = pytest.mark.fast
 
@@ -61,7 +61,7 @@ def test_swapping_anchor_and_test_inverts_the_ratio_of_rates(interpolation):
 )
 def test_published_curves_differ_as_the_bjontegaard_package_says(name, interpolation):
     anchor, test = (
-        curves._curve(PUBLISHED[each], None, "psnr_db")
+        rd_curves._curve(PUBLISHED[each], None, "psnr_db")
         for each in ("mean-scale hyperprior", name)
     )
     arguments = (anchor.bpp, anchor.quality, test.bpp, test.quality)
@@ -90,7 +90,7 @@ def test_published_curves_differ_as_the_bjontegaard_package_says(name, interpola
     ],
 )
 def test_field_figures_follow_from_the_published_points(anchor, test, percent):
-    compared = curves.compare(PUBLISHED[anchor], PUBLISHED[test], "psnr_db", "pchip")
+    compared = rd_curves.compare(PUBLISHED[anchor], PUBLISHED[test], "psnr_db", "pchip")
     assert compared.rates[0] == pytest.approx(percent, abs=0.02)
 
 
@@ -128,7 +128,7 @@ def test_a_third_seed_of_the_anchor_is_told_of():
     series = {seed: PUBLISHED["VTM (VVC)"].series[None] for seed in (0, 1)}
     anchor = dataclasses.replace(PUBLISHED["VTM (VVC)"], series=series)
     test = dataclasses.replace(anchor, name="test", series={0: series[0]})
-    compared = curves.compare(anchor, test, "psnr_db", "pchip")
+    compared = rd_curves.compare(anchor, test, "psnr_db", "pchip")
     assert compared.rates == (pytest.approx(0),)
     assert "compared in 1 seeds only" in compared.warnings[0]
 
@@ -147,7 +147,7 @@ def test_a_curve_with_no_rate_in_common_still_has_a_bd_rate():
         )
         for name, factor in (("anchor", 1), ("test", 0.01))
     )
-    compared = curves.compare(anchor, test, "psnr_db", "pchip")
+    compared = rd_curves.compare(anchor, test, "psnr_db", "pchip")
     assert compared.rates == (pytest.approx(-99),) and compared.qualities == ()
 
 

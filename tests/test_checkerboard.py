@@ -19,7 +19,7 @@ from jaxcorr import codec, quantization
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.passes import parity_of
 from jaxcorr.quantization import round_around
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
 

@@ -9,9 +9,10 @@ from tiny import blocks
 
 from jaxcorr import images
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import bjontegaard, classical, rows
-from jaxcorr.evaluation.bjontegaard import Curve
+from jaxcorr.evaluation import classical, measure
 from jaxcorr.evaluation.classical import ClassicalCodec
+from jaxcorr.metrics import bjontegaard
+from jaxcorr.metrics.bjontegaard import Curve
 
 pytestmark = pytest.mark.fast
 
@@ -27,7 +28,7 @@ def test_pillow_brings_four_codecs():
 def test_better_qualities_cost_bits_and_bring_decibels(name):
     qualities = classical.CODECS[name].qualities
     low, high = (
-        rows.measure(ClassicalCodec(name, quality), IMAGE, "a.png").row
+        measure.measure(ClassicalCodec(name, quality), IMAGE, "a.png").row
         for quality in (qualities[0], qualities[-1])
     )
     assert low.bpp < high.bpp and low.psnr_db < high.psnr_db
@@ -44,7 +45,7 @@ def test_on_a_photograph_every_other_codec_needs_fewer_bits_than_jpeg(name):
     )
     jpeg, other = (
         [
-            rows.measure(ClassicalCodec(each, quality), photograph, "a.png").row
+            measure.measure(ClassicalCodec(each, quality), photograph, "a.png").row
             for quality in classical.CODECS[each].qualities[::2]
         ]
         for each in ("jpeg", name)

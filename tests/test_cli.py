@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from tiny import blocks
 
-from jaxcorr import model_folder, run_folder
+from jaxcorr import run_directory, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Container
-from jaxcorr.commands import arguments
+from jaxcorr.cli import arguments
 from jaxcorr.provenance import Provenance
 
 SIZES = {"small": (17, 33), "tall": (120, 40)}
@@ -25,18 +25,18 @@ def photos(tmp_path):
 
 
 @pytest.fixture
-def run_directory(tiny_model, tmp_path):
+def run_of_tiny_model(tiny_model, tmp_path):
     """A run with two checkpoints, the first one the better."""
     for step, loss in ((100, 1.0), (200, 2.0)):
         folder = tmp_path / "run" / "checkpoints" / str(step) / "models" / "0"
         folder.mkdir(parents=True)
-        made = model_folder.make_model(
+        made = saved_model.make_model(
             tiny_model.settings,
             tiny_model.parameters,
             median=tiny_model.median + step,
             provenance=Provenance(step=step, held_out_loss=loss),
         )
-        model_folder.fill_folder(folder, made)
+        saved_model.fill_folder(folder, made)
     return "run"
 
 
@@ -126,9 +126,9 @@ def test_an_image_that_is_converted_is_said_to_be(jaxcorr, model_path):
     assert err == "jaxcorr: grey.png: grey converted to 8-bit RGB\n"
 
 
-def test_a_packed_run_is_a_model_folder_of_its_own(jaxcorr, run_directory):
-    status, out, err = jaxcorr("pack", run_directory, "-o", "packed")
-    model = run_folder.load("packed")
+def test_a_packed_run_is_a_model_folder_of_its_own(jaxcorr, run_of_tiny_model):
+    status, out, err = jaxcorr("pack", run_of_tiny_model, "-o", "packed")
+    model = run_directory.load("packed")
     assert (status, err) == (0, "")
     assert out == f"packed: model {model.fingerprint.hex()}, step 100\n"
     assert sorted(os.listdir("packed")) == [
@@ -139,22 +139,22 @@ def test_a_packed_run_is_a_model_folder_of_its_own(jaxcorr, run_directory):
 
 
 def test_another_checkpoint_can_be_packed_in_place_of_the_older_one(
-    jaxcorr, run_directory
+    jaxcorr, run_of_tiny_model
 ):
-    pack = "pack", run_directory, "-o", "packed"
+    pack = "pack", run_of_tiny_model, "-o", "packed"
     assert jaxcorr(*pack)[0] == 0
     assert jaxcorr(*pack, "--checkpoint", "newest", "--force")[0] == 0
-    assert run_folder.load("packed").provenance.step == 200
+    assert run_directory.load("packed").provenance.step == 200
 
 
 @pytest.mark.fast
 def test_a_run_codes_with_its_best_checkpoint_or_with_the_one_named(
-    jaxcorr, run_directory, photos
+    jaxcorr, run_of_tiny_model, photos
 ):
     for options, step in ([], 100), (["--checkpoint", "200"], 200):
-        options = ["-m", run_directory, *options]
+        options = ["-m", run_of_tiny_model, *options]
         assert jaxcorr("compress", photos[0], *options, "--force")[0] == 0
-        model = run_folder.load(f"run/checkpoints/{step}/models/0")
+        model = run_directory.load(f"run/checkpoints/{step}/models/0")
         assert model.fingerprint.hex() in jaxcorr("info", "small.jxc")[1]
 
 

@@ -8,10 +8,10 @@ import pytest
 from tiny import blocks
 
 import jaxcorr
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, saved_model
 from jaxcorr.bitstream import coding, grid, networks
+from jaxcorr.bitstream.coding_loop import Latents
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
-from jaxcorr.bitstream.passes import Latents
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import learned
 
@@ -22,7 +22,7 @@ LATENTS = [field.name for field in dataclasses.fields(Latents)]
 
 def changed(model, **parameters):
     """The model with some parameters replaced."""
-    return model_folder.make_model(model.settings, model.parameters | parameters)
+    return saved_model.make_model(model.settings, model.parameters | parameters)
 
 
 @pytest.mark.fast

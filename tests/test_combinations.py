@@ -12,13 +12,13 @@ import pytest
 import skimage
 import tiny
 
-from jaxcorr import codec, images, model_folder
+from jaxcorr import codec, images, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Container
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import learned
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
 
@@ -41,7 +41,7 @@ def photograph():
 
 @dataclasses.dataclass
 class Encoded:
-    model: model_folder.Model
+    model: saved_model.Model
     data: bytes
     latents: coding.Latents
 
@@ -63,7 +63,7 @@ def decoded(encoded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     for combination, coded in encoded.items():
         place = folder / "-".join(combination)
-        model_folder.write_model(place / "model", coded.model)
+        saved_model.write_model(place / "model", coded.model)
         (place / "photo.jxc").write_bytes(coded.data)
     script = Path(__file__).with_name("decode_all.py")
     done = subprocess.run(
@@ -154,5 +154,5 @@ def test_models_that_differ_in_the_context_model_alone_have_other_fingerprints()
     for each in settings:
         # Both have the same parameters, by name and shape.
         parameters = parameters or tiny.draw(each)
-        made.append(model_folder.make_model(each, parameters).fingerprint)
+        made.append(saved_model.make_model(each, parameters).fingerprint)
     assert made[0] != made[1]

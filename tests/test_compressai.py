@@ -14,13 +14,13 @@ from references.weights import (
 )
 from skimage import data
 
-from jaxcorr import codec, model_folder, trainer
+from jaxcorr import codec, saved_model, trainer
 from jaxcorr.config import Config
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.data.sources import Data
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.interop import compressai
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.step import initial_state, train_step
 
 FLOOR = 1e-9
@@ -38,7 +38,7 @@ def image():
 def coded(request, image):
     """Name of an architecture, and what its model makes of the photograph."""
     model = imported(request.param)
-    settings = dataclasses.replace(model.settings, likelihood_floor=FLOOR)
+    settings = dataclasses.replace(model.config, likelihood_floor=FLOOR)
 
     @jax.jit
     def forward(parameters, image, median):
@@ -54,7 +54,7 @@ def all_at_once(request, image):
 
     @jax.jit
     def forward(parameters, image, median):
-        made = codec.with_parameters(model.settings, parameters)
+        made = codec.with_parameters(model.config, parameters)
         y = made.transforms.analysis(image)
         z = made.transforms.hyper_analysis(y)
         z_hat = jnp.round(z - median[None, None, None]) + median[None, None, None]
@@ -159,9 +159,9 @@ def test_every_weight_arrives_once(architecture):
 
 def test_training_goes_on_from_imported_weights(tmp_path):
     model = imported("mbt2018-mean")
-    model_folder.write_model(tmp_path / "model", model)
+    saved_model.write_model(tmp_path / "model", model)
     config = Config(
-        codec=model.settings,
+        codec=model.config,
         initialize=str(tmp_path / "model"),
         objective=Objective(window=3),
         data=Data(batch_size=2, crop_size=64),

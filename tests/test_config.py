@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import codec, config_files, settings, trainer
+from jaxcorr import codec, config_files, serialization, trainer
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
@@ -22,7 +22,7 @@ TINY_FILE = """
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.transforms.minnen import Minnen
 
 def get_config():
@@ -234,9 +234,9 @@ NOT_RESUMABLE = {
 @pytest.mark.fast
 @pytest.mark.parametrize("path", RESUMABLE)
 def test_a_run_goes_on_under_settings_that_leave_it_the_same_run(path):
-    saved = settings.to_json(TINY)
+    saved = serialization.to_json(TINY)
     now = changed(TINY, path, RESUMABLE[path])
-    assert settings.to_json(now) != saved
+    assert serialization.to_json(now) != saved
     trainer.check_resumable(now, saved, Path("run"))
 
 
@@ -247,11 +247,11 @@ def test_a_run_does_not_go_on_under_settings_of_another_run(path):
     name = path.replace("_", "-")
     rule = re.escape(f"run holds a run with {name} ")
     with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}:"):
-        trainer.check_resumable(now, settings.to_json(TINY), Path("run"))
+        trainer.check_resumable(now, serialization.to_json(TINY), Path("run"))
 
 
 def test_settings_of_an_older_version_take_defaults_for_new_fields():
-    saved = settings.to_json(TINY)
+    saved = serialization.to_json(TINY)
     del saved["objective"]["stop_scale_gradient"], saved["cadence"]
     trainer.check_resumable(TINY, saved, Path("run"))
     other = changed(TINY, "objective.stop_scale_gradient", True)
@@ -262,7 +262,7 @@ def test_settings_of_an_older_version_take_defaults_for_new_fields():
 
 
 def test_settings_that_this_version_does_not_know_are_refused():
-    saved = settings.to_json(TINY)
+    saved = serialization.to_json(TINY)
     saved["objective"]["windows"] = 3
     with pytest.raises(
         UserError,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcorr import cli, images
-from jaxcorr.data import built_in, image_folder, pipeline, sources
+from jaxcorr import images
+from jaxcorr.cli import main
+from jaxcorr.data import built_in, pipeline, sources, tfds_writer
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
 
@@ -218,7 +219,7 @@ def prepare(monkeypatch, folder: Path, out: Path, name: str = "one") -> int:
     arguments = ["prepare", str(folder), "--data-dir", str(out), "--name", name]
     monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
     try:
-        cli.main()
+        main.main()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
@@ -248,7 +249,7 @@ def test_prepared_folder_is_read_through_tfds_without_tensorflow(
 def test_grey_or_damaged_records_are_coped_with(tmp_path, noise, monkeypatch):
     write(tmp_path / "in" / "grey.png", noise[..., 0])
     write_damaged(tmp_path / "in" / "cut.jpg", noise)
-    monkeypatch.setattr(image_folder, "encoded", Path.read_bytes)
+    monkeypatch.setattr(tfds_writer, "encoded", Path.read_bytes)
     assert prepare(monkeypatch, tmp_path / "in", tmp_path) == 0
     source = open_prepared(tmp_path)
     grey = np.repeat(noise[..., :1], 3, axis=-1)
@@ -291,8 +292,8 @@ def test_only_files_of_upright_rgb_are_stored_as_they_are(tmp_path, noise):
     write(plain, noise)
     write(turned, noise, exif=exif)
     write(grey, noise[..., 0])
-    assert image_folder.encoded(plain) == plain.read_bytes()
-    with Image.open(io.BytesIO(image_folder.encoded(turned))) as stored:
+    assert tfds_writer.encoded(plain) == plain.read_bytes()
+    with Image.open(io.BytesIO(tfds_writer.encoded(turned))) as stored:
         np.testing.assert_array_equal(np.asarray(stored), np.rot90(noise, -1))
-    with Image.open(io.BytesIO(image_folder.encoded(grey))) as stored:
+    with Image.open(io.BytesIO(tfds_writer.encoded(grey))) as stored:
         assert stored.mode == "RGB"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import jaxcorr as package
-from jaxcorr import images, run_folder
-from jaxcorr.evaluation import rows
+from jaxcorr import images, run_directory
+from jaxcorr.evaluation import measure
 
-FOLDER = Path(package.__file__).parent / run_folder.DEMO
+FOLDER = Path(package.__file__).parent / run_directory.DEMO
 PHOTOGRAPH = Path(__file__).parent / "references/astronaut.png"
 
 
@@ -21,17 +21,17 @@ def test_it_codes_a_photograph_to_less_than_a_tenth(jaxcorr, tmp_path):
     image, _ = images.read_image(PHOTOGRAPH)
     decoded, _ = images.read_image(tmp_path / "a.png")
     assert (tmp_path / "a.jxc").stat().st_size < image.size / 10
-    assert rows.psnr_db(image, decoded) > 20
+    assert measure.psnr_db(image, decoded) > 20
 
 
 @pytest.mark.fast
 def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch, tiny_model):
-    from jaxcorr import model_folder
+    from jaxcorr import saved_model
 
     monkeypatch.chdir(tmp_path)
-    assert run_folder.load("demo").fingerprint != tiny_model.fingerprint
-    model_folder.write_model(tmp_path / "demo", tiny_model)
-    assert run_folder.load("demo").fingerprint == tiny_model.fingerprint
+    assert run_directory.load("demo").fingerprint != tiny_model.fingerprint
+    saved_model.write_model(tmp_path / "demo", tiny_model)
+    assert run_directory.load("demo").fingerprint == tiny_model.fingerprint
 
 
 @pytest.mark.fast

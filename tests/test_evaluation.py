@@ -12,10 +12,11 @@ from tiny import blocks
 from jaxcorr import correlation
 from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import pictures, rows, showcase, table
+from jaxcorr.evaluation import formatting, measure
 from jaxcorr.evaluation.learned import LearnedCodec
+from jaxcorr.evaluation.measure import Details, Row
 from jaxcorr.evaluation.metadata import ClassicalMetadata, ModelMetadata
-from jaxcorr.evaluation.rows import Details, Row
+from jaxcorr.visualization import reconstructions, samples
 
 KEYS = [
     *("file", "width", "height", "bytes", "bpp", "bpp_estimated", "bpp_y", "bpp_z"),
@@ -43,7 +44,8 @@ def coded(tiny_model):
     """Measurements of each image."""
     codec = LearnedCodec(tiny_model)
     return {
-        name: rows.measure(codec, blocks(*size), name) for name, size in SIZES.items()
+        name: measure.measure(codec, blocks(*size), name)
+        for name, size in SIZES.items()
     }
 
 
@@ -82,7 +84,7 @@ def test_the_correlation_is_that_of_the_decoded_latents(coded):
         *(x[None] for x in (latents.latent_hat, latents.mean, latents.scale))
     )
     assert result.row.correlation == pytest.approx(float(loss), rel=1e-4)
-    values = pictures.correlation_of(result)
+    values = reconstructions.correlation_of(result)
     assert values.shape == (7, 7)
     values[3, 3] = 0
     assert np.sum(values**2) == pytest.approx(float(loss), rel=1e-4)
@@ -118,7 +120,7 @@ class Raw:
 @pytest.mark.fast
 def test_any_codec_is_measured_and_what_it_prepares_is_not_timed():
     codec, image = Raw(), blocks(8, 8)
-    coded = rows.measure(codec, image, "a.png")
+    coded = measure.measure(codec, image, "a.png")
     row = coded.row
     assert codec.prepared == [(8, 8, 3)]
     assert coded.latents is None and np.array_equal(coded.reconstruction, image)
@@ -132,7 +134,7 @@ def test_any_codec_is_measured_and_what_it_prepares_is_not_timed():
 @pytest.mark.fast
 def test_an_image_that_a_codec_refuses_is_named():
     with pytest.raises(UserError, match=r"^b\.png: only images of 8 x 8 pixels$"):
-        rows.measure(Raw(), blocks(8, 16), "b.png")
+        measure.measure(Raw(), blocks(8, 16), "b.png")
 
 
 @pytest.mark.fast
@@ -151,20 +153,20 @@ def test_a_canvas_is_prepared_once(tiny_model, monkeypatch):
 @pytest.mark.fast
 def test_the_psnr_of_an_error_of_one_level_is_known():
     image = blocks(8, 8) // 2
-    assert rows.psnr_db(image, image + 1) == pytest.approx(20 * math.log10(255))
+    assert measure.psnr_db(image, image + 1) == pytest.approx(20 * math.log10(255))
 
 
 @pytest.mark.fast
 def test_the_similarity_of_an_image_with_itself_is_1_and_none_where_it_is_small():
     image = blocks(161, 161)
-    assert rows.ms_ssim(image, image) == pytest.approx(1.0)
-    assert rows.ms_ssim(image, 255 - image) == pytest.approx(0.0, abs=0.1)
-    assert rows.ms_ssim(image[:160], image[:160]) is None
+    assert measure.ms_ssim(image, image) == pytest.approx(1.0)
+    assert measure.ms_ssim(image, 255 - image) == pytest.approx(0.0, abs=0.1)
+    assert measure.ms_ssim(image[:160], image[:160]) is None
 
 
 @pytest.mark.fast
 def test_means_are_over_the_rows_that_have_a_value():
-    means = rows.means([FULL, EMPTY])
+    means = measure.means([FULL, EMPTY])
     assert list(means) == KEYS[1:]
     assert means["bpp"] == pytest.approx(1.0)
     assert means["psnr_db"] == pytest.approx(31.0)
@@ -174,7 +176,7 @@ def test_means_are_over_the_rows_that_have_a_value():
 
 @pytest.mark.fast
 def test_the_table_has_a_line_a_row_and_one_of_means():
-    lines = table.as_text([FULL, EMPTY]).splitlines()
+    lines = formatting.as_text([FULL, EMPTY]).splitlines()
     assert len(lines) == 6
     assert lines[0].split()[:3] == ["file", "bytes", "bpp"]
     assert lines[2].split()[:4] == ["a.png", "1000", "1.6000", "-"]
@@ -184,7 +186,7 @@ def test_the_table_has_a_line_a_row_and_one_of_means():
 
 @pytest.mark.fast
 def test_json_names_every_value_and_says_null_where_there_is_none():
-    read = json.loads(table.as_json([FULL, EMPTY], ModelMetadata(path="run")))
+    read = json.loads(formatting.as_json([FULL, EMPTY], ModelMetadata(path="run")))
     assert list(read) == ["model", "images", "mean"]
     assert read["model"] == {"path": "run"}
     assert [list(row) for row in read["images"]] == [KEYS, KEYS]
@@ -241,7 +243,7 @@ def test_a_showcase_holds_files_images_table_and_comparison(
     tiny_model, folder, tmp_path, coded
 ):
     paths = [folder / name for name in SIZES]
-    text = showcase.show(tiny_model, paths, tmp_path / "shown")
+    text = samples.show(tiny_model, paths, tmp_path / "shown")
     assert text.splitlines()[2].startswith("large.png")
     names = sorted(path.name for path in (tmp_path / "shown").iterdir())
     images = ["large.jxc", "large.png", "small.jxc", "small.png"]

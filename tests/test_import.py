@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from references.weights import ARCHITECTURES, imported, photograph, reference, state_of
 
-from jaxcorr import run_folder
+from jaxcorr import run_directory
 from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai
@@ -172,7 +172,7 @@ def torchless(monkeypatch):
 def test_the_command_writes_a_model_folder_and_says_what_it_is(jaxcorr, torchless):
     command = "import-compressai", "mbt2018.pth", "--architecture", "mbt2018"
     status, out, err = jaxcorr(*command, "-o", "model")
-    model = run_folder.load("model")
+    model = run_directory.load("model")
     assert (status, err) == (0, "")
     count = sum(array.size for array in imported("mbt2018").parameters.values())
     assert out == (
@@ -187,7 +187,7 @@ def test_the_command_writes_a_model_folder_and_says_what_it_is(jaxcorr, torchles
 def test_an_imported_model_is_packed_and_evaluated(jaxcorr, torchless):
     command = "import-compressai", f"{MEAN}.pth", "--architecture", MEAN
     assert jaxcorr(*command, "-o", "model")[0] == 0
-    model = run_folder.load("model")
+    model = run_directory.load("model")
     status, out, _ = jaxcorr("pack", "model", "-o", "packed")
     assert (status, out) == (0, f"packed: model {model.fingerprint.hex()}\n")
     Path("photographs").mkdir()

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from jaxcorr import codec, model_folder, run_folder
+from jaxcorr import codec, run_directory, saved_model
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
-from jaxcorr.run_folder import CHECKPOINTS, MODELS
+from jaxcorr.run_directory import CHECKPOINTS, MODELS
 from jaxcorr.transforms.minnen import Minnen
 
 pytestmark = pytest.mark.fast
@@ -23,7 +23,7 @@ def model():
     parameters = {
         name: rng.normal(scale=0.3, size=shapes[name].shape) for name in sorted(shapes)
     }
-    return model_folder.make_model(SETTINGS, parameters)
+    return saved_model.make_model(SETTINGS, parameters)
 
 
 def make_run(path, model, losses):
@@ -31,7 +31,7 @@ def make_run(path, model, losses):
     for step, loss in losses.items():
         known = Provenance(step=step, held_out_loss=loss)
         folder = path / CHECKPOINTS / str(step) / MODELS / "0"
-        model_folder.write_model(folder, dataclasses.replace(model, provenance=known))
+        saved_model.write_model(folder, dataclasses.replace(model, provenance=known))
     # A checkpoint that is not complete has a longer name; files are none at all.
     (path / CHECKPOINTS / "900.orbax-checkpoint-tmp-3").mkdir(parents=True)
     return path
@@ -47,27 +47,27 @@ def run(model, tmp_path_factory):
     ("checkpoint", "step"), [("newest", 120), ("best", 20), ("5", 5), ("100", 100)]
 )
 def test_a_checkpoint_is_chosen_by_name_or_step(run, checkpoint, step):
-    assert run_folder.load(run, checkpoint=checkpoint).provenance.step == step
+    assert run_directory.load(run, checkpoint=checkpoint).provenance.step == step
 
 
 def test_the_best_is_loaded_unless_another_is_asked_for(run):
-    assert run_folder.load(str(run)).provenance.step == 20
+    assert run_directory.load(str(run)).provenance.step == 20
 
 
 def test_the_newest_is_the_best_where_none_was_evaluated(model, tmp_path):
     run = make_run(tmp_path, model, {5: None, 20: None})
-    assert run_folder.load(run).provenance.step == 20
+    assert run_directory.load(run).provenance.step == 20
 
 
 @pytest.mark.parametrize("checkpoint", ["6", "900", "oldest", "-5", ""])
 def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint):
     message = f"no checkpoint '{checkpoint}'; there are newest, best, 5, 20, 100, 120"
     with pytest.raises(UserError, match=message):
-        run_folder.load(run, checkpoint=checkpoint)
+        run_directory.load(run, checkpoint=checkpoint)
 
 
 def test_a_model_folder_is_loaded_as_it_is(run, model):
-    found = run_folder.load(run / CHECKPOINTS / "100" / MODELS / "0")
+    found = run_directory.load(run / CHECKPOINTS / "100" / MODELS / "0")
     assert found.fingerprint == model.fingerprint
     assert found.provenance.step == 100
 
@@ -75,20 +75,20 @@ def test_a_model_folder_is_loaded_as_it_is(run, model):
 def test_a_checkpoint_that_was_being_deleted_is_passed_over(model, tmp_path):
     run = make_run(tmp_path, model, {5: 1.0})
     (run / CHECKPOINTS / "3" / MODELS / "0").mkdir(parents=True)
-    assert run_folder.load(run).provenance.step == 5
+    assert run_directory.load(run).provenance.step == 5
     with pytest.raises(UserError, match="no checkpoint '3'; there are newest, best, 5"):
-        run_folder.load(run, checkpoint="3")
+        run_directory.load(run, checkpoint="3")
 
 
 def test_paths_without_a_model_are_refused(tmp_path):
     with pytest.raises(UserError, match="nowhere is not a directory"):
-        run_folder.load(tmp_path / "nowhere")
+        run_directory.load(tmp_path / "nowhere")
     message = "holds neither a model nor checkpoints of a run"
     with pytest.raises(UserError, match=message):
-        run_folder.load(tmp_path)
+        run_directory.load(tmp_path)
     (tmp_path / CHECKPOINTS).mkdir()
     with pytest.raises(UserError, match=message):
-        run_folder.load(tmp_path)
+        run_directory.load(tmp_path)
 
 
 def test_parameters_are_put_on_the_device_once(model):

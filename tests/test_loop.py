@@ -9,11 +9,10 @@ import pytest
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
-from jaxcorr.training import loop, sweep
-from jaxcorr.training import mesh as meshes
+from jaxcorr.training import loop, sharding, sweep
 from jaxcorr.training.checkpoints import Cadence, Checkpoints
-from jaxcorr.training.logs import Log
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.logger import Log
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import NEVER, Recipe, Step, TrainState
 from jaxcorr.training.sweep import Member
@@ -106,7 +105,7 @@ def train(monkeypatch):
             members=MEMBERS[:members],
             cadence=cadence,
             batch_size=8,
-            mesh=meshes.make_mesh(meshes.MeshShape()),
+            mesh=sharding.make_mesh(sharding.MeshShape()),
             held_out=np.zeros((1, 64, 64, 3), np.uint8),
             provenance=Provenance(),
         )

@@ -10,14 +10,13 @@ import pytest
 import tiny
 from jax.sharding import PartitionSpec
 
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, saved_model
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.training import checkpoints
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective
+from jaxcorr.training import checkpoints, sharding
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.sharding import MeshShape
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
 from jaxcorr.transforms.minnen import Minnen
 
@@ -51,13 +50,13 @@ def parameters():
 
 
 def start(parameters, mesh):
-    return meshes.place_state(initial_state(RECIPE, parameters), mesh)
+    return sharding.place_state(initial_state(RECIPE, parameters), mesh)
 
 
 def train(state, crops, mesh):
     losses = []
     for batch in crops:
-        placed = meshes.split_batch(batch, mesh, BATCH)
+        placed = sharding.split_batch(batch, mesh, BATCH)
         weights, key = WEIGHTS, jax.random.key(1)
         with jax.set_mesh(mesh):
             state, metrics = train_step(state, placed, weights, key, recipe=RECIPE)
@@ -68,14 +67,14 @@ def train(state, crops, mesh):
 @pytest.fixture(scope="module")
 def single(crops, parameters):
     """Losses on one device."""
-    mesh = meshes.make_mesh(MeshShape(), jax.devices()[:1])
+    mesh = sharding.make_mesh(MeshShape(), jax.devices()[:1])
     return train(start(parameters, mesh), crops, mesh)[1]
 
 
 @pytest.fixture(scope="module")
 def halves(crops, parameters):
     """States on eight devices after half of the steps, and their losses."""
-    meshes_of = {name: meshes.make_mesh(shape) for name, shape in SHAPES.items()}
+    meshes_of = {name: sharding.make_mesh(shape) for name, shape in SHAPES.items()}
     return {
         name: (mesh, *train(start(parameters, mesh), crops[:HALF], mesh))
         for name, mesh in meshes_of.items()
@@ -92,7 +91,7 @@ def test_eight_devices_train_as_one(halves, crops, single, name):
 
 def test_each_device_keeps_its_part_of_parameters_and_moments(halves):
     for mesh, state, _ in halves.values():
-        placed = meshes.place_state(jax.device_get(state), mesh)
+        placed = sharding.place_state(jax.device_get(state), mesh)
         for array, expected in zip(*map(jax.tree.leaves, (state, placed)), strict=True):
             assert array.sharding.is_equivalent_to(expected.sharding, array.ndim)
         kernel = state.parameters["transforms/analysis/layers/2/kernel"]
@@ -113,12 +112,12 @@ def test_a_run_goes_on_on_another_mesh(
     halves, crops, single, parameters, tmp_path, saved_on, shape, devices
 ):
     _, state, losses = halves[saved_on]
-    model = model_folder.make_model(RECIPE.codec, parameters)
+    model = saved_model.make_model(RECIPE.codec, parameters)
     with checkpoints.open_checkpoints(tmp_path, keep=1) as saved:
         saved.save(HALF, state, {0: model}, {})
-    mesh = meshes.make_mesh(shape, jax.devices()[:devices])
+    mesh = sharding.make_mesh(shape, jax.devices()[:devices])
     initial = lambda: initial_state(RECIPE, codec.initialize(RECIPE.codec, KEY))
-    like = meshes.place_abstract(jax.eval_shape(initial), mesh)
+    like = sharding.place_abstract(jax.eval_shape(initial), mesh)
     with checkpoints.open_checkpoints(tmp_path, keep=1) as saved:
         step, restored = saved.restore_newest(like)
     assert step == HALF
@@ -139,12 +138,12 @@ def test_a_run_goes_on_on_another_mesh(
     ],
 )
 def test_the_largest_axis_that_divides_is_split(shape, fsdp, spec):
-    assert meshes.parameter_spec(shape, fsdp) == spec
+    assert sharding.parameter_spec(shape, fsdp) == spec
 
 
 @pytest.mark.fast
 def test_what_is_left_of_the_devices_goes_where_the_shape_says():
-    sizes = lambda **shape: tuple(meshes.make_mesh(MeshShape(**shape)).shape.values())
+    sizes = lambda **shape: tuple(sharding.make_mesh(MeshShape(**shape)).shape.values())
     assert sizes() == (1, 8, 1)
     assert sizes(fsdp=4) == (1, 2, 4)
     assert sizes(data=2, fsdp=-1) == (1, 2, 4)
@@ -166,22 +165,22 @@ def test_what_is_left_of_the_devices_goes_where_the_shape_says():
 )
 def test_a_shape_that_devices_do_not_fill_is_refused(shape, message):
     with pytest.raises(UserError, match=message):
-        meshes.make_mesh(MeshShape(**shape))
+        sharding.make_mesh(MeshShape(**shape))
 
 
 @pytest.mark.fast
 def test_a_sweep_that_groups_cannot_share_is_refused():
-    mesh = meshes.make_mesh(MeshShape(sweep=4))
-    meshes.check_members(mesh, 8)
+    mesh = sharding.make_mesh(MeshShape(sweep=4))
+    sharding.check_members(mesh, 8)
     with pytest.raises(UserError, match=r"mesh\.sweep must divide the 6 members"):
-        meshes.check_members(mesh, 6)
+        sharding.check_members(mesh, 6)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_nothing_but_parameters_is_gathered(halves, crops, name):
     """Activations stay with the device that has the image: they are far larger."""
     mesh, state, _ = halves[name]
-    batch = meshes.split_batch(crops[0], mesh, BATCH)
+    batch = sharding.split_batch(crops[0], mesh, BATCH)
     step = lambda state, batch: train_step(state, batch, WEIGHTS, KEY, recipe=RECIPE)
     with jax.set_mesh(mesh):
         text = jax.jit(step).lower(state, batch).compile().as_text()
@@ -194,9 +193,9 @@ def test_nothing_but_parameters_is_gathered(halves, crops, name):
 
 @pytest.mark.fast
 def test_images_that_devices_cannot_share_go_to_all(crops):
-    mesh = meshes.make_mesh(MeshShape())
+    mesh = sharding.make_mesh(MeshShape())
     for count, spec in ((8, PartitionSpec(("data", "fsdp"))), (6, PartitionSpec())):
-        placed = meshes.spread(crops[0][:count], mesh)
+        placed = sharding.spread(crops[0][:count], mesh)
         expected = jax.sharding.NamedSharding(mesh, spec)
         assert placed.sharding.is_equivalent_to(expected, placed.ndim)
         np.testing.assert_array_equal(placed, crops[0][:count])

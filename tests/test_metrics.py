@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from references import synthetic
 
-from jaxcorr import metrics
+from jaxcorr.metrics import image_quality
 
 # Written by `references/make_ms_ssim.py`, which says with what.
 REFERENCE = np.load(Path(__file__).parent / "references" / "ms_ssim.npz")
@@ -24,7 +24,7 @@ def pairs(size):
 def test_ms_ssim_of_numpy_arrays_is_that_of_the_reference(size):
     assert list(REFERENCE["names"]) == list(synthetic.pairs(2, 2))
     expected = REFERENCE["values"][SIZES.index(size)]
-    found = metrics.ms_ssim(*pairs(size))
+    found = image_quality.ms_ssim(*pairs(size))
     assert isinstance(found, np.ndarray)
     # The reference holds its window in float32.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
@@ -34,7 +34,10 @@ def test_ms_ssim_of_numpy_arrays_is_that_of_the_reference(size):
 def values_and_gradient():
     """MS-SSIM of JAX arrays at the first of the sizes."""
     first, second = (jnp.asarray(array, jnp.float32) for array in pairs(SIZES[0]))
-    total = lambda second: (jnp.sum(values := metrics.ms_ssim(first, second)), values)
+    total = lambda second: (
+        jnp.sum(values := image_quality.ms_ssim(first, second)),
+        values,
+    )
     (_, values), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(second)
     return dict(
         zip(REFERENCE["names"], zip(values, gradient, strict=True), strict=True)
@@ -57,9 +60,11 @@ def test_gradient_of_ms_ssim_is_finite_also_where_it_is_clipped(values_and_gradi
 def test_ms_ssim_is_symmetric_and_1_for_equal_images():
     first, second = pairs(SIZES[0])
     np.testing.assert_allclose(
-        metrics.ms_ssim(first, second), metrics.ms_ssim(second, first), rtol=1e-12
+        image_quality.ms_ssim(first, second),
+        image_quality.ms_ssim(second, first),
+        rtol=1e-12,
     )
-    np.testing.assert_allclose(metrics.ms_ssim(first, first), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(image_quality.ms_ssim(first, first), 1.0, rtol=1e-12)
 
 
 @pytest.mark.fast
@@ -67,17 +72,17 @@ def test_ms_ssim_is_symmetric_and_1_for_equal_images():
 def test_images_too_small_for_ms_ssim_are_refused(shape):
     message = f"sides of at least 161, got {min(shape[1:3])}"
     with pytest.raises(ValueError, match=message):
-        metrics.ms_ssim(np.zeros(shape), np.zeros(shape))
+        image_quality.ms_ssim(np.zeros(shape), np.zeros(shape))
 
 
 @pytest.mark.fast
 def test_psnr_is_decibels_below_the_peak():
     mse = jnp.array([255.0**2, 1.0, 100.0])
     expected = [0.0, 48.1308, 28.1308]  # 20 log10(255) = 48.1308
-    np.testing.assert_allclose(metrics.psnr_from_mse(mse), expected, atol=1e-3)
+    np.testing.assert_allclose(image_quality.psnr_from_mse(mse), expected, atol=1e-3)
 
 
 @pytest.mark.fast
 def test_psnr_of_equal_images_is_finite():
-    assert jnp.isfinite(metrics.psnr_from_mse(0.0))
-    assert metrics.psnr_from_mse(0.0) > 140
+    assert jnp.isfinite(image_quality.psnr_from_mse(0.0))
+    assert image_quality.psnr_from_mse(0.0) > 140

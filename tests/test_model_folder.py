@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, saved_model
 from jaxcorr.codec import CodecSettings
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
@@ -16,7 +16,7 @@ from jaxcorr.transforms.minnen import Minnen
 
 SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
 PROVENANCE = Provenance(step=7, held_out_loss=1.5)
-FILES = (model_folder.CONFIG, model_folder.PARAMETERS, model_folder.TABLES)
+FILES = (saved_model.CONFIG, saved_model.PARAMETERS, saved_model.TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,13 @@ def model():
     parameters = {
         name: rng.normal(scale=0.3, size=shapes[name].shape) for name in sorted(shapes)
     }
-    return model_folder.make_model(SETTINGS, parameters, provenance=PROVENANCE)
+    return saved_model.make_model(SETTINGS, parameters, provenance=PROVENANCE)
 
 
 @pytest.fixture(scope="module")
 def written(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "model"
-    model_folder.write_model(path, model)
+    saved_model.write_model(path, model)
     return path
 
 
@@ -48,10 +48,10 @@ def changed(model, **fields):
 
 @pytest.mark.fast
 def test_what_is_read_is_what_was_written(model, written):
-    read = model_folder.read_model(written)
+    read = saved_model.read_model(written)
     assert read.fingerprint == model.fingerprint
     assert len(read.fingerprint) == 8
-    assert read.settings == model.settings
+    assert read.config == model.settings
     assert read.provenance == PROVENANCE
     assert read.parameters.keys() == model.parameters.keys()
     for name, array in model.parameters.items():
@@ -71,8 +71,8 @@ def test_what_is_read_is_what_was_written(model, written):
 def test_a_folder_replaces_an_older_one(model, folder):
     (folder / "leftover").touch()
     other = changed(model, median=model.median + 1)
-    model_folder.write_model(folder, other)
-    assert model_folder.read_model(folder).fingerprint == other.fingerprint
+    saved_model.write_model(folder, other)
+    assert saved_model.read_model(folder).fingerprint == other.fingerprint
     assert not (folder / "leftover").exists()
 
 
@@ -89,7 +89,7 @@ def test_tables_hold_the_probabilities_of_the_prior(model):
 
 def test_a_median_can_be_given(model):
     given = np.array([0.25, -1.5, 3.0], np.float32)
-    made = model_folder.make_model(SETTINGS, model.parameters, median=given)
+    made = saved_model.make_model(SETTINGS, model.parameters, median=given)
     np.testing.assert_array_equal(made.median, given)
     assert made.fingerprint != model.fingerprint
     # Symbol k is what lies k steps from the median: tables move the other way.
@@ -147,7 +147,7 @@ def test_a_later_versions_new_setting_at_its_default_keeps_the_fingerprint(model
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(UserError, match=name):
-        model_folder.read_model(folder)
+        saved_model.read_model(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -162,7 +162,7 @@ def test_a_damaged_file_is_refused_or_read_as_it_was(model, folder, name):
         damaged[place % len(intact)] ^= 1 << int(rng.integers(8))
         (folder / name).write_bytes(damaged)
         try:
-            read = model_folder.read_model(folder)
+            read = saved_model.read_model(folder)
         except UserError:
             refused += 1
         else:
@@ -178,11 +178,11 @@ def test_a_truncated_file_is_refused(folder, name, kept):
     end = int(kept * len(intact)) if kept < 1 else int(kept)
     (folder / name).write_bytes(intact[:end])
     with pytest.raises(UserError, match=str(folder)):
-        model_folder.read_model(folder)
+        saved_model.read_model(folder)
 
 
 def edit_config(folder, **changes):
-    path = folder / model_folder.CONFIG
+    path = folder / saved_model.CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -201,10 +201,10 @@ def edit_config(folder, **changes):
 def test_a_config_that_does_not_fit_is_refused(folder, changes, message):
     edit_config(folder, **changes)
     with pytest.raises(UserError, match=message):
-        model_folder.read_model(folder)
+        saved_model.read_model(folder)
 
 
 def test_a_config_that_is_no_object_is_refused(folder):
-    (folder / model_folder.CONFIG).write_text("[1, 2]")
+    (folder / saved_model.CONFIG).write_text("[1, 2]")
     with pytest.raises(UserError, match=r"no readable config\.json"):
-        model_folder.read_model(folder)
+        saved_model.read_model(folder)

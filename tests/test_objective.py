@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxcorr import correlation, metrics
+from jaxcorr import correlation
 from jaxcorr.codec import Output
-from jaxcorr.training.objective import Objective
+from jaxcorr.metrics import image_quality
+from jaxcorr.training.loss import Objective
 
 BATCH, SIDE, CHANNELS = 4, 6, 3
 
@@ -162,10 +163,12 @@ def test_normalized_square_is_the_mean_square_in_units_of_the_scale():
 
 
 def test_ms_ssim_counts_as_one_minus_the_similarity():
-    output, image = output_of(pixels=metrics.MS_SSIM_MINIMUM_SIDE + 15)
+    output, image = output_of(pixels=image_quality.MS_SSIM_MINIMUM_SIDE + 15)
     weights = tiny.weights(distortion_weight=20.0, correlation_weight=0.0)
     loss, values = Objective(distortion="ms_ssim", window=3)(output, image, weights)
-    similarity = metrics.ms_ssim(np.asarray(output.reconstruction), np.asarray(image))
+    similarity = image_quality.ms_ssim(
+        np.asarray(output.reconstruction), np.asarray(image)
+    )
     np.testing.assert_allclose(values["distortion"], 1 - similarity.mean(), rtol=1e-4)
     np.testing.assert_allclose(
         loss, values["bpp"] + 20 * (1 - similarity.mean()), rtol=1e-4

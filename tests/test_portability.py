@@ -10,7 +10,7 @@ import pytest
 import skimage
 import tiny
 
-from jaxcorr import model_folder
+from jaxcorr import saved_model
 from jaxcorr.bitstream.grid import Grid
 from jaxcorr.codec import CodecSettings
 from jaxcorr.transforms.minnen import Minnen
@@ -43,7 +43,7 @@ def model_path(request, tmp_path_factory):
     settings, kind = CODECS[request.param]
     folder = tmp_path_factory.mktemp("model") / request.param
     made = tiny.make_any(settings, tiny.GAINS[kind], prediction_gain=1.0)
-    model_folder.write_model(folder, made)
+    saved_model.write_model(folder, made)
     return folder
 
 

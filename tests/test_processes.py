@@ -13,8 +13,8 @@ import pytest
 from runs import PATIENCE, Runs
 
 from jaxcorr.errors import UserError
-from jaxcorr.training import checkpoints, processes
-from jaxcorr.training.processes import Processes
+from jaxcorr.training import checkpoints, distributed
+from jaxcorr.training.distributed import Processes
 
 STEPS = 20
 SETTINGS = ("--data.batch-size", "4", "--steps", str(STEPS))
@@ -108,10 +108,10 @@ def test_processes_that_do_not_meet_are_told():
 
 def test_a_process_that_nobody_calls_one_of_several_is_alone(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
-    processes.join(Processes())
-    assert processes.is_first()
-    assert processes.told_by_first(7) == 7
-    assert processes.all_agree(True) and not processes.all_agree(False)
+    distributed.join(Processes())
+    assert distributed.is_first()
+    assert distributed.told_by_first(7) == 7
+    assert distributed.all_agree(True) and not distributed.all_agree(False)
 
 
 def test_a_config_is_read_before_any_device_is_touched(runs):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import jaxcorr
-from jaxcorr import model_folder
-from jaxcorr.evaluation import evaluations, metadata
+from jaxcorr import saved_model
+from jaxcorr.evaluation import metadata, results
 from jaxcorr.evaluation.metadata import ClassicalMetadata, ModelMetadata
 from jaxcorr.provenance import Provenance, SweepMember
 
@@ -21,7 +21,7 @@ CONFIGS = [
 TABLES = [
     path
     for path in sorted((ROOT / "results").rglob("*.json"))
-    if evaluations.KEYS == set(json.loads(path.read_text()))
+    if results.KEYS == set(json.loads(path.read_text()))
 ]
 
 
@@ -34,7 +34,7 @@ def test_committed_model_folders_say_the_same_once_read_and_written():
     assert len(CONFIGS) > 8
     for path in CONFIGS:
         written = json.loads(path.read_text())["about"]
-        known = model_folder.read_provenance(path.parent)
+        known = saved_model.read_provenance(path.parent)
         assert same_text(known.to_json(), written), path
         assert not known.other
 
@@ -48,7 +48,7 @@ def test_committed_tables_say_the_same_once_read_and_written():
 
 def test_a_run_says_where_each_of_its_members_comes_from():
     run = ROOT / "tests/references/saved/runs/sweep/checkpoints/3/models"
-    known = [model_folder.read_provenance(run / str(number)) for number in range(4)]
+    known = [saved_model.read_provenance(run / str(number)) for number in range(4)]
     assert [each.step for each in known] == [3] * 4
     assert known[3].member == SweepMember(
         seed=5, distortion_weight=0.02, correlation_weight=0.1

@@ -7,21 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import run_folder, settings
+from jaxcorr import run_directory, serialization
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import (
-    curves,
-    evaluations,
-    findings,
-    loss_effect,
-    published,
-    tables,
-)
-from jaxcorr.evaluation.labels import labels
-from jaxcorr.training.objective import Objective
+from jaxcorr.evaluation import results
+from jaxcorr.report import ablation, comparison, published, rd_curves, tables
+from jaxcorr.report.labels import labels
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.sweep import SweepConfig
 
 pytestmark = pytest.mark.fast
@@ -32,7 +26,7 @@ PSNR = {0.0018: 27.0, 0.0067: 30.0, 0.018: 33.0, 0.0483: 36.0}
 
 
 def names_of(found):
-    return {family.name for family in curves.families(found, labels(found))}
+    return {family.name for family in rd_curves.families(found, labels(found))}
 
 
 def about(distortion_weight, correlation_weight, *, seed=0, slices=None, **objective):
@@ -51,7 +45,7 @@ def about(distortion_weight, correlation_weight, *, seed=0, slices=None, **objec
         "distortion_weight": distortion_weight,
         "correlation_weight": correlation_weight,
     }
-    return {"run": settings.to_json(run), "member": member}
+    return {"run": serialization.to_json(run), "member": member}
 
 
 def write(path, model, *, bpp, psnr, images=KODAK, **more):
@@ -100,8 +94,10 @@ def runs(tmp_path):
 
 
 def test_a_curve_is_what_differs_in_weight_and_seed_alone(runs):
-    found = evaluations.read([runs])
-    families = {family.name: family for family in curves.families(found, labels(found))}
+    found = results.read([runs])
+    families = {
+        family.name: family for family in rd_curves.families(found, labels(found))
+    }
     assert set(families) == {"Minnen 128/192, α = 0", "Minnen 128/192, α = 0.1"}
     for family in families.values():
         assert set(family.series) == {0, 1}
@@ -112,7 +108,7 @@ def test_a_curve_is_what_differs_in_weight_and_seed_alone(runs):
 def test_other_settings_make_another_curve_and_are_named(runs):
     model = about(0.0067, 0.1, mask="box", window=5)
     write(runs / "box.json", model, bpp=0.3, psnr=30.0)
-    names = names_of(evaluations.read([runs]))
+    names = names_of(results.read([runs]))
     assert "Minnen 128/192, α = 0.1, mask box, window 5" in names
     assert "Minnen 128/192, α = 0" in names  # What most have is not said.
 
@@ -126,14 +122,14 @@ def test_tables_of_both_generations_of_settings_are_on_one_curve(tmp_path):
     assert "seed" in old["model"]["run"] and "sweep" not in old["model"]["run"]
     new = json.loads(OLD.read_text())
     run, member = new["model"]["run"], new["model"]["member"]
-    weights = {name: run["objective"].pop(name) for name in run_folder.WEIGHTS}
+    weights = {name: run["objective"].pop(name) for name in run_directory.WEIGHTS}
     run["sweep"] = {"kind": "Sweep", **weights, "seed": [run.pop("seed"), 7]}
     member |= {"seed": 7, "distortion_weight": 0.5}
     for name, table in (("old", old), ("new", new)):
         (tmp_path / f"{name}.json").write_text(json.dumps(table))
-    found = evaluations.read([tmp_path / "old.json", tmp_path / "new.json"])
-    assert evaluations.differing(found) == set()
-    (family,) = curves.families(found, labels(found))
+    found = results.read([tmp_path / "old.json", tmp_path / "new.json"])
+    assert results.differing(found) == set()
+    (family,) = rd_curves.families(found, labels(found))
     assert set(family.series) == {0, 7}
 
 
@@ -141,7 +137,7 @@ def test_settings_below_the_context_make_another_curve_too(tmp_path):
     for slices in (4, 8):
         model = about(0.0067, 0.0, slices=slices)
         write(tmp_path / f"{slices}.json", model, bpp=0.3, psnr=30.0)
-    assert len(names_of(evaluations.read([tmp_path]))) == 2
+    assert len(names_of(results.read([tmp_path]))) == 2
 
 
 def test_what_is_measured_between_images_is_no_setting_of_the_loss(tmp_path):
@@ -150,10 +146,10 @@ def test_what_is_measured_between_images_is_no_setting_of_the_loss(tmp_path):
             model = about(2.4, alpha, distortion=distortion)
             path = tmp_path / f"{distortion}-{alpha}.json"
             write(path, model, bpp=0.3, psnr=30.0)
-    found = evaluations.read([tmp_path])
+    found = results.read([tmp_path])
     assert len(names_of(found)) == 4
     for each in found:
-        base = loss_effect.without_loss(each, found)
+        base = ablation.without_loss(each, found)
         if base is not None:
             name = "objective.distortion"
             assert base.settings[name] == each.settings[name]
@@ -166,7 +162,7 @@ def test_costs_against_weight_are_of_one_seed_and_its_own_base(runs):
         model = about(0.0067, alpha, seed=1)
         bpp = factor * BPP[0.0067]
         write(runs / f"{alpha}.json", model, bpp=bpp, psnr=30.0, correlation=alpha)
-    correlations, changes = loss_effect.against_weight(evaluations.read([runs]))
+    correlations, changes = ablation.against_weight(results.read([runs]))
     (line,) = changes
     assert line.name == "λ = 0.0067, seed 1"
     assert line.x.tolist() == [0.0, 0.01, 0.1, 0.3]
@@ -181,14 +177,14 @@ def test_without_the_model_without_the_loss_no_cost_is_drawn(tmp_path):
     for alpha in (0.01, 0.1, 0.3, 1.0):
         path = tmp_path / f"{alpha}.json"
         write(path, about(0.0067, alpha), bpp=0.3, psnr=30.0)
-    found = evaluations.read([tmp_path])
-    assert loss_effect.against_weight(found) == ([], [])
+    found = results.read([tmp_path])
+    assert ablation.against_weight(found) == ([], [])
     assert tables.effects(found, labels(found)).rows == ()
 
 
 def test_training_curves_are_those_of_the_member(runs):
-    found = evaluations.read([runs])
-    losses, changes = loss_effect.histories(found, labels(found))
+    found = results.read([runs])
+    losses, changes = ablation.histories(found, labels(found))
     assert len(losses) == 8 and len(changes) == 4
     for line in losses:
         last = 1.9 if "α = 0.1" in line.name else 2.0
@@ -198,13 +194,13 @@ def test_training_curves_are_those_of_the_member(runs):
 
 def test_a_part_of_a_name_between_commas_names_an_anchor(runs):
     write(runs / "box.json", about(0.1, 0.1, mask="box"), bpp=0.3, psnr=30.0)
-    families = curves.families(found := evaluations.read([runs]), labels(found))
+    families = rd_curves.families(found := results.read([runs]), labels(found))
     for name in ("α = 0", "α = 0.1"):
-        assert curves.named(name, families).name == f"Minnen 128/192, {name}"
+        assert rd_curves.named(name, families).name == f"Minnen 128/192, {name}"
 
 
 def test_a_table_that_is_named_twice_counts_once(runs):
-    assert len(evaluations.read([runs, runs / "seed-0"])) == 16
+    assert len(results.read([runs, runs / "seed-0"])) == 16
 
 
 @pytest.mark.parametrize(
@@ -223,7 +219,7 @@ def test_a_table_that_lacks_something_is_refused(tmp_path, broken):
     table = json.loads((tmp_path / "a.json").read_text()) | broken
     (tmp_path / "a.json").write_text(json.dumps(table))
     with pytest.raises(UserError, match=r"a\.json is no table"):
-        evaluations.read([tmp_path])
+        results.read([tmp_path])
 
 
 def test_the_report_evaluates_runs_first_if_told_where_images_are(
@@ -248,8 +244,8 @@ def test_the_report_evaluates_runs_first_if_told_where_images_are(
 
 
 def test_seeds_are_compared_with_the_same_seed(runs):
-    found = findings.compare_all(
-        evaluations.read([runs]), anchor="α = 0.1", interpolation="pchip"
+    found = comparison.compare_all(
+        results.read([runs]), anchor="α = 0.1", interpolation="pchip"
     )
     compared = found.comparisons["Minnen 128/192, α = 0"]["psnr_db"]
     assert compared.rates == pytest.approx([100 / 0.9 - 100, 100 / 0.88 - 100])
@@ -257,16 +253,16 @@ def test_seeds_are_compared_with_the_same_seed(runs):
 
 
 def test_the_anchor_is_the_first_curve_without_the_loss(runs):
-    found = findings.compare_all(
-        evaluations.read([runs]), anchor=None, interpolation="pchip"
+    found = comparison.compare_all(
+        results.read([runs]), anchor=None, interpolation="pchip"
     )
     assert found.anchor is not None and found.anchor.name == "Minnen 128/192, α = 0"
 
 
 def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
-    found = evaluations.read([runs])
+    found = results.read([runs])
     each = next(e for e in found if e.correlation_weight and e.seed == 1)
-    base = loss_effect.without_loss(each, found)
+    base = ablation.without_loss(each, found)
     assert base is not None and each.distortion_weight is not None
     assert (base.seed, base.correlation_weight) == (1, 0)
     assert base.distortion_weight == each.distortion_weight
@@ -276,28 +272,30 @@ def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
 
 
 def test_the_cost_of_held_out_crops_is_that_of_the_last_step_of_both(runs):
-    found = evaluations.read([runs])
+    found = results.read([runs])
     each = next(e for e in found if e.correlation_weight)
-    base = loss_effect.without_loss(each, found)
+    base = ablation.without_loss(each, found)
     assert base is not None
-    changes = loss_effect.held_out_changes(each, base)
+    changes = ablation.held_out_changes(each, base)
     assert changes == pytest.approx({10: 0.0, 20: 100 * (1.9 / 2.0 - 1)})
     table = tables.effects(
-        found, findings.compare_all(found, anchor=None, interpolation="pchip").label
+        found, comparison.compare_all(found, anchor=None, interpolation="pchip").label
     )
     column = table.columns.index("held out cost %")
     assert {row[column] for row in table.rows} == {"-5.00"}
 
 
 def test_published_curves_stand_beside_kodak_alone(runs, tmp_path):
-    assert findings.compare_all(
-        evaluations.read([runs]), anchor=None, interpolation="pchip"
+    assert comparison.compare_all(
+        results.read([runs]), anchor=None, interpolation="pchip"
     ).published
     write(
         tmp_path / "other.json", about(0.1, 0.0), bpp=1.0, psnr=30.0, images=["a.png"]
     )
-    other = evaluations.read([tmp_path / "other.json"])
-    assert not findings.compare_all(other, anchor=None, interpolation="pchip").published
+    other = results.read([tmp_path / "other.json"])
+    assert not comparison.compare_all(
+        other, anchor=None, interpolation="pchip"
+    ).published
 
 
 def test_what_a_run_shows_at_its_end_and_its_checkpoints_are_no_evaluations(runs):
@@ -305,7 +303,7 @@ def test_what_a_run_shows_at_its_end_and_its_checkpoints_are_no_evaluations(runs
         path = runs / "seed-0" / place / "table.json"
         write(path, {}, bpp=1.0, psnr=30.0, images=["a"])
     write(runs / "seed-0/checkpoints/1/x.json", {}, bpp=1.0, psnr=30.0, images=["a"])
-    assert len(evaluations.read([runs])) == 16
+    assert len(results.read([runs])) == 16
 
 
 def test_a_report_holds_curves_tables_and_pictures_in_one_file(jaxcorr, runs):
@@ -361,7 +359,7 @@ def test_what_no_report_can_be_made_of_is_one_line(
 def test_a_damaged_table_is_refused(tmp_path):
     (tmp_path / "cut.json").write_text('{"model": ')
     with pytest.raises(UserError, match=r"cut\.json cannot be read"):
-        evaluations.read([tmp_path])
+        results.read([tmp_path])
 
 
 def test_every_published_curve_says_where_it_is_from():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from runs import EVERY, STEPS, Runs
 
-from jaxcorr import config_files, images, model_folder, run_folder
+from jaxcorr import config_files, images, run_directory, saved_model
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints
@@ -32,7 +32,7 @@ def steps_logged(workdir: Path) -> int:
 def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:
     for name in ("metrics.jsonl", "held_out.jsonl"):
         assert records(workdir, name) == records(expected, name)
-    final = lambda run: run_folder.load(run, checkpoint=str(last)).parameters
+    final = lambda run: run_directory.load(run, checkpoint=str(last)).parameters
     parameters = final(workdir)
     for name, value in final(expected).items():
         np.testing.assert_array_equal(parameters[name], value, err_msg=name)
@@ -85,7 +85,7 @@ def test_a_run_ends_with_photographs_through_real_files(uninterrupted):
         assert decoded.shape == original.shape
         assert (shown / f"{path.stem}.jxc").stat().st_size == row["bytes"]
         assert f"\n{path.name} " in output
-    best = run_folder.load(workdir)
+    best = run_directory.load(workdir)
     assert table["model"]["fingerprint"] == best.fingerprint.hex()
 
 
@@ -98,7 +98,7 @@ def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
     }
     newest = {STEPS, STEPS - EVERY}
     assert kept == newest | {min(losses, key=losses.__getitem__)}
-    assert run_folder.load(workdir).provenance.held_out_loss == min(losses.values())
+    assert run_directory.load(workdir).provenance.held_out_loss == min(losses.values())
 
 
 def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupted):
@@ -210,7 +210,7 @@ def cut_short(folder: Path, pattern: str) -> None:
 
 def test_a_run_can_start_from_a_model(runs, uninterrupted):
     """From a model whose pictures are black, so that its distortion is known."""
-    model = run_folder.load(uninterrupted[0])
+    model = run_directory.load(uninterrupted[0])
     last = "transforms/synthesis/layers/6/"
     black = {
         name: np.zeros_like(model.parameters[last + name])
@@ -218,7 +218,7 @@ def test_a_run_can_start_from_a_model(runs, uninterrupted):
     }
     changed = {last + name: value for name, value in black.items()}
     pretrained = dataclasses.replace(model, parameters=model.parameters | changed)
-    model_folder.write_model(runs.folder / "black", pretrained)
+    saved_model.write_model(runs.folder / "black", pretrained)
     workdir = runs.folder / "from_black"
     status, _, errors = runs.finish(workdir, "--initialize", str(runs.folder / "black"))
     assert (status, errors) == (0, "")
@@ -244,10 +244,10 @@ def test_a_run_does_not_start_from_a_model_of_another_architecture(runs, uninter
 
 
 def test_a_loss_that_is_not_finite_ends_a_run_in_one_line(runs, uninterrupted):
-    model = run_folder.load(uninterrupted[0])
+    model = run_directory.load(uninterrupted[0])
     parameters = {name: np.full_like(v, np.nan) for name, v in model.parameters.items()}
     broken = dataclasses.replace(model, parameters=parameters)
-    model_folder.write_model(runs.folder / "broken", broken)
+    saved_model.write_model(runs.folder / "broken", broken)
     workdir = runs.folder / "from_broken"
     arguments = ("--initialize", str(runs.folder / "broken"))
     status, _, errors = runs.finish(workdir, *arguments)
@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_finite_ends_a_run_in_one_line(runs, uninterrupted):
 
 
 def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
-    model = run_folder.load(uninterrupted[0])
+    model = run_directory.load(uninterrupted[0])
     state = {"kernel": jnp.ones(3)}
     for losses in ({1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}, {5: 4.0, 6: None, 7: 5.0}):
         with checkpoints.open_checkpoints(tmp_path, keep=2) as saved:
@@ -273,4 +273,4 @@ def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
         "6",
         "7",
     ]
-    assert run_folder.load(tmp_path).provenance.step == 2
+    assert run_directory.load(tmp_path).provenance.step == 2

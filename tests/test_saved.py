@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcorr import codec, images, model_folder, parameters, run_folder, trainer
+from jaxcorr import codec, images, parameters, run_directory, saved_model, trainer
 from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
 from jaxcorr.errors import UserError
-from jaxcorr.training import mesh as meshes
+from jaxcorr.training import sharding
 from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
@@ -51,7 +51,7 @@ RUNS = {"single": SINGLE, "sweep": dataclasses.replace(SINGLE, sweep=SWEEP)}
 @pytest.fixture(params=FINGERPRINTS, scope="module")
 def saved(request):
     folder = SAVED / "models" / request.param
-    return FINGERPRINTS[request.param], folder, model_folder.read_model(folder)
+    return FINGERPRINTS[request.param], folder, saved_model.read_model(folder)
 
 
 def test_a_saved_model_keeps_its_fingerprint(saved):
@@ -61,9 +61,9 @@ def test_a_saved_model_keeps_its_fingerprint(saved):
 
 def test_a_saved_model_is_written_as_it_was(saved, tmp_path):
     _, folder, model = saved
-    model_folder.write_model(tmp_path / "again", model)
-    before = model_folder.read_config(folder)
-    assert model_folder.read_config(tmp_path / "again") == before
+    saved_model.write_model(tmp_path / "again", model)
+    before = saved_model.read_config(folder)
+    assert saved_model.read_config(tmp_path / "again") == before
 
 
 def test_a_saved_file_decodes_to_the_committed_pixels(saved):
@@ -102,14 +102,14 @@ def test_a_module_without_stored_names_is_refused():
 
 @pytest.mark.fast
 def test_the_demo_keeps_its_fingerprint():
-    assert run_folder.load("demo").fingerprint.hex() == DEMO
+    assert run_directory.load("demo").fingerprint.hex() == DEMO
 
 
 @pytest.mark.fast
 def test_settings_of_a_saved_run_become_those_of_today():
     folder = SAVED / "runs" / "sweep" / "checkpoints" / "3" / "models" / "1"
-    before = model_folder.read_config(folder)["about"]["run"]
-    now = run_folder.upgrade_settings(before)
+    before = saved_model.read_config(folder)["about"]["run"]
+    now = run_directory.upgrade_settings(before)
     assert now["sweep"] == {
         "kind": "Sweep",
         "seed": [0, 5],
@@ -117,18 +117,18 @@ def test_settings_of_a_saved_run_become_those_of_today():
         "correlation_weight": 0.1,
     }
     assert "seed" not in now and "seed" in before
-    assert not set(run_folder.WEIGHTS) & now["objective"].keys()
+    assert not set(run_directory.WEIGHTS) & now["objective"].keys()
     assert now["data"] == before["data"]
-    assert run_folder.upgrade_settings(now) == now
-    assert run_folder.upgrade_settings({"steps": 3}) == {"steps": 3}
+    assert run_directory.upgrade_settings(now) == now
+    assert run_directory.upgrade_settings({"steps": 3}) == {"steps": 3}
 
 
 @pytest.fixture
 def saved_run(request, tmp_path, monkeypatch):
     """A copy of a saved run, and its settings; one device trains."""
-    make_mesh = meshes.make_mesh
+    make_mesh = sharding.make_mesh
     monkeypatch.setattr(
-        meshes, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1])
+        sharding, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1])
     )
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")  # The run sets no own.
     workdir = tmp_path / request.param
@@ -140,9 +140,9 @@ def saved_run(request, tmp_path, monkeypatch):
 def test_a_saved_run_goes_on_to_the_parameters_it_would_have_had(saved_run):
     workdir = trainer.train(saved_run)
     expected = np.load(SAVED / "runs" / f"{workdir.name}.npz")
-    paths = run_folder.paths_of_models(workdir)
+    paths = run_directory.paths_of_models(workdir)
     for number, path in enumerate(paths):
-        model = run_folder.load(path, checkpoint="newest")
+        model = run_directory.load(path, checkpoint="newest")
         for name, array in model.parameters.items():
             # Other machines round differently: a step moves parameters by up to 1e-3.
             np.testing.assert_allclose(

@@ -3,25 +3,25 @@ import json
 
 import pytest
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.errors import UserError
 
 pytestmark = pytest.mark.fast
 
 
-@settings.stored("Disk")
+@serialization.stored("Disk")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Disk:
     radius: float = 1.0
 
 
-@settings.stored("Box")
+@serialization.stored("Box")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Box:
     sides: tuple[int, ...] = (1, 2)
 
 
-@settings.stored("Scene")
+@serialization.stored("Scene")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
     shape: Disk | Box = dataclasses.field(default_factory=Disk)
@@ -41,12 +41,12 @@ class Scene:
     ],
 )
 def test_settings_survive_json(scene, omit_defaults):
-    written = json.dumps(settings.to_json(scene, omit_defaults=omit_defaults))
-    assert settings.from_json(Scene, json.loads(written), "file") == scene
+    written = json.dumps(serialization.to_json(scene, omit_defaults=omit_defaults))
+    assert serialization.from_json(Scene, json.loads(written), "file") == scene
 
 
 def test_every_field_and_class_is_written():
-    assert settings.to_json(Scene(frame=Box(sides=(7,)))) == {
+    assert serialization.to_json(Scene(frame=Box(sides=(7,)))) == {
         "kind": "Scene",
         "shape": {"kind": "Disk", "radius": 1.0},
         "frame": {"kind": "Box", "sides": [7]},
@@ -57,9 +57,9 @@ def test_every_field_and_class_is_written():
 
 
 def test_omitted_defaults_leave_what_differs():
-    assert settings.to_json(Scene(), omit_defaults=True) == {"kind": "Scene"}
+    assert serialization.to_json(Scene(), omit_defaults=True) == {"kind": "Scene"}
     scene = Scene(shape=Box(), frame=Box(sides=(7,)))
-    assert settings.to_json(scene, omit_defaults=True) == {
+    assert serialization.to_json(scene, omit_defaults=True) == {
         "kind": "Scene",
         "shape": {"kind": "Box"},
         "frame": {"kind": "Box", "sides": [7]},
@@ -70,31 +70,33 @@ def test_a_field_that_is_new_and_has_its_default_is_omitted():
     later = dataclasses.make_dataclass(
         "Scene", [("depth", int, 3)], bases=(Scene,), frozen=True, kw_only=True
     )
-    written = settings.to_json(later(title="a"), omit_defaults=True)
-    assert written == settings.to_json(Scene(title="a"), omit_defaults=True)
-    changed = settings.to_json(later(title="a", depth=4), omit_defaults=True)
+    written = serialization.to_json(later(title="a"), omit_defaults=True)
+    assert written == serialization.to_json(Scene(title="a"), omit_defaults=True)
+    changed = serialization.to_json(later(title="a", depth=4), omit_defaults=True)
     assert changed != written
 
 
 def test_a_renamed_field_keeps_its_name_in_files():
-    @settings.stored("Disk")
+    @serialization.stored("Disk")
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Circle:
         distance: float = dataclasses.field(
-            default=1.0, metadata=settings.stored_as("radius")
+            default=1.0, metadata=serialization.stored_as("radius")
         )
 
-    written = settings.to_json(Disk(radius=2.0))
-    assert settings.to_json(Circle(distance=2.0)) == written
-    assert settings.from_json(Circle, written, "file") == Circle(distance=2.0)
+    written = serialization.to_json(Disk(radius=2.0))
+    assert serialization.to_json(Circle(distance=2.0)) == written
+    assert serialization.from_json(Circle, written, "file") == Circle(distance=2.0)
     with pytest.raises(UserError, match="Disk has no field 'distance'"):
-        settings.from_json(Circle, {"distance": 2.0}, "file")
+        serialization.from_json(Circle, {"distance": 2.0}, "file")
 
 
 def test_missing_fields_take_their_defaults():
-    assert settings.from_json(Scene, {}, "file") == Scene()
+    assert serialization.from_json(Scene, {}, "file") == Scene()
     values = {"frame": {"kind": "Box"}, "shape": {"radius": 2.0}}
-    assert settings.from_json(Scene, values, "file") == Scene(shape=Disk(radius=2.0))
+    assert serialization.from_json(Scene, values, "file") == Scene(
+        shape=Disk(radius=2.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,19 +111,21 @@ def test_missing_fields_take_their_defaults():
 )
 def test_what_is_unknown_is_refused(values, message):
     with pytest.raises(UserError, match=message):
-        settings.from_json(Scene, values, "a/b")
+        serialization.from_json(Scene, values, "a/b")
 
 
 def test_differences_are_found_by_path():
-    first = settings.to_json(Scene(frame=Box(sides=(1,))))
-    second = settings.to_json(Scene(frame=Box(sides=(2,)), title="a"))
-    assert settings.differences(first, first) == {}
-    assert settings.differences(first, second) == {
+    first = serialization.to_json(Scene(frame=Box(sides=(1,))))
+    second = serialization.to_json(Scene(frame=Box(sides=(2,)), title="a"))
+    assert serialization.differences(first, first) == {}
+    assert serialization.differences(first, second) == {
         ("frame", "sides"): ([1], [2]),
         ("title",): (None, "a"),
     }
 
 
 def test_a_dictionary_differs_from_a_value():
-    assert settings.differences({"a": {"b": 1}}, {"a": 2}) == {("a",): ({"b": 1}, 2)}
-    assert settings.differences({"a": 1}, {}) == {("a",): (1, None)}
+    assert serialization.differences({"a": {"b": 1}}, {"a": 2}) == {
+        ("a",): ({"b": 1}, 2)
+    }
+    assert serialization.differences({"a": 1}, {}) == {("a",): (1, None)}

@@ -10,11 +10,10 @@ import tiny
 
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training import sweep
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective
+from jaxcorr.training import sharding, sweep
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.sharding import MeshShape
 from jaxcorr.training.step import Recipe, Step, initial_state, train_step
 from jaxcorr.training.sweep import Member
 from jaxcorr.transforms.minnen import Minnen
@@ -116,9 +115,9 @@ def test_two_micro_batches_on_four_devices_give_the_same_steps(parameters, crops
     recipe = dataclasses.replace(
         RECIPE, step=dataclasses.replace(STEP, micro_batches=2)
     )
-    mesh = meshes.make_mesh(MeshShape(data=4), jax.devices()[:4])
-    state = meshes.place_state(start(parameters, recipe), mesh)
-    batches = [meshes.split_batch(batch, mesh, BATCH) for batch in crops]
+    mesh = sharding.make_mesh(MeshShape(data=4), jax.devices()[:4])
+    state = sharding.place_state(start(parameters, recipe), mesh)
+    batches = [sharding.split_batch(batch, mesh, BATCH) for batch in crops]
     with jax.set_mesh(mesh):
         state, taken = take(state, batches, recipe)
     assert_same(state, taken, *run[:2])
@@ -129,9 +128,9 @@ def test_members_of_a_sweep_share_the_sharpness_and_train_as_alone(crops):
         jax.tree.map(jnp.asarray, tiny.draw(RECIPE.codec, seed=member.seed))
         for member in MEMBERS
     ]
-    mesh = meshes.make_mesh(MeshShape(sweep=2), jax.devices()[:2])
+    mesh = sharding.make_mesh(MeshShape(sweep=2), jax.devices()[:2])
     states = sweep.initial_states(RECIPE, drawn)
-    states = meshes.place_state(states, mesh, members=True)
+    states = sharding.place_state(states, mesh, members=True)
     weights, keys = sweep.weights_of(MEMBERS), sweep.noise_keys(MEMBERS)
     alone = [
         take(start(each), crops, weights=one_of(weights, number), key=keys[number])[1]
@@ -140,7 +139,7 @@ def test_members_of_a_sweep_share_the_sharpness_and_train_as_alone(crops):
     for step, batch in enumerate(crops):
         with jax.set_mesh(mesh):
             states, values = sweep.train_step(
-                *(states, meshes.split_batch(batch, mesh, BATCH), weights, keys),
+                *(states, sharding.split_batch(batch, mesh, BATCH), weights, keys),
                 recipe=RECIPE,
                 together=True,
             )

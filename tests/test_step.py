@@ -10,8 +10,8 @@ import tiny
 from jaxcorr import codec
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training.objective import Objective
+from jaxcorr.training import sharding
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.training.step import (
     NEVER,
@@ -81,10 +81,10 @@ def programs() -> int:
 
 
 def take_sharded(count, parameters, batch, recipe=RECIPE):
-    mesh = meshes.make_mesh(meshes.MeshShape())
+    mesh = sharding.make_mesh(sharding.MeshShape())
     state = state_of(parameters, recipe)
-    state = meshes.place_state(state, mesh)
-    split = meshes.split_batch(batch, mesh, len(batch))
+    state = sharding.place_state(state, mesh)
+    split = sharding.split_batch(batch, mesh, len(batch))
     assert [len(shard.data) for shard in split.addressable_shards] == [2] * 8
     with jax.set_mesh(mesh):
         return take(count, state, split, recipe)
@@ -259,7 +259,7 @@ def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not():
 @pytest.mark.fast
 @pytest.mark.parametrize("batch_size, parts", [(12, 1), (8, 2)])
 def test_a_batch_that_devices_and_parts_cannot_share_is_refused(batch_size, parts):
-    mesh = meshes.make_mesh(meshes.MeshShape())
-    meshes.check_batch(mesh, 16, parts)
+    mesh = sharding.make_mesh(sharding.MeshShape())
+    sharding.check_batch(mesh, 16, parts)
     with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of"):
-        meshes.check_batch(mesh, batch_size, parts)
+        sharding.check_batch(mesh, batch_size, parts)

@@ -8,14 +8,13 @@ import pytest
 from runs import STEPS as TRAINED
 from runs import Runs
 
-from jaxcorr import codec, images, run_folder
+from jaxcorr import codec, images, run_directory
 from jaxcorr.codec import CodecSettings
 from jaxcorr.errors import UserError
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training import sweep
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective
+from jaxcorr.training import sharding, sweep
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.sharding import MeshShape
 from jaxcorr.training.step import (
     Recipe,
     Step,
@@ -78,14 +77,14 @@ def alone(crops):
     ],
 )
 def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
-    mesh = meshes.make_mesh(shape, jax.devices()[:devices])
+    mesh = sharding.make_mesh(shape, jax.devices()[:devices])
     initial = [codec.initialize(RECIPE.codec, member.keys[0]) for member in MEMBERS]
     states = sweep.initial_states(RECIPE, initial)
-    states = meshes.place_state(states, mesh, members=True)
+    states = sharding.place_state(states, mesh, members=True)
     weights, keys = sweep.weights_of(MEMBERS), sweep.noise_keys(MEMBERS)
     how = {"recipe": RECIPE, "together": together}
     for step, batch in enumerate(crops):
-        placed = meshes.split_batch(batch, mesh, BATCH)
+        placed = sharding.split_batch(batch, mesh, BATCH)
         with jax.set_mesh(mesh):
             states, values = sweep.train_step(states, placed, weights, keys, **how)
         for number, (trained, *_) in enumerate(alone):
@@ -94,7 +93,7 @@ def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
                     values[name][number], value, rtol=1e-5, atol=1e-6, err_msg=name
                 )
     with jax.set_mesh(mesh):
-        images = meshes.spread(crops[0], mesh)
+        images = sharding.spread(crops[0], mesh)
         values, made = sweep.evaluation_step(states.parameters, images, weights, **how)
     for number, (_, expected, picture, _) in enumerate(alone):
         loss = expected["rate_distortion"]
@@ -104,15 +103,15 @@ def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
 
 def test_no_activation_is_gathered(crops):
     """They are far larger than any parameter; vectorized members would do it."""
-    mesh = meshes.make_mesh(MeshShape(data=4), jax.devices()[:4])
+    mesh = sharding.make_mesh(MeshShape(data=4), jax.devices()[:4])
     initial = [codec.initialize(RECIPE.codec, member.keys[0]) for member in MEMBERS[:2]]
     states = sweep.initial_states(RECIPE, initial)
-    states = meshes.place_state(states, mesh, members=True)
+    states = sharding.place_state(states, mesh, members=True)
     weights, keys = sweep.weights_of(MEMBERS[:2]), sweep.noise_keys(MEMBERS[:2])
     step = lambda states, batch: sweep.train_step(
         states, batch, weights, keys, recipe=RECIPE, together=True
     )
-    batch = meshes.split_batch(crops[0], mesh, BATCH)
+    batch = sharding.split_batch(crops[0], mesh, BATCH)
     with jax.set_mesh(mesh):
         text = jax.jit(step).lower(states, batch).compile().as_text() or ""
     assert " all-reduce" in text
@@ -192,9 +191,9 @@ def test_a_member_that_fails_is_named_and_has_no_model(swept):
     (line,) = (x for x in output.splitlines() if x.startswith("member"))
     assert line.startswith("member 2 (λ 1e+38, α 0.1, seed 0) stops: loss or gradient")
     paths = [f"{workdir}@{number}" for number in (0, 1)]
-    assert run_folder.paths_of_models(workdir) == paths
+    assert run_directory.paths_of_models(workdir) == paths
     with pytest.raises(UserError, match="has no member 2, only 0, 1"):
-        run_folder.load(f"{workdir}@2")
+        run_directory.load(f"{workdir}@2")
 
 
 def test_the_best_of_each_member_is_kept(swept):
@@ -207,7 +206,7 @@ def test_the_best_of_each_member_is_kept(swept):
             for each in records(workdir, "held_out.jsonl", number)
         }
         best.add(min(losses, key=losses.__getitem__))
-        model = run_folder.load(f"{workdir}@{number}")
+        model = run_directory.load(f"{workdir}@{number}")
         assert model.provenance.held_out_loss == min(losses.values())
         member = model.provenance.member
         assert member is not None

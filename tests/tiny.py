@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, saved_model
 from jaxcorr.codec import CodecSettings
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.provenance import Provenance
 from jaxcorr.training.sweep import Member
@@ -99,7 +99,7 @@ def make_any(settings, gains, *, prediction_gain):
     channels = settings.transforms.channels
     _set_predictions(parameters, channels, prediction_gain)
     parameters[f"{_last_layer(parameters, 'synthesis')}/bias"][:] = 0.5
-    return model_folder.make_model(settings, parameters, provenance=Provenance(step=7))
+    return saved_model.make_model(settings, parameters, provenance=Provenance(step=7))
 
 
 def draw(settings, *, seed=0):

@@ -6,10 +6,10 @@ import numpy as np
 from flax import nnx
 
 from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.base import Prediction
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.context import Prediction
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.quantization import Quantization, Rounding, StraightThrough
 

@@ -169,7 +169,7 @@ def with_forms(
 
 
 def tell_choice(results: Results) -> None:
-    """Prints the fastest forms of each model: what `jaxcorr/layers/forms.py` wants."""
+    """Prints the fastest implementations, for `layers/implementations.py`."""
     for name in UPSAMPLING:
         tried = {
             key: figure["images_per_second"]
@@ -178,7 +178,7 @@ def tell_choice(results: Results) -> None:
         }
         if tried:
             best = max(tried, key=lambda key: tried[key])
-            print(f"profile: fastest is {best}; set it in jaxcorr/layers/forms.py")
+            print(f"profile: fastest is {best}; set it in layers/implementations.py")
 
 
 def _at_largest(sizes: Sizes, name: str, forms: Mapping[str, str]) -> Figures:

@@ -13,26 +13,25 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree, UInt8
 
-from jaxcorr import codec, model_folder
+from jaxcorr import codec, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
-from jaxcorr.evaluation import rows
-from jaxcorr.layers import forms
-from jaxcorr.layers.forms import Forms
-from jaxcorr.model_folder import Model
+from jaxcorr.evaluation import measure
+from jaxcorr.layers import implementations
+from jaxcorr.layers.implementations import Forms
 from jaxcorr.quantization import in_training
-from jaxcorr.training import mesh as meshes
+from jaxcorr.saved_model import Model
+from jaxcorr.training import sharding, sweep
 from jaxcorr.training import step as steps
-from jaxcorr.training import sweep
-from jaxcorr.training.mesh import MeshShape
-from jaxcorr.training.objective import Objective, Weights
+from jaxcorr.training.loss import Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.sharding import MeshShape
 from jaxcorr.training.step import Recipe, Step, TrainState
 from jaxcorr.training.sweep import SweepConfig
-from jaxcorr.transforms.transforms import latents_across
+from jaxcorr.transforms.base import latents_across
 
 Dtype = str
 DTYPES = ("bfloat16", "float32")
@@ -108,7 +107,7 @@ def sweep_config(
 
 def members_together() -> bool:
     """Returns whether members of a sweep take a step in one program here."""
-    return sweep.are_together(meshes.make_mesh(MeshShape(), jax.devices()[:1]))
+    return sweep.are_together(sharding.make_mesh(MeshShape(), jax.devices()[:1]))
 
 
 def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
@@ -122,7 +121,7 @@ def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
         weights = Weights(distortion_weight=distortion, correlation_weight=correlation)
         return steps.train_step(state, images, weights, key, recipe=recipe)
 
-    with forms.forced(LEAST_ARITHMETIC):
+    with implementations.forced(LEAST_ARITHMETIC):
         traced = jax.jit(step).trace(
             state, images, weights.distortion_weight, weights.correlation_weight, key
         )
@@ -146,7 +145,7 @@ def form_names(kind: str) -> tuple[str, ...]:
 
 def forced_forms(chosen: Mapping[str, str]) -> contextlib.AbstractContextManager:
     """Computes in these forms; in those of the platform, if none are given."""
-    return forms.forced(Forms(**chosen) if chosen else None)  # pyright: ignore
+    return implementations.forced(Forms(**chosen) if chosen else None)  # pyright: ignore
 
 
 @functools.partial(jax.jit, static_argnames="recipe")
@@ -207,10 +206,10 @@ def codec_with(model: CodecSettings, context: codec.ContextSettings) -> CodecSet
     return dataclasses.replace(model, context=context)
 
 
-make_model: Callable = model_folder.make_model
-write_model: Callable = model_folder.write_model
-read_model: Callable = model_folder.read_model
-psnr_db: Callable = rows.psnr_db
+make_model: Callable = saved_model.make_model
+write_model: Callable = saved_model.write_model
+read_model: Callable = saved_model.read_model
+psnr_db: Callable = measure.psnr_db
 
 
 def encode(

@@ -8,7 +8,7 @@ from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.independent import Independent
+from jaxcorr.context.no_context import Independent
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms import cheng, minnen, swin
 from jaxcorr.transforms.cheng import Cheng

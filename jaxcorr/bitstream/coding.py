@@ -3,14 +3,14 @@
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
 
-from jaxcorr.bitstream import networks, passes
+from jaxcorr.bitstream import coding_loop, networks
+from jaxcorr.bitstream.coding_loop import Latents
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.grid import OFFSETS, Grid, NearBoundary
-from jaxcorr.bitstream.passes import Latents
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
 from jaxcorr.errors import UserError
-from jaxcorr.model_folder import Model
-from jaxcorr.transforms.transforms import LATENT_STRIDE, SIDE_STRIDE, side_across
+from jaxcorr.saved_model import Model
+from jaxcorr.transforms.base import LATENT_STRIDE, SIDE_STRIDE, side_across
 
 SYMBOL_LIMIT = 2**30
 """Symbols are integers below this; anything larger is a codec gone wrong."""
@@ -159,7 +159,7 @@ def _encode_latents(
 
             grid = Grid(offset=offset, guarded=guarded)
             try:
-                latents = passes.walk(
+                latents = coding_loop.walk(
                     model, features, side_symbols, size, grid, exchange
                 )
             except NearBoundary:
@@ -185,7 +185,7 @@ def _decode_latents(model: Model, container: Container) -> Latents:
     with networks.coding_arithmetic(container.arithmetic) as dtype:
         features = _features(model, side_symbols.astype(dtype), size)
         grid = Grid(offset=container.offset)
-        return passes.walk(model, features, side_symbols, size, grid, exchange)
+        return coding_loop.walk(model, features, side_symbols, size, grid, exchange)
 
 
 def _features(

@@ -9,8 +9,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from typing_extensions import override
 
-from jaxcorr import settings
-from jaxcorr.context.context import Coding, Prediction
+from jaxcorr import serialization
+from jaxcorr.context.base import Coding, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
 from jaxcorr.quantization import DecoderInput, Quantization, round_around
@@ -28,7 +28,7 @@ LAG = 3
 of itself there."""
 
 
-@settings.stored("Autoregressive")
+@serialization.stored("Autoregressive")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Autoregressive:
     """A pass for each wavefront: a latent here, three columns further one row up, ….

@@ -9,14 +9,14 @@ from flax import nnx
 from jaxtyping import Array
 from typing_extensions import override
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.context.slices import Slice
 from jaxcorr.errors import UserError
 
 
-@settings.stored("Channelwise")
+@serialization.stored("Channelwise")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Channelwise:
     """A pass for each slice of channels, which earlier slices help to predict."""

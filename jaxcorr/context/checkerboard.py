@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array
 from typing_extensions import override
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.layers.convolution import MaskedConvolution
@@ -20,7 +20,7 @@ ODD_TAPS = tuple(
 """The anchors within a 5x5 square around a latent that is not an anchor."""
 
 
-@settings.stored("Checkerboard")
+@serialization.stored("Checkerboard")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkerboard:
     """Two passes: latents of even row plus column, then those between them."""

@@ -16,7 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from typing_extensions import override
 
-from jaxcorr.context.context import Coding, Positions, Prediction
+from jaxcorr.context.base import Coding, Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.quantization import DecoderInput, Quantization
 

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from typing_extensions import override
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.context.checkerboard import ODD_TAPS
 from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
 from jaxcorr.context.passes import Pass, PassContext
@@ -17,7 +17,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.layers.convolution import Convolution, MaskedConvolution, Pointwise
 
 
-@settings.stored("SpaceChannel")
+@serialization.stored("SpaceChannel")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpaceChannel:
     """Two passes for each group of channels: its anchors, then the latents between."""

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr import images
-from jaxcorr.data.usable import MOST_NAMED
+from jaxcorr.data.skip_unusable import MOST_NAMED
 from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from grain.sources import RandomAccessDataSource
 
-from jaxcorr import settings
-from jaxcorr.data import built_in, folder, prepared
-from jaxcorr.data.usable import Usable
+from jaxcorr import serialization
+from jaxcorr.data import built_in, folder, tfds_reader
+from jaxcorr.data.skip_unusable import Usable
 from jaxcorr.errors import UserError
 
 Source = RandomAccessDataSource[np.ndarray]
@@ -17,7 +17,7 @@ Source = RandomAccessDataSource[np.ndarray]
 GRAMMAR = "builtin, folder:DIR or tfds:NAME"
 
 
-@settings.stored("Data")
+@serialization.stored("Data")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Data:
     """Photographs to train on, and how they are cut into batches."""
@@ -91,7 +91,7 @@ def _open(
     if kind == "folder":
         opened = folder.open_folder(Path(argument), crop_size=data.crop_size)
     elif kind == "tfds":
-        opened = prepared.Prepared(
+        opened = tfds_reader.Prepared(
             argument, split=split, directory=data.directory, feature=data.feature
         )
     else:

@@ -1,1 +1,1 @@
-"""Evaluation: real files, rows and pictures."""
+"""Measurements of codecs on images, through real files."""

@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image, features
 
 from jaxcorr.errors import UserError
+from jaxcorr.evaluation.measure import Details
 from jaxcorr.evaluation.metadata import ClassicalMetadata
-from jaxcorr.evaluation.rows import Details
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

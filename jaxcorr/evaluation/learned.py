@@ -9,12 +9,12 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxcorr import correlation
 from jaxcorr.bitstream import coding, networks
+from jaxcorr.bitstream.coding_loop import Latents
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.bitstream.passes import Latents
 from jaxcorr.codec import Codec
+from jaxcorr.evaluation.measure import Details
 from jaxcorr.evaluation.metadata import ModelMetadata
-from jaxcorr.evaluation.rows import Details
-from jaxcorr.model_folder import Model
+from jaxcorr.saved_model import Model
 
 WINDOW = 7
 """Window of the correlation that is reported, the one of the published figure."""

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from jaxcorr import model_folder
+from jaxcorr import saved_model
 from jaxcorr.codec import CodecSettings
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive
 from jaxcorr.errors import UserError
-from jaxcorr.interop import correspondence
-from jaxcorr.model_folder import Model
+from jaxcorr.interop import compressai_mapping
 from jaxcorr.provenance import Provenance
+from jaxcorr.saved_model import Model
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 
@@ -120,7 +120,7 @@ def convert(
         raise UserError(
             f"{name} has sizes that no {architecture} has: {error}"
         ) from error
-    sources = correspondence.sources(settings)
+    sources = compressai_mapping.sources(settings)
     _check_names(name, tensors, architecture)
     transforms = settings.transforms
     shapes = {source.tensor: source.shape for source in sources.values()}
@@ -135,7 +135,7 @@ def convert(
         if not np.isfinite(tensors[tensor]).all():
             raise UserError(f"{name}: {tensor} must be finite, but is not")
     _check_mask(name, state)
-    return model_folder.make_model(
+    return saved_model.make_model(
         settings,
         {
             path: source.parameter(tensors[source.tensor])
@@ -149,7 +149,7 @@ def convert(
 @functools.cache
 def tensors_of(architecture: Architecture) -> frozenset[str]:
     """Names of the tensors that an architecture has, buffers apart."""
-    sources = correspondence.sources(ARCHITECTURES[architecture]({}))
+    sources = compressai_mapping.sources(ARCHITECTURES[architecture]({}))
     return frozenset({_QUANTILES, *(source.tensor for source in sources.values())})
 
 

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from jaxcorr import files, model_folder
+from jaxcorr import files, saved_model
 from jaxcorr.errors import UserError
-from jaxcorr.interop import networks
-from jaxcorr.interop.networks import Network
-from jaxcorr.model_folder import TABLES, Model
+from jaxcorr.interop import exported_functions
+from jaxcorr.interop.exported_functions import Network
+from jaxcorr.saved_model import TABLES, Model
 
 FORMAT = "stablehlo-1"
 """What the config of an export has where that of a model has a number."""
@@ -76,16 +76,16 @@ def write_export(path: Path, model: Model) -> list[Written]:
         write = functools.partial(_write_network, folder)
         written = [
             write(name, network, jnp.float32, PLATFORMS)
-            for name, network in networks.evaluation_networks(model).items()
+            for name, network in exported_functions.evaluation_networks(model).items()
         ]
         (folder / CODING).mkdir()
         with jax.enable_x64(True):
             written += [
                 write(f"{CODING}/{name}", network, jnp.float64, CODING_PLATFORMS)
-                for name, network in networks.coding_networks(model).items()
+                for name, network in exported_functions.coding_networks(model).items()
             ]
         np.savez_compressed(folder / TABLES, **model.table_arrays())
-        model_folder.write_config(folder, _config(model, written))
+        saved_model.write_config(folder, _config(model, written))
         (folder / README).write_text(_readme(model, written))
     return written
 
@@ -98,7 +98,7 @@ def check_target(path: Path, *, force: bool) -> None:
     """
     files.check_target(path / README)
     try:
-        is_export = model_folder.read_config(path).get("format") == FORMAT
+        is_export = saved_model.read_config(path).get("format") == FORMAT
     except UserError:
         is_export = False
     files.check_folder(path, "an export", is_one=is_export, force=force)
@@ -161,14 +161,14 @@ def _config(model: Model, written: list[Written]) -> dict[str, Any]:
     convention, stablehlo = written[0].conventions
     return (
         {"format": FORMAT}
-        | model_folder.describe(model)
+        | saved_model.describe(model)
         | {
             "export": {
                 "jax": jax.__version__,
                 "calling_convention_version": convention,
                 "stablehlo": stablehlo,
                 "functions": functions,
-                "passes": networks.described_passes(model),
+                "passes": exported_functions.described_passes(model),
             }
         }
     )

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxcorr import ops
-from jaxcorr.layers import forms
+from jaxcorr.layers import implementations
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -80,7 +80,7 @@ class Upsampling(nnx.Module):
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
         """Input `[p, q]` reaches outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
         kernel = self.kernel[...].astype(x.dtype)
-        out = forms.choose(
+        out = implementations.choose(
             "upsampling",
             {"polyphase": polyphase_upsampling, "transposed": transposed_upsampling},
             *(x, kernel),
@@ -179,7 +179,7 @@ def channel_product(
     On a TPU that product wants another layout than the convolutions around it, and the
     largest arrays of a codec would be copied to and fro.
     """
-    return forms.choose(
+    return implementations.choose(
         "channel_product",
         {"matrix": jnp.matmul, "convolution": pointwise_convolution},
         *(x, kernel),

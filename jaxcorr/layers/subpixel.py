@@ -4,12 +4,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxcorr.layers import forms
-from jaxcorr.layers.convolution import (
-    Convolution,
-    depth_to_space,
-    dilated_convolution,
-)
+from jaxcorr.layers import implementations
+from jaxcorr.layers.convolution import Convolution, depth_to_space, dilated_convolution
 
 
 class SubPixelUpsampling(nnx.Module):
@@ -38,7 +34,7 @@ class SubPixelUpsampling(nnx.Module):
         """Channels come as the four pixels of a square, each with all its outputs."""
         kernel, bias = self.convolution.kernel[...], self.convolution.bias[...]
         interleaved = lambda x, *_: depth_to_space(self.convolution(x))
-        return forms.choose(
+        return implementations.choose(
             "sub_pixels",
             {"interleaved": interleaved, "transposed": transposed_sub_pixels},
             *(x, kernel.astype(x.dtype), bias.astype(x.dtype)),

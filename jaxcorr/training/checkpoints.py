@@ -24,11 +24,11 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jaxtyping import PyTree
 
-from jaxcorr import model_folder, run_folder, settings
+from jaxcorr import run_directory, saved_model, serialization
 from jaxcorr.errors import UserError
-from jaxcorr.model_folder import Model
-from jaxcorr.run_folder import CHECKPOINTS, MODELS
-from jaxcorr.training import processes
+from jaxcorr.run_directory import CHECKPOINTS, MODELS
+from jaxcorr.saved_model import Model
+from jaxcorr.training import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +45,13 @@ class _ModelsHandler(ocp.CheckpointHandler):
         for number, model in args.models.items():
             folder = Path(directory) / str(number)
             folder.mkdir()
-            model_folder.fill_folder(folder, model)
+            saved_model.fill_folder(folder, model)
 
     def restore(self, directory: epath.Path, args: Any = None) -> dict[int, Model]:
         """Reads the model folders back."""
         del args
         return {
-            int(folder.name): model_folder.read_model(folder)
+            int(folder.name): saved_model.read_model(folder)
             for folder in Path(directory).iterdir()
         }
 
@@ -62,7 +62,7 @@ class _SaveModels(ocp.args.CheckpointArgs):
     models: Mapping[int, Model] = dataclasses.field(default_factory=dict)
 
 
-@settings.stored("Cadence")
+@serialization.stored("Cadence")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cadence:
     """How often a run is looked at and saved, in steps."""
@@ -91,13 +91,13 @@ def newest_step(workdir: Path) -> int:
 
     A checkpoint whose models cannot be read is set aside first, with a warning.
     """
-    for step, folder in reversed(run_folder.checkpoint_folders(workdir).items()):
+    for step, folder in reversed(run_directory.checkpoint_folders(workdir).items()):
         try:
-            models = run_folder.member_folders(folder)
+            models = run_directory.member_folders(folder)
             if not models:
                 raise UserError("no model in it")
             for model in models.values():
-                model_folder.read_model(model)
+                saved_model.read_model(model)
         except UserError as error:
             _set_aside(workdir, step, str(error))
         else:
@@ -112,8 +112,8 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
       UserError: If they cannot be read.
     """
     folder = workdir / CHECKPOINTS / str(step)
-    model, *_ = run_folder.member_folders(folder).values()
-    config = model_folder.read_provenance(model).config
+    model, *_ = run_directory.member_folders(folder).values()
+    config = saved_model.read_provenance(model).config
     if config is None:
         raise UserError(f"{model} does not say with which settings it was trained")
     return config
@@ -122,7 +122,7 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
 def _set_aside(workdir: Path, step: int, reason: str) -> None:
     """Moves a damaged checkpoint to where nothing looks for it."""
     aside = workdir / DAMAGED / str(step)
-    if not processes.is_first():
+    if not distributed.is_first():
         return
     aside.parent.mkdir(exist_ok=True)
     shutil.rmtree(aside, ignore_errors=True)
@@ -227,13 +227,13 @@ class Checkpoints:
           UserError: If none can be read.
         """
         target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(like)})
-        for step in reversed(run_folder.checkpoint_folders(self._workdir)):
+        for step in reversed(run_directory.checkpoint_folders(self._workdir)):
             state, reason = None, "another process cannot read it"
             try:
                 state = self._manager.restore(step, args=target)[STATE]
             except Exception as error:  # Storage has errors of many kinds.
                 reason = f"{type(error).__name__}: {error}"
-            if processes.all_agree(state is not None):
+            if distributed.all_agree(state is not None):
                 return step, state
             _set_aside(self._workdir, step, reason)
             self._manager.reload()

@@ -9,15 +9,14 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, UInt8
 
-from jaxcorr import model_folder
+from jaxcorr import saved_model
 from jaxcorr.errors import UserError
-from jaxcorr.model_folder import Model
 from jaxcorr.provenance import Provenance, SweepMember
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training import processes, sweep
+from jaxcorr.saved_model import Model
+from jaxcorr.training import distributed, sharding, sweep
 from jaxcorr.training.checkpoints import Cadence, Checkpoints
-from jaxcorr.training.logs import Log
-from jaxcorr.training.objective import Metrics, Weights
+from jaxcorr.training.logger import Log
+from jaxcorr.training.loss import Metrics, Weights
 from jaxcorr.training.step import NEVER, Recipe, TrainState
 from jaxcorr.training.sweep import Member
 
@@ -88,9 +87,9 @@ def train(
       Preempted: If SIGTERM or Ctrl-C arrived; a checkpoint was saved.
     """
     cadence, last = run.cadence, run.recipe.steps
-    first = int(np.max(meshes.whole(state.step, run.mesh))) + 1
+    first = int(np.max(sharding.whole(state.step, run.mesh))) + 1
     progress = _Progress(run, first, log)
-    with processes.stop_requests() as stop_requested:
+    with distributed.stop_requests() as stop_requested:
         for step in range(first, last + 1):
             state, metrics = _take_step(run, state, next(batches))
             progress.tell(step, metrics)
@@ -196,7 +195,7 @@ class _Progress:
 def _take_step(
     run: Run, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
 ) -> tuple[TrainState, Metrics]:
-    batch = meshes.split_batch(rows, run.mesh, run.batch_size)
+    batch = sharding.split_batch(rows, run.mesh, run.batch_size)
     with jax.set_mesh(run.mesh):
         return sweep.train_step(
             state,
@@ -229,7 +228,7 @@ def _evaluate(
     with jax.set_mesh(run.mesh):
         metrics, made = sweep.evaluation_step(
             state.parameters,
-            meshes.spread(run.held_out, run.mesh),
+            sharding.spread(run.held_out, run.mesh),
             run.weights,
             recipe=run.recipe,
             together=sweep.are_together(run.mesh),
@@ -256,11 +255,11 @@ def _models(
     going: list[int],
 ) -> dict[int, Model]:
     """Models of the members that go on; in the process that writes them."""
-    parameters = meshes.whole(state.parameters, run.mesh)
-    if not processes.is_first():
+    parameters = sharding.whole(state.parameters, run.mesh)
+    if not distributed.is_first():
         return {}
     return {
-        number: model_folder.make_model(
+        number: saved_model.make_model(
             run.recipe.codec,
             {name: array[number] for name, array in parameters.items()},
             provenance=dataclasses.replace(

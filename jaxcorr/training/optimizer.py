@@ -6,11 +6,11 @@ import math
 import jax.numpy as jnp
 import optax
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.errors import UserError
 
 
-@settings.stored("Optimizer")
+@serialization.stored("Optimizer")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """How gradients become steps."""

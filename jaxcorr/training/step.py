@@ -9,19 +9,20 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from jaxcorr import codec, metrics, quantization, settings
+from jaxcorr import codec, quantization, serialization
 from jaxcorr.codec import CodecSettings, Parameters
 from jaxcorr.errors import UserError
+from jaxcorr.metrics import image_quality
 from jaxcorr.quantization import DecoderInput
 from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
-from jaxcorr.training import mesh as meshes
-from jaxcorr.training.objective import Metrics, Objective, Weights
+from jaxcorr.training import sharding
+from jaxcorr.training.loss import Metrics, Objective, Weights
 from jaxcorr.training.optimizer import Optimizer
 
 NEVER = -1
 
 
-@settings.stored("Step")
+@serialization.stored("Step")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
     """How one step is computed."""
@@ -167,15 +168,15 @@ def train_step(
     )
     parameters = optax.apply_updates(state.parameters, updates)
     updated = TrainState(
-        parameters=meshes.scattered(keep(parameters, state.parameters)),
-        optimizer=meshes.scattered(keep(optimizer, state.optimizer)),
+        parameters=sharding.scattered(keep(parameters, state.parameters)),
+        optimizer=sharding.scattered(keep(optimizer, state.optimizer)),
         step=state.step + 1,
         failed_at=jnp.where(healthy, NEVER, first_failure),
     )
     if recipe.step.decoder_input == "soft_round":
         values["sharpness"] = sharpness
     return updated, values | {
-        "psnr_db": metrics.psnr_from_mse(values["mse"]),
+        "psnr_db": image_quality.psnr_from_mse(values["mse"]),
         "gradient_norm": norm,
         "learning_rate": recipe.optimizer.schedule(recipe.steps)(state.step),
         "failed_at": updated.failed_at,
@@ -192,11 +193,11 @@ def evaluation_step(
 ) -> tuple[Metrics, Float[Array, "b h w 3"]]:
     """Metrics and reconstructions of crops as a file would give them, without noise."""
     image = batch.astype(jnp.float32) / 255
-    output = codec.with_parameters(recipe.codec, meshes.gathered(parameters))(
+    output = codec.with_parameters(recipe.codec, sharding.gathered(parameters))(
         image, transform_dtype=recipe.step.transform_dtype
     )
     _, values = recipe.objective(output, image, weights)
-    values["psnr_db"] = metrics.psnr_from_mse(values["mse"])
+    values["psnr_db"] = image_quality.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
         values["bpp"] + weights.distortion_weight * values["distortion"]
     )
@@ -213,7 +214,7 @@ def _gradient(
 ) -> tuple[Parameters, Metrics]:
     """Gradient and metrics of a batch, worked through in micro-batches."""
     parts = recipe.step.micro_batches
-    whole = meshes.gathered(parameters)
+    whole = sharding.gathered(parameters)
 
     def output(parameters, part):
         image, keys = part
@@ -230,7 +231,7 @@ def _gradient(
 
     def gradient_of(part, average=None):
         gradient, values = jax.grad(loss, has_aux=True)(whole, part, average)
-        return meshes.scattered(gradient), values
+        return sharding.scattered(gradient), values
 
     if parts == 1:
         return gradient_of((image, keys))

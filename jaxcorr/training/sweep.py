@@ -24,20 +24,20 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.codec import Parameters
 from jaxcorr.errors import UserError
-from jaxcorr.run_folder import WEIGHTS
-from jaxcorr.training import mesh as meshes
+from jaxcorr.run_directory import WEIGHTS
+from jaxcorr.training import sharding
 from jaxcorr.training import step as steps
-from jaxcorr.training.objective import Metrics, Weights
+from jaxcorr.training.loss import Metrics, Weights
 from jaxcorr.training.step import Recipe, TrainState
 
 PICTURES = 4
 """Held-out crops that are looked at."""
 
 
-@settings.stored("Sweep")
+@serialization.stored("Sweep")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepConfig:
     """What may have several values in one run: each combination trains a codec."""
@@ -148,7 +148,7 @@ def initial_states(recipe: Recipe, parameters: Sequence[Parameters]) -> TrainSta
 
 def are_together(mesh: Mesh) -> bool:
     """Whether members take a step in one program rather than in turn."""
-    return jax.default_backend() != "cpu" or mesh.shape[meshes.SWEEP] > 1
+    return jax.default_backend() != "cpu" or mesh.shape[sharding.SWEEP] > 1
 
 
 def train_step(
@@ -216,26 +216,26 @@ def _train_together(states, batch, weights, keys, *, recipe: Recipe):
         own[0], batch, own[1], own[2], recipe=recipe
     )
     states, metrics = _over_members(one, (states, weights, keys), batch)
-    return states, meshes.gathered(metrics)
+    return states, sharding.gathered(metrics)
 
 
 @functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
 def _train_one(states, number, batch, weights, keys, *, recipe: Recipe):
     state, weight, key = _take((states, weights, keys), number)
     state, metrics = steps.train_step(state, batch, weight, key, recipe=recipe)
-    return _put(states, state, number), meshes.gathered(metrics)
+    return _put(states, state, number), sharding.gathered(metrics)
 
 
 @functools.partial(jax.jit, static_argnames="recipe")
 def _evaluate_together(parameters, images, weights, *, recipe: Recipe):
     one = lambda own, images: _evaluate(own[0], images, own[1], recipe)
-    return meshes.gathered(_over_members(one, (parameters, weights), images))
+    return sharding.gathered(_over_members(one, (parameters, weights), images))
 
 
 @functools.partial(jax.jit, static_argnames="recipe")
 def _evaluate_one(parameters, number, images, weights, *, recipe: Recipe):
     own, weight = _take((parameters, weights), number)
-    return meshes.gathered(_evaluate(own, images, weight, recipe))
+    return sharding.gathered(_evaluate(own, images, weight, recipe))
 
 
 def _evaluate(parameters, images, weights, recipe: Recipe):
@@ -256,12 +256,12 @@ def _over_members(function: Callable, own: PyTree, shared: PyTree) -> PyTree:
         alone = jax.tree.map(lambda x: x[0], own)
         return jax.tree.map(lambda x: x[None], function(alone, shared))
 
-    members = PartitionSpec(meshes.SWEEP)
+    members = PartitionSpec(sharding.SWEEP)
     return jax.shard_map(
         within_group,
         in_specs=(members, PartitionSpec()),
         out_specs=members,
-        axis_names={meshes.SWEEP},
+        axis_names={sharding.SWEEP},
         check_vma=False,  # Would have every loop say what it carries of a member.
     )(own, shared)
 

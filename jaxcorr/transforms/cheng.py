@@ -4,7 +4,7 @@ import dataclasses
 
 from flax import nnx
 
-from jaxcorr import ops, settings
+from jaxcorr import ops, serialization
 from jaxcorr.errors import UserError
 from jaxcorr.layers.convolution import Convolution
 from jaxcorr.layers.residual import (
@@ -14,10 +14,10 @@ from jaxcorr.layers.residual import (
     ResidualUpsampling,
 )
 from jaxcorr.layers.subpixel import SubPixelUpsampling
-from jaxcorr.transforms.transforms import Transforms
+from jaxcorr.transforms.base import Transforms
 
 
-@settings.stored("Cheng")
+@serialization.stored("Cheng")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cheng:
     """Residual blocks of 3x3 convolutions; resolution changes at every second one.

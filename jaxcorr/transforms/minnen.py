@@ -4,14 +4,14 @@ import dataclasses
 
 from flax import nnx
 
-from jaxcorr import ops, settings
+from jaxcorr import ops, serialization
 from jaxcorr.errors import UserError
 from jaxcorr.layers.convolution import Convolution, Upsampling
 from jaxcorr.layers.gdn import GDN
-from jaxcorr.transforms.transforms import Transforms
+from jaxcorr.transforms.base import Transforms
 
 
-@settings.stored("Minnen")
+@serialization.stored("Minnen")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Minnen:
     """Four 5x5 convolutions at stride 2 with GDN between them, and their mirror.

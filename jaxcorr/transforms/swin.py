@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flax import nnx
 
-from jaxcorr import settings
+from jaxcorr import serialization
 from jaxcorr.errors import UserError
 from jaxcorr.layers.swin import (
     PatchEmbedding,
@@ -15,10 +15,10 @@ from jaxcorr.layers.swin import (
     PatchUnpacking,
     SwinBlock,
 )
-from jaxcorr.transforms.transforms import Transforms
+from jaxcorr.transforms.base import Transforms
 
 
-@settings.stored("Swin")
+@serialization.stored("Swin")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Swin:
     """Swin transformer blocks at every resolution, merged and split between them.

@@ -26,7 +26,7 @@ import numpy as np
 import tiny
 from PIL import Image
 
-from jaxcorr import model_folder, run_folder
+from jaxcorr import run_directory, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecSettings
 from jaxcorr.context.channelwise import Channelwise
@@ -49,7 +49,7 @@ from jaxcorr.codec import CodecSettings
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
 from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.objective import Objective
+from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.transforms.minnen import Minnen
 
@@ -84,7 +84,7 @@ def main():
         folder = SAVED / "models" / name
         if folder.exists():
             continue
-        model_folder.write_model(folder, model)
+        saved_model.write_model(folder, model)
         data = coding.compress(model, image)
         (folder / "image.jxc").write_bytes(data)
         Image.fromarray(coding.decompress(model, data)).save(folder / "image.png")
@@ -107,9 +107,9 @@ def save_run(name, arguments):
             | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"},
         )
         arrays = {}
-        for path in run_folder.paths_of_models(workdir):
+        for path in run_directory.paths_of_models(workdir):
             member = path.rpartition("@")[2] if "@" in path else "0"
-            model = run_folder.load(path, checkpoint="newest")
+            model = run_directory.load(path, checkpoint="newest")
             arrays |= {f"{member}/{key}": x for key, x in model.parameters.items()}
         np.savez_compressed(SAVED / "runs" / f"{name}.npz", **arrays)
         shutil.rmtree(workdir / "checkpoints" / "6")

@@ -1,0 +1,97 @@
+"""The coding loop: one walk over the passes of any context model."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Array, Float, Float64, Int32, UInt8
+
+from jaxcorr.bitstream.grid import Grid
+from jaxcorr.context.base import Positions
+from jaxcorr.saved_model import Model
+from jaxcorr.transforms.base import latents_across
+
+Exchange = Callable[
+    [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
+    Int32[np.ndarray, "..."],
+]
+"""Positions, means and scale classes of a pass to its symbols, coded or decoded."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Latents:
+    """What a file says of an image, the same in the encoder and in any decoder.
+
+    Attributes:
+      side_symbols: Rounded distances of the side information from its medians.
+      symbols: Rounded distances of the latents from their means.
+      latent_hat: Decoded latents, multiples of 1/16384.
+      mean: Predicted means, rounded to the grid.
+      scale: Predicted scales; these alone may differ in the last digits.
+    """
+
+    side_symbols: Int32[np.ndarray, "h64 w64 s"]
+    symbols: Int32[np.ndarray, "h16 w16 c"]
+    latent_hat: Float64[np.ndarray, "h16 w16 c"]
+    mean: Float64[np.ndarray, "h16 w16 c"]
+    scale: Float64[np.ndarray, "h16 w16 c"]
+
+    def checksum(self) -> int:
+        """CRC-32 of what must be the same everywhere."""
+        crc = 0
+        for array, kind in (
+            (self.side_symbols, "<i4"),
+            (self.symbols, "<i4"),
+            (self.latent_hat, "<f8"),
+        ):
+            crc = zlib.crc32(np.ascontiguousarray(array).astype(kind).tobytes(), crc)
+        return crc
+
+
+def walk(
+    model: Model,
+    features: Float[Array, "h16 w16 f"],
+    side_symbols: Int32[np.ndarray, "h64 w64 s"],
+    size: tuple[int, int],
+    grid: Grid,
+    exchange: Exchange,
+) -> Latents:
+    """The loop that encoder and decoder share; only `exchange` tells them apart.
+
+    Args:
+      model: What codes.
+      features: Features of the side information, on the canvas.
+      side_symbols: The side information, as it was coded.
+      size: Height and width of the image, in pixels.
+      grid: Where the boundaries of means and scales lie.
+      exchange: Codes or decodes the symbols of a pass.
+
+    Raises:
+      NearBoundary: If the grid is guarded and a value lies close to a boundary.
+    """
+    context = model.codec.context
+    rows, columns = latents_across(size[0]), latents_across(size[1])
+    shape = (rows, columns, model.config.transforms.channels)
+    symbols = np.zeros(shape, np.int32)
+    latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
+    state = context.start(features, (rows, columns))
+    for index in range(context.passes(rows, columns)):
+        positions, mean, scale = state.predict(index)
+        scale = np.asarray(scale, np.float64)
+        mean = grid.round_means(np.asarray(mean, np.float64))
+        symbols[positions] = exchange(positions, mean, grid.classes(scale))
+        quantized = symbols[positions] + mean
+        refined = np.asarray(state.refine(index, quantized), np.float64)
+        if refined is not quantized:  # Those are on the grid as they are.
+            refined = grid.round_means(refined)
+        latent_hat[positions] = refined
+        means[positions], scales[positions] = mean, scale
+        state.update(index, refined)
+    return Latents(
+        side_symbols=side_symbols,
+        symbols=symbols,
+        latent_hat=latent_hat,
+        mean=means,
+        scale=scales,
+    )

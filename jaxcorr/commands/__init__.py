@@ -1,1 +1,0 @@
-"""What the subcommands of `jaxcorr` do, by what they are for."""

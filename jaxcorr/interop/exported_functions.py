@@ -1,0 +1,200 @@
+"""The functions of a codec, described for programs that do not know jaxcorr."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxcorr.context.autoregressive import CAUSAL_TAPS, LAG, AutoregressiveContext
+from jaxcorr.context.parameters import MeanAndScale
+from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr.quantization import Rounding
+from jaxcorr.saved_model import Model
+from jaxcorr.transforms.base import LATENT_STRIDE, over_image
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A function of arrays, described for programs that do not know jaxcorr.
+
+    Attributes:
+      function: The function; it computes in the precision of its inputs.
+      inputs: Shape of each input by its name, with symbols for free sizes, such as
+        `b, 4*h, 4*w, 192`. An empty shape is that of an integer.
+      outputs: Names of the outputs.
+      meaning: Says in a sentence or two what it computes.
+    """
+
+    function: Callable[..., Any]
+    inputs: Mapping[str, str]
+    outputs: tuple[str, ...]
+    meaning: str
+
+
+def evaluation_networks(model: Model) -> dict[str, Network]:
+    """Returns the functions from image to reconstruction and bits, in order of use."""
+    built, floor = model.codec, model.codec.likelihood_floor
+    latents, side, features = _shapes(model)
+
+    def context(
+        features: Array, y: Array, height: Array, width: Array
+    ) -> tuple[Array, ...]:
+        coded = over_image(y, height, width, LATENT_STRIDE)
+        found = built.context.parallel(features, y, Rounding(), coded)
+        hats = (jnp.where(coded, x, 0.0) for x in (found.quantized, found.latent_hat))
+        return (found.mean, found.scale, *hats)
+
+    def latent_bits(quantized: Array, mean: Array, scale: Array) -> Array:
+        return gaussian_bits(quantized - mean, scale, likelihood_floor=floor)
+
+    def side_bits(z_hat: Array) -> Array:
+        return built.prior.bits(z_hat, likelihood_floor=floor)
+
+    return {
+        "analysis": Network(
+            function=built.transforms.analysis,
+            inputs={"image": "b, 64*h, 64*w, 3"},
+            outputs=("y",),
+            meaning="Latents of images in [0, 1], before quantization.",
+        ),
+        "hyper_analysis": Network(
+            function=built.transforms.hyper_analysis,
+            inputs={"y": latents},
+            outputs=("z",),
+            meaning="Side information, before quantization.",
+        ),
+        "side_bits": Network(
+            function=_precise(side_bits),
+            inputs={"z_hat": side},
+            outputs=("bits",),
+            meaning="Bits of each element of the quantized side information.",
+        ),
+        "hyper_synthesis": _hyper_synthesis(model),
+        "context": Network(
+            function=_precise(context),
+            inputs={"features": features, "y": latents, "height": "", "width": ""},
+            outputs=("mean", "scale", "quantized", "latent_hat"),
+            meaning="Predicts and quantizes latents of images of `height` x `width` "
+            "pixels without padding. Means and scales are in quantization steps; "
+            "quantized latents are 0 where the padding is.",
+        ),
+        "latent_bits": Network(
+            function=_precise(latent_bits),
+            inputs={"quantized": latents, "mean": latents, "scale": latents},
+            outputs=("bits",),
+            meaning="Bits of each latent.",
+        ),
+        "synthesis": Network(
+            function=built.synthesize,
+            inputs={"latent_hat": latents},
+            outputs=("reconstruction",),
+            meaning="Images in [0, 1], but for overshoot.",
+        ),
+    }
+
+
+def coding_networks(model: Model) -> dict[str, Network]:
+    """Returns the functions that feed the coder, pass by pass."""
+    networks = {"hyper_synthesis": _hyper_synthesis(model)}
+    context = model.codec.context
+    if isinstance(context, AutoregressiveContext):
+        return networks | {"predict": _wavefront(context)}
+    for index in range(len(context.schedule)):
+        networks |= _pass(context, index, model)
+    return networks
+
+
+def described_passes(model: Model) -> list[dict[str, Any]] | None:
+    """Returns channels and parity of each pass, for a config; None for wavefronts."""
+    context = model.codec.context
+    if isinstance(context, AutoregressiveContext):
+        return None
+    return [dataclasses.asdict(part) for part in context.schedule]
+
+
+def _pass(context: PassContext, index: int, model: Model) -> dict[str, Network]:
+    """Returns the functions of a pass."""
+    part = context.schedule[index]
+    latents, _, features = _shapes(model)
+    inputs = {"features": features, "latent_hat": latents}
+
+    def predict(features: Array, latent_hat: Array) -> MeanAndScale:
+        seen = context.see(context.prepare(features), latent_hat, index)
+        return context.predict(seen, index)
+
+    def refine(features: Array, latent_hat: Array, quantized: Array) -> Array:
+        seen = context.see(context.prepare(features), latent_hat, index)
+        return context.refine(seen, quantized, index)
+
+    networks = {
+        f"predict_{index}": Network(
+            function=predict,
+            inputs=inputs,
+            outputs=("mean", "scale"),
+            meaning=f"Pass {index}: codes {_described(part)}.",
+        )
+    }
+    if context.refines:
+        start, end = part.channels
+        networks[f"refine_{index}"] = Network(
+            function=refine,
+            inputs=inputs | {"quantized": f"b, 4*h, 4*w, {end - start}"},
+            outputs=("refined",),
+            meaning=f"Pass {index}: what goes into `latent_hat` for `quantized`.",
+        )
+    return networks
+
+
+def _described(part: Pass) -> str:
+    start, end = part.channels
+    where = {None: "", 0: " where row + column is even", 1: " where it is odd"}
+    return f"channels {start} to {end - 1}{where[part.parity]}"
+
+
+def _wavefront(context: AutoregressiveContext) -> Network:
+    def predict(features: Array, seen: Array) -> MeanAndScale:
+        return context.predict(context.network.features(features), seen)
+
+    channels = context.channels
+    return Network(
+        function=predict,
+        inputs={
+            "features": f"n, {2 * channels}",
+            "seen": f"n, {len(CAUSAL_TAPS)}, {channels}",
+        },
+        outputs=("mean", "scale"),
+        meaning=f"Pass k codes the n latents whose column + {LAG} row is k, "
+        "given the features there and the decoded latents that come before "
+        "each, in raster order, in the 5x5 square around it.",
+    )
+
+
+def _hyper_synthesis(model: Model) -> Network:
+    return Network(
+        function=_precise(model.codec.predict_features),
+        inputs={"z_hat": _shapes(model)[1]},
+        outputs=("features",),
+        meaning="What the quantized side information says of the latents.",
+    )
+
+
+def _shapes(model: Model) -> tuple[str, str, str]:
+    """Returns the shapes of latents, side information and features, in symbols."""
+    transforms = model.config.transforms
+    latents = f"b, 4*h, 4*w, {transforms.channels}"
+    features = f"b, 4*h, 4*w, {2 * transforms.channels}"
+    return latents, f"b, h, w, {transforms.side_channels}", features
+
+
+def _precise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with products in float32, where a device would take less."""
+
+    def precise(*arrays: Array) -> Any:
+        with jax.default_matmul_precision("highest"):
+            return function(*arrays)
+
+    return precise

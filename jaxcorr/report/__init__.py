@@ -1,0 +1,1 @@
+"""Reports on evaluated codecs: rate-distortion curves, tables and figures."""

@@ -1,0 +1,153 @@
+"""Run directories, as those see them who want a model: checkpoints, and members.
+
+A run keeps the model folders of a step at `checkpoints/STEP/models/MEMBER`; one that is
+no sweep has member 0 alone. Training writes them (`training.checkpoints`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxcorr import saved_model
+from jaxcorr.errors import UserError
+from jaxcorr.saved_model import CONFIG, Model
+from jaxcorr.serialization import KIND
+
+CHECKPOINTS, MODELS = "checkpoints", "models"
+WEIGHTS = ("distortion_weight", "correlation_weight")
+"""λ and α, in the section `sweep` of a run's settings; once in `objective`."""
+
+DEMO = "demo"
+"""What names the small model that is packaged, unless it is a model or run here."""
+
+Folders = dict[int, Path]
+
+
+def load(path: str | Path, *, checkpoint: str = "best") -> Model:
+    """Reads the model of a run directory or of a model folder.
+
+    Args:
+      path: Run directory or model folder; RUN@MEMBER is a member of a sweep, and
+        "demo" the packaged model.
+      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if
+        none was evaluated), or a step.
+
+    Raises:
+      UserError: If there is no such model, or there are several.
+    """
+    folder, member = _split(path)
+    if _is_model(folder):
+        if member is not None:
+            raise UserError(f"{folder} is a model: it has no member {member}")
+        return saved_model.read_model(folder)
+    members = _members(folder)
+    if member is None:
+        if len(members) > 1:
+            raise UserError(
+                f"{folder} is a sweep; choose one of its members: "
+                + ", ".join(f"{folder}@{each}" for each in members)
+            )
+        (member,) = members
+    if member not in members:
+        has = ", ".join(map(str, members))
+        raise UserError(f"{folder} has no member {member}, only {has}")
+    return saved_model.read_model(_choose(folder, members[member], checkpoint))
+
+
+def paths_of_models(path: str | Path) -> list[str]:
+    """The path of each model that a path names, for `load`.
+
+    Raises:
+      UserError: If there is none.
+    """
+    folder, member = _split(path)
+    if _is_model(folder) or member is not None:
+        return [str(path)]
+    members = _members(folder)
+    return [f"{folder}@{each}" for each in members] if len(members) > 1 else [str(path)]
+
+
+def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a run as today's version would have written them.
+
+    Until the section `sweep` was made, λ and α were fields of `objective`, and the seed
+    was a field of the run.
+
+    Args:
+      run: Settings as JSON, of this version or an earlier one.
+    """
+    if "sweep" in run:
+        return dict(run)
+    upgraded, sweep = dict(run), {}
+    objective = upgraded.get("objective")
+    if isinstance(objective, Mapping):
+        upgraded["objective"] = kept = dict(objective)
+        sweep |= {name: kept.pop(name) for name in WEIGHTS if name in kept}
+    if "seed" in upgraded:
+        sweep["seed"] = upgraded.pop("seed")
+    return upgraded | ({"sweep": {KIND: "Sweep"} | sweep} if sweep else {})
+
+
+def checkpoint_folders(run: Path) -> Folders:
+    """Folders of the complete checkpoints of a run, by their steps, ascending.
+
+    Orbax gives a checkpoint its number as a name only when it is complete.
+    """
+    found = (run / CHECKPOINTS).glob("*")
+    steps = {int(path.name): path for path in found if path.name.isdigit()}
+    return dict(sorted(steps.items()))
+
+
+def member_folders(checkpoint: Path) -> Folders:
+    """Model folders of a checkpoint, by the number of the member."""
+    # A checkpoint that was being deleted when the run was killed has lost its files.
+    found = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
+    return {int(path.name): path for path in found if path.name.isdigit()}
+
+
+def _split(path: str | Path) -> tuple[Path, int | None]:
+    """Splits RUN@MEMBER, and checks that there is a directory."""
+    folder, member = Path(path), None
+    if str(path) == DEMO and not (_is_model(folder) or (folder / CHECKPOINTS).is_dir()):
+        return Path(__file__).parent / DEMO, None
+    run, _, number = str(path).rpartition("@")
+    if run and number.isdigit() and not folder.exists():
+        folder, member = Path(run), int(number)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a directory: no run or model folder there")
+    return folder, member
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and not (folder / CHECKPOINTS).is_dir()
+
+
+def _members(run: Path) -> dict[int, Folders]:
+    """For each member of a run, its model folders by step."""
+    members: dict[int, Folders] = {}
+    for step, checkpoint in checkpoint_folders(run).items():
+        for member, folder in member_folders(checkpoint).items():
+            members.setdefault(member, {})[step] = folder
+    if not members:
+        raise UserError(f"{run} holds neither a model nor checkpoints of a run")
+    return dict(sorted(members.items()))
+
+
+def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
+    """Model folder of the checkpoint that is asked for."""
+    if checkpoint == "newest":
+        return folders[max(folders)]
+    if checkpoint == "best":
+        losses = {
+            step: saved_model.read_provenance(folder).held_out_loss
+            for step, folder in folders.items()
+        }
+        evaluated = {step: loss for step, loss in losses.items() if loss is not None}
+        best = min(evaluated, key=evaluated.__getitem__, default=max(folders))
+        return folders[best]
+    if checkpoint.isdigit() and int(checkpoint) in folders:
+        return folders[int(checkpoint)]
+    raise UserError(
+        f"{run} has no checkpoint {checkpoint!r}; there are newest, best, "
+        f"{', '.join(map(str, folders))}"
+    )

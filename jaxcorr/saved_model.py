@@ -1,0 +1,225 @@
+"""Model folders: all that is needed to code with a trained codec.
+
+A model folder holds
+- `config.json`: format, fingerprint, the codec's settings, and the provenance of its
+  parameters: the run's settings, step and loss on held-out photographs;
+- `parameters.npz`: the codec's parameters, float32;
+- `tables.npz`: integer probability tables and the medians of the side information.
+  They are computed when the folder is written, once: the decoder reads what the encoder
+  read, on any machine.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from jaxcorr import codec, files, serialization
+from jaxcorr.codec import Codec, CodecSettings, Parameters
+from jaxcorr.entropy import tables
+from jaxcorr.entropy.tables import IntegerTables
+from jaxcorr.errors import UserError
+from jaxcorr.provenance import Provenance
+
+FORMAT = 1
+CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
+ABOUT = "about"
+"""Key of `config.json` under which the provenance is kept."""
+
+SIDE_RADIUS = 512
+"""Side information further than this from its median is escaped, in steps."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A codec that can code files.
+
+    Attributes:
+      config: What the codec computes.
+      parameters: Its parameters, by path.
+      median: What side information is rounded around, one a channel.
+      side_tables: One table a channel of side information.
+      latent_tables: One table a class of scales.
+      provenance: Where the parameters come from; no fingerprint depends on it.
+    """
+
+    config: CodecSettings
+    parameters: dict[str, Float32[np.ndarray, "..."]]
+    median: Float32[np.ndarray, " s"]
+    side_tables: IntegerTables
+    latent_tables: IntegerTables
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
+
+    @functools.cached_property
+    def fingerprint(self) -> bytes:
+        """Eight bytes that differ for any two models that could decode differently."""
+        digest = hashlib.sha256()
+        described = serialization.to_json(self.config, omit_defaults=True)
+        digest.update(json.dumps(described, sort_keys=True).encode())
+        for name, array in sorted((self.parameters | self.table_arrays()).items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.digest()[:8]
+
+    @functools.cached_property
+    def codec(self) -> Codec:
+        """The codec with these parameters, on the default device."""
+        return codec.with_parameters(self.config, self.device_parameters)
+
+    @functools.cached_property
+    def device_parameters(self) -> Parameters:
+        """The parameters on the default device, put there once."""
+        # Of the process, also when first asked for while the coder's networks run
+        # on a CPU.
+        with jax.default_device(None):
+            return jax.device_put(self.parameters)
+
+    def table_arrays(self) -> dict[str, Any]:
+        """Medians and tables, by their names in files."""
+        arrays: dict[str, Any] = {"median": self.median}
+        for kind in ("side", "latent"):
+            for field in ("lowest", "length", "counts"):
+                table = getattr(self, f"{kind}_tables")
+                arrays[f"{kind}_{field}"] = getattr(table, field)
+        return arrays
+
+
+def make_model(
+    codec_settings: CodecSettings,
+    parameters: Mapping[str, Any],
+    *,
+    median: Float32[np.ndarray, " s"] | None = None,
+    provenance: Provenance | None = None,
+) -> Model:
+    """Computes tables and medians for the parameters of a codec.
+
+    Args:
+      codec_settings: What the codec computes.
+      parameters: Its parameters, by path.
+      median: What to round side information around, where training fixed it; the
+        prior's medians otherwise.
+      provenance: Where the parameters come from.
+    """
+    held = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        prior = codec.with_parameters(codec_settings, held).prior
+        if median is None:
+            median = np.asarray(prior.median(), np.float32)
+        offsets = np.arange(-SIDE_RADIUS, SIDE_RADIUS + 1, dtype=np.float64)
+        values = jnp.asarray(offsets[:, None] + median.astype(np.float64))
+        probabilities: Float64[np.ndarray, "n s"] = np.asarray(
+            jnp.exp2(-prior.bits(values))
+        )
+    return Model(
+        config=codec_settings,
+        parameters=held,
+        median=median,
+        side_tables=tables.channel_tables(probabilities.T, lowest=-SIDE_RADIUS),
+        latent_tables=tables.gaussian_tables(),
+        provenance=provenance or Provenance(),
+    )
+
+
+def write_model(path: Path, model: Model) -> None:
+    """Writes a model folder, whole or not at all; an older one there is replaced."""
+    with files.new_folder(Path(path)) as folder:
+        fill_folder(folder, model)
+
+
+def fill_folder(folder: Path, model: Model) -> None:
+    """Writes the files of a model folder into an existing folder."""
+    write_config(folder, {"format": FORMAT} | describe(model))
+    parameters: dict[str, Any] = {**model.parameters}
+    np.savez(folder / PARAMETERS, **parameters)
+    np.savez_compressed(folder / TABLES, **model.table_arrays())
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What a config says of a model."""
+    return {
+        "fingerprint": model.fingerprint.hex(),
+        "codec": serialization.to_json(model.config),
+        ABOUT: model.provenance.to_json(),
+    }
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Writes `config.json` into an existing folder."""
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def read_model(path: Path) -> Model:
+    """Reads a model folder.
+
+    Raises:
+      UserError: If the folder is missing, damaged, or of a newer version.
+    """
+    path = Path(path)
+    config = read_config(path)
+    if config.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: model folder of format {config.get('format')}, but this jaxcorr "
+            f"reads format {FORMAT}"
+        )
+    arrays = _read_arrays(path / TABLES)
+    read_tables = lambda kind: IntegerTables(
+        **{name: arrays[f"{kind}_{name}"] for name in ("lowest", "length", "counts")}
+    )
+    try:
+        model = Model(
+            config=serialization.from_json(CodecSettings, config["codec"], str(path)),
+            parameters=_read_arrays(path / PARAMETERS),
+            median=arrays["median"],
+            side_tables=read_tables("side"),
+            latent_tables=read_tables("latent"),
+            provenance=Provenance.from_json(config.get(ABOUT)),
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: damaged model folder, no {error} in it") from error
+    if model.fingerprint.hex() != config.get("fingerprint"):
+        raise UserError(
+            f"{path}: damaged model folder, fingerprint {model.fingerprint.hex()} "
+            f"instead of {config.get('fingerprint')}"
+        )
+    return model
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Reads `config.json` of a model folder.
+
+    Raises:
+      UserError: If there is none, or it cannot be read.
+    """
+    try:
+        config = json.loads((Path(path) / CONFIG).read_text())
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{path} is not a model folder: no readable {CONFIG}")
+    return config
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Reads where the parameters of a model folder come from, and nothing else.
+
+    Raises:
+      UserError: If there is no model folder, or it cannot be read.
+    """
+    return Provenance.from_json(read_config(path).get(ABOUT))
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+            return dict(arrays)
+    except Exception as error:  # Lost bytes raise errors of many kinds in zip files.
+        raise UserError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Figures of images, latents and correlation maps."""

@@ -1,0 +1,87 @@
+"""Pictures of what a codec does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from jaxcorr import correlation, files
+from jaxcorr.bitstream.coding_loop import Latents
+from jaxcorr.evaluation.learned import WINDOW
+from jaxcorr.evaluation.measure import Coded
+
+
+def comparison(
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], coded: Sequence[Coded[Latents]]
+) -> Figure:
+    """A row an image: original, reconstruction, and the correlation that is left."""
+    figure = Figure(figsize=(13, 3.6 * len(coded)), layout="constrained")
+    axes = figure.subplots(
+        len(coded), 3, squeeze=False, gridspec_kw={"width_ratios": (3, 3, 2)}
+    )
+    for row, image, result in zip(axes, images, coded, strict=True):
+        measured = result.row
+        row[0].imshow(image)
+        row[0].set_title(f"{measured.file}, {measured.width} x {measured.height}")
+        row[1].imshow(result.reconstruction)
+        row[1].set_title(
+            f"{measured.bytes} bytes, {measured.bpp:.3f} bpp, {measured.psnr_db:.2f} dB"
+        )
+        for axis in row[:2]:
+            axis.set_axis_off()
+        draw_map(figure, row[2], result)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, whole or not at all."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    with files.new_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def draw_map(
+    figure: Figure, axis: Axes, coded: Coded[Latents], *, limit: float | None = None
+) -> None:
+    """The correlation map of the decoded latents; its center, 1 in theory, left out.
+
+    Args:
+      figure: Where to draw.
+      axis: Where in it.
+      coded: What to draw the map of.
+      limit: Value of the strongest color; by default, of the strongest correlation.
+    """
+    axis.set_xlabel("columns away")
+    axis.set_ylabel("rows away")
+    if coded.row.correlation is None:
+        axis.set_title("too small for a correlation map")
+        return
+    reach = WINDOW // 2
+    values = correlation_of(coded)
+    values[reach, reach] = np.nan
+    limit = strongest(coded) if limit is None else limit
+    edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
+    shown = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
+    axis.set_title(f"correlation map, loss {coded.row.correlation:.4f}")
+    figure.colorbar(shown, ax=axis, label="mean product, normalized latents")
+
+
+def strongest(coded: Coded[Latents]) -> float:
+    """Largest correlation in the map without its center, 0.05 at least."""
+    values = np.abs(correlation_of(coded))
+    values[WINDOW // 2, WINDOW // 2] = 0
+    return max(0.05, float(values.max()))
+
+
+def correlation_of(coded: Coded[Latents]) -> Float[np.ndarray, "k k"]:
+    """Correlation map of the decoded, normalized latents."""
+    latents = coded.latents
+    normalized = latents.symbols / latents.scale
+    return np.array(
+        correlation.correlation_map(normalized[None].astype(np.float32), window=WINDOW)
+    )
