@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
       Exit status: 0, or 1 if a part failed, or 2 if the command cannot be run.
     """
-    runtime.keep_freed()  # As `train.py` does.
+    runtime.retain_freed_memory()  # As `train.py` does.
     try:
         options = parse(arguments)
         if options.pack is not None:
@@ -127,7 +127,7 @@ def run_parts(options: argparse.Namespace) -> int:
     torch = None if options.no_torch else options.torch
     if "speed" in names and torch is not None:
         speed.check_torch(torch)
-    cache_programs(options.resume / "programs")
+    enable_compilation_cache(options.resume / "programs")
     tables = {
         name: results.Results(
             name, options.resume, sizes=chosen.name, seconds=options.seconds
@@ -194,7 +194,7 @@ def read_photographs(options: argparse.Namespace) -> photographs.Photographs:
     return photographs.read(options.photographs_file)
 
 
-def cache_programs(folder: Path) -> None:
+def enable_compilation_cache(folder: Path) -> None:
     """Keeps compiled programs for the next call, unless the user keeps them already."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))

@@ -16,8 +16,8 @@ from jaxtyping import Array, UInt8
 
 from jaxcorr import codec
 from jaxcorr.errors import UserError
-from jaxcorr.training.step import Recipe, TrainState, initial_state, train_step
-from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.training.step import StaticConfig, TrainState, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig, weights_of
 
 PEER = Path(__file__).parent / "peers" / "compressai_training.py"
 ROUNDS = 5
@@ -76,16 +76,18 @@ def in_turns(
 
 
 def our_block(
-    recipe: Recipe, *, batch: int, crop: int
+    static_config: StaticConfig, *, batch: int, crop: int
 ) -> tuple[Block, jax.stages.Compiled]:
     """Compiles our train step on a batch that stays the same.
 
     Returns:
       The block, and the compiled program behind it.
     """
-    state, images, key = first_step(recipe, batch=batch, crop=crop)
-    weights = SweepConfig().members[0].weights
-    compiled = train_step.lower(state, images, weights, key, recipe=recipe).compile()
+    state, images, key = first_step(static_config, batch=batch, crop=crop)
+    weights = weights_of(SweepConfig().members[0])
+    compiled = train_step.lower(
+        state, images, weights, key, static_config=static_config
+    ).compile()
 
     def block(steps: int) -> float:
         nonlocal state
@@ -99,11 +101,11 @@ def our_block(
 
 
 def first_step(
-    recipe: Recipe, *, batch: int, crop: int
+    static_config: StaticConfig, *, batch: int, crop: int
 ) -> tuple[TrainState, UInt8[Array, "b h w 3"], Array]:
     """Draws the state, random crops and the key of a first step."""
     key = jax.random.key(0)
-    state = initial_state(recipe, codec.initialize(recipe.codec, key))
+    state = initial_state(static_config, codec.initialize(static_config.codec, key))
     images = jax.random.randint(key, (batch, crop, crop, 3), 0, 256)
     return state, images.astype(jnp.uint8), key
 

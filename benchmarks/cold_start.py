@@ -20,7 +20,7 @@ import sys
 from jaxcorr import images, run_folder, runtime
 from jaxcorr.bitstream import coding
 imported = time.perf_counter()
-runtime.cache_programs()
+runtime.enable_compilation_cache()
 model = run_folder.load(sys.argv[1])
 model.device_parameters
 loaded = time.perf_counter()

@@ -29,11 +29,11 @@ import tyro
 
 from jaxcorr import codec, images, runtime, saved_model
 from jaxcorr.bitstream import coding
-from jaxcorr.codec import CodecSettings, ContextSettings, TransformSettings
+from jaxcorr.codec import CodecConfig, ContextConfig, TransformConfig
 from jaxcorr.context import autoregressive, channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai as interop
 from jaxcorr.saved_model import Model
@@ -45,8 +45,8 @@ PEER_MODELS = ("mbt2018-mean", "mbt2018", "cheng2020-anchor")
 ROUNDS = 2
 """Turns of ours and theirs; the least time of each image counts."""
 
-CONTEXTS: dict[str, ContextSettings] = {
-    "none": Independent(),
+CONTEXTS: dict[str, ContextConfig] = {
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "ChARM": channelwise.LIGHT,
     "autoregressive": Autoregressive(),
@@ -88,7 +88,7 @@ def main(
       number: How many of them to code, from the first, all of its size.
       compressai: Python of an environment with CompressAI.
     """
-    runtime.keep_freed()  # As the commands do.
+    runtime.retain_freed_memory()  # As the commands do.
     found = [
         (path, images.read_image(path)[0]) for path in images.find_images(directory)
     ]
@@ -169,9 +169,9 @@ def print_peers(
         print(f"  {name:18} ours, CompressAI: {said}; ratio {ratios}")
 
 
-def random_model(transforms: TransformSettings, context: ContextSettings) -> Model:
+def random_model(transforms: TransformConfig, context: ContextConfig) -> Model:
     """A model with random weights whose latents are some steps wide."""
-    settings = CodecSettings(transforms=transforms, context=context)
+    settings = CodecConfig(transforms=transforms, context=context)
     drawn = jax.device_get(codec.initialize(settings, jax.random.key(0)))
     parameters = {name: np.array(array) for name, array in drawn.items()}
     parameters["transforms/analysis/layers/6/kernel"] *= LATENT_GAIN
@@ -189,7 +189,7 @@ def report(name: str, model: Model, photographs: Sequence[Image]) -> Seconds:
     rows, columns = map(latents_across, photographs[0].shape[:2])
     context = model.codec.context
     cells = "".join(f"{value:12.3f}" for value in seconds.values())
-    print(f"{name:20}{cells}{context.passes(rows, columns):12}")
+    print(f"{name:20}{cells}{context.num_passes(rows, columns):12}")
     return seconds
 
 
@@ -244,5 +244,5 @@ def run_peer(python: str, *arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    with runtime.told_in_one_line():
+    with runtime.exit_on_user_error():
         tyro.cli(main)

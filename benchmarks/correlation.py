@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcorr import codec, correlation
-from jaxcorr.codec import CodecSettings
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
-from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.codec import CodecConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig, weights_of
 from jaxcorr.transforms.minnen import Minnen
 
 WINDOW = 7
@@ -139,15 +139,15 @@ def print_step_share() -> None:
 
 
 def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
-    recipe = Recipe(
-        codec=CodecSettings(transforms=Minnen(width=width, channels=channels)),
-        objective=Objective(window=WINDOW),
-        optimizer=Optimizer(),
-        step=Step(),
+    static_config = StaticConfig(
+        codec=CodecConfig(transforms=Minnen(width=width, channels=channels)),
+        loss=LossConfig(window=WINDOW),
+        optimizer=OptimizerConfig(),
+        step=StepConfig(),
         steps=1,
     )
-    key, weights = jax.random.key(0), SweepConfig().members[0].weights
-    state = initial_state(recipe, codec.initialize(recipe.codec, key))
+    key, weights = jax.random.key(0), weights_of(SweepConfig().members[0])
+    state = initial_state(static_config, codec.initialize(static_config.codec, key))
     batch = jnp.zeros((batch_size, CROP, CROP, 3), jnp.uint8)
     shape = (batch_size, CROP // 16, CROP // 16, channels)
     latent, mean, noise = jax.random.normal(key, (3, *shape))
@@ -155,7 +155,7 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
 
     def step(state, batch, *_):
         # Within another compiled function nothing is donated, so it can run again.
-        return train_step(state, batch, weights, key, recipe=recipe)
+        return train_step(state, batch, weights, key, static_config=static_config)
 
     def alone(state, batch, *latents):
         del state, batch

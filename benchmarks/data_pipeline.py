@@ -17,9 +17,10 @@ import numpy as np
 import tyro
 
 from jaxcorr import codec, config_files, runtime
-from jaxcorr.config import Config
+from jaxcorr.config import TrainConfig
 from jaxcorr.data import pipeline, sources
 from jaxcorr.training.step import initial_state, train_step
+from jaxcorr.training.sweep import weights_of
 
 BLOCK_SECONDS, ROUNDS = 3.0, 5
 WORKERS = (0, 1, 2)
@@ -37,8 +38,8 @@ def main(
       config: Config whose data settings and step are measured.
       source: Where images come from, in place of the config's.
     """
-    runtime.keep_freed()  # As the commands do.
-    settings = config_files.load(config)
+    runtime.retain_freed_memory()  # As the commands do.
+    settings = config_files.load_config(config)
     data = settings.data
     if source is not None:
         data = dataclasses.replace(data, source=source)
@@ -98,15 +99,17 @@ def batches_reader(batches: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:
     return lambda: next(batches)
 
 
-def compiled_step(settings: Config) -> Callable[[np.ndarray], np.ndarray]:
+def compiled_step(settings: TrainConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The config's train step on a batch; waits for its end."""
-    recipe = settings.recipe
-    key, weights = jax.random.key(0), settings.members[0].weights
-    state = initial_state(recipe, codec.initialize(recipe.codec, key))
+    static_config = settings.static_config
+    key, weights = jax.random.key(0), weights_of(settings.members[0])
+    state = initial_state(static_config, codec.initialize(static_config.codec, key))
 
     def step(batch: np.ndarray) -> np.ndarray:
         nonlocal state
-        state, metrics = train_step(state, batch, weights, key, recipe=recipe)
+        state, metrics = train_step(
+            state, batch, weights, key, static_config=static_config
+        )
         jax.block_until_ready(metrics)
         return batch
 

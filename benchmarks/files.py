@@ -21,16 +21,16 @@ NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
 
 def main(folder: Path, directory: Path) -> None:
     """Prints a line an image and a summary."""
-    runtime.keep_freed()  # As the commands do.
+    runtime.retain_freed_memory()  # As the commands do.
     codec = LearnedCodec(run_directory.load(folder))
     print(f"{'file':24}{'bytes':>9}{'bpp':>9}{'estimated':>11}{'excess':>9}{'%':>7}")
     measured, seconds = [], []
     with stopwatch.timed({"networks": NETWORKS}) as spent:
         for path in images.find_images(directory):
             image, _ = images.read_image(path)
-            measure.measure(codec, image, path.name)  # Compiles what is new.
+            measure.measure_image(codec, image, path.name)  # Compiles what is new.
             spent["networks"] = 0.0
-            row = measure.measure(codec, image, path.name).row
+            row = measure.measure_image(codec, image, path.name).metrics
             seconds.append(spent["networks"])
             measured.append(row)
             excess, percent = excess_of(row)
@@ -41,13 +41,13 @@ def main(folder: Path, directory: Path) -> None:
     summarize(measured, seconds)
 
 
-def excess_of(row: measure.Row) -> tuple[float, float]:
+def excess_of(row: measure.ImageMetrics) -> tuple[float, float]:
     """Bytes of the file over the estimate, also in percent of the estimate."""
     estimated = (row.bpp_estimated or 0.0) * row.width * row.height / 8
     return row.bytes - estimated, 100 * (row.bytes / estimated - 1)
 
 
-def summarize(measured: list[measure.Row], seconds: list[float]) -> None:
+def summarize(measured: list[measure.ImageMetrics], seconds: list[float]) -> None:
     """Prints the largest excess, and the mean times."""
     excess = [excess_of(row) for row in measured]
     worst = max(excess, key=lambda pair: abs(pair[0]))
@@ -69,5 +69,5 @@ def summarize(measured: list[measure.Row], seconds: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    with runtime.told_in_one_line():
+    with runtime.exit_on_user_error():
         main(*map(Path, sys.argv[1:]))

@@ -5,7 +5,7 @@
 Trains a tiny codec on crops of 64x64 pixels in a new process, with a log line a step,
 an evaluation every 50 steps and a checkpoint every 100, and looks at it from outside
 (Linux only). What is behind the two dashes goes to `jaxcorr train`, such as
-`--data.workers 2` or `--cadence.checkpoint 10`.
+`--data.workers 2` or `--intervals.checkpoint-every 10`.
 """
 
 import dataclasses
@@ -23,20 +23,20 @@ EVERY_SECONDS = 0.02
 WINDOW = 50
 """Steps over which the median is taken: one evaluation falls into each."""
 CONFIG = """
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.loss import Objective
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
 from jaxcorr.transforms.minnen import Minnen
 
 def get_config():
-    return Config(
+    return TrainConfig(
         steps={steps},
-        codec=CodecSettings(transforms=Minnen(width=8, channels=8)),
-        objective=Objective(window=3),
-        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
-        cadence=Cadence(log=1, evaluate=50, checkpoint=100),
+        codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
+        loss=LossConfig(window=3),
+        data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
+        intervals=IntervalConfig(log_every=1, eval_every=50, checkpoint_every=100),
     )
 """
 

@@ -12,11 +12,11 @@ import jax
 from flax import nnx
 
 from jaxcorr import codec
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms import cheng, minnen, swin
 
@@ -29,7 +29,7 @@ TRANSFORMS = {
 NARROW = SpaceChannel(groups=(8, 8, 16, 32))
 """Groups that leave 64 of 128 channels, half as wide as those of the paper."""
 CONTEXTS = {
-    "none": Independent(),
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "ChARM, light": channelwise.LIGHT,
     "ChARM, reference": channelwise.Channelwise(),
@@ -47,14 +47,14 @@ def main() -> None:
         for context in CONTEXTS.values():
             if context == CONTEXTS["space-channel"] and transforms.channels == 128:
                 context = NARROW
-            settings = CodecSettings(transforms=transforms, context=context)
+            settings = CodecConfig(transforms=transforms, context=context)
             key = jax.random.key(0)
             shapes = jax.eval_shape(functools.partial(codec.initialize, settings), key)
             count = sum(array.size for array in shapes.values())
             cells.append(f"{count / 1e6:.2f}")
         print(f"| {name} | " + " | ".join(cells) + " |")
     built = (each.build(channels=192, rngs=nnx.Rngs(0)) for each in CONTEXTS.values())
-    passes = (str(context.passes(*LATENTS)) for context in built)
+    passes = (str(context.num_passes(*LATENTS)) for context in built)
     print(f"| passes over {LATENTS[0]}x{LATENTS[1]} latents | {' | '.join(passes)} |")
 
 

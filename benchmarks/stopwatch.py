@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jaxcorr.bitstream import networks
-from jaxcorr.bitstream.grid import Grid
+from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.bitstream.range_coder import RangeDecoder, RangeEncoder
 from jaxcorr.context import autoregressive, passes
 
@@ -24,8 +24,8 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
         *((kind, name) for kind in CODINGS for name in ("predict", "refine", "update")),
     ],
     "coder": [
-        (Grid, "round_means"),
-        (Grid, "classes"),
+        (ReproducibleGrid, "round_means"),
+        (ReproducibleGrid, "classes"),
         (RangeEncoder, "encode"),
         (RangeEncoder, "get_bytes"),
         (RangeDecoder, "decode"),

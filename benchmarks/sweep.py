@@ -19,9 +19,9 @@ import numpy as np
 import tyro
 
 from jaxcorr import codec, config_files, runtime
-from jaxcorr.config import Config
+from jaxcorr.config import TrainConfig
 from jaxcorr.training import sharding, sweep
-from jaxcorr.training.sharding import MeshShape
+from jaxcorr.training.sharding import MeshConfig
 
 ROUNDS, BLOCK_SECONDS = 5, 3.0
 
@@ -33,20 +33,20 @@ def main(config: tyro.conf.Positional[str] = "quickstart", members: int = 4) -> 
       config: Config whose step is measured.
       members: Of the sweep.
     """
-    runtime.keep_freed()  # As the commands do.
-    settings = config_files.load(config)
+    runtime.retain_freed_memory()  # As the commands do.
+    settings = config_files.load_config(config)
     weights = tuple(0.002 * 2**number for number in range(members))
     with_weights = lambda values: dataclasses.replace(
         settings, sweep=dataclasses.replace(settings.sweep, distortion_weight=values)
     )
     alone, swept = with_weights(weights[0]), with_weights(weights)
     ways: dict[str, tuple[int, Callable[[], None]]] = {
-        "runs of their own": (1, stepper(alone, together=False)),
-        f"{members} members in turn": (members, stepper(swept, together=False)),
-        f"{members} members together": (members, stepper(swept, together=True)),
+        "runs of their own": (1, stepper(alone, in_one_program=False)),
+        f"{members} members in turn": (members, stepper(swept, in_one_program=False)),
+        f"{members} members together": (members, stepper(swept, in_one_program=True)),
     }
     with mock.patch.object(sweep, "_loop", vectorized):
-        ways["vectorized"] = (members, stepper(swept, together=True))
+        ways["vectorized"] = (members, stepper(swept, in_one_program=True))
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, (count, step) in ways.items():
@@ -69,23 +69,30 @@ def vectorized(function: Callable, members):
     return jax.vmap(function)(members)
 
 
-def stepper(settings: Config, *, together: bool) -> Callable[[], None]:
+def stepper(settings: TrainConfig, *, in_one_program: bool) -> Callable[[], None]:
     """Takes a step of all members and waits for it; compiled already."""
-    recipe, members = settings.recipe, settings.members
-    mesh = sharding.make_mesh(MeshShape(), jax.devices()[:1])
-    parameters = [codec.initialize(recipe.codec, m.keys[0]) for m in members]
-    states = sweep.initial_states(recipe, parameters)
-    states = sharding.place_state(states, mesh, members=True)
+    static_config, members = settings.static_config, settings.members
+    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    parameters = [
+        codec.initialize(static_config.codec, sweep.keys_of(m)[0]) for m in members
+    ]
+    states = sweep.initial_member_states(static_config, parameters)
+    states = sharding.shard_state(states, mesh, members=True)
     side, batch_size = settings.data.crop_size, settings.data.batch_size
     crops = np.random.default_rng(0).integers(0, 256, (batch_size, side, side, 3))
-    batch = sharding.split_batch(crops.astype(np.uint8), mesh, batch_size)
-    weights, keys = sweep.weights_of(members), sweep.noise_keys(members)
+    batch = sharding.shard_batch(crops.astype(np.uint8), mesh, batch_size)
+    weights, keys = sweep.stacked_weights(members), sweep.stacked_noise_keys(members)
 
     def step() -> None:
         nonlocal states
         with jax.set_mesh(mesh):
-            states, metrics = sweep.train_step(
-                states, batch, weights, keys, recipe=recipe, together=together
+            states, metrics = sweep.train_members(
+                states,
+                batch,
+                weights,
+                keys,
+                static_config=static_config,
+                in_one_program=in_one_program,
             )
         jax.block_until_ready(metrics)
 

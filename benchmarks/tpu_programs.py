@@ -24,21 +24,21 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from jaxcorr import codec
-from jaxcorr.codec import CodecSettings, TransformSettings
+from jaxcorr.codec import CodecConfig, TransformConfig
 from jaxcorr.layers import implementations
 from jaxcorr.training import sharding
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.sharding import MeshShape
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
-from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
+from jaxcorr.training.sweep import SweepConfig, weights_of
 from jaxcorr.transforms import cheng, minnen, swin
 
 RESULTS = Path(__file__).parent / "tpu_aot"
 TOPOLOGIES = {8: "v5e:2x4", 64: "v5e:8x8", 256: "v5e:16x16"}
 CROP = 256
 
-MODELS: dict[str, TransformSettings] = {
+MODELS: dict[str, TransformConfig] = {
     "minnen 192/320": minnen.SIZES["192-320"],
     "cheng 192": cheng.SIZES["192"],
     "swint M": swin.SIZES["M"],
@@ -104,30 +104,34 @@ def facts(compiled: jax.stages.Compiled) -> dict:
 def compile_step(program: Program) -> jax.stages.Compiled:
     """The real train step, sharded over the chips of a topology."""
     chosen = implementations.DEFAULT if program.implementations == "other" else None
-    shape = {"data": MeshShape(), "fsdp": MeshShape(data=1, fsdp=-1)}
+    shape = {"data": MeshConfig(), "fsdp": MeshConfig(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
-    recipe = recipe_of(program)
-    initial = lambda key: initial_state(recipe, codec.initialize(recipe.codec, key))
+    static_config = static_config_of(program)
+    initial = lambda key: initial_state(
+        static_config, codec.initialize(static_config.codec, key)
+    )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    arguments = everywhere((SweepConfig().members[0].weights, key), mesh)
-    state = sharding.place_abstract(jax.eval_shape(initial, key), mesh)
+    arguments = everywhere((weights_of(SweepConfig().members[0]), key), mesh)
+    state = sharding.shard_abstract_state(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
     with jax.set_mesh(mesh), implementations.forced(chosen):
-        return train_step.lower(state, images, *arguments, recipe=recipe).compile()
+        return train_step.lower(
+            state, images, *arguments, static_config=static_config
+        ).compile()
 
 
-def recipe_of(program: Program) -> Recipe:
+def static_config_of(program: Program) -> StaticConfig:
     """Settings of the step."""
-    return Recipe(
-        codec=CodecSettings(transforms=MODELS[program.model]),
-        objective=Objective(window=min(7, program.crop // 16 - 1)),
-        optimizer=Optimizer(),
-        step=Step(transform_dtype=program.dtype),  # pyright: ignore (from JSON)
+    return StaticConfig(
+        codec=CodecConfig(transforms=MODELS[program.model]),
+        loss=LossConfig(window=min(7, program.crop // 16 - 1)),
+        optimizer=OptimizerConfig(),
+        step=StepConfig(transform_dtype=program.dtype),  # pyright: ignore (from JSON)
         steps=1_000_000,
     )
 
 
-def mesh_of(chips: int, shape: MeshShape) -> Mesh:
+def mesh_of(chips: int, shape: MeshConfig) -> Mesh:
     """Chips that are not here."""
     topology = topologies.get_topology_desc(
         platform="tpu", topology_name=TOPOLOGIES[chips]

@@ -28,10 +28,10 @@ import jax
 import tyro
 
 from jaxcorr import runtime
-from jaxcorr.codec import CodecSettings
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Recipe, Step
+from jaxcorr.codec import CodecConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import StaticConfig, StepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 Dtype = Literal["float32", "bfloat16"]
@@ -76,7 +76,7 @@ def main(
       dtype: What analysis and synthesis compute in.
       profile: Folder for a trace of a few steps, which TensorBoard and Perfetto show.
     """
-    runtime.keep_freed()  # As the commands do.
+    runtime.retain_freed_memory()  # As the commands do.
     setups = CPU_SETUPS
     if width is not None and channels is not None:
         setups = [Setup(width, channels, batch, crop, dtype) for batch in batches]
@@ -99,8 +99,8 @@ def main(
 
 def line_of(setup: Setup, compressai: str | None, profile: Path | None) -> str:
     """Measures a setup."""
-    recipe = recipe_of(setup)
-    step, compiled = blocks.our_block(recipe, batch=setup.batch, crop=setup.crop)
+    static_config = static_config_of(setup)
+    step, compiled = blocks.our_block(static_config, batch=setup.batch, crop=setup.crop)
     with contextlib.ExitStack() as stack:
         timed = [step]
         if compressai is not None:
@@ -124,14 +124,14 @@ def line_of(setup: Setup, compressai: str | None, profile: Path | None) -> str:
     return line
 
 
-def recipe_of(setup: Setup) -> Recipe:
+def static_config_of(setup: Setup) -> StaticConfig:
     """Settings of our step."""
     transforms = Minnen(width=setup.width, channels=setup.channels)
-    return Recipe(
-        codec=CodecSettings(transforms=transforms),
-        objective=Objective(),
-        optimizer=Optimizer(),
-        step=Step(transform_dtype=setup.dtype),
+    return StaticConfig(
+        codec=CodecConfig(transforms=transforms),
+        loss=LossConfig(),
+        optimizer=OptimizerConfig(),
+        step=StepConfig(transform_dtype=setup.dtype),
         steps=1_000_000,
     )
 

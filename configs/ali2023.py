@@ -18,27 +18,27 @@ on (`--codec.transforms.width 192`).
 Cost and result: not run.
 """
 
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config, variant
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig, variant
 from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Step
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms import cheng, minnen, swin
 
 SYSTEMS = {
     # Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736.
-    "minnen_hyperprior": CodecSettings(transforms=minnen.SIZES["128-192"]),
+    "minnen_hyperprior": CodecConfig(transforms=minnen.SIZES["128-192"]),
     # Cheng et al., CVPR 2020, https://arxiv.org/abs/2001.01568, without attention and
     # with a single Gaussian: the anchor of the table.
-    "cheng_hyperprior": CodecSettings(transforms=cheng.SIZES["128"]),
+    "cheng_hyperprior": CodecConfig(transforms=cheng.SIZES["128"]),
     # He et al., CVPR 2021, https://arxiv.org/abs/2103.15306.
-    "cheng_checkerboard": CodecSettings(
+    "cheng_checkerboard": CodecConfig(
         transforms=cheng.SIZES["128"], context=Checkerboard()
     ),
     # Minnen and Singh, ICIP 2020, https://arxiv.org/abs/2007.08739, with the light
@@ -46,29 +46,31 @@ SYSTEMS = {
     # reference would make 62 million parameters of 13. Rounding errors are predicted,
     # as the reference does and Zhu et al. do not. Each of ten slices has 12 or 13 of
     # the 128 channels; how the paper slices is not known.
-    "cheng_charm": CodecSettings(
+    "cheng_charm": CodecConfig(
         transforms=cheng.SIZES["128"], context=channelwise.LIGHT
     ),
     # The codec of CompressAI's cheng2020-anchor, whose weights `jaxcorr
-    # import-compressai` turns into a model for `--initialize`. The paper trains it
+    # import-compressai` turns into a model for `--init-from`. The paper trains it
     # without the loss only.
-    "cheng_autoregressive": CodecSettings(
+    "cheng_autoregressive": CodecConfig(
         transforms=cheng.SIZES["128"], context=Autoregressive()
     ),
     # Zhu et al., ICLR 2022, https://openreview.net/forum?id=IDwN6xjHnK8, at size M.
-    "swint_hyperprior": CodecSettings(transforms=swin.SIZES["M"]),
+    "swint_hyperprior": CodecConfig(transforms=swin.SIZES["M"]),
 }
 
 
-def get_config(system: str = "minnen_hyperprior") -> Config:
+def get_config(system: str = "minnen_hyperprior") -> TrainConfig:
     """Settings of the run that trains a system."""
-    return Config(
+    return TrainConfig(
         steps=2_000_000,
         codec=variant(SYSTEMS, system),
-        objective=Objective(window=7),
+        loss=LossConfig(window=7),
         sweep=SweepConfig(distortion_weight=0.0130, correlation_weight=0.0),
-        optimizer=Optimizer(learning_rate=1e-4, warmup_steps=1000, drop_at=0.9),
-        step=Step(transform_dtype="bfloat16"),
-        data=Data(source="folder:photographs", batch_size=32, crop_size=256, workers=4),
-        cadence=Cadence(log=100, evaluate=5000, checkpoint=5000),
+        optimizer=OptimizerConfig(learning_rate=1e-4, warmup_steps=1000, drop_at=0.9),
+        step=StepConfig(transform_dtype="bfloat16"),
+        data=DataConfig(
+            source="folder:photographs", batch_size=32, crop_size=256, workers=4
+        ),
+        intervals=IntervalConfig(log_every=100, eval_every=5000, checkpoint_every=5000),
     )

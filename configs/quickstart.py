@@ -10,25 +10,25 @@ Result: 24.90 dB at 0.441 bpp on held-out crops; 25.16 dB at 0.512 bpp on the tw
 held-out photographs, through files (quickstart.png).
 """
 
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 
-def get_config() -> Config:
+def get_config() -> TrainConfig:
     """Settings of the run."""
-    return Config(
+    return TrainConfig(
         steps=1400,
-        codec=CodecSettings(transforms=Minnen(width=32, channels=48)),
+        codec=CodecConfig(transforms=Minnen(width=32, channels=48)),
         # 8 latents across a crop leave a 7x7 window 4 centers.
-        objective=Objective(window=5),
+        loss=LossConfig(window=5),
         sweep=SweepConfig(distortion_weight=0.0250, correlation_weight=0.1),
-        optimizer=Optimizer(learning_rate=2e-3, warmup_steps=50),
-        data=Data(batch_size=8, crop_size=128, held_out_crops=8),
-        cadence=Cadence(log=20, evaluate=300, checkpoint=300),
+        optimizer=OptimizerConfig(learning_rate=2e-3, warmup_steps=50),
+        data=DataConfig(batch_size=8, crop_size=128, held_out_crops=8),
+        intervals=IntervalConfig(log_every=20, eval_every=300, checkpoint_every=300),
     )

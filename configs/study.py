@@ -13,22 +13,22 @@ Cost: 0.068 s a step on one core, without a context model.
 Result: see results/README.md.
 """
 
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config, variant
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig, variant
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
-from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 CONTEXTS = {
-    "none": Independent(),
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "charm": Channelwise(slices=8, networks="light"),
     "space_channel": SpaceChannel(groups=(4, 4, 8, 16)),
@@ -36,22 +36,22 @@ CONTEXTS = {
 }
 
 
-def get_config(context: str = "none") -> Config:
+def get_config(context: str = "none") -> TrainConfig:
     """Settings of the run that trains the codec with a context model."""
-    return Config(
+    return TrainConfig(
         steps=3000,
-        codec=CodecSettings(
+        codec=CodecConfig(
             transforms=Minnen(width=48, channels=64), context=variant(CONTEXTS, context)
         ),
         # 8 latents across a crop leave a 7x7 window 4 centers.
-        objective=Objective(window=5),
+        loss=LossConfig(window=5),
         sweep=SweepConfig(distortion_weight=0.0067, correlation_weight=0.1),
-        optimizer=Optimizer(learning_rate=1e-3, warmup_steps=100),
-        data=Data(
+        optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=100),
+        data=DataConfig(
             source="folder:photographs",
             batch_size=4,
             crop_size=128,
             held_out_crops=64,
         ),
-        cadence=Cadence(log=50, evaluate=300, checkpoint=1500),
+        intervals=IntervalConfig(log_every=50, eval_every=300, checkpoint_every=1500),
     )

@@ -13,11 +13,11 @@ from jaxcorr import ops, serialization
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
 from jaxcorr.quantization import Quantization, Rounding
 from jaxcorr.transforms.base import (
@@ -30,41 +30,38 @@ from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
 
-TransformSettings = Minnen | Cheng | Swin
+TransformConfig = Minnen | Cheng | Swin
 """Settings of the transforms of any architecture."""
 
-ContextSettings = (
-    Independent | Checkerboard | Channelwise | SpaceChannel | Autoregressive
-)
+ContextConfig = NoContext | Checkerboard | Channelwise | SpaceChannel | Autoregressive
 """Settings of any context model."""
 
 
 @serialization.stored("CodecSettings")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CodecSettings:
+class CodecConfig:
     """Everything that decides what a codec computes, but its parameters."""
 
-    transforms: TransformSettings = dataclasses.field(default_factory=Minnen)
+    transforms: TransformConfig = dataclasses.field(default_factory=Minnen)
     """Architecture of the transforms."""
-    context: ContextSettings = dataclasses.field(default_factory=Independent)
+    context: ContextConfig = dataclasses.field(default_factory=NoContext)
     """Context model of the latents."""
-    likelihood_floor: float = 0.0
+    likelihood_bound: float = dataclasses.field(
+        default=0.0, metadata=serialization.stored_as("likelihood_floor")
+    )
     """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""
 
     def __post_init__(self):
-        """Refuses a floor that is no probability, and parts that do not fit."""
-        if not 0 <= self.likelihood_floor < 1:
-            raise UserError(
-                "codec.likelihood-floor must be at least 0 and below 1, "
-                f"but is {self.likelihood_floor}"
-            )
+        """Checks the bound, and that the context model fits the latents."""
+        within = 0 <= self.likelihood_bound < 1
+        require(self, "likelihood_bound", "at least 0 and below 1", within)
         if isinstance(self.context, Channelwise | SpaceChannel):
             self.context.check_channels(self.transforms.channels)
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Output:
+class CodecOutput:
     """Everything that a codec computes for a batch of images.
 
     Attributes:
@@ -99,9 +96,9 @@ class Codec(nnx.Module):
                 bits of z ◄─ prior ◄─┴ z_hat ─► hyper_synthesis
     """
 
-    def __init__(self, settings: CodecSettings, *, rngs: nnx.Rngs):
+    def __init__(self, settings: CodecConfig, *, rngs: nnx.Rngs):
         """Initializes all parameters."""
-        self.likelihood_floor = settings.likelihood_floor
+        self.likelihood_bound = settings.likelihood_bound
         self.transforms = settings.transforms.build(rngs=rngs)
         self.prior = FactorizedPrior(settings.transforms.side_channels, rngs=rngs)
         self.context = settings.context.build(
@@ -137,7 +134,7 @@ class Codec(nnx.Module):
         transform_dtype: DTypeLike = jnp.float32,
         size: tuple[Array, Array] | None = None,
         median: Float[Array, " s"] | None = None,
-    ) -> Output:
+    ) -> CodecOutput:
         """Encodes and decodes images, as training sees it or as coding will.
 
         Args:
@@ -166,18 +163,18 @@ class Codec(nnx.Module):
         # the border of a crop in training.
         z_hat = jnp.where(coded_z, of_z.quantize(z, center), 0.0)
         features = self.predict_features(z_hat)
-        predicted = self.context.parallel(features, y, of_y, coded_y)
+        predicted = self.context.forward(features, y, of_y, coded_y)
         mean, scale = predicted.mean, predicted.scale
         y_hat = jnp.where(coded_y, predicted.latent_hat, 0.0)
         reconstruction = self.synthesize(y_hat.astype(transform_dtype))
 
         bits = lambda hat, floor: gaussian_bits(
-            hat - mean, scale, likelihood_floor=floor
+            hat - mean, scale, likelihood_bound=floor
         )
-        y_bits = of_y.bits(bits, y, mean, self.likelihood_floor)
-        z_bits = of_z.bits(self.prior.bits, z, center, self.likelihood_floor)
+        y_bits = of_y.bits(bits, y, mean, self.likelihood_bound)
+        z_bits = of_z.bits(self.prior.bits, z, center, self.likelihood_bound)
         within = lambda x: x[:, : latents_across(height), : latents_across(width)]
-        return Output(
+        return CodecOutput(
             reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
             latent=within(y),
             quantized=within(jnp.where(coded_y, predicted.quantized, 0.0)),
@@ -190,12 +187,12 @@ class Codec(nnx.Module):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def initialize(settings: CodecSettings, key: Key[Array, ""]) -> Parameters:
+def initialize(settings: CodecConfig, key: Key[Array, ""]) -> Parameters:
     """Draws the initial parameters of a codec, all in one compiled program."""
     return parameters_of(settings, Codec(settings, rngs=nnx.Rngs(key)))
 
 
-def parameters_of(settings: CodecSettings, codec: Codec) -> Parameters:
+def parameters_of(settings: CodecConfig, codec: Codec) -> Parameters:
     """Returns the parameters of a codec by their names in files."""
     _, stored = structure(settings)
     flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
@@ -203,7 +200,7 @@ def parameters_of(settings: CodecSettings, codec: Codec) -> Parameters:
 
 
 def with_parameters(
-    settings: CodecSettings, parameters: Mapping[str, ArrayLike]
+    settings: CodecConfig, parameters: Mapping[str, ArrayLike]
 ) -> Codec:
     """Returns the codec of these settings, holding these parameters."""
     graph, stored = structure(settings)
@@ -212,7 +209,7 @@ def with_parameters(
 
 
 @functools.cache
-def structure(settings: CodecSettings) -> tuple[nnx.GraphDef, dict[Path, str]]:
+def structure(settings: CodecConfig) -> tuple[nnx.GraphDef, dict[Path, str]]:
     """Returns a codec without its parameters, and the name of each in files by path."""
     parts = {"transforms": "transforms", "prior": "prior", "context": "context"}
     abstract = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))

@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from jaxcorr import correlation, run_directory, serialization
-from jaxcorr.codec import CodecSettings
-from jaxcorr.data.sources import Data
-from jaxcorr.errors import UserError
+from jaxcorr.codec import CodecConfig
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.errors import UserError, require
 from jaxcorr.metrics import image_quality
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.distributed import Processes
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.sharding import MeshShape
-from jaxcorr.training.step import Recipe, Step
-from jaxcorr.training.sweep import Member, SweepConfig
+from jaxcorr.provenance import SweepMember
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.distributed import DistributedConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.step import StaticConfig, StepConfig
+from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import LATENT_STRIDE
 
 Value = TypeVar("Value")
@@ -23,54 +24,55 @@ Value = TypeVar("Value")
 
 @serialization.stored("Config", upgrade=run_directory.upgrade_settings)
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class TrainConfig:
     """A training run."""
 
     steps: int = 1_000_000
     """Length of the run."""
     workdir: str | None = None
     """Run directory; by default `runs/` and the name of the config."""
-    initialize: str | None = None
+    init_from: str | None = None
     """Run or model folder whose parameters to start from; None draws them."""
-    codec: CodecSettings = dataclasses.field(default_factory=CodecSettings)
+    codec: CodecConfig = dataclasses.field(default_factory=CodecConfig)
     """What is trained."""
-    objective: Objective = dataclasses.field(default_factory=Objective)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     """What is minimized."""
     sweep: SweepConfig = dataclasses.field(default_factory=SweepConfig)
     """λ, α and seed; several of them train several codecs as one run."""
-    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     """How gradients become steps."""
-    step: Step = dataclasses.field(default_factory=Step)
+    step: StepConfig = dataclasses.field(default_factory=StepConfig)
     """How one step is computed."""
-    data: Data = dataclasses.field(default_factory=Data)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
     """What it is trained on."""
-    mesh: MeshShape = dataclasses.field(default_factory=MeshShape)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
     """How the devices are arranged."""
-    processes: Processes = dataclasses.field(default_factory=Processes)
+    distributed: DistributedConfig = dataclasses.field(
+        default_factory=DistributedConfig
+    )
     """Which process this is, of a run on several hosts."""
-    cadence: Cadence = dataclasses.field(default_factory=Cadence)
+    intervals: IntervalConfig = dataclasses.field(default_factory=IntervalConfig)
     """How often the run is looked at and saved."""
 
     def __post_init__(self):
         """Refuses combinations that cannot be trained, before anything is compiled."""
-        if self.steps < 1:
-            raise UserError(f"steps must be at least 1, but is {self.steps}")
+        require(self, "steps", "at least 1", self.steps >= 1)
         latents = self.data.crop_size // LATENT_STRIDE
-        window = self.objective.window
+        window = self.loss.window
         if window % 2 == 0 or not 3 <= window <= latents:
             raise UserError(
-                f"objective.window must be odd and from 3 to {latents}, the latents "
+                f"loss.window must be odd and from 3 to {latents}, the latents "
                 f"across a crop of {self.data.crop_size} pixels (data.crop-size), "
                 f"but is {window}"
             )
         try:
-            correlation.named_mask(self.objective.mask, window)
+            correlation.named_mask(self.loss.mask, window)
         except ValueError as error:
-            raise UserError(f"objective.mask: {error}") from error
+            raise UserError(f"loss.mask: {error}") from error
         smallest = image_quality.MS_SSIM_MINIMUM_SIDE
-        if self.objective.distortion == "ms_ssim" and self.data.crop_size < smallest:
+        if self.loss.distortion == "ms_ssim" and self.data.crop_size < smallest:
             raise UserError(
-                f"data.crop-size must be at least {smallest} for objective.distortion "
+                f"data.crop-size must be at least {smallest} for loss.distortion "
                 f"ms_ssim, but is {self.data.crop_size}"
             )
         if self.data.batch_size % self.step.micro_batches:
@@ -80,16 +82,16 @@ class Config:
             )
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[SweepMember, ...]:
         """The runs to train; one, or those of a sweep."""
         return self.sweep.members
 
     @property
-    def recipe(self) -> Recipe:
+    def static_config(self) -> StaticConfig:
         """The settings that the compiled step depends on."""
-        return Recipe(
+        return StaticConfig(
             codec=self.codec,
-            objective=self.objective,
+            loss=self.loss,
             optimizer=self.optimizer,
             step=self.step,
             steps=self.steps,

@@ -4,20 +4,24 @@ A config is a Python file with a function `get_config()`. One that takes a param
 variants: `FILE:VARIANT` calls `get_config("VARIANT")`.
 """
 
+import contextlib
 import dataclasses
+import functools
 import inspect
+import io
 import runpy
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
-from jaxcorr.config import Config
-from jaxcorr.errors import UserError
+from jaxcorr.config import TrainConfig
+from jaxcorr.errors import FieldError, UserError
 
 WITH_LOSS = "--sweep.correlation-weight 0.1"
-REMOVED = {
+REMOVED_CONFIGS = {
     "minnen_hyperprior": "ali2023:minnen_hyperprior",
     "minnen_hyperprior_corr": f"ali2023:minnen_hyperprior {WITH_LOSS}",
     "cheng_hyperprior": "ali2023:cheng_hyperprior",
@@ -35,15 +39,26 @@ REMOVED = {
 }
 """Config files of earlier versions, and what to give instead."""
 
-RENAMED = {
+RENAMED_FLAGS = {
     "--objective.distortion-weight": "--sweep.distortion-weight",
     "--objective.correlation-weight": "--sweep.correlation-weight",
     "--seed": "--sweep.seed",
+    "--initialize": "--init-from",
+    "--step.decoder-input": "--step.quantization",
+    "--codec.likelihood-floor": "--codec.likelihood-bound",
+    "--cadence.log": "--intervals.log-every",
+    "--cadence.evaluate": "--intervals.eval-every",
+    "--cadence.checkpoint": "--intervals.checkpoint-every",
+    "--cadence.keep": "--intervals.max-to-keep",
+    "--processes.coordinator": "--distributed.coordinator-address",
+    "--processes.count": "--distributed.num-processes",
+    "--processes.index": "--distributed.process-id",
+    "--objective.": "--loss.",
 }
-"""Flags of earlier versions, and their names today."""
+"""Flags of earlier versions, or their beginnings, and their names today."""
 
 
-def parse(arguments: Sequence[str], *, program: str) -> Config:
+def parse_config(arguments: Sequence[str], *, program: str) -> TrainConfig:
     """Reads a config, then the command line's changes to it.
 
     Args:
@@ -57,25 +72,34 @@ def parse(arguments: Sequence[str], *, program: str) -> Config:
     """
     name, overrides = "CONFIG", list(arguments)
     if set(arguments[:1]) <= {"-h", "--help"} and arguments:
-        config = Config()
+        config = TrainConfig()
     elif not arguments or arguments[0].startswith("-"):
         raise UserError(f"usage: {program} {name} [--steps N] [--workdir DIR] …")
     else:
         name, *overrides = arguments
-        config = load(name)
+        config = load_config(name)
     for argument in overrides:
-        flag = argument.partition("=")[0].replace("_", "-")
-        if flag in RENAMED:
-            raise UserError(f"{flag} is now {RENAMED[flag]}")
-    return tyro.cli(
-        tyro.conf.AvoidSubcommands[Config],
+        _refuse_renamed(argument.partition("=")[0].replace("_", "-"))
+    parse = functools.partial(
+        tyro.cli,
+        tyro.conf.AvoidSubcommands[TrainConfig],
         default=config,
         args=overrides,
         prog=f"{program} {name}",
     )
+    quiet = contextlib.redirect_stderr(io.StringIO())
+    try:
+        with quiet, contextlib.redirect_stdout(io.StringIO()):
+            return parse()
+    except SystemExit as stop:
+        # A config that refuses its values says so in one line, without tyro's frame.
+        error = _user_error_behind(stop)
+        if error is None:
+            return parse()
+        raise _named_by_flag(error, config) from error
 
 
-def load(name: str) -> Config:
+def load_config(name: str) -> TrainConfig:
     """Reads a config, which trains in `runs/` unless it says where.
 
     Args:
@@ -99,8 +123,12 @@ def load(name: str) -> Config:
             if frame.filename == str(path)
         ]
         where = f"{path}, line {lines[-1]}" if lines else path
-        raise UserError(f"{where}: {type(error).__name__}: {error}") from error
-    if not isinstance(config, Config):
+        old = isinstance(error, ImportError) and (error.name or "").startswith(
+            "jaxcorr"
+        )
+        hint = "; names changed in 0.2.0, see CHANGELOG.md" if old else ""
+        raise UserError(f"{where}: {type(error).__name__}: {error}{hint}") from error
+    if not isinstance(config, TrainConfig):
         raise UserError(f"{path}: get_config() gives {config!r:.60}, not a Config")
     if config.workdir is None:
         workdir = "runs/" + "_".join([path.stem, *chosen])
@@ -108,7 +136,7 @@ def load(name: str) -> Config:
     return config
 
 
-def packaged() -> dict[str, Path]:
+def packaged_configs() -> dict[str, Path]:
     """Returns the config files that come with jaxcorr, by name."""
     inside, beside = (Path(__file__).parents[up] / "configs" for up in (0, 1))
     folder = inside if inside.is_dir() else beside  # As in a wheel, or in a clone.
@@ -120,12 +148,48 @@ def _split(name: str) -> tuple[Path, list[str]]:
     file, colon, chosen = name.rpartition(":")
     if not colon or Path(name).is_file():
         file, chosen = name, ""
-    path = packaged().get(file, Path(file))
+    path = packaged_configs().get(file, Path(file))
     if not path.is_file():
-        if path.stem in REMOVED:
-            raise UserError(f"{name} is now {REMOVED[path.stem]}")
-        names = ", ".join(packaged())
+        if path.stem in REMOVED_CONFIGS:
+            raise UserError(f"{name} is now {REMOVED_CONFIGS[path.stem]}")
+        names = ", ".join(packaged_configs())
         raise UserError(
             f"{file} does not exist: CONFIG must be a Python file, or one of {names}"
         )
     return path, [chosen] if chosen else []
+
+
+def _refuse_renamed(flag: str) -> None:
+    for old, new in RENAMED_FLAGS.items():
+        if flag == old or (old.endswith(".") and flag.startswith(old)):
+            raise UserError(f"{flag} is now {flag.replace(old, new, 1)}")
+
+
+def _user_error_behind(stop: BaseException) -> UserError | None:
+    """Returns the UserError that made tyro stop, if one did."""
+    error: BaseException | None = stop
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _named_by_flag(error: UserError, config: TrainConfig) -> UserError:
+    """Returns an error about a field with the flag in place of the class."""
+    path = _path_of(config, error.owner) if isinstance(error, FieldError) else None
+    if path is None or not isinstance(error, FieldError):
+        return error
+    flag = ".".join((*path, error.field)).replace("_", "-")
+    return UserError(f"--{flag} {error.problem}")
+
+
+def _path_of(config: Any, owner: type) -> tuple[str, ...] | None:
+    """Returns the fields that lead to a part of a class, or None if there is none."""
+    if type(config) is owner:
+        return ()
+    for field in dataclasses.fields(config):
+        part = getattr(config, field.name)
+        if dataclasses.is_dataclass(part):
+            rest = _path_of(part, owner)
+            if rest is not None:
+                return (field.name, *rest)
+    return None

@@ -29,7 +29,7 @@ def correlation_loss(
     *,
     window: int = 7,
     mask: str | Shaped[ArrayLike, "..."] = "point",
-    scale_floor: float = 0.11,
+    scale_bound: float = 0.11,
     stop_scale_gradient: bool = False,
     pool_channels: bool = True,
 ) -> Float[Array, ""]:
@@ -50,7 +50,7 @@ def correlation_loss(
       scale: Predicted standard deviation of each latent, in quantization steps.
       window: Side of the map; odd, at least 3 and at most the height and the width.
       mask: Which cells of the map count, as in `masked_norm`.
-      scale_floor: Smallest scale to divide by, as in `normalize`.
+      scale_bound: Smallest scale to divide by, as in `normalize`.
       stop_scale_gradient: Whether the loss leaves the scale alone, as in `normalize`.
         If not, a model can also lower the loss by predicting scales that are too
         large; the mean of the squared normalized latents, 1 at best, shows it.
@@ -75,7 +75,7 @@ def correlation_loss(
         latent,
         mean,
         scale,
-        scale_floor=scale_floor,
+        scale_bound=scale_bound,
         stop_scale_gradient=stop_scale_gradient,
     )
     measure = correlation_map if pool_channels else correlation_maps
@@ -87,7 +87,7 @@ def normalize(
     mean: Float[ArrayLike, "..."],
     scale: Float[ArrayLike, "..."],
     *,
-    scale_floor: float = 0.11,
+    scale_bound: float = 0.11,
     stop_scale_gradient: bool = False,
 ) -> Float[Array, "..."]:
     """Expresses latents as deviations from their mean, in units of their scale.
@@ -96,12 +96,12 @@ def normalize(
       latent: Latents.
       mean: Predicted mean of each latent.
       scale: Predicted standard deviation of each latent, in quantization steps.
-      scale_floor: Smallest scale to divide by; positive. The gradient of a scale below
+      scale_bound: Smallest scale to divide by; positive. The gradient of a scale below
         it is zero; that of a scale at the floor or above is whole.
       stop_scale_gradient: Whether the scale counts as a constant.
 
     Returns:
-      (latent - mean) / max(scale, scale_floor), in float32 or the wider input type.
+      (latent - mean) / max(scale, scale_bound), in float32 or the wider input type.
 
     Raises:
       ValueError: If the shapes differ, or the floor is not positive.
@@ -112,8 +112,8 @@ def normalize(
             "`latent`, `mean` and `scale` must have the same shape, but have "
             f"{latent.shape}, {mean.shape} and {scale.shape}."
         )
-    if not scale_floor > 0:
-        raise ValueError(f"`scale_floor` must be positive, but is {scale_floor}.")
+    if not scale_bound > 0:
+        raise ValueError(f"`scale_bound` must be positive, but is {scale_bound}.")
     latent, mean, scale = (
         array.astype(_accumulator(latent, mean, scale))
         for array in (latent, mean, scale)
@@ -122,7 +122,7 @@ def normalize(
         scale = jax.lax.stop_gradient(scale)
     # Not `jnp.maximum`: it halves the gradient of a scale that is exactly the floor,
     # and a codec that bounds its scales has many of those.
-    return (latent - mean) / jnp.where(scale < scale_floor, scale_floor, scale)
+    return (latent - mean) / jnp.where(scale < scale_bound, scale_bound, scale)
 
 
 def correlation_map(

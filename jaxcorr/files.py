@@ -63,12 +63,12 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
       UserError: If the target cannot be written; nothing is left behind.
     """
-    with new_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Gives an unused name for a file that becomes `path` if the block succeeds.
 
     Raises:
@@ -82,7 +82,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Gives an empty folder that becomes `path`, replacing it, if the block succeeds.
 
     Raises:

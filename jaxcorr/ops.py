@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def drawn_flat(
+def sample_flat(
     draw: Callable[[tuple[int]], Float[Array, " n"]], shape: Sequence[int]
 ) -> Float[Array, "..."]:
     """Draws random numbers along one axis, and gives them their shape afterwards.

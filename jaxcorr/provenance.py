@@ -23,6 +23,13 @@ class SweepMember:
     distortion_weight: float | int
     correlation_weight: float | int
 
+    def __str__(self) -> str:
+        """Returns λ, α and the seed, as messages call a member."""
+        return (
+            f"λ {self.distortion_weight:g}, α {self.correlation_weight:g}, "
+            f"seed {self.seed}"
+        )
+
     def describe(self) -> str:
         """Returns the settings in words."""
         values = dataclasses.asdict(self).items()

@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from jaxcorr.soft_rounding import Sharpness, conditional_mean, soft_round
 
-DecoderInput = Literal["noise", "straight_through", "soft_round"]
+QuantizationName = Literal["noise", "straight_through", "soft_round"]
 """Names of the ways to quantize in training, in settings."""
 
 Bits = Callable[[Float[Array, "*b c"], float], Float[Array, "*b c"]]
@@ -58,7 +58,7 @@ class Quantization(abc.ABC):
         bits: Bits,
         values: Float[Array, "*b c"],
         centers: Float[Array, "*#b c"],
-        likelihood_floor: float,
+        likelihood_bound: float,
     ) -> Float[Array, "*b c"]:
         """Returns the rate of latents.
 
@@ -66,7 +66,7 @@ class Quantization(abc.ABC):
           bits: Bits of quantized latents under the entropy model.
           values: Latents before quantization.
           centers: What they are rounded around.
-          likelihood_floor: Smallest likelihood of an element, 0 for none.
+          likelihood_bound: Smallest likelihood of an element, 0 for none.
         """
 
 
@@ -85,9 +85,9 @@ class Rounding(Quantization):
 
     @override
     def bits(
-        self, bits: Bits, values: Array, centers: Array, likelihood_floor: float
+        self, bits: Bits, values: Array, centers: Array, likelihood_bound: float
     ) -> Array:
-        return bits(round_around(values, centers), likelihood_floor)
+        return bits(round_around(values, centers), likelihood_bound)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +112,9 @@ class AdditiveNoise(Quantization):
 
     @override
     def bits(
-        self, bits: Bits, values: Array, centers: Array, likelihood_floor: float
+        self, bits: Bits, values: Array, centers: Array, likelihood_bound: float
     ) -> Array:
-        return bits(values + uniform_noise(self.keys, values), likelihood_floor)
+        return bits(values + uniform_noise(self.keys, values), likelihood_bound)
 
 
 class StraightThrough(AdditiveNoise):
@@ -143,31 +143,31 @@ class SoftRounding(AdditiveNoise):
 
     @override
     def bits(
-        self, bits: Bits, values: Array, centers: Array, likelihood_floor: float
+        self, bits: Bits, values: Array, centers: Array, likelihood_bound: float
     ) -> Array:
         noise = uniform_noise(self.keys, values)
         return soft_bits(
             *(bits, values, centers, noise, self.sharpness),
-            likelihood_floor=likelihood_floor,
+            likelihood_bound=likelihood_bound,
         )
 
 
-def in_training(
-    decoder_input: DecoderInput, keys: Key[Array, " b"], sharpness: Sharpness
+def training_quantization(
+    name: QuantizationName, keys: Key[Array, " b"], sharpness: Sharpness
 ) -> Quantization:
     """Returns the quantization of a name.
 
     Args:
-      decoder_input: The name.
+      name: The name.
       keys: Draw the noise, a key an image.
       sharpness: Sharpness of soft rounding; the others have none.
     """
-    kinds: dict[DecoderInput, Quantization] = {
+    kinds: dict[QuantizationName, Quantization] = {
         "noise": AdditiveNoise(keys),
         "straight_through": StraightThrough(keys),
         "soft_round": SoftRounding(keys, sharpness),
     }
-    return kinds[decoder_input]
+    return kinds[name]
 
 
 def uniform_noise(
@@ -228,7 +228,7 @@ def soft_bits(
     noise: Float[Array, "*b c"],
     sharpness: Sharpness,
     *,
-    likelihood_floor: float,
+    likelihood_bound: float,
 ) -> Float[Array, "*b c"]:
     """Returns the bits of softly rounded values with noise, by their exact density.
 
@@ -245,7 +245,7 @@ def soft_bits(
       centers: What they are rounded around.
       noise: In [-1/2, 1/2).
       sharpness: As in `soft_round`.
-      likelihood_floor: Smallest likelihood; gradients lead back from below it.
+      likelihood_bound: Smallest likelihood; gradients lead back from below it.
 
     References:
       Agustsson and Theis, as above, section 4.2, on the variance of gradients.
@@ -254,5 +254,5 @@ def soft_bits(
     mean = jax.lax.stop_gradient(conditional_mean(soft + noise, sharpness))
     slope = bits(values + 0.5, 0.0) - bits(values - 0.5, 0.0)
     through = soft - jax.lax.stop_gradient(soft)
-    cost = bits(centers + mean, likelihood_floor)
+    cost = bits(centers + mean, likelihood_bound)
     return cost + jax.lax.stop_gradient(slope) * through

@@ -15,7 +15,32 @@ from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
 WEIGHTS = ("distortion_weight", "correlation_weight")
-"""λ and α, in the section `sweep` of a run's settings; once in `objective`."""
+"""λ and α, in the section `sweep` of the settings of a run."""
+
+RENAMED_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
+    "initialize": ("init_from", {}),
+    "objective": ("loss", {}),
+    "step": ("step", {"decoder_input": "quantization"}),
+    "processes": (
+        "distributed",
+        {
+            "coordinator": "coordinator_address",
+            "count": "num_processes",
+            "index": "process_id",
+        },
+    ),
+    "cadence": (
+        "intervals",
+        {
+            "log": "log_every",
+            "evaluate": "eval_every",
+            "checkpoint": "checkpoint_every",
+            "keep": "max_to_keep",
+        },
+    ),
+}
+"""Sections of the settings that earlier versions wrote: the names of the section and of
+its fields today."""
 
 DEMO = "demo"
 """What names the small model that is packaged, unless it is a model or run here."""
@@ -54,7 +79,7 @@ def load(path: str | Path, *, checkpoint: str = "best") -> Model:
     return saved_model.read_model(_choose(folder, members[member], checkpoint))
 
 
-def paths_of_models(path: str | Path) -> list[str]:
+def model_paths(path: str | Path) -> list[str]:
     """The path of each model that a path names, for `load`.
 
     Raises:
@@ -70,25 +95,27 @@ def paths_of_models(path: str | Path) -> list[str]:
 def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings of a run as today's version would have written them.
 
-    Until the section `sweep` was made, λ and α were fields of `objective`, and the seed
-    was a field of the run.
-
     Args:
       run: Settings as JSON, of this version or an earlier one.
     """
-    if "sweep" in run:
-        return dict(run)
-    upgraded, sweep = dict(run), {}
-    objective = upgraded.get("objective")
-    if isinstance(objective, Mapping):
-        upgraded["objective"] = kept = dict(objective)
-        sweep |= {name: kept.pop(name) for name in WEIGHTS if name in kept}
+    upgraded: dict[str, Any] = {}
+    for key, value in run.items():
+        section, fields = RENAMED_SETTINGS.get(key, (key, {}))
+        if isinstance(value, Mapping):
+            value = {fields.get(name, name): each for name, each in value.items()}
+        upgraded[section] = value
+    loss = upgraded.get("loss")
+    if "sweep" in upgraded or not isinstance(loss, Mapping):
+        return upgraded
+    # Before sweeps had a section, λ and α were fields of the loss, the seed of the run.
+    sweep = {name: loss[name] for name in WEIGHTS if name in loss}
+    upgraded["loss"] = {name: x for name, x in loss.items() if name not in WEIGHTS}
     if "seed" in upgraded:
         sweep["seed"] = upgraded.pop("seed")
     return upgraded | ({"sweep": {KIND: "Sweep"} | sweep} if sweep else {})
 
 
-def checkpoint_folders(run: Path) -> Folders:
+def checkpoint_directories(run: Path) -> Folders:
     """Folders of the complete checkpoints of a run, by their steps, ascending.
 
     Orbax gives a checkpoint its number as a name only when it is complete.
@@ -98,7 +125,7 @@ def checkpoint_folders(run: Path) -> Folders:
     return dict(sorted(steps.items()))
 
 
-def member_folders(checkpoint: Path) -> Folders:
+def member_directories(checkpoint: Path) -> Folders:
     """Model folders of a checkpoint, by the number of the member."""
     # A checkpoint that was being deleted when the run was killed has lost its files.
     found = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
@@ -125,8 +152,8 @@ def _is_model(folder: Path) -> bool:
 def _members(run: Path) -> dict[int, Folders]:
     """For each member of a run, its model folders by step."""
     members: dict[int, Folders] = {}
-    for step, checkpoint in checkpoint_folders(run).items():
-        for member, folder in member_folders(checkpoint).items():
+    for step, checkpoint in checkpoint_directories(run).items():
+        for member, folder in member_directories(checkpoint).items():
             members.setdefault(member, {})[step] = folder
     if not members:
         raise UserError(f"{run} holds neither a model nor checkpoints of a run")

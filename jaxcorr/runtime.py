@@ -18,14 +18,14 @@ LARGEST = 2**31 - 1
 
 
 @contextlib.contextmanager
-def command() -> Iterator[None]:
+def run_command() -> Iterator[None]:
     """Runs a command: keeps freed memory, and ends in one line where it must."""
-    keep_freed()
-    with told_in_one_line():
+    retain_freed_memory()
+    with exit_on_user_error():
         yield
 
 
-def keep_freed() -> None:
+def retain_freed_memory() -> None:
     """Lets large arrays take over the memory of those before them, on a CPU.
 
     The C library of Linux gets memory for each large array from the system, and gives
@@ -46,7 +46,7 @@ def keep_freed() -> None:
 
 
 @contextlib.contextmanager
-def told_in_one_line() -> Iterator[None]:
+def exit_on_user_error() -> Iterator[None]:
     """Ends the program with one line on standard error at a UserError or at Ctrl-C."""
     try:
         yield
@@ -58,7 +58,7 @@ def told_in_one_line() -> Iterator[None]:
         sys.exit(130)  # What a shell reports for a program that SIGINT ended.
 
 
-def cache_programs(folder: Path | None = None) -> None:
+def enable_compilation_cache(folder: Path | None = None) -> None:
     """Keeps compiled programs for later processes, unless JAX was told where already.
 
     Args:

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from jaxcorr import codec, files, serialization
-from jaxcorr.codec import Codec, CodecSettings, Parameters
+from jaxcorr.codec import Codec, CodecConfig, Parameters
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
@@ -52,7 +52,7 @@ class Model:
       provenance: Where the parameters come from; no fingerprint depends on it.
     """
 
-    config: CodecSettings
+    config: CodecConfig
     parameters: dict[str, Float32[np.ndarray, "..."]]
     median: Float32[np.ndarray, " s"]
     side_tables: IntegerTables
@@ -94,7 +94,7 @@ class Model:
 
 
 def make_model(
-    codec_settings: CodecSettings,
+    codec_settings: CodecConfig,
     parameters: Mapping[str, Any],
     *,
     median: Float32[np.ndarray, " s"] | None = None,
@@ -131,11 +131,11 @@ def make_model(
 
 def write_model(path: Path, model: Model) -> None:
     """Writes a model folder, whole or not at all; an older one there is replaced."""
-    with files.new_folder(Path(path)) as folder:
-        fill_folder(folder, model)
+    with files.atomic_folder(Path(path)) as folder:
+        write_model_files(folder, model)
 
 
-def fill_folder(folder: Path, model: Model) -> None:
+def write_model_files(folder: Path, model: Model) -> None:
     """Writes the files of a model folder into an existing folder."""
     write_config(folder, {"format": FORMAT} | describe(model))
     parameters: dict[str, Any] = {**model.parameters}
@@ -176,7 +176,7 @@ def read_model(path: Path) -> Model:
     )
     try:
         model = Model(
-            config=serialization.from_json(CodecSettings, config["codec"], str(path)),
+            config=serialization.from_json(CodecConfig, config["codec"], str(path)),
             parameters=_read_arrays(path / PARAMETERS),
             median=arrays["median"],
             side_tables=read_tables("side"),

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from jaxcorr.errors import UserError
@@ -67,6 +67,22 @@ def stored_fields(kind: Any) -> dict[str, str]:
     return {field.name: field.metadata.get(_STORED, field.name) for field in fields}
 
 
+def flag(settings: Any, path: Sequence[str]) -> str:
+    """Returns a path of names in files as the command line writes it.
+
+    Args:
+      settings: The dataclass that the path starts from.
+      path: Names in files of nested fields.
+    """
+    names = []
+    for stored in path:
+        fields = stored_fields(settings) if dataclasses.is_dataclass(settings) else {}
+        name = next((name for name, file in fields.items() if file == stored), stored)
+        settings = getattr(settings, name, None)
+        names.append(name.replace("_", "-"))
+    return ".".join(names)
+
+
 def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
     """Nested dictionaries of the fields of a dataclass, by their names in files.
 
@@ -102,7 +118,7 @@ def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
     """
     title = stored_name(kind)
     if not isinstance(values, Mapping):
-        raise UserError(f"{name}: {title} must be an object, not {values!r}")
+        raise UserError(f"{name}: {kind.__name__} must be an object, not {values!r}")
     if values.get(KIND, title) != title:
         raise UserError(f"{name}: unknown {KIND} {values[KIND]!r}")
     upgrade = getattr(kind, _UPGRADE)
@@ -116,7 +132,7 @@ def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
         if key not in known:
             guess = difflib.get_close_matches(key, known, 1)
             hint = f" (did you mean {guess[0]}?)" if guess else ""
-            raise UserError(f"{name}: {title} has no field {key!r}{hint}")
+            raise UserError(f"{name}: {kind.__name__} has no field {key!r}{hint}")
         given[known[key]] = _value(hints[known[key]], value, name)
     return kind(**given)
 

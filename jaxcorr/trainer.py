@@ -8,24 +8,24 @@ import jax
 import jax.numpy as jnp
 
 from jaxcorr import codec, run_directory, runtime, serialization
-from jaxcorr.codec import CodecSettings, Parameters
-from jaxcorr.config import Config
+from jaxcorr.codec import CodecConfig, Parameters
+from jaxcorr.config import TrainConfig
 from jaxcorr.data import pipeline, sources
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints, distributed, loop, sharding, sweep
 from jaxcorr.training import step as steps
-from jaxcorr.training.logger import Log, Logs
+from jaxcorr.training.logger import FileLogger, NullLogger, RunLogger
 from jaxcorr.training.step import TrainState
 
 MAY_CHANGE = {
     *(("steps",), ("workdir",), ("data", "workers")),
-    *(("cadence",), ("mesh",), ("processes",)),
+    *(("intervals",), ("mesh",), ("distributed",)),
 }
 """Fields, and all below them, that may differ when a run is resumed."""
 
 
-def train(config: Config) -> Path:
+def train(config: TrainConfig) -> Path:
     """Trains from the newest checkpoint of the run, or from the start.
 
     What can be wrong with the settings is found before a file is written or a program
@@ -41,15 +41,15 @@ def train(config: Config) -> Path:
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
     workdir = Path(config.workdir)
-    start = distributed.told_by_first(checkpoints.newest_step(workdir))
+    start = distributed.broadcast_from_first(checkpoints.latest_step(workdir))
     pretrained = None
     if start:
         check_resumable(config, checkpoints.run_settings(workdir, start), workdir)
-    elif config.initialize:
-        path = Path(config.initialize)
+    elif config.init_from:
+        path = Path(config.init_from)
         pretrained = pretrained_parameters(path, config.codec)
     if start >= config.steps:
-        if distributed.is_first():
+        if distributed.is_first_process():
             print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return workdir
     mesh = sharding.make_mesh(config.mesh)
@@ -57,9 +57,9 @@ def train(config: Config) -> Path:
     sharding.check_members(mesh, len(config.members))
     source = sources.training_source(config.data)
     run = loop.Run(
-        recipe=config.recipe,
+        static_config=config.static_config,
         members=config.members,
-        cadence=config.cadence,
+        intervals=config.intervals,
         batch_size=config.data.batch_size,
         mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
@@ -67,7 +67,7 @@ def train(config: Config) -> Path:
     )
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(open_checkpoints(run, workdir))
-        runtime.cache_programs(workdir / "programs")
+        runtime.enable_compilation_cache(workdir / "programs")
         if start:
             start, state = saved.restore_newest(abstract_state(run))
         else:
@@ -76,12 +76,12 @@ def train(config: Config) -> Path:
         batches = pipeline.batches(source, config.data, start=start, rows=rows)
         stack.callback(batches.close)
         log = stack.enter_context(open_log(run, workdir, start))
-        log.say(introduction(run, workdir, start, state, images=len(source)))
+        log.log_message(introduction(run, workdir, start, state, images=len(source)))
         loop.train(run, state, batches, saved, log)
     return workdir
 
 
-def check_resumable(config: Config, saved: Any, workdir: Path) -> None:
+def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
     """Refuses to go on with a run under settings that would make it another run.
 
     Args:
@@ -92,17 +92,21 @@ def check_resumable(config: Config, saved: Any, workdir: Path) -> None:
     Raises:
       UserError: If a field differs that may not.
     """
-    before = serialization.to_json(serialization.from_json(Config, saved, str(workdir)))
+    before = serialization.to_json(
+        serialization.from_json(TrainConfig, saved, str(workdir))
+    )
     changed = serialization.differences(before, serialization.to_json(config))
     for path, (old, new) in changed.items():
         if not MAY_CHANGE & {path[:1], path}:
+            flag = serialization.flag(config, path)
+            value = " ".join(map(str, old)) if isinstance(old, list) else old
             raise UserError(
-                f"{workdir} holds a run with {'.'.join(path).replace('_', '-')} {old}, "
-                f"not {new}: choose another --workdir, or that value"
+                f"{workdir} was started with {flag} {old}, not {new}. Use another "
+                f"--workdir, or --{flag} {value}"
             )
 
 
-def pretrained_parameters(path: Path, wanted: CodecSettings) -> Parameters:
+def pretrained_parameters(path: Path, wanted: CodecConfig) -> Parameters:
     """Parameters of the run or model folder that the config starts from.
 
     Raises:
@@ -113,9 +117,9 @@ def pretrained_parameters(path: Path, wanted: CodecSettings) -> Parameters:
         serialization.to_json(model.config), serialization.to_json(wanted)
     )
     for field, (theirs, ours) in changed.items():
-        name = ".".join(("codec", *field)).replace("_", "-")
+        name = serialization.flag(wanted, field)
         raise UserError(
-            f"initialize: {path} has {name} {theirs}, but the config has {ours}"
+            f"init-from: {path} has codec.{name} {theirs}, but the config has {ours}"
         )
     return model.device_parameters
 
@@ -123,22 +127,23 @@ def pretrained_parameters(path: Path, wanted: CodecSettings) -> Parameters:
 def initial_state(run: loop.Run, pretrained: Parameters | None) -> TrainState:
     """The state before the first step, of all members, on the devices."""
     parameters = [
-        pretrained or codec.initialize(run.recipe.codec, member.keys[0])
+        pretrained
+        or codec.initialize(run.static_config.codec, sweep.keys_of(member)[0])
         for member in run.members
     ]
-    states = sweep.initial_states(run.recipe, parameters)
-    return sharding.place_state(states, run.mesh, members=True)
+    states = sweep.initial_member_states(run.static_config, parameters)
+    return sharding.shard_state(states, run.mesh, members=True)
 
 
 def abstract_state(run: loop.Run) -> TrainState:
     """Shapes and places of the train state, without its values."""
 
     def states() -> TrainState:
-        parameters = codec.initialize(run.recipe.codec, jax.random.key(0))
-        state = steps.initial_state(run.recipe, parameters)
+        parameters = codec.initialize(run.static_config.codec, jax.random.key(0))
+        state = steps.initial_state(run.static_config, parameters)
         return jax.tree.map(lambda x: jnp.stack([x] * len(run.members)), state)
 
-    return sharding.place_abstract(jax.eval_shape(states), run.mesh, members=True)
+    return sharding.shard_abstract_state(jax.eval_shape(states), run.mesh, members=True)
 
 
 def open_checkpoints(
@@ -146,20 +151,20 @@ def open_checkpoints(
 ) -> contextlib.AbstractContextManager[checkpoints.Checkpoints]:
     """Opens the checkpoints of the run."""
     return checkpoints.open_checkpoints(
-        workdir, keep=run.cadence.keep, members=len(run.members)
+        workdir, max_to_keep=run.intervals.max_to_keep, members=len(run.members)
     )
 
 
 def open_log(
     run: loop.Run, workdir: Path, start: int
-) -> contextlib.AbstractContextManager[Log]:
+) -> contextlib.AbstractContextManager[RunLogger]:
     """Opens the log of the run, which one process writes."""
-    if not distributed.is_first():
-        return contextlib.nullcontext(Log())
-    return Logs(
+    if not distributed.is_first_process():
+        return contextlib.nullcontext(NullLogger())
+    return FileLogger(
         workdir,
         start=start,
-        steps=run.recipe.steps,
+        steps=run.static_config.steps,
         batch_size=run.batch_size,
         members=len(run.members),
     )
@@ -174,7 +179,7 @@ def introduction(
     shared = f" for each of {members} members" if members > 1 else ""
     return (
         f"{'Going on from' if start else 'Starting at'} step {start} of "
-        f"{run.recipe.steps} in {workdir}: {parameters:,} parameters{shared}, "
+        f"{run.static_config.steps} in {workdir}: {parameters:,} parameters{shared}, "
         f"{images} images, {jax.device_count()} {jax.default_backend()} device(s); "
         "compiling first"
     )

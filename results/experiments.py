@@ -56,12 +56,12 @@ EXPERIMENTS = {
     "weights-low": ("study", OTHER_WEIGHTS),
     "weights-high": ("study", f"--sweep.distortion-weight 0.018 {OTHER_WEIGHTS}"),
     # 3. What the paper leaves open.
-    "quantized": ("study", "--objective.correlated quantized"),
-    "scale-stopped": ("study", "--objective.stop-scale-gradient"),
-    "channels": ("study", "--objective.no-pool-channels"),
+    "quantized": ("study", "--loss.correlated quantized"),
+    "scale-stopped": ("study", "--loss.stop-scale-gradient"),
+    "channels": ("study", "--loss.no-pool-channels"),
     "straight-through": (
         "study",
-        "--step.decoder-input straight_through --objective.correlated quantized "
+        "--step.quantization straight_through --loss.correlated quantized "
         + WITH_AND_WITHOUT,
     ),
     # 4. Other context models.
@@ -69,11 +69,11 @@ EXPERIMENTS = {
     "charm": ("study:charm", WITH_AND_WITHOUT),
     "autoregressive": ("study:autoregressive", WITH_AND_WITHOUT),
     # 5. Masks and windows. A window of 9 needs larger crops, and so another budget.
-    "mask-short-cross": ("study", "--objective.mask short_cross"),
-    "mask-box": ("study", "--objective.mask box"),
-    "mask-long-cross": ("study", "--objective.mask long_cross"),
-    "window-3": ("study", "--objective.window 3"),
-    "window-7": ("study", "--objective.window 7"),
+    "mask-short-cross": ("study", "--loss.mask short_cross"),
+    "mask-box": ("study", "--loss.mask box"),
+    "mask-long-cross": ("study", "--loss.mask long_cross"),
+    "window-3": ("study", "--loss.window 3"),
+    "window-7": ("study", "--loss.window 7"),
 }
 """Config, and what is changed in it, of every experiment, in their order."""
 
@@ -129,7 +129,7 @@ def execute(command: str) -> None:
 
 def keep(run: Path, results: Path) -> None:
     """Copies tables and training curves."""
-    with files.new_folder(results) as folder:
+    with files.atomic_folder(results) as folder:
         shutil.copy(run / "held_out.jsonl", folder)
         for path in run.glob("evaluation*.json"):
             table = json.loads(path.read_text())

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jaxcorr.evaluation import results
-from jaxcorr.evaluation.results import Evaluation
+from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.report import ablation
 
 Item = TypeVar("Item")
@@ -26,7 +26,7 @@ KODAK = Path(__file__).resolve().parent / "kodak"
 
 def main() -> None:
     """Prints the groups and the distance between seeds."""
-    found = [each for each in results.read([KODAK]) if each.trained]
+    found = [each for each in results.read_results([KODAK]) if each.trained]
     pairs = [
         (each, base)
         for each in found
@@ -44,15 +44,15 @@ def main() -> None:
             print(row(name, [(second, first) for first, second in seeds]))
 
 
-def row(name: str, pairs: list[tuple[Evaluation, Evaluation]]) -> str:
+def row(name: str, pairs: list[tuple[EvaluationResult, EvaluationResult]]) -> str:
     """Changes of cost from the second to the first of each pair."""
-    kodak = [ablation.change(*pair) for pair in pairs]
+    kodak = [ablation.cost_change(*pair) for pair in pairs]
     held_out = [ablation.held_out_change(*pair) for pair in pairs]
     told = [each for each in held_out if each is not None]
     return f"{name:52} {len(pairs):5} {spread(kodak):>14} {spread(told):>16}"
 
 
-def described(each: Evaluation) -> str:
+def described(each: EvaluationResult) -> str:
     """Steps, context model, α and what else is not the default, in words."""
     run = each.provenance.config
     assert run is not None

@@ -81,7 +81,7 @@ def _give_memory_back():
     from jaxcorr import runtime
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "keep_freed", lambda: None)
+        patch.setattr(runtime, "retain_freed_memory", lambda: None)
         yield
 
 

@@ -14,22 +14,27 @@ STEPS, EVERY, KEEP = 12, 3, 2
 PATIENCE = 600
 """Seconds after which a process counts as hanging; busy machines are slow."""
 CONFIG = f"""
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.transforms.minnen import Minnen
 
 def get_config():
-    return Config(
+    return TrainConfig(
         steps={STEPS},
-        codec=CodecSettings(transforms=Minnen(width=8, channels=8)),
-        objective=Objective(window=3),
-        optimizer=Optimizer(learning_rate=1e-3),
-        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
-        cadence=Cadence(log=1, evaluate={EVERY}, checkpoint={EVERY}, keep={KEEP}),
+        codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
+        loss=LossConfig(window=3),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+        data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
+        intervals=IntervalConfig(
+            log_every=1,
+            eval_every={EVERY},
+            checkpoint_every={EVERY},
+            max_to_keep={KEEP},
+        ),
     )
 """
 

@@ -130,7 +130,7 @@ def test_a_batch_that_does_not_fit_gives_way_to_the_next_smaller(capsys):
 def test_larger_batches_than_one_that_does_not_fit_are_left_out(
     table, monkeypatch, capsys
 ):
-    def too_large(recipe, *, batch, crop):
+    def too_large(static_config, *, batch, crop):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no memory")
 
     monkeypatch.setattr(blocks, "our_block", too_large)
@@ -141,11 +141,13 @@ def test_larger_batches_than_one_that_does_not_fit_are_left_out(
 
 
 def test_model_arithmetic_is_the_same_in_all_forms():
-    recipe = setup.recipe(sizes.TINY.models["minnen-128-192"], "float32", crop=64)
+    static_config = setup.static_config_of(
+        sizes.TINY.models["minnen-128-192"], "float32", crop=64
+    )
     counted = []
     for upsampling in setup.form_names("upsampling"):
         with setup.forced_forms({"upsampling": upsampling}):
-            counted.append(setup.model_flops(recipe, batch=1, crop=64))
+            counted.append(setup.model_flops(static_config, batch=1, crop=64))
     assert counted[0] == counted[1] > 0
 
 
@@ -153,7 +155,7 @@ def test_model_arithmetic_is_the_same_in_all_forms():
 def test_a_device_that_computes_otherwise_is_told(monkeypatch):
     values = iter([1.0, 1.2])
 
-    def other(parameters, *_, recipe):
+    def other(parameters, *_, static_config):
         return jnp.float32(next(values)), {"kernel": jnp.ones(3)}
 
     monkeypatch.setattr(setup, "loss_and_gradients", other)
@@ -173,7 +175,7 @@ def test_files_are_read_by_another_process_and_its_files_here(tmp_path):
     chosen = dataclasses.replace(
         sizes.TINY, contexts={"none": sizes.TINY.contexts["none"]}
     )
-    figures = portable.exchange(chosen, tmp_path)
+    figures = portable.code_symbols(chosen, tmp_path)
     assert figures["none"]["fast"] in ("read", "refused")
     with np.load(tmp_path / "none" / "here.npz") as arrays:
         broken = {name: arrays[name] + 1 for name in arrays.files}

@@ -130,7 +130,7 @@ def parameters_in(folder, name):
 def train_in_calls(monkeypatch, tmp_path):
     """Trains with steps that a test can do by hand; gives states and figures."""
 
-    def step(state, batch, weights, key, *, recipe):
+    def step(state, batch, weights, key, *, static_config):
         change = jnp.float32(batch.mean()) / 255 + weights.correlation_weight
         parameters = {name: x + change for name, x in state.parameters.items()}
         state = dataclasses.replace(state, parameters=parameters, step=state.step + 1)
@@ -184,8 +184,10 @@ def test_a_run_whose_state_is_lost_goes_on_from_its_parameters(
 ):
     train_in_calls("run", [60.0])
     name = "minnen-128-192-trunk"
-    recipe = setup.recipe(sizes.TINY.models["minnen-128-192"], "bfloat16", crop=64)
-    run = train.Run(name=name, recipe=recipe, alpha=0.0)
+    static_config = setup.static_config_of(
+        sizes.TINY.models["minnen-128-192"], "bfloat16", crop=64
+    )
+    run = train.Run(name=name, static_config=static_config, alpha=0.0)
     exact = train._state(tmp_path / "run", run, 2)
     for path in (tmp_path / "run" / name).iterdir():
         path.unlink()

@@ -14,7 +14,7 @@ SIZE = (130, 170)
 
 @pytest.fixture(scope="module")
 def coded(tiny_model):
-    return measure.measure(LearnedCodec(tiny_model), blocks(*SIZE), "a.png")
+    return measure.measure_image(LearnedCodec(tiny_model), blocks(*SIZE), "a.png")
 
 
 def test_planes_are_those_of_the_latents(coded):
@@ -33,15 +33,15 @@ def test_a_channel_that_is_not_there_is_refused(coded):
 
 
 def test_differences_are_those_of_the_rows(coded):
-    first = coded.row
-    text = latents_figure.differences(first, first)
+    first = coded.metrics
+    text = latents_figure.describe_differences(first, first)
     assert text.startswith("+0.0 % bits (y +0.0 %, z +0.0 %), +0.00 dB PSNR")
 
 
 def test_show_draws_one_model_and_two(jaxcorr, model_path, tiny_model, tmp_path):
     Image.fromarray(blocks(*SIZE)).save(tmp_path / "a.png")
     other = {name: 0.9 * array for name, array in tiny_model.parameters.items()}
-    second = saved_model.make_model(tiny_model.settings, other)
+    second = saved_model.make_model(tiny_model.config, other)
     saved_model.write_model(tmp_path / "second", second)
 
     status, out, err = jaxcorr("show", "a.png", "-m", model_path)

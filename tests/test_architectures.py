@@ -8,11 +8,11 @@ import pytest
 from flax import nnx
 
 from jaxcorr import codec
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.errors import UserError
 from jaxcorr.layers.swin import SwinBlock
 from jaxcorr.transforms import cheng, minnen, swin
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.fast
 
 @functools.cache
 def shapes(transforms, context):
-    settings = CodecSettings(transforms=transforms, context=context)
+    settings = CodecConfig(transforms=transforms, context=context)
     return jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
 
 
@@ -46,8 +46,8 @@ def count(transforms, context, *, under=""):
         (Cheng(width=192), Autoregressive(), 26_598_380),
         (Cheng(width=128, attention=True), Autoregressive(), 13_182_909),
         # CompressAI has no Cheng model without a context model: those less its layers.
-        (Cheng(width=128), Independent(), 10_561_612),
-        (Cheng(width=192), Independent(), 23_737_452),
+        (Cheng(width=128), NoContext(), 10_561_612),
+        (Cheng(width=192), NoContext(), 23_737_452),
         # As many as with the autoregressive context: other taps of the same kernel.
         (Cheng(width=128), Checkerboard(), 11_832_765),
         (Cheng(width=192), Checkerboard(), 26_598_380),
@@ -60,7 +60,7 @@ def test_parameters_are_as_many_as_the_references(transforms, context, expected)
 
 def test_swin_has_as_many_parameters_as_zhu_et_al():
     # Their table of complexity says 24.7 M, and 32.4 M with ChARM.
-    assert count(Swin(), Independent()) == 24_669_764
+    assert count(Swin(), NoContext()) == 24_669_764
     context = Channelwise(
         slices=10, support=10, networks="light", residual_prediction=False
     )
@@ -100,7 +100,7 @@ def test_published_sizes_have_the_channels_and_strides_of_their_settings(name):
     transforms = SIZES[name]
 
     def run(parameters, image):
-        settings = CodecSettings(transforms=transforms)
+        settings = CodecConfig(transforms=transforms)
         parts = codec.with_parameters(settings, parameters).transforms
         y = parts.analysis(image)
         z = parts.hyper_analysis(y)
@@ -108,7 +108,7 @@ def test_published_sizes_have_the_channels_and_strides_of_their_settings(name):
 
     image = jax.ShapeDtypeStruct((1, 64, 128, 3), "float32")
     y, z, features, reconstruction = jax.eval_shape(
-        run, shapes(transforms, Independent()), image
+        run, shapes(transforms, NoContext()), image
     )
     assert y.shape == (1, 4, 8, transforms.channels)
     assert z.shape == (1, 1, 2, transforms.side_channels)
@@ -139,45 +139,48 @@ def test_swin_has_a_head_for_32_channels_and_shifts_every_second_block():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Channelwise(slices=0), "context.slices must be at least 1, but is 0"),
+        (
+            lambda: Channelwise(slices=0),
+            "Channelwise.slices must be at least 1, but is 0",
+        ),
         (
             lambda: Channelwise(slices=4, support=-1),
-            "context.support must be from 0 to 4, codec.context.slices, but is -1",
+            "Channelwise.support must be from 0 to slices (4), but is -1",
         ),
         (
             lambda: Channelwise(slices=4, support=5),
-            "context.support must be from 0 to 4, codec.context.slices, but is 5",
+            "Channelwise.support must be from 0 to slices (4), but is 5",
         ),
         (
             lambda: Channelwise(hidden=(224, 0)),
-            "context.hidden must be at least 1 each, but is (224, 0)",
+            "Channelwise.hidden must be at least 1 each, but is (224, 0)",
         ),
         (
-            lambda: CodecSettings(
+            lambda: CodecConfig(
                 transforms=Minnen(channels=8), context=Channelwise(slices=9)
             ),
-            "context.slices must be at most 8, the channels of the latents, but is 9",
+            "slices must be at most the channels of the latents (8), but is 9",
         ),
-        (lambda: Cheng(width=9), "transforms.width must be even and at least 2"),
-        (lambda: Cheng(width=0), "transforms.width must be even and at least 2"),
-        (lambda: Swin(window=7), "transforms.window must be even and at least 2"),
-        (lambda: Swin(window=0), "transforms.window must be even and at least 2"),
-        (lambda: Swin(side_window=1), "transforms.side-window must be even and at"),
+        (lambda: Cheng(width=9), "Cheng.width must be even and at least 2"),
+        (lambda: Cheng(width=0), "Cheng.width must be even and at least 2"),
+        (lambda: Swin(window=7), "Swin.window must be even and at least 2"),
+        (lambda: Swin(window=0), "Swin.window must be even and at least 2"),
+        (lambda: Swin(side_window=1), "Swin.side_window must be even and at"),
         (
             lambda: Swin(widths=(128, 192, 250, 320)),
-            "transforms.widths must be multiples of codec.transforms.head-width (32), "
-            "but one is 250",
+            "Swin.widths must be positive multiples of head_width (32), but is "
+            "(128, 192, 250, 320)",
         ),
         (
             lambda: Swin(side_widths=(192, 0)),
-            "transforms.side-widths must be multiples of codec.transforms.head-width",
+            "Swin.side_widths must be positive multiples of head_width (32)",
         ),
-        (lambda: Swin(head_width=0), "transforms.head-width must be at least 1"),
+        (lambda: Swin(head_width=0), "Swin.head_width must be at least 1"),
         (
             lambda: Swin(depths=(2, -1, 6, 2)),
-            "transforms.depths must be 0 or more, but are (2, -1, 6, 2)",
+            "Swin.depths must be 0 or more each, but is (2, -1, 6, 2)",
         ),
-        (lambda: Swin(side_depths=(-1, 1)), "transforms.side-depths must be 0 or more"),
+        (lambda: Swin(side_depths=(-1, 1)), "Swin.side_depths must be 0 or more"),
     ],
 )
 def test_settings_that_cannot_be_built_are_refused_by_name(make, message):
@@ -187,5 +190,5 @@ def test_settings_that_cannot_be_built_are_refused_by_name(make, message):
 
 def test_as_many_slices_as_channels_and_no_blocks_at_all_can_be_built():
     transforms = Swin(depths=(0, 0, 0, 0), side_depths=(0, 0))
-    assert count(transforms, Independent()) > 0
+    assert count(transforms, NoContext()) > 0
     assert count(Minnen(channels=8), Channelwise(slices=8, support=8)) > 0

@@ -7,7 +7,7 @@ from walking import make_context
 
 from jaxcorr.bitstream import coding, networks
 from jaxcorr.bitstream.container import Arithmetic
-from jaxcorr.bitstream.grid import Grid
+from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.context import autoregressive
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive, wavefront
 
@@ -65,7 +65,7 @@ def test_coding_is_the_raster_scan_of_the_formulas_symbol_for_symbol(model, size
     container, encoded = coding.encode(model, image)
     y, features = encoder_sees(model, image, encoded.side_symbols)
     rows, columns = (-(-side // 16) for side in size)
-    grid = Grid(offset=container.offset)
+    grid = ReproducibleGrid(offset=container.offset)
     symbols, means, scales, hat = raster_scan(
         model.parameters, features, y[:rows, :columns], grid
     )
@@ -83,7 +83,7 @@ def test_the_means_of_that_scan_depend_on_the_latents_before(model):
     y, features = encoder_sees(model, image, encoded.side_symbols)
     name = "context/neighbors/kernel"
     parameters = {**model.parameters, name: 0 * model.parameters[name]}
-    blind, *_ = raster_scan(parameters, features, y[:6, :9], Grid())
+    blind, *_ = raster_scan(parameters, features, y[:6, :9], ReproducibleGrid())
     assert np.mean(encoded.symbols != blind) > 0.05
     assert np.unique(encoded.symbols).size >= 8
 
@@ -93,7 +93,7 @@ def test_the_means_of_that_scan_depend_on_the_latents_before(model):
 def test_wavefronts_take_every_latent_once_after_all_that_it_sees(size):
     height, width = size
     context = make_context(Autoregressive())
-    passes = context.passes(height, width)
+    passes = context.num_passes(height, width)
     assert passes == width + 3 * (height - 1)
     taken = np.full(size, -1)
     for index in range(passes):

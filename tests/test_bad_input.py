@@ -66,7 +66,7 @@ def test_a_file_of_another_model_is_refused_with_both_names(
     jaxcorr, tiny_model, coded, tmp_path
 ):
     other = saved_model.make_model(
-        tiny_model.settings, tiny_model.parameters, median=tiny_model.median + 1
+        tiny_model.config, tiny_model.parameters, median=tiny_model.median + 1
     )
     saved_model.write_model(tmp_path / "other", other)
     Path("a.jxc").write_bytes(coded)

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from jaxcorr.errors import UserError
-from jaxcorr.metrics.bjontegaard import Curve, bd_psnr, bd_rate
+from jaxcorr.metrics.bjontegaard import RDSamples, bd_psnr, bd_rate
 from jaxcorr.report import published, rd_curves
-from jaxcorr.report.rd_curves import Family, Point
+from jaxcorr.report.rd_curves import RDCurve, RDPoint
 
 pytestmark = pytest.mark.fast
 
 RATES = (0.1, 0.2, 0.4, 0.9)
 QUALITIES = (27.0, 29.5, 32.0, 35.5)
-ANCHOR = Curve(name="anchor", bpp=RATES, quality=QUALITIES)
+ANCHOR = RDSamples(name="anchor", bpp=RATES, quality=QUALITIES)
 INTERPOLATIONS = ("pchip", "akima", "cubic")
-PUBLISHED = {family.name: family for family in published.curves()}
+PUBLISHED = {family.name: family for family in published.published_curves()}
 
 
 def scaled(factor, *, gain=0.0):
-    return Curve(
+    return RDSamples(
         name="test",
         bpp=tuple(factor * rate for rate in RATES),
         quality=tuple(quality + gain for quality in QUALITIES),
@@ -46,7 +46,7 @@ def test_half_a_decibel_everywhere_is_half_a_decibel(interpolation):
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_swapping_anchor_and_test_inverts_the_ratio_of_rates(interpolation):
-    test = Curve(
+    test = RDSamples(
         name="test", bpp=(0.1, 0.25, 0.5, 1.1), quality=(28.0, 30.5, 32.5, 36.0)
     )
     there = bd_rate(ANCHOR, test, interpolation=interpolation).value
@@ -98,23 +98,23 @@ def test_field_figures_follow_from_the_published_points(anchor, test, percent):
     ("curve", "message"),
     [
         (
-            Curve(name="short", bpp=RATES[:3], quality=QUALITIES[:3]),
+            RDSamples(name="short", bpp=RATES[:3], quality=QUALITIES[:3]),
             "short has 3 points",
         ),
         (
-            Curve(name="high", bpp=RATES, quality=(40.0, 41.0, 42.0, 43.0)),
+            RDSamples(name="high", bpp=RATES, quality=(40.0, 41.0, 42.0, 43.0)),
             "high and anchor cannot be compared: their ranges.*do not overlap",
         ),
         (
-            Curve(name="free", bpp=(0.0, *RATES[1:]), quality=QUALITIES),
+            RDSamples(name="free", bpp=(0.0, *RATES[1:]), quality=QUALITIES),
             "free must have",
         ),
         (
-            Curve(name="lost", bpp=RATES, quality=(math.nan, *QUALITIES[1:])),
+            RDSamples(name="lost", bpp=RATES, quality=(math.nan, *QUALITIES[1:])),
             "lost must have",
         ),
         (
-            Curve(name="twice", bpp=RATES, quality=(27.0, 29.5, 29.5, 35.5)),
+            RDSamples(name="twice", bpp=RATES, quality=(27.0, 29.5, 29.5, 35.5)),
             "twice has two points at the same place",
         ),
     ],
@@ -135,12 +135,12 @@ def test_a_third_seed_of_the_anchor_is_told_of():
 
 def test_a_curve_with_no_rate_in_common_still_has_a_bd_rate():
     anchor, test = (
-        Family(
+        RDCurve(
             name=name,
             kind="model",
             series={
                 None: tuple(
-                    Point(bpp=factor * bpp, psnr_db=quality)
+                    RDPoint(bpp=factor * bpp, psnr_db=quality)
                     for bpp, quality in zip(RATES, QUALITIES, strict=True)
                 )
             },
@@ -152,18 +152,18 @@ def test_a_curve_with_no_rate_in_common_still_has_a_bd_rate():
 
 
 def test_curves_that_share_less_than_half_of_their_range_are_warned_of():
-    test = Curve(name="test", bpp=RATES, quality=(33.0, 34.0, 37.0, 40.0))
+    test = RDSamples(name="test", bpp=RATES, quality=(33.0, 34.0, 37.0, 40.0))
     difference = bd_rate(ANCHOR, test)
     assert difference.overlap == pytest.approx((35.5 - 33) / (40 - 27))
     assert "test and anchor share only 19% of their range" in difference.warnings
 
 
 def test_a_curve_that_turns_back_is_warned_of():
-    test = Curve(name="bent", bpp=RATES, quality=(27.0, 33.0, 32.0, 35.5))
+    test = RDSamples(name="bent", bpp=RATES, quality=(27.0, 33.0, 32.0, 35.5))
     assert any("bent is not monotone" in w for w in bd_rate(ANCHOR, test).warnings)
 
 
 def test_the_order_of_points_does_not_matter():
     test = scaled(0.8, gain=0.2)
-    turned = Curve(name="test", bpp=test.bpp[::-1], quality=test.quality[::-1])
+    turned = RDSamples(name="test", bpp=test.bpp[::-1], quality=test.quality[::-1])
     assert bd_rate(ANCHOR, turned).value == bd_rate(ANCHOR, test).value

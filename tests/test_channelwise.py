@@ -45,7 +45,7 @@ def given(dtype: type = np.float32):
 def rounded(kind):
     """What comes out in float64."""
     context, coded = context_of(kind), coded_on(SIZE, SIZE)
-    run = jax.jit(lambda f, y: context.parallel(f, y, Rounding(), coded))
+    run = jax.jit(lambda f, y: context.forward(f, y, Rounding(), coded))
     with jax.enable_x64(True):
         return run(*given(np.float64))
 
@@ -175,7 +175,7 @@ def test_a_very_sure_residual_network_moves_latents_by_half_a_step():
     context = make_context(KINDS["no support"], CHANNELS)
     for part in context.slices:
         part.residual.third.bias[...] = jnp.full_like(part.residual.third.bias[...], 99)
-    out = context.parallel(*given(), Rounding(), coded_on(SIZE, SIZE))
+    out = context.forward(*given(), Rounding(), coded_on(SIZE, SIZE))
     # Without support, what later slices see does not move with it.
     before = np.asarray(rounded("no support").quantized)
     np.testing.assert_allclose(out.quantized, before, rtol=0, atol=1e-5)
@@ -186,7 +186,7 @@ def test_every_slice_gets_its_part_of_the_noise_of_whole_latents():
     features, latent = given()
     keys = jax.random.split(jax.random.key(0), 1)
     noise = uniform_noise(keys, latent)
-    found = context_of("light").parallel(
+    found = context_of("light").forward(
         *(features, latent, AdditiveNoise(keys), coded_on(SIZE, SIZE))
     )
     np.testing.assert_allclose(found.quantized - latent, noise, rtol=0, atol=1e-5)

@@ -19,11 +19,11 @@ from jaxcorr import codec, quantization
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.passes import parity_of
 from jaxcorr.quantization import round_around
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
 
-SETTINGS = codec.CodecSettings(
+SETTINGS = codec.CodecConfig(
     transforms=tiny.TRANSFORMS["minnen"], context=Checkerboard()
 )
 
@@ -41,8 +41,10 @@ def image():
 @jax.jit(static_argnames="kind")
 def forward(parameters, image, keys, *, kind=None):
     apply = codec.with_parameters(SETTINGS, parameters)
-    kind = kind or apply.context.decoder_input
-    return apply(image, quantization=quantization.in_training(kind, keys, 1.0))
+    kind = kind or apply.context.default_quantization
+    return apply(
+        image, quantization=quantization.training_quantization(kind, keys, 1.0)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
     features = apply.transforms.hyper_synthesis(z_hat)[0]
     size = out.mean.shape[1:3]
     assert size == (4, 8)
-    state = apply.context.start(features, size)
+    state = apply.context.begin_coding(features, size)
     for index in range(2):
         positions, mean, scale = state.predict(index)
         parity = np.add(*np.nonzero(np.ones(size))).reshape(size) % 2
@@ -98,7 +100,7 @@ def test_the_second_pass_without_anchors_would_say_something_else():
 def test_anchors_seen_in_training_are_rounded_around_their_means():
     context = make_context(Checkerboard())
     features, latent = features_and_latents((5, 6), dtype=np.float32)
-    found = context.parallel(
+    found = context.forward(
         jnp.asarray(features[None]),
         jnp.asarray(latent[None]),
         QUANTIZATIONS["straight through"],
@@ -143,17 +145,17 @@ def test_gradients_go_from_the_second_pass_through_rounding_to_the_analysis(mode
 def test_a_step_trains_as_published_unless_told_otherwise(model):
     batch = jnp.asarray(tiny.blocks(64, 64)[None])
 
-    def program(decoder_input):
-        recipe = Recipe(
+    def program(quantization):
+        static_config = StaticConfig(
             codec=SETTINGS,
-            objective=Objective(window=3),
-            optimizer=Optimizer(),
-            step=Step(decoder_input=decoder_input),
+            loss=LossConfig(window=3),
+            optimizer=OptimizerConfig(),
+            step=StepConfig(quantization=quantization),
             steps=10,
         )
-        state = initial_state(recipe, model.device_parameters)
+        state = initial_state(static_config, model.device_parameters)
         key = jax.random.key(0)
-        step = functools.partial(train_step, recipe=recipe)
+        step = functools.partial(train_step, static_config=static_config)
         traced = jax.make_jaxpr(step)(state, batch, tiny.weights(), key)
         return re.sub("0x[0-9a-f]+", "", str(traced))
 

@@ -12,7 +12,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, measure
 from jaxcorr.evaluation.classical import ClassicalCodec
 from jaxcorr.metrics import bjontegaard
-from jaxcorr.metrics.bjontegaard import Curve
+from jaxcorr.metrics.bjontegaard import RDSamples
 
 pytestmark = pytest.mark.fast
 
@@ -28,7 +28,7 @@ def test_pillow_brings_four_codecs():
 def test_better_qualities_cost_bits_and_bring_decibels(name):
     qualities = classical.CODECS[name].qualities
     low, high = (
-        measure.measure(ClassicalCodec(name, quality), IMAGE, "a.png").row
+        measure.measure_image(ClassicalCodec(name, quality), IMAGE, "a.png").metrics
         for quality in (qualities[0], qualities[-1])
     )
     assert low.bpp < high.bpp and low.psnr_db < high.psnr_db
@@ -45,12 +45,14 @@ def test_on_a_photograph_every_other_codec_needs_fewer_bits_than_jpeg(name):
     )
     jpeg, other = (
         [
-            measure.measure(ClassicalCodec(each, quality), photograph, "a.png").row
+            measure.measure_image(
+                ClassicalCodec(each, quality), photograph, "a.png"
+            ).metrics
             for quality in classical.CODECS[each].qualities[::2]
         ]
         for each in ("jpeg", name)
     )
-    curve = lambda points: Curve(
+    curve = lambda points: RDSamples(
         name="curve",
         bpp=tuple(row.bpp for row in points),
         quality=tuple(row.psnr_db for row in points),

@@ -31,12 +31,12 @@ def run_of_tiny_model(tiny_model, tmp_path):
         folder = tmp_path / "run" / "checkpoints" / str(step) / "models" / "0"
         folder.mkdir(parents=True)
         made = saved_model.make_model(
-            tiny_model.settings,
+            tiny_model.config,
             tiny_model.parameters,
             median=tiny_model.median + step,
             provenance=Provenance(step=step, held_out_loss=loss),
         )
-        saved_model.fill_folder(folder, made)
+        saved_model.write_model_files(folder, made)
     return "run"
 
 

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from jaxcorr import codec, ops
-from jaxcorr.codec import CodecSettings
-from jaxcorr.quantization import DecoderInput, StraightThrough, in_training
+from jaxcorr.codec import CodecConfig
+from jaxcorr.quantization import (
+    QuantizationName,
+    StraightThrough,
+    training_quantization,
+)
 from jaxcorr.transforms.minnen import Minnen
 
-SETTINGS = CodecSettings(transforms=Minnen(width=4, channels=6))
+SETTINGS = CodecConfig(transforms=Minnen(width=4, channels=6))
 # Pixels from a latent, and from side information, that their transforms do not see: 5x5
 # windows at strides 1, 2, 4, 8; then a 3x3 one at 16 and 5x5 ones at 16 and 32.
 BEYOND_LATENT = 2 * (1 + 2 + 4 + 8) + 1
@@ -23,11 +27,13 @@ def forward(
     image,
     *,
     keys=None,
-    kind: DecoderInput = "noise",
+    kind: QuantizationName = "noise",
     sharpness=1.0,
     **options,
 ):
-    quantization = None if keys is None else in_training(kind, keys, sharpness)
+    quantization = (
+        None if keys is None else training_quantization(kind, keys, sharpness)
+    )
     built = codec.with_parameters(SETTINGS, parameters)
     return built(image, quantization=quantization, **options)
 
@@ -74,7 +80,7 @@ def noisy(parameters, images, keys):
 )
 def test_parameters_are_as_many_as_the_references(width, channels, count):
     # CompressAI 1.2.8, MeanScaleHyperprior, without the quantiles it stores.
-    settings = CodecSettings(transforms=Minnen(width=width, channels=channels))
+    settings = CodecConfig(transforms=Minnen(width=width, channels=channels))
     shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
     assert sum(math.prod(array.shape) for array in shapes.values()) == count
 

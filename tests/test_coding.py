@@ -10,19 +10,19 @@ from tiny import blocks
 import jaxcorr
 from jaxcorr import codec, saved_model
 from jaxcorr.bitstream import coding, grid, networks
-from jaxcorr.bitstream.coding_loop import Latents
+from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import learned
 
 LAST_HYPER = "transforms/hyper_synthesis/layers/4"
 SIZES = [(1, 1), (17, 33), (128, 128), (200, 90)]
-LATENTS = [field.name for field in dataclasses.fields(Latents)]
+LATENTS = [field.name for field in dataclasses.fields(DecodedLatents)]
 
 
 def changed(model, **parameters):
     """The model with some parameters replaced."""
-    return saved_model.make_model(model.settings, model.parameters | parameters)
+    return saved_model.make_model(model.config, model.parameters | parameters)
 
 
 @pytest.mark.fast
@@ -40,7 +40,7 @@ def test_the_tiny_codec_is_no_trivial_one(tiny_model):
     _, latents = coding.encode(tiny_model, blocks(200, 90))
     for symbols in (latents.symbols, latents.side_symbols):
         assert np.unique(symbols).size >= 8
-    assert np.unique(grid.Grid().classes(latents.scale)).size >= 4
+    assert np.unique(grid.ReproducibleGrid().classes(latents.scale)).size >= 4
 
 
 @pytest.mark.parametrize("size", [(17, 33), (200, 90)])
@@ -51,7 +51,7 @@ def test_a_file_shows_what_the_codec_shows(tiny_model, size):
 
     @jax.jit
     def forward(parameters, canvas, median):
-        apply = codec.with_parameters(tiny_model.settings, parameters)
+        apply = codec.with_parameters(tiny_model.config, parameters)
         rows, columns = map(jnp.int32, size)
         return apply(canvas, size=(rows, columns), median=median).reconstruction
 

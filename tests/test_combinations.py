@@ -15,12 +15,12 @@ import tiny
 from jaxcorr import codec, images, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Container
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import learned
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
 
 # 451 x 300 pixels: neither whole latents nor whole elements of side information.
 PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
@@ -43,7 +43,7 @@ def photograph():
 class Encoded:
     model: saved_model.Model
     data: bytes
-    latents: coding.Latents
+    latents: coding.DecodedLatents
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +82,23 @@ def decoded(encoded, tmp_path_factory):
 @combinations
 def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combination):
     transforms, context = combination
-    recipe = Recipe(
-        codec=CodecSettings(
+    static_config = StaticConfig(
+        codec=CodecConfig(
             transforms=tiny.TRANSFORMS[transforms], context=tiny.CONTEXTS[context]
         ),
-        objective=Objective(window=3),
-        optimizer=Optimizer(learning_rate=1e-3),
-        step=Step(),
+        loss=LossConfig(window=3),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+        step=StepConfig(),
         steps=10,
     )
-    before = tiny.draw(recipe.codec)
+    before = tiny.draw(static_config.codec)
     crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
     state, values = train_step(
-        initial_state(recipe, jax.device_put(before)),
+        initial_state(static_config, jax.device_put(before)),
         crops,
         tiny.weights(correlation_weight=1.0),
         jax.random.key(1),
-        recipe=recipe,
+        static_config=static_config,
     )
     assert np.isfinite(values["loss"]) and np.isfinite(values["gradient_norm"])
     assert values["failed_at"] == -1
@@ -147,7 +147,7 @@ def test_a_file_of_one_context_model_is_refused_by_another(encoded):
 def test_models_that_differ_in_the_context_model_alone_have_other_fingerprints():
     parameters = {}
     settings = {
-        codec.CodecSettings(context=context, transforms=tiny.TRANSFORMS["cheng"])
+        codec.CodecConfig(context=context, transforms=tiny.TRANSFORMS["cheng"])
         for context in (tiny.CONTEXTS["checkerboard"], tiny.CONTEXTS["autoregressive"])
     }
     made = []

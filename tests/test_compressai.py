@@ -15,13 +15,14 @@ from references.weights import (
 from skimage import data
 
 from jaxcorr import codec, saved_model, trainer
-from jaxcorr.config import Config
+from jaxcorr.config import TrainConfig
 from jaxcorr.context.autoregressive import AutoregressiveContext
-from jaxcorr.data.sources import Data
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.interop import compressai
-from jaxcorr.training.loss import Objective
+from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.step import initial_state, train_step
+from jaxcorr.training.sweep import weights_of
 
 FLOOR = 1e-9
 """Of likelihoods in CompressAI; no part of the weights."""
@@ -38,7 +39,7 @@ def image():
 def coded(request, image):
     """Name of an architecture, and what its model makes of the photograph."""
     model = imported(request.param)
-    settings = dataclasses.replace(model.config, likelihood_floor=FLOOR)
+    settings = dataclasses.replace(model.config, likelihood_bound=FLOOR)
 
     @jax.jit
     def forward(parameters, image, median):
@@ -61,13 +62,13 @@ def all_at_once(request, image):
         features = made.transforms.hyper_synthesis(z_hat)
         context, seen = made.context, jnp.round(y)
         assert isinstance(context, AutoregressiveContext)
-        mean, scale = context.given(context.network.features(features), seen)
+        mean, scale = context.predict_all(context.network.features(features), seen)
         residual = jnp.round(y - mean)
         return {
             "mean": mean,
             "scale": scale,
             "reconstruction": made.transforms.synthesis(seen),
-            "latent_bits": gaussian_bits(residual, scale, likelihood_floor=FLOOR),
+            "latent_bits": gaussian_bits(residual, scale, likelihood_bound=FLOOR),
         }
 
     return request.param, forward(model.parameters, image, model.median)
@@ -160,20 +161,20 @@ def test_every_weight_arrives_once(architecture):
 def test_training_goes_on_from_imported_weights(tmp_path):
     model = imported("mbt2018-mean")
     saved_model.write_model(tmp_path / "model", model)
-    config = Config(
+    config = TrainConfig(
         codec=model.config,
-        initialize=str(tmp_path / "model"),
-        objective=Objective(window=3),
-        data=Data(batch_size=2, crop_size=64),
+        init_from=str(tmp_path / "model"),
+        loss=LossConfig(window=3),
+        data=DataConfig(batch_size=2, crop_size=64),
     )
     parameters = trainer.pretrained_parameters(tmp_path / "model", config.codec)
     crops = np.stack([photograph()[:, :64], photograph()[:, 64:]])
     state, values = train_step(
-        initial_state(config.recipe, jax.tree.map(jnp.copy, parameters)),
+        initial_state(config.static_config, jax.tree.map(jnp.copy, parameters)),
         crops,
-        config.members[0].weights,
+        weights_of(config.members[0]),
         jax.random.key(0),
-        recipe=config.recipe,
+        static_config=config.static_config,
     )
     assert np.isfinite(values["loss"])
     for name, before in model.parameters.items():

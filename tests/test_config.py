@@ -5,31 +5,31 @@ from pathlib import Path
 import pytest
 
 from jaxcorr import codec, config_files, serialization, trainer
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
-from jaxcorr.training.loss import Objective
+from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
-TINY = Config(
-    codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(window=3),
-    data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+TINY = TrainConfig(
+    codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
+    loss=LossConfig(window=3),
+    data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
 )
 TINY_FILE = """
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
-from jaxcorr.training.loss import Objective
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.loss import LossConfig
 from jaxcorr.transforms.minnen import Minnen
 
 def get_config():
-    return Config(
-        codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-        objective=Objective(window=3),
-        data=Data(batch_size=2, crop_size=64, held_out_crops=2),
+    return TrainConfig(
+        codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
+        loss=LossConfig(window=3),
+        data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
     )
 """
 
@@ -41,13 +41,13 @@ def tiny_file(tmp_path) -> Path:
     return path
 
 
-def parse(*arguments) -> Config:
-    return config_files.parse(
+def parse(*arguments) -> TrainConfig:
+    return config_files.parse_config(
         [str(each) for each in arguments], program="jaxcorr train"
     )
 
 
-def changed(config: Config, path: str, value) -> Config:
+def changed(config: TrainConfig, path: str, value) -> TrainConfig:
     """The config with another value of the field at a dotted path."""
     name, _, rest = path.partition(".")
     inner = changed(getattr(config, name), rest, value) if rest else value
@@ -67,7 +67,7 @@ def test_the_command_line_changes_the_file(tiny_file):
         steps=7,
         workdir="here",
         sweep=SweepConfig(correlation_weight=0.25),
-        codec=CodecSettings(transforms=Minnen(width=16, channels=4)),
+        codec=CodecConfig(transforms=Minnen(width=16, channels=4)),
         data=dataclasses.replace(TINY.data, source="folder:photos", flip=False),
         step=dataclasses.replace(TINY.step, transform_dtype="bfloat16"),
     )
@@ -75,20 +75,20 @@ def test_the_command_line_changes_the_file(tiny_file):
 
 
 REFUSED = {
-    "--objective.windw 3": "Perhaps you meant: --objective.window",
-    "--objective.window x": "Error parsing --objective.window",
+    "--loss.windw 3": "Perhaps you meant: --loss.window",
+    "--loss.window x": "Error parsing --loss.window",
     "--steps 1.5": "Error parsing --steps",
-    "--objective.mask circle": "--objective.mask",
-    "--objective.mask box": "objective.mask: `mask` must leave at least one cell",
-    "--objective.window 5": "objective.window must be odd and from 3 to 4",
-    "--objective.window 4": "objective.window must be odd",
-    "--objective.window -3": "objective.window must be odd",
-    "--objective.distortion ms_ssim": "data.crop-size must be at least 161",
+    "--loss.mask circle": "--loss.mask",
+    "--loss.mask box": "loss.mask: `mask` must leave at least one cell",
+    "--loss.window 5": "loss.window must be odd and from 3 to 4",
+    "--loss.window 4": "loss.window must be odd",
+    "--loss.window -3": "loss.window must be odd",
+    "--loss.distortion ms_ssim": "data.crop-size must be at least 161",
     "--sweep.distortion-weight -1": "sweep.distortion-weight must be 0 or more",
     "--sweep.correlation-weight nan": "sweep.correlation-weight must be 0 or more",
     "--codec.transforms.width -1": "transforms.width must be at least 1, but is -1",
     "--codec.transforms.channels 3": "transforms.channels must be even",
-    "--codec.likelihood-floor 1": "codec.likelihood-floor must be at least 0",
+    "--codec.likelihood-bound 1": "codec.likelihood-bound must be at least 0",
     "--data.crop-size 100": "data.crop-size must be a multiple of 64, but is 100",
     "--data.crop-size -64": "data.crop-size must be a multiple of 64, but is -64",
     "--data.crop-size 4096": "data.crop-size must be at most",
@@ -102,11 +102,11 @@ REFUSED = {
     "--data.batch-size 8 --step.micro-batches 3": "data.batch-size must be a multiple",
     "--step.micro-batches 0": "step.micro-batches must be at least 1",
     "--step.sharpness-start -1": "step.sharpness-start must be from 0 to 64, but is -1",
-    "--step.sharpness-end nan": "step.sharpness-end must be from 1 (step.sharpness-st",
-    "--step.sharpness-end 65": "(step.sharpness-start) to 64, but is 65",
-    "--step.decoder-input soft": "--step.decoder-input",
-    "--objective.distortion-weight 1": "error: --objective.distortion-weight is now "
-    "--sweep.distortion-weight",
+    "--step.sharpness-end nan": "step.sharpness-end must be from sharpness_start (1)",
+    "--step.sharpness-end 65": "sharpness_start (1) to 64, but is 65",
+    "--step.quantization soft": "--step.quantization",
+    "--objective.distortion-weight 1": "error: --objective.distortion-weight is "
+    "now --sweep.distortion-weight",
     "--objective.correlation_weight=1": "is now --sweep.correlation-weight",
     "--seed 1 2": "error: --seed is now --sweep.seed",
     "--steps 0": "steps must be at least 1",
@@ -117,9 +117,9 @@ REFUSED = {
     "--optimizer.warmup-steps -1": "optimizer.warmup-steps must be 0 or more",
     "--optimizer.drop-at 1.1": "optimizer.drop-at must be from 0 to 1",
     "--optimizer.drop-factor 0": "optimizer.drop-factor must be positive",
-    "--cadence.log 0": "cadence.log must be at least 1",
-    "--cadence.keep 0": "cadence.keep must be at least 1",
-    "--initialize /no/such/run": "/no/such/run is not a directory",
+    "--intervals.log-every 0": "intervals.log-every must be at least 1",
+    "--intervals.max-to-keep 0": "intervals.max-to-keep must be at least 1",
+    "--init-from /no/such/run": "/no/such/run is not a directory",
 }
 
 
@@ -150,7 +150,7 @@ def test_a_mistake_is_refused_before_anything_is_compiled_or_written(
         ("x = 1", "bad.py: KeyError: 'get_config'"),
         ("\n\nimport nothing_of_this_name", "bad.py, line 3: ModuleNotFoundError"),
         (TINY_FILE.replace("window", "windw"), "bad.py, line 11: TypeError.*'windw'"),
-        (TINY_FILE.replace("window=3", "window=4"), "objective.window must be odd"),
+        (TINY_FILE.replace("window=3", "window=4"), "loss.window must be odd"),
     ],
 )
 def test_a_mistake_in_a_config_file_is_told_with_its_line(tmp_path, text, message):
@@ -210,19 +210,19 @@ RESUMABLE = {
     "steps": 10,
     "workdir": "elsewhere",
     "data.workers": 2,
-    "cadence.log": 1,
-    "cadence.evaluate": 5,
-    "cadence.checkpoint": 5,
-    "cadence.keep": 1,
+    "intervals.log_every": 1,
+    "intervals.eval_every": 5,
+    "intervals.checkpoint_every": 5,
+    "intervals.max_to_keep": 1,
 }
 NOT_RESUMABLE = {
-    "initialize": "model",
+    "init_from": "model",
     "codec.transforms.width": 8,
-    "codec.likelihood_floor": 1e-9,
+    "codec.likelihood_bound": 1e-9,
     "sweep.distortion_weight": 0.1,
     "sweep.correlation_weight": 0.0,
     "sweep.seed": 1,
-    "objective.mask": "short_cross",
+    "loss.mask": "short_cross",
     "optimizer.learning_rate": 1e-3,
     "step.micro_batches": 2,
     "data.batch_size": 4,
@@ -245,27 +245,25 @@ def test_a_run_goes_on_under_settings_that_leave_it_the_same_run(path):
 def test_a_run_does_not_go_on_under_settings_of_another_run(path):
     now = changed(TINY, path, NOT_RESUMABLE[path])
     name = path.replace("_", "-")
-    rule = re.escape(f"run holds a run with {name} ")
-    with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}:"):
+    rule = re.escape(f"run was started with {name} ")
+    with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}\\."):
         trainer.check_resumable(now, serialization.to_json(TINY), Path("run"))
 
 
 def test_settings_of_an_older_version_take_defaults_for_new_fields():
     saved = serialization.to_json(TINY)
-    del saved["objective"]["stop_scale_gradient"], saved["cadence"]
+    del saved["loss"]["stop_scale_gradient"], saved["intervals"]
     trainer.check_resumable(TINY, saved, Path("run"))
-    other = changed(TINY, "objective.stop_scale_gradient", True)
-    with pytest.raises(
-        UserError, match=r"objective\.stop-scale-gradient False, not True"
-    ):
+    other = changed(TINY, "loss.stop_scale_gradient", True)
+    with pytest.raises(UserError, match=r"loss\.stop-scale-gradient False, not True"):
         trainer.check_resumable(other, saved, Path("run"))
 
 
 def test_settings_that_this_version_does_not_know_are_refused():
     saved = serialization.to_json(TINY)
-    saved["objective"]["windows"] = 3
+    saved["loss"]["windows"] = 3
     with pytest.raises(
         UserError,
-        match=r"run: Objective has no field 'windows' \(did you mean window\?",
+        match=r"run: LossConfig has no field 'windows' \(did you mean window\?",
     ):
         trainer.check_resumable(TINY, saved, Path("run"))

@@ -8,14 +8,15 @@ import pytest
 import tiny
 
 from jaxcorr import codec, config_files
-from jaxcorr.config import Config
+from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import initial_state, train_step
+from jaxcorr.training.sweep import weights_of
 
 
 def names_in(config: str, variable: str) -> list[str]:
-    return list(runpy.run_path(str(config_files.packaged()[config]))[variable])
+    return list(runpy.run_path(str(config_files.packaged_configs()[config]))[variable])
 
 
 VARIANTS = {
@@ -31,13 +32,13 @@ NAMES = [
 ]
 
 
-def parse(*arguments) -> Config:
-    return config_files.parse(
+def parse(*arguments) -> TrainConfig:
+    return config_files.parse_config(
         [str(each) for each in arguments], program="jaxcorr train"
     )
 
 
-def with_tiny_codec(config: Config) -> Config:
+def with_tiny_codec(config: TrainConfig) -> TrainConfig:
     """The config with a codec of the same kinds that has little to compute."""
     of_kind = lambda kind, choices: next(x for x in choices if type(x) is type(kind))
     transforms = of_kind(config.codec.transforms, tiny.TRANSFORMS.values())
@@ -46,14 +47,14 @@ def with_tiny_codec(config: Config) -> Config:
     return dataclasses.replace(config, codec=small)
 
 
-def shrunk(config: Config) -> Config:
+def shrunk(config: TrainConfig) -> TrainConfig:
     """The config with little to compute, and a step that many configs share."""
     return dataclasses.replace(
         with_tiny_codec(config),
         steps=10,
-        objective=dataclasses.replace(config.objective, window=3),
+        loss=dataclasses.replace(config.loss, window=3),
         # With warm-up the first step is too small to change a float32.
-        optimizer=Optimizer(learning_rate=1e-3),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
         step=dataclasses.replace(config.step, transform_dtype="float32"),
         data=dataclasses.replace(config.data, batch_size=2, crop_size=64),
     )
@@ -71,10 +72,10 @@ def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
     side, batch_size = small.data.crop_size, small.data.batch_size
     crops = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.uint8)
     state = jax.eval_shape(
-        lambda: initial_state(small.recipe, codec.initialize(small.codec, KEY)),
+        lambda: initial_state(small.static_config, codec.initialize(small.codec, KEY)),
     )
-    step = functools.partial(train_step, recipe=small.recipe)
-    _, values = jax.eval_shape(step, state, crops, config.members[0].weights, KEY)
+    step = functools.partial(train_step, static_config=small.static_config)
+    _, values = jax.eval_shape(step, state, crops, weights_of(config.members[0]), KEY)
     assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
 
 
@@ -82,10 +83,12 @@ def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
 def test_every_config_and_variant_trains_a_step(name):
     config = shrunk(parse(name))
     before = tiny.draw(config.codec)
-    state = initial_state(config.recipe, jax.device_put(before))
+    state = initial_state(config.static_config, jax.device_put(before))
     crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    weights, key = config.members[0].weights, KEY
-    state, values = train_step(state, crops, weights, key, recipe=config.recipe)
+    weights, key = weights_of(config.members[0]), KEY
+    state, values = train_step(
+        state, crops, weights, key, static_config=config.static_config
+    )
     assert np.isfinite(values["loss"])
     tiny.assert_every_part_moved(before, state.parameters)
 
@@ -99,7 +102,7 @@ def test_there_is_a_system_for_every_row_of_the_papers_table():
 
 @pytest.mark.fast
 def test_a_config_is_found_by_name_by_path_and_anywhere(tmp_path, monkeypatch):
-    path = config_files.packaged()["study"]
+    path = config_files.packaged_configs()["study"]
     monkeypatch.chdir(path.parent.parent)
     by_path = parse("configs/study.py:charm")
     monkeypatch.chdir(tmp_path)
@@ -111,8 +114,8 @@ def test_a_config_is_found_by_name_by_path_and_anywhere(tmp_path, monkeypatch):
 
 @pytest.mark.fast
 def test_every_removed_config_has_a_successor_that_is_there():
-    packaged = config_files.packaged()
-    for old, command in config_files.REMOVED.items():
+    packaged = config_files.packaged_configs()
+    for old, command in config_files.REMOVED_CONFIGS.items():
         assert old not in packaged
         name, *flags = command.split()
         weight = 0.1 if "_corr" in old or "study" in old else 0.0
@@ -122,12 +125,12 @@ def test_every_removed_config_has_a_successor_that_is_there():
 
 
 VARIANTS_FILE = """
-from jaxcorr.config import Config, variant
+from jaxcorr.config import TrainConfig, variant
 
 STEPS = {"short": 2, "long": 7}
 
 def get_config(length):
-    return Config(steps=variant(STEPS, length))
+    return TrainConfig(steps=variant(STEPS, length))
 """
 
 
@@ -143,37 +146,37 @@ def test_a_config_of_ones_own_may_have_variants(tmp_path):
 
 
 MISFITS_FILE = """
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.transforms.{module} import {kind}
 
 def get_config():
     context = Channelwise(slices=4, support=4)
-    return Config(codec=CodecSettings(transforms={kind}(), context=context))
+    return TrainConfig(codec=CodecConfig(transforms={kind}(), context=context))
 """
 MISFITS = [
     ("Cheng", "context.slices 0", "slices must be at least 1, but is 0"),
     (
         "Cheng",
         "context.slices 2",
-        "support must be from 0 to 2, codec.context.slices, but is 4",
+        "support must be from 0 to slices (2), but is 4",
     ),
     (
         "Cheng",
         "context.support -1",
-        "support must be from 0 to 4, codec.context.slices, but is -1",
+        "support must be from 0 to slices (4), but is -1",
     ),
     ("Cheng", "context.hidden 0 4", "hidden must be at least 1 each, but is (0, 4)"),
     (
         "Cheng",
         "context.slices 129",
-        "slices must be at most 128, the channels of the latents, but is 129",
+        "slices must be at most the channels of the latents (128), but is 129",
     ),
     (
         "Swin",
         "context.slices 321",
-        "slices must be at most 320, the channels of the latents, but is 321",
+        "slices must be at most the channels of the latents (320), but is 321",
     ),
     ("Cheng", "transforms.width 127", "width must be even and at least 2, but is 127"),
     (
@@ -191,18 +194,17 @@ MISFITS = [
     (
         "Swin",
         "transforms.head-width 24",
-        "widths must be multiples of codec.transforms.head-width (24), but one is 128",
+        "widths must be positive multiples of head_width (24), but is",
     ),
     (
         "Swin",
         "transforms.side-widths 64 33",
-        "side-widths must be multiples of codec.transforms.head-width (32), but one is "
-        "33",
+        "side-widths must be positive multiples of head_width (32), but is (64, 33)",
     ),
     (
         "Swin",
         "transforms.depths 2 -1 2 2",
-        "depths must be 0 or more, but are (2, -1, 2, 2)",
+        "depths must be 0 or more each, but is (2, -1, 2, 2)",
     ),
 ]
 

@@ -15,7 +15,7 @@ from walking import (
     walk,
 )
 
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import CAUSAL_TAPS
 from jaxcorr.context.checkerboard import ODD_TAPS
 
@@ -34,18 +34,18 @@ def context_of(name):
 @functools.cache
 def parallel_of(name, quantize):
     context, quantization = context_of(name), QUANTIZATIONS[quantize]
-    return jax.jit(lambda f, y, coded: context.parallel(f, y, quantization, coded))
+    return jax.jit(lambda f, y, coded: context.forward(f, y, quantization, coded))
 
 
 def pass_of(name, size):
     """The pass that codes each latent, and how often each is coded."""
     context = context_of(name)
     features, _ = features_and_latents(CANVAS, dtype=np.float32)
-    state = context.start(jnp.asarray(features), size)
+    state = context.begin_coding(jnp.asarray(features), size)
     passes = np.full((*size, CHANNELS), -1)
     times = np.zeros((*size, CHANNELS), int)
     number = np.arange(times.size).reshape(times.shape)
-    for index in range(context.passes(*size)):
+    for index in range(context.num_passes(*size)):
         positions, mean, scale = state.predict(index)
         here = number[positions]
         assert np.shape(mean) == np.shape(scale) == here.shape
@@ -63,7 +63,7 @@ def pass_of(name, size):
 def test_passes_code_every_latent_once_in_raster_order(name, size):
     passes, times = pass_of(name, size)
     np.testing.assert_array_equal(times, 1)
-    assert passes.max() < context_of(name).passes(*size)
+    assert passes.max() < context_of(name).num_passes(*size)
 
 
 @functools.cache
@@ -187,7 +187,7 @@ def test_scales_are_at_their_bound_or_above_at_once_and_pass_by_pass(name):
     features[..., :CHANNELS] -= 4
     coded = coded_on(CANVAS, CANVAS)
     quantization = QUANTIZATIONS["towards center"]
-    run = jax.jit(lambda f, y: context.parallel(f, y, quantization, coded).scale)
+    run = jax.jit(lambda f, y: context.forward(f, y, quantization, coded).scale)
     found = run(features[None], latent[None])
     for scale in (found, walk(context, features, latent, CANVAS).scale):
         assert scale.min() == np.float32(0.11)
@@ -196,7 +196,7 @@ def test_scales_are_at_their_bound_or_above_at_once_and_pass_by_pass(name):
 
 @pytest.mark.fast
 def test_each_context_is_trained_as_it_was_published():
-    assert {name: context_of(name).decoder_input for name in CONTEXTS} == {
+    assert {name: context_of(name).default_quantization for name in CONTEXTS} == {
         "independent": "noise",
         "checkerboard": "straight_through",
         "space-channel": "straight_through",
@@ -208,4 +208,4 @@ def test_each_context_is_trained_as_it_was_published():
 
 @pytest.mark.fast
 def test_the_settings_without_a_context_model_are_the_hyperprior():
-    assert CodecSettings().context == CONTEXTS["independent"]
+    assert CodecConfig().context == CONTEXTS["independent"]

@@ -246,8 +246,8 @@ def test_unequal_shapes_are_refused(argument):
 
 @pytest.mark.parametrize("floor", [0.0, -0.1, float("nan")])
 def test_floor_that_is_not_positive_is_refused(floor):
-    with pytest.raises(ValueError, match=f"`scale_floor` must be positive.*{floor}"):
-        correlation.correlation_loss(*latents((1, 7, 7, 1)), scale_floor=floor)
+    with pytest.raises(ValueError, match=f"`scale_bound` must be positive.*{floor}"):
+        correlation.correlation_loss(*latents((1, 7, 7, 1)), scale_bound=floor)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from PIL import Image
 from jaxcorr import images
 from jaxcorr.cli import main
 from jaxcorr.data import built_in, pipeline, sources, tfds_writer
-from jaxcorr.data.sources import Data
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
 
 SIZE = 64
 
 
-def settings(**changes) -> Data:
-    return Data(**{"crop_size": SIZE, "batch_size": 4, **changes})
+def settings(**changes) -> DataConfig:
+    return DataConfig(**{"crop_size": SIZE, "batch_size": 4, **changes})
 
 
 def coordinates(number: int, height: int = 80, width: int = 96) -> np.ndarray:
@@ -32,7 +32,7 @@ def coordinates(number: int, height: int = 80, width: int = 96) -> np.ndarray:
 SOURCE: Any = [coordinates(number) for number in range(3)]
 
 
-def take(count: int, data: Data, source=SOURCE, **where) -> list[np.ndarray]:
+def take(count: int, data: DataConfig, source=SOURCE, **where) -> list[np.ndarray]:
     iterator = pipeline.batches(source, data, **where)
     taken = [next(iterator) for _ in range(count)]
     iterator.close()
@@ -170,14 +170,20 @@ def test_folder_without_a_usable_image_is_refused(tmp_path, noise):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"source": "folders:x"}, r"data\.source must be builtin, folder:DIR or tfds"),
-        ({"source": "folder:"}, r"data\.source must be .* is 'folder:'"),
-        ({"held_out": "chelsea"}, r"data\.held-out must be .* is 'chelsea'"),
-        ({"crop_size": 100}, r"data\.crop-size must be a multiple of 64, but is 100"),
-        ({"crop_size": 0}, r"data\.crop-size must be a multiple of 64, but is 0"),
-        ({"batch_size": 0}, r"data\.batch-size must be at least 1, but is 0"),
-        ({"workers": -1}, r"data\.workers must be at least 0, but is -1"),
-        ({"seed": -1}, r"data\.seed must be in .* but is -1"),
+        (
+            {"source": "folders:x"},
+            r"DataConfig\.source must be builtin, folder:DIR or tfds",
+        ),
+        ({"source": "folder:"}, r"DataConfig\.source must be .* is 'folder:'"),
+        ({"held_out": "chelsea"}, r"DataConfig\.held_out must be .* is 'chelsea'"),
+        (
+            {"crop_size": 100},
+            r"DataConfig\.crop_size must be a multiple of 64, but is 100",
+        ),
+        ({"crop_size": 0}, r"DataConfig\.crop_size must be a multiple of 64, but is 0"),
+        ({"batch_size": 0}, r"DataConfig\.batch_size must be at least 1, but is 0"),
+        ({"workers": -1}, r"DataConfig\.workers must be at least 0, but is -1"),
+        ({"seed": -1}, r"DataConfig\.seed must be in .* but is -1"),
     ],
 )
 def test_impossible_settings_are_refused_before_any_work(changes, message):
@@ -187,8 +193,8 @@ def test_impossible_settings_are_refused_before_any_work(changes, message):
 
 @pytest.mark.fast
 def test_built_in_photographs_are_apart_from_those_held_out():
-    training = sources.training_source(Data())
-    held_out = sources.held_out_source(Data())
+    training = sources.training_source(DataConfig())
+    held_out = sources.held_out_source(DataConfig())
     assert (len(training), len(held_out)) == (15, 2)
     assert not set(built_in.TRAINING) & set(built_in.HELD_OUT)
     for index, path in enumerate(built_in.held_out_paths()):
@@ -197,11 +203,11 @@ def test_built_in_photographs_are_apart_from_those_held_out():
 
 
 def test_built_in_photographs_smaller_than_a_crop_are_left_out():
-    source = sources.training_source(Data(crop_size=512))
+    source = sources.training_source(DataConfig(crop_size=512))
     assert 0 < len(source) < 15
     assert all(min(source[i].shape[:2]) >= 512 for i in range(len(source)))
     with pytest.raises(UserError, match="must be at most 1411"):
-        sources.training_source(Data(crop_size=2048))
+        sources.training_source(DataConfig(crop_size=2048))
 
 
 def test_held_out_crops_are_centered_then_spread(tmp_path):
@@ -249,7 +255,7 @@ def test_prepared_folder_is_read_through_tfds_without_tensorflow(
 def test_grey_or_damaged_records_are_coped_with(tmp_path, noise, monkeypatch):
     write(tmp_path / "in" / "grey.png", noise[..., 0])
     write_damaged(tmp_path / "in" / "cut.jpg", noise)
-    monkeypatch.setattr(tfds_writer, "encoded", Path.read_bytes)
+    monkeypatch.setattr(tfds_writer, "encode_image_file", Path.read_bytes)
     assert prepare(monkeypatch, tmp_path / "in", tmp_path) == 0
     source = open_prepared(tmp_path)
     grey = np.repeat(noise[..., :1], 3, axis=-1)
@@ -292,8 +298,8 @@ def test_only_files_of_upright_rgb_are_stored_as_they_are(tmp_path, noise):
     write(plain, noise)
     write(turned, noise, exif=exif)
     write(grey, noise[..., 0])
-    assert tfds_writer.encoded(plain) == plain.read_bytes()
-    with Image.open(io.BytesIO(tfds_writer.encoded(turned))) as stored:
+    assert tfds_writer.encode_image_file(plain) == plain.read_bytes()
+    with Image.open(io.BytesIO(tfds_writer.encode_image_file(turned))) as stored:
         np.testing.assert_array_equal(np.asarray(stored), np.rot90(noise, -1))
-    with Image.open(io.BytesIO(tfds_writer.encoded(grey))) as stored:
+    with Image.open(io.BytesIO(tfds_writer.encode_image_file(grey))) as stored:
         assert stored.mode == "RGB"

@@ -14,7 +14,7 @@ from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import formatting, measure
 from jaxcorr.evaluation.learned import LearnedCodec
-from jaxcorr.evaluation.measure import Details, Row
+from jaxcorr.evaluation.measure import FileDetails, ImageMetrics
 from jaxcorr.evaluation.metadata import ClassicalMetadata, ModelMetadata
 from jaxcorr.visualization import reconstructions, samples
 
@@ -25,7 +25,7 @@ KEYS = [
 ]
 SIZES = {"large.png": (170, 180), "below/small.png": (30, 40)}
 
-FULL = Row(
+FULL = ImageMetrics(
     file="a.png",
     width=100,
     height=50,
@@ -36,7 +36,9 @@ FULL = Row(
     correlation=0.5,
     encode_seconds=1.0,
 )
-EMPTY = Row(file="b.png", width=300, height=50, bytes=2000, bpp=0.4, psnr_db=32.0)
+EMPTY = ImageMetrics(
+    file="b.png", width=300, height=50, bytes=2000, bpp=0.4, psnr_db=32.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def coded(tiny_model):
     """Measurements of each image."""
     codec = LearnedCodec(tiny_model)
     return {
-        name: measure.measure(codec, blocks(*size), name)
+        name: measure.measure_image(codec, blocks(*size), name)
         for name, size in SIZES.items()
     }
 
@@ -62,7 +64,7 @@ def folder(tmp_path):
 def test_a_row_measures_the_file(coded, tiny_model):
     for name, (height, width) in SIZES.items():
         image, result = blocks(height, width), coded[name]
-        row, pixels = result.row, height * width
+        row, pixels = result.metrics, height * width
         assert result.data == coding.compress(tiny_model, image)
         decoded = coding.decompress(tiny_model, result.data)
         assert np.array_equal(result.reconstruction, decoded)
@@ -83,7 +85,7 @@ def test_the_correlation_is_that_of_the_decoded_latents(coded):
     loss = correlation.correlation_loss(
         *(x[None] for x in (latents.latent_hat, latents.mean, latents.scale))
     )
-    assert result.row.correlation == pytest.approx(float(loss), rel=1e-4)
+    assert result.metrics.correlation == pytest.approx(float(loss), rel=1e-4)
     values = reconstructions.correlation_of(result)
     assert values.shape == (7, 7)
     values[3, 3] = 0
@@ -114,14 +116,14 @@ class Raw:
         return np.frombuffer(data, np.uint8).reshape(8, 8, 3), None
 
     def details(self, image, data, latents):
-        return Details(y_bytes=len(data) - 64, z_bytes=16)
+        return FileDetails(y_bytes=len(data) - 64, z_bytes=16)
 
 
 @pytest.mark.fast
 def test_any_codec_is_measured_and_what_it_prepares_is_not_timed():
     codec, image = Raw(), blocks(8, 8)
-    coded = measure.measure(codec, image, "a.png")
-    row = coded.row
+    coded = measure.measure_image(codec, image, "a.png")
+    row = coded.metrics
     assert codec.prepared == [(8, 8, 3)]
     assert coded.latents is None and np.array_equal(coded.reconstruction, image)
     assert (row.file, row.bytes, row.bpp) == ("a.png", 192, 24)
@@ -134,7 +136,7 @@ def test_any_codec_is_measured_and_what_it_prepares_is_not_timed():
 @pytest.mark.fast
 def test_an_image_that_a_codec_refuses_is_named():
     with pytest.raises(UserError, match=r"^b\.png: only images of 8 x 8 pixels$"):
-        measure.measure(Raw(), blocks(8, 16), "b.png")
+        measure.measure_image(Raw(), blocks(8, 16), "b.png")
 
 
 @pytest.mark.fast
@@ -166,7 +168,7 @@ def test_the_similarity_of_an_image_with_itself_is_1_and_none_where_it_is_small(
 
 @pytest.mark.fast
 def test_means_are_over_the_rows_that_have_a_value():
-    means = measure.means([FULL, EMPTY])
+    means = measure.mean_metrics([FULL, EMPTY])
     assert list(means) == KEYS[1:]
     assert means["bpp"] == pytest.approx(1.0)
     assert means["psnr_db"] == pytest.approx(31.0)
@@ -210,7 +212,7 @@ def test_evaluate_prints_the_table_and_writes_it(jaxcorr, model_path, folder, co
     timeless = [key for key in KEYS if not key.endswith("seconds")]
     for row in read["images"]:
         assert list(row) == KEYS
-        expected = dataclasses.asdict(coded[row["file"]].row)
+        expected = dataclasses.asdict(coded[row["file"]].metrics)
         assert [row[key] for key in timeless] == [expected[key] for key in timeless]
     small, large = read["images"]
     assert (small["ms_ssim"], small["correlation"]) == (None, None)
@@ -243,7 +245,7 @@ def test_a_showcase_holds_files_images_table_and_comparison(
     tiny_model, folder, tmp_path, coded
 ):
     paths = [folder / name for name in SIZES]
-    text = samples.show(tiny_model, paths, tmp_path / "shown")
+    text = samples.write_samples(tiny_model, paths, tmp_path / "shown")
     assert text.splitlines()[2].startswith("large.png")
     names = sorted(path.name for path in (tmp_path / "shown").iterdir())
     images = ["large.jxc", "large.png", "small.jxc", "small.png"]

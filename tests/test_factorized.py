@@ -133,9 +133,9 @@ def test_tails_have_finite_bits_and_gradients_that_lead_back(prior, distance):
 @pytest.mark.fast
 def test_floor_caps_the_bits_and_keeps_the_gradient_that_lowers_them(prior):
     values = jnp.full((1, CHANNELS), 1e4)
-    capped = prior.bits(values, likelihood_floor=1e-9)
+    capped = prior.bits(values, likelihood_bound=1e-9)
     np.testing.assert_allclose(capped, np.full((1, CHANNELS), 9 * np.log2(10)), 1e-6)
-    total = lambda values: jnp.sum(prior.bits(values, likelihood_floor=1e-9))
+    total = lambda values: jnp.sum(prior.bits(values, likelihood_bound=1e-9))
     assert jnp.all(jax.grad(total)(values) > 0)
 
 

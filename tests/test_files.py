@@ -47,9 +47,9 @@ def test_a_full_disk_leaves_the_older_file_as_it_was(tmp_path, monkeypatch):
 
 
 def test_an_error_while_writing_leaves_nothing(tmp_path):
-    for new in (files.new_file, files.new_folder):
+    for new in (files.atomic_file, files.atomic_folder):
         with pytest.raises(KeyboardInterrupt), new(tmp_path / "new") as temporary:
-            if new is files.new_file:
+            if new is files.atomic_file:
                 temporary.write_bytes(b"half")
             raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []
@@ -59,7 +59,7 @@ def test_a_folder_replaces_an_older_one(tmp_path):
     target = tmp_path / "folder"
     target.mkdir()
     (target / "old").touch()
-    with files.new_folder(target) as temporary:
+    with files.atomic_folder(target) as temporary:
         (temporary / "new").touch()
         assert os.listdir(target) == ["old"]
     assert os.listdir(target) == ["new"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxcorr.entropy.gaussian import SCALE_MINIMUM, bits_between, gaussian_bits
+from jaxcorr.entropy.gaussian import SCALE_BOUND, bits_between, gaussian_bits
 
 pytestmark = pytest.mark.fast
 
@@ -36,7 +36,7 @@ def test_bits_are_those_of_cumulative_differences(scale):
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.37])
-@pytest.mark.parametrize("scale", [SCALE_MINIMUM, 1.0, 40.0])
+@pytest.mark.parametrize("scale", [SCALE_BOUND, 1.0, 40.0])
 def test_probabilities_of_all_integers_sum_to_1(scale, mean):
     residual = jnp.arange(-500.0, 501.0) - mean
     bits = gaussian_bits(residual, jnp.full_like(residual, scale))
@@ -64,7 +64,7 @@ def test_tails_have_finite_bits_and_gradients_that_lead_back(scale, scales_away,
 @pytest.mark.parametrize("residual", [1e4, -1e6, 1e9])
 def test_outliers_have_finite_bits_and_gradients(residual):
     bits, gradients = jax.value_and_grad(gaussian_bits, (0, 1))(
-        jnp.float32(residual), jnp.float32(SCALE_MINIMUM)
+        jnp.float32(residual), jnp.float32(SCALE_BOUND)
     )
     assert jnp.isfinite(bits)
     assert bits > 1e9
@@ -99,7 +99,7 @@ def test_gradient_is_that_of_finite_differences(scale):
 
 def test_floor_caps_the_bits_and_keeps_the_gradient_that_lowers_them():
     capped = lambda residual: gaussian_bits(
-        residual, jnp.float32(1.0), likelihood_floor=1e-9
+        residual, jnp.float32(1.0), likelihood_bound=1e-9
     )
     np.testing.assert_allclose(capped(jnp.float32(50.0)), 9 * np.log2(10), rtol=1e-6)
     near = jnp.float32(1.5)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxcorr.bitstream.grid import MEAN_STEPS, OFFSETS, Grid, NearBoundary
+from jaxcorr.bitstream.grid import MEAN_STEPS, OFFSETS, ReproducibleGrid, UnsafeRounding
 from jaxcorr.entropy import tables
 
 pytestmark = pytest.mark.fast
@@ -21,7 +21,7 @@ def spread_scales(rng):
 @pytest.mark.parametrize("offset", [0, 1, 100, 255])
 def test_a_mean_goes_to_the_nearest_point_of_the_shifted_grid(offset):
     mean = spread_means(np.random.default_rng(0))
-    rounded = Grid(offset=offset).round_means(mean)
+    rounded = ReproducibleGrid(offset=offset).round_means(mean)
     points = rounded * MEAN_STEPS - offset / OFFSETS
     assert np.array_equal(points, np.rint(points))
     assert np.abs(rounded - mean).max() <= 0.5 / MEAN_STEPS
@@ -29,7 +29,7 @@ def test_a_mean_goes_to_the_nearest_point_of_the_shifted_grid(offset):
 
 def test_rounded_means_are_exact_in_float64_and_as_symbols_are_added():
     mean = spread_means(np.random.default_rng(1))
-    y_hat = Grid(offset=37).round_means(mean) + np.arange(mean.size)
+    y_hat = ReproducibleGrid(offset=37).round_means(mean) + np.arange(mean.size)
     units = y_hat * MEAN_STEPS * OFFSETS
     assert np.array_equal(units, np.rint(units))
 
@@ -37,47 +37,47 @@ def test_rounded_means_are_exact_in_float64_and_as_symbols_are_added():
 def test_without_offset_the_classes_are_those_of_the_nearest_scale():
     scale = spread_scales(np.random.default_rng(2))
     distance = np.abs(np.log(scale)[:, None] - np.log(tables.SCALES))
-    assert np.array_equal(Grid().classes(scale), distance.argmin(axis=1))
+    assert np.array_equal(ReproducibleGrid().classes(scale), distance.argmin(axis=1))
 
 
 @pytest.mark.parametrize("mean", [0.5 / 64, -1.5 / 64, 100.5 / 64, 1000 + 2.5 / 64])
 def test_a_mean_between_two_points_is_refused_until_the_grid_moves(mean):
     mean = np.array([0.3, mean])
-    with pytest.raises(NearBoundary):
-        Grid(guarded=True).round_means(mean)
-    Grid(guarded=True, offset=1).round_means(mean)
+    with pytest.raises(UnsafeRounding):
+        ReproducibleGrid(guarded=True).round_means(mean)
+    ReproducibleGrid(guarded=True, offset=1).round_means(mean)
 
 
 @pytest.mark.parametrize("value", [0.01, 1.0, 1000.0])
 def test_the_margin_is_absolute_below_1_and_relative_above(value):
     scale = MIDDLES[np.argmin(np.abs(MIDDLES - value))]
     for read, boundary in [
-        (Grid(guarded=True).round_means, (np.rint(value * 64) + 0.5) / 64),
-        (Grid(guarded=True).classes, scale),
+        (ReproducibleGrid(guarded=True).round_means, (np.rint(value * 64) + 0.5) / 64),
+        (ReproducibleGrid(guarded=True).classes, scale),
     ]:
         read(np.array([boundary + 3e-10 * max(1.0, boundary)]))
-        with pytest.raises(NearBoundary):
+        with pytest.raises(UnsafeRounding):
             read(np.array([boundary + 6e-11 * max(1.0, boundary)]))
 
 
 @pytest.mark.parametrize("boundary", [0, 30, 62])
 def test_a_scale_between_two_classes_is_refused_until_the_grid_moves(boundary):
     scale = np.array([1.0, MIDDLES[boundary]])
-    with pytest.raises(NearBoundary):
-        Grid(guarded=True).classes(scale)
-    Grid(guarded=True, offset=1).classes(scale)
+    with pytest.raises(UnsafeRounding):
+        ReproducibleGrid(guarded=True).classes(scale)
+    ReproducibleGrid(guarded=True, offset=1).classes(scale)
 
 
 @pytest.mark.parametrize("offset", range(0, OFFSETS, 64))
 def test_scales_outside_the_table_are_on_no_boundary(offset):
     scale = np.array([0.11, 300.0, 1e6])
-    classes = Grid(guarded=True, offset=offset).classes(scale)
+    classes = ReproducibleGrid(guarded=True, offset=offset).classes(scale)
     assert classes.tolist() == [0, 63, 63]
 
 
 def test_a_decoder_accepts_what_lies_on_a_boundary():
-    Grid().round_means(np.array([0.5 / 64]))
-    Grid().classes(MIDDLES)
+    ReproducibleGrid().round_means(np.array([0.5 / 64]))
+    ReproducibleGrid().classes(MIDDLES)
 
 
 @pytest.mark.parametrize("offset", [0, 91])
@@ -88,7 +88,10 @@ def test_what_the_guard_accepts_survives_an_error_of_another_machine(offset, err
     mean = np.append(spread_means(rng), (np.arange(500) + 0.5) / 64 + 1e-9)
     scale = np.append(spread_scales(rng), MIDDLES * (1 + 1e-8))
     disturb = lambda x: x + error * np.maximum(1, np.abs(x))
-    here, there = Grid(guarded=True, offset=offset), Grid(offset=offset)
+    here, there = (
+        ReproducibleGrid(guarded=True, offset=offset),
+        ReproducibleGrid(offset=offset),
+    )
     assert np.array_equal(here.round_means(mean), there.round_means(disturb(mean)))
     assert np.array_equal(here.classes(scale), there.classes(disturb(scale)))
 
@@ -96,7 +99,10 @@ def test_what_the_guard_accepts_survives_an_error_of_another_machine(offset, err
 def test_a_disturbed_value_near_a_boundary_would_change_sides():
     """Why there is a guard."""
     mean = np.array([0.5 / 64])
-    below, above = Grid().round_means(mean - 1e-13), Grid().round_means(mean + 1e-13)
+    below, above = (
+        ReproducibleGrid().round_means(mean - 1e-13),
+        ReproducibleGrid().round_means(mean + 1e-13),
+    )
     assert above - below == 1 / 64
-    assert Grid().classes(MIDDLES[3:4] * (1 - 1e-13)) == 3
-    assert Grid().classes(MIDDLES[3:4] * (1 + 1e-13)) == 4
+    assert ReproducibleGrid().classes(MIDDLES[3:4] * (1 - 1e-13)) == 3
+    assert ReproducibleGrid().classes(MIDDLES[3:4] * (1 + 1e-13)) == 4

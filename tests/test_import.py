@@ -123,7 +123,7 @@ REFUSED = {
         MEAN,
         changed("g_a.1.gamma", lambda array: array * np.float32(np.nan)),
     ),
-    "the state dict has sizes that no mbt2018-mean has: codec.transforms.channels must "
+    "the state dict has sizes that no mbt2018-mean has: Minnen.channels must "
     "be even and at least 2, but is 11": (
         MEAN,
         changed("g_a.6.weight", lambda array: array[:11]),

@@ -120,7 +120,9 @@ def test_a_platform_has_the_forms_of_the_table(platform):
     run = jax.jit(lambda state, x: nnx.merge(graph, state)(x))
     traced = run.trace(state, jnp.asarray(inputs(2, 4, 6, 3)))
     program = traced.lower(lowering_platforms=(platform,)).as_text()
-    chosen = implementations.FORMS.get(platform, implementations.DEFAULT).upsampling
+    chosen = implementations.BY_PLATFORM.get(
+        platform, implementations.DEFAULT
+    ).upsampling
     assert ("lhs_dilate = [2, 2]" in program) == (chosen == "transposed")
 
 
@@ -130,7 +132,9 @@ def test_forced_forms_are_those_of_another_program():
     x = jnp.asarray(inputs(2, 4, 6, 3))
     dilated = lambda: "lhs_dilate = [2, 2]" in run.lower(x).as_text()
     assert not dilated()
-    with implementations.forced(implementations.Forms(upsampling="transposed")):
+    with implementations.forced(
+        implementations.Implementations(upsampling="transposed")
+    ):
         assert dilated()
         forced = run(x)
     assert not dilated()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcorr import codec, run_directory, saved_model
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
 from jaxcorr.run_directory import CHECKPOINTS, MODELS
@@ -13,7 +13,7 @@ from jaxcorr.transforms.minnen import Minnen
 
 pytestmark = pytest.mark.fast
 
-SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
+SETTINGS = CodecConfig(transforms=Minnen(width=3, channels=4))
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from jaxcorr.training import checkpoints
 
 STEPS, KILLS = 1000, 10
 LONG = (
-    *("--steps", str(STEPS), "--cadence.log", "10"),
-    *("--cadence.evaluate", "50", "--cadence.checkpoint", "50"),
+    *("--steps", str(STEPS), "--intervals.log-every", "10"),
+    *("--intervals.eval-every", "50", "--intervals.checkpoint-every", "50"),
 )
 
 
@@ -102,8 +102,9 @@ def train_on(sizes, tmp_path, *arguments, keep_programs=False):
         for place, size in sizes.items()
     )
     train = (
-        f"{sys.executable} {ROOT / 'train.py'} {runs.config} --cadence.evaluate 5 "
-        f"--cadence.checkpoint 5 --cadence.keep 1000 {' '.join(arguments)}"
+        f"{sys.executable} {ROOT / 'train.py'} {runs.config} --intervals.eval-every 5 "
+        "--intervals.checkpoint-every 5 --intervals.max-to-keep 1000 "
+        + " ".join(arguments)
     )
     script = FULL.format(mounts=mounts, train=train, run=run, python=sys.executable)
     try:

@@ -6,21 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
-from jaxcorr.provenance import Provenance
+from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import loop, sharding, sweep
-from jaxcorr.training.checkpoints import Cadence, Checkpoints
-from jaxcorr.training.logger import Log
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.step import NEVER, Recipe, Step, TrainState
-from jaxcorr.training.sweep import Member
+from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
+from jaxcorr.training.logger import RunLogger
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import NEVER, StaticConfig, StepConfig, TrainState
 
 STEPS = 13
 
 
-class Events(Checkpoints, Log):
+class Events(Checkpoints, RunLogger):
     """What happened in which order; stands in for checkpoints and logs."""
 
     def __init__(self):
@@ -31,16 +30,16 @@ class Events(Checkpoints, Log):
         self.all.append(("save", step))
         self.saved = list(models)
 
-    def train(self, step, metrics):
+    def log_step(self, step, metrics):
         self.all.append(("log", step))
 
-    def held_out(self, step, member, metrics, images, reconstructions):
+    def log_held_out(self, step, member, metrics, images, reconstructions):
         self.all.append(("evaluate", step))
 
-    def say(self, line):
+    def log_message(self, line):
         self.all.append((line, 0))
 
-    def restart_clock(self, step):
+    def restart_timer(self, step):
         pass
 
     def of(self, kind: str) -> list[int]:
@@ -48,8 +47,8 @@ class Events(Checkpoints, Log):
 
 
 MEMBERS = (
-    Member(seed=0, distortion_weight=0.01, correlation_weight=0.0),
-    Member(seed=0, distortion_weight=0.01, correlation_weight=0.1),
+    SweepMember(seed=0, distortion_weight=0.01, correlation_weight=0.0),
+    SweepMember(seed=0, distortion_weight=0.01, correlation_weight=0.1),
 )
 
 
@@ -58,7 +57,7 @@ def train(monkeypatch):
     """Runs the loop; members fail at a step, or on held-out crops, where told."""
 
     def run(
-        cadence: Cadence,
+        intervals: IntervalConfig,
         *,
         members: int = 1,
         fails_at: dict[int, int] | None = None,
@@ -67,7 +66,9 @@ def train(monkeypatch):
         events = Events()
         numbers = range(members)
 
-        def step_that_counts(state, batch, weights, keys, *, recipe, together):
+        def step_that_counts(
+            state, batch, weights, keys, *, static_config, in_one_program
+        ):
             step = int(state.step[0]) + 1
             events.all.append(("step", step))
             failed = [(fails_at or {}).get(number, STEPS + 1) for number in numbers]
@@ -85,27 +86,27 @@ def train(monkeypatch):
             )
             return state, values
 
-        def evaluation(parameters, images, weights, *, recipe, together):
+        def evaluation(parameters, images, weights, *, static_config, in_one_program):
             losses = jnp.array(held_out_losses[:members], jnp.float32)
             return {"rate_distortion": losses}, np.zeros((members, 1, 64, 64, 3))
 
-        monkeypatch.setattr(sweep, "train_step", step_that_counts)
-        monkeypatch.setattr(sweep, "evaluation_step", evaluation)
+        monkeypatch.setattr(sweep, "train_members", step_that_counts)
+        monkeypatch.setattr(sweep, "evaluate_members", evaluation)
         monkeypatch.setattr(
             loop, "_models", lambda run, state, step, losses, going: going
         )
         settings = loop.Run(
-            recipe=Recipe(
-                codec=CodecSettings(),
-                objective=Objective(),
-                optimizer=Optimizer(),
-                step=Step(),
+            static_config=StaticConfig(
+                codec=CodecConfig(),
+                loss=LossConfig(),
+                optimizer=OptimizerConfig(),
+                step=StepConfig(),
                 steps=STEPS,
             ),
             members=MEMBERS[:members],
-            cadence=cadence,
+            intervals=intervals,
             batch_size=8,
-            mesh=sharding.make_mesh(sharding.MeshShape()),
+            mesh=sharding.make_mesh(sharding.MeshConfig()),
             held_out=np.zeros((1, 64, 64, 3), np.uint8),
             provenance=Provenance(),
         )
@@ -127,7 +128,7 @@ def train(monkeypatch):
 
 @pytest.mark.fast
 def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
-    events = train(Cadence(log=5, evaluate=4, checkpoint=6))
+    events = train(IntervalConfig(log_every=5, eval_every=4, checkpoint_every=6))
     assert events.of("step") == list(range(1, STEPS + 1))
     assert events.of("log") == [5, 10, 13]
     assert events.of("evaluate") == [4, 6, 8, 12, 13]
@@ -136,7 +137,9 @@ def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
 
 @pytest.mark.fast
 def test_a_step_is_logged_while_the_next_one_runs(train):
-    events = train(Cadence(log=1, evaluate=STEPS, checkpoint=STEPS))
+    events = train(
+        IntervalConfig(log_every=1, eval_every=STEPS, checkpoint_every=STEPS)
+    )
     assert events.all[:5] == [
         ("step", 1),
         ("step", 2),
@@ -149,7 +152,9 @@ def test_a_step_is_logged_while_the_next_one_runs(train):
 @pytest.mark.fast
 @pytest.mark.parametrize("log", [1, 5, 100])
 def test_a_step_that_failed_is_named_and_never_saved(train, log):
-    events = train(Cadence(log=log, evaluate=4, checkpoint=4), fails_at={0: 6})
+    events = train(
+        IntervalConfig(log_every=log, eval_every=4, checkpoint_every=4), fails_at={0: 6}
+    )
     assert events.all[-1][0].startswith("loss or gradient is not finite at step 6; ")
     assert events.of("save") == [4]
     assert all(step < 6 for step in events.of("log"))
@@ -158,7 +163,8 @@ def test_a_step_that_failed_is_named_and_never_saved(train, log):
 @pytest.mark.fast
 def test_a_held_out_loss_that_is_not_finite_is_not_saved(train):
     events = train(
-        Cadence(log=1, evaluate=2, checkpoint=4), held_out_losses=(float("inf"),)
+        IntervalConfig(log_every=1, eval_every=2, checkpoint_every=4),
+        held_out_losses=(float("inf"),),
     )
     assert events.all[-1][0].startswith(
         "loss on held-out crops is not finite at step 2; "
@@ -167,7 +173,11 @@ def test_a_held_out_loss_that_is_not_finite_is_not_saved(train):
 
 
 def test_a_member_that_fails_stops_alone_and_is_named(train):
-    events = train(Cadence(log=1, evaluate=5, checkpoint=5), members=2, fails_at={0: 6})
+    events = train(
+        IntervalConfig(log_every=1, eval_every=5, checkpoint_every=5),
+        members=2,
+        fails_at={0: 6},
+    )
     assert events.of("step")[-1] == STEPS
     assert events.of("save") == [5, 10, 13] and events.saved == [1]
     (line,) = (name for name, _ in events.all if name.startswith("member"))
@@ -178,15 +188,15 @@ def test_a_member_that_fails_stops_alone_and_is_named(train):
 
 
 def test_a_sweep_ends_when_its_last_member_fails(train):
-    cadence = Cadence(log=1, evaluate=4, checkpoint=4)
-    events = train(cadence, members=2, fails_at={0: 6, 1: 9})
+    intervals = IntervalConfig(log_every=1, eval_every=4, checkpoint_every=4)
+    events = train(intervals, members=2, fails_at={0: 6, 1: 9})
     assert events.all[-1][0].startswith("loss or gradient is not finite at step 9; ")
     assert events.of("save") == [4, 8]
 
 
 def test_a_member_whose_held_out_loss_is_not_finite_stops_alone(train):
-    cadence = Cadence(log=1, evaluate=4, checkpoint=4)
-    events = train(cadence, members=2, held_out_losses=(1.0, float("nan")))
+    intervals = IntervalConfig(log_every=1, eval_every=4, checkpoint_every=4)
+    events = train(intervals, members=2, held_out_losses=(1.0, float("nan")))
     named = [name for name, _ in events.all if name.startswith("member")]
     assert len(named) == 1 and "member 1 (" in named[0] and "at step 4;" in named[0]
     assert events.of("step")[-1] == STEPS and events.saved == [0]

@@ -16,7 +16,7 @@ def pages():
         return int(file.read().rpartition(")")[2].split()[7])
 
 if sys.argv[1] == "keep":
-    runtime.keep_freed()
+    runtime.retain_freed_memory()
 for _ in range(3):
     before = pages()
     np.full(2**26, 1, np.uint8)

@@ -11,30 +11,30 @@ import tiny
 from jax.sharding import PartitionSpec
 
 from jaxcorr import codec, saved_model
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints, sharding
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.sharding import MeshShape
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
 from jaxcorr.transforms.minnen import Minnen
 
 STEPS, HALF = 20, 10
 BATCH, CROP = 8, 64
-RECIPE = Recipe(
-    codec=CodecSettings(transforms=Minnen(width=8, channels=8)),
-    objective=Objective(window=3),
-    optimizer=Optimizer(learning_rate=1e-3),
-    step=Step(),
+RECIPE = StaticConfig(
+    codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3),
+    step=StepConfig(),
     steps=STEPS,
 )
 WEIGHTS = tiny.weights(correlation_weight=1.0)
 KEY = jax.random.key(0)
 SHAPES = {
-    "data": MeshShape(),
-    "fsdp": MeshShape(data=1, fsdp=8),
-    "both": MeshShape(data=4, fsdp=2),
+    "data": MeshConfig(),
+    "fsdp": MeshConfig(data=1, fsdp=8),
+    "both": MeshConfig(data=4, fsdp=2),
 }
 
 
@@ -50,16 +50,18 @@ def parameters():
 
 
 def start(parameters, mesh):
-    return sharding.place_state(initial_state(RECIPE, parameters), mesh)
+    return sharding.shard_state(initial_state(RECIPE, parameters), mesh)
 
 
 def train(state, crops, mesh):
     losses = []
     for batch in crops:
-        placed = sharding.split_batch(batch, mesh, BATCH)
+        placed = sharding.shard_batch(batch, mesh, BATCH)
         weights, key = WEIGHTS, jax.random.key(1)
         with jax.set_mesh(mesh):
-            state, metrics = train_step(state, placed, weights, key, recipe=RECIPE)
+            state, metrics = train_step(
+                state, placed, weights, key, static_config=RECIPE
+            )
         losses.append(metrics["loss"])
     return state, np.array(losses)
 
@@ -67,7 +69,7 @@ def train(state, crops, mesh):
 @pytest.fixture(scope="module")
 def single(crops, parameters):
     """Losses on one device."""
-    mesh = sharding.make_mesh(MeshShape(), jax.devices()[:1])
+    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
     return train(start(parameters, mesh), crops, mesh)[1]
 
 
@@ -91,7 +93,7 @@ def test_eight_devices_train_as_one(halves, crops, single, name):
 
 def test_each_device_keeps_its_part_of_parameters_and_moments(halves):
     for mesh, state, _ in halves.values():
-        placed = sharding.place_state(jax.device_get(state), mesh)
+        placed = sharding.shard_state(jax.device_get(state), mesh)
         for array, expected in zip(*map(jax.tree.leaves, (state, placed)), strict=True):
             assert array.sharding.is_equivalent_to(expected.sharding, array.ndim)
         kernel = state.parameters["transforms/analysis/layers/2/kernel"]
@@ -102,10 +104,10 @@ def test_each_device_keeps_its_part_of_parameters_and_moments(halves):
 @pytest.mark.parametrize(
     ("saved_on", "shape", "devices"),
     [
-        ("data", MeshShape(), 2),
-        ("data", MeshShape(data=1, fsdp=8), 8),
-        ("fsdp", MeshShape(), 1),
-        ("both", MeshShape(data=2, fsdp=4), 8),
+        ("data", MeshConfig(), 2),
+        ("data", MeshConfig(data=1, fsdp=8), 8),
+        ("fsdp", MeshConfig(), 1),
+        ("both", MeshConfig(data=2, fsdp=4), 8),
     ],
 )
 def test_a_run_goes_on_on_another_mesh(
@@ -113,12 +115,12 @@ def test_a_run_goes_on_on_another_mesh(
 ):
     _, state, losses = halves[saved_on]
     model = saved_model.make_model(RECIPE.codec, parameters)
-    with checkpoints.open_checkpoints(tmp_path, keep=1) as saved:
+    with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
         saved.save(HALF, state, {0: model}, {})
     mesh = sharding.make_mesh(shape, jax.devices()[:devices])
     initial = lambda: initial_state(RECIPE, codec.initialize(RECIPE.codec, KEY))
-    like = sharding.place_abstract(jax.eval_shape(initial), mesh)
-    with checkpoints.open_checkpoints(tmp_path, keep=1) as saved:
+    like = sharding.shard_abstract_state(jax.eval_shape(initial), mesh)
+    with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
         step, restored = saved.restore_newest(like)
     assert step == HALF
     _, rest = train(restored, crops[HALF:], mesh)
@@ -143,7 +145,9 @@ def test_the_largest_axis_that_divides_is_split(shape, fsdp, spec):
 
 @pytest.mark.fast
 def test_what_is_left_of_the_devices_goes_where_the_shape_says():
-    sizes = lambda **shape: tuple(sharding.make_mesh(MeshShape(**shape)).shape.values())
+    sizes = lambda **shape: tuple(
+        sharding.make_mesh(MeshConfig(**shape)).shape.values()
+    )
     assert sizes() == (1, 8, 1)
     assert sizes(fsdp=4) == (1, 2, 4)
     assert sizes(data=2, fsdp=-1) == (1, 2, 4)
@@ -159,18 +163,18 @@ def test_what_is_left_of_the_devices_goes_where_the_shape_says():
             "data -1 x mesh.fsdp 3 x mesh.sweep 1 must make up the 8 devices",
         ),
         ({"data": 4}, "must make up the 8 devices"),
-        ({"data": 0}, r"mesh\.data must be at least 1, or -1, but is 0"),
-        ({"fsdp": -1}, "only one of .* may be -1, but they are -1, -1 and 1"),
+        ({"data": 0}, r"MeshConfig\.data must be at least 1, or -1, but is 0"),
+        ({"fsdp": -1}, "the only -1 of .*, but they are -1, -1 and 1"),
     ],
 )
 def test_a_shape_that_devices_do_not_fill_is_refused(shape, message):
     with pytest.raises(UserError, match=message):
-        sharding.make_mesh(MeshShape(**shape))
+        sharding.make_mesh(MeshConfig(**shape))
 
 
 @pytest.mark.fast
 def test_a_sweep_that_groups_cannot_share_is_refused():
-    mesh = sharding.make_mesh(MeshShape(sweep=4))
+    mesh = sharding.make_mesh(MeshConfig(sweep=4))
     sharding.check_members(mesh, 8)
     with pytest.raises(UserError, match=r"mesh\.sweep must divide the 6 members"):
         sharding.check_members(mesh, 6)
@@ -180,8 +184,10 @@ def test_a_sweep_that_groups_cannot_share_is_refused():
 def test_nothing_but_parameters_is_gathered(halves, crops, name):
     """Activations stay with the device that has the image: they are far larger."""
     mesh, state, _ = halves[name]
-    batch = sharding.split_batch(crops[0], mesh, BATCH)
-    step = lambda state, batch: train_step(state, batch, WEIGHTS, KEY, recipe=RECIPE)
+    batch = sharding.shard_batch(crops[0], mesh, BATCH)
+    step = lambda state, batch: train_step(
+        state, batch, WEIGHTS, KEY, static_config=RECIPE
+    )
     with jax.set_mesh(mesh):
         text = jax.jit(step).lower(state, batch).compile().as_text()
     shapes = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", text or "")
@@ -193,9 +199,9 @@ def test_nothing_but_parameters_is_gathered(halves, crops, name):
 
 @pytest.mark.fast
 def test_images_that_devices_cannot_share_go_to_all(crops):
-    mesh = sharding.make_mesh(MeshShape())
+    mesh = sharding.make_mesh(MeshConfig())
     for count, spec in ((8, PartitionSpec(("data", "fsdp"))), (6, PartitionSpec())):
-        placed = sharding.spread(crops[0][:count], mesh)
+        placed = sharding.shard_images(crops[0][:count], mesh)
         expected = jax.sharding.NamedSharding(mesh, spec)
         assert placed.sharding.is_equivalent_to(expected, placed.ndim)
         np.testing.assert_array_equal(placed, crops[0][:count])

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from jaxcorr import codec, saved_model
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.minnen import Minnen
 
-SETTINGS = CodecSettings(transforms=Minnen(width=3, channels=4))
+SETTINGS = CodecConfig(transforms=Minnen(width=3, channels=4))
 PROVENANCE = Provenance(step=7, held_out_loss=1.5)
 FILES = (saved_model.CONFIG, saved_model.PARAMETERS, saved_model.TABLES)
 
@@ -51,7 +51,7 @@ def test_what_is_read_is_what_was_written(model, written):
     read = saved_model.read_model(written)
     assert read.fingerprint == model.fingerprint
     assert len(read.fingerprint) == 8
-    assert read.config == model.settings
+    assert read.config == model.config
     assert read.provenance == PROVENANCE
     assert read.parameters.keys() == model.parameters.keys()
     for name, array in model.parameters.items():
@@ -117,7 +117,7 @@ def test_any_change_of_what_is_computed_changes_the_fingerprint(model):
         changed(
             model, latent_tables=dataclasses.replace(latent, lowest=latent.lowest + 1)
         ),
-        changed(model, settings=dataclasses.replace(SETTINGS, likelihood_floor=1e-9)),
+        changed(model, config=dataclasses.replace(SETTINGS, likelihood_bound=1e-9)),
     ]
     assert len({variant.fingerprint for variant in variants}) == len(variants)
 
@@ -130,16 +130,16 @@ def test_what_is_known_of_the_training_does_not_change_the_fingerprint(model):
 @pytest.mark.fast
 def test_a_later_versions_new_setting_at_its_default_keeps_the_fingerprint(model):
     later = dataclasses.make_dataclass(
-        "CodecSettings",
+        "CodecConfig",
         [("novelty", int, 0)],
-        bases=(CodecSettings,),
+        bases=(CodecConfig,),
         frozen=True,
         kw_only=True,
     )
     same = later(transforms=SETTINGS.transforms)
     other = later(transforms=SETTINGS.transforms, novelty=1)
-    assert changed(model, settings=same).fingerprint == model.fingerprint
-    assert changed(model, settings=other).fingerprint != model.fingerprint
+    assert changed(model, config=same).fingerprint == model.fingerprint
+    assert changed(model, config=other).fingerprint != model.fingerprint
 
 
 @pytest.mark.fast
@@ -193,9 +193,9 @@ def edit_config(folder, **changes):
         ({"format": 2}, "model folder of format 2, but this jaxcorr reads format 1"),
         ({"format": None}, "model folder of format None"),
         ({"fingerprint": "0" * 16}, "damaged model folder, fingerprint .* instead of"),
-        ({"codec": {"channel": 3}}, "CodecSettings has no field 'channel'"),
+        ({"codec": {"channel": 3}}, "CodecConfig has no field 'channel'"),
         ({"codec": {"likelihood_floor": 0.1}}, "damaged model folder, fingerprint"),
-        ({"codec": None}, "CodecSettings must be an object, not None"),
+        ({"codec": None}, "CodecConfig must be an object, not None"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(folder, changes, message):

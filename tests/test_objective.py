@@ -7,21 +7,23 @@ import pytest
 import tiny
 
 from jaxcorr import correlation
-from jaxcorr.codec import Output
+from jaxcorr.codec import CodecOutput
 from jaxcorr.metrics import image_quality
-from jaxcorr.training.loss import Objective
+from jaxcorr.training.loss import LossConfig
 
 BATCH, SIDE, CHANNELS = 4, 6, 3
 
 
-def output_of(seed: int = 0, *, pixels: int = 16 * SIDE) -> tuple[Output, jax.Array]:
+def output_of(
+    seed: int = 0, *, pixels: int = 16 * SIDE
+) -> tuple[CodecOutput, jax.Array]:
     """What a codec might make of a batch, from a generator of its own."""
     rng = np.random.default_rng(seed)
     normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
     latents = (BATCH, SIDE, SIDE, CHANNELS)
     latent, mean = normal(*latents), normal(*latents)
     image = jnp.asarray(rng.uniform(size=(BATCH, pixels, pixels, 3)), jnp.float32)
-    output = Output(
+    output = CodecOutput(
         reconstruction=image + 0.1 * normal(*image.shape),
         latent=latent,
         quantized=jnp.round(latent - mean) + mean,
@@ -53,7 +55,7 @@ def plain_map(normalized: np.ndarray, window: int) -> np.ndarray:
 def test_loss_is_bits_per_pixel_plus_mse_on_the_255_scale_plus_correlation():
     output, image = output_of()
     weights = tiny.weights(distortion_weight=0.013, correlation_weight=0.3)
-    loss, values = Objective(window=5)(output, image, weights)
+    loss, values = LossConfig(window=5)(output, image, weights)
 
     wide = lambda array: np.asarray(array, np.float64)
     pixels = BATCH * (16 * SIDE) ** 2
@@ -73,7 +75,7 @@ def test_loss_is_bits_per_pixel_plus_mse_on_the_255_scale_plus_correlation():
 
 def test_rate_is_the_sum_of_that_of_latents_and_of_side_information():
     output, image = output_of()
-    objective = Objective(window=3)
+    objective = LossConfig(window=3)
     _, values = objective(output, image, tiny.weights())
     pixels = image.size / 3
     np.testing.assert_allclose(
@@ -89,7 +91,7 @@ def test_rate_is_the_sum_of_that_of_latents_and_of_side_information():
 @pytest.mark.parametrize("mask", ["point", "long_cross"])
 def test_the_tangent_is_the_plain_loss_and_gradient_for_one_batch(mask, pool_channels):
     output, image = output_of()
-    objective = Objective(window=5, mask=mask, pool_channels=pool_channels)
+    objective = LossConfig(window=5, mask=mask, pool_channels=pool_channels)
 
     def as_trained(latents):
         changed = dataclasses.replace(output, **latents)
@@ -113,7 +115,7 @@ def test_the_tangent_is_the_plain_loss_and_gradient_for_one_batch(mask, pool_cha
 
 
 def test_the_tangent_at_another_map_averages_to_the_loss_of_the_whole_batch():
-    objective = Objective(window=5)
+    objective = LossConfig(window=5)
     parts = [output_of(seed) for seed in range(3)]
     whole = np.mean([objective.correlation_map(output) for output, _ in parts], axis=0)
     average = jnp.asarray(whole)
@@ -131,7 +133,7 @@ def test_the_gradient_of_the_scale_can_be_stopped():
     output, image = output_of()
 
     def gradient(stop):
-        objective = Objective(window=3, stop_scale_gradient=stop)
+        objective = LossConfig(window=3, stop_scale_gradient=stop)
         loss = lambda scale: objective(
             dataclasses.replace(output, scale=scale),
             image,
@@ -145,7 +147,7 @@ def test_the_gradient_of_the_scale_can_be_stopped():
 
 def test_quantized_latents_can_be_what_is_decorrelated():
     output, image = output_of()
-    objective = Objective(window=3, correlated="quantized")
+    objective = LossConfig(window=3, correlated="quantized")
     _, values = objective(output, image, tiny.weights())
     expected = correlation.correlation_loss(
         output.quantized, output.mean, output.scale, window=3
@@ -157,7 +159,7 @@ def test_normalized_square_is_the_mean_square_in_units_of_the_scale():
     output, image = output_of()
     away = jnp.array([-3.0, 1.0, 2.0])[None, None, None]
     at_scale = dataclasses.replace(output, latent=output.mean + away * output.scale)
-    objective = Objective(window=3)
+    objective = LossConfig(window=3)
     _, values = objective(at_scale, image, tiny.weights())
     np.testing.assert_allclose(values["normalized_square"], 14 / 3, rtol=1e-4)
 
@@ -165,7 +167,7 @@ def test_normalized_square_is_the_mean_square_in_units_of_the_scale():
 def test_ms_ssim_counts_as_one_minus_the_similarity():
     output, image = output_of(pixels=image_quality.MS_SSIM_MINIMUM_SIDE + 15)
     weights = tiny.weights(distortion_weight=20.0, correlation_weight=0.0)
-    loss, values = Objective(distortion="ms_ssim", window=3)(output, image, weights)
+    loss, values = LossConfig(distortion="ms_ssim", window=3)(output, image, weights)
     similarity = image_quality.ms_ssim(
         np.asarray(output.reconstruction), np.asarray(image)
     )
@@ -186,8 +188,8 @@ OTHERS = {
 
 
 def test_objectives_are_equal_if_all_their_settings_are():
-    first, second = Objective(window=5), Objective(window=5)
+    first, second = LossConfig(window=5), LossConfig(window=5)
     assert first == second and hash(first) == hash(second)
-    assert OTHERS.keys() == {field.name for field in dataclasses.fields(Objective)}
+    assert OTHERS.keys() == {field.name for field in dataclasses.fields(LossConfig)}
     for name, value in OTHERS.items():
         assert dataclasses.replace(first, **{name: value}) != first

@@ -34,7 +34,7 @@ def test_noise_of_an_image_does_not_depend_on_its_place_in_a_split(key):
 @pytest.mark.parametrize("shape", [(), (5,), (3, 3, 4, 6)])
 def test_numbers_drawn_flat_are_those_drawn_in_their_shape(key, shape):
     for kind in (jax.random.uniform, jax.random.normal):
-        flat = ops.drawn_flat(lambda n, kind=kind: kind(key, n), shape)
+        flat = ops.sample_flat(lambda n, kind=kind: kind(key, n), shape)
         np.testing.assert_array_equal(flat, kind(key, shape))
 
 

@@ -78,7 +78,7 @@ def test_the_other_values_are_as_told(arrays):
         )
         assert np.sum(scale == 0.5) == 62
         slope = jax.grad(correlation.correlation_loss, argnums=2)(
-            *arrays, scale_floor=0.5
+            *arrays, scale_bound=0.5
         )
         assert told("sum of the absolute derivatives to scale with") == pytest.approx(
             [float(abs(slope).sum())], abs=1e-6

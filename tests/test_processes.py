@@ -14,7 +14,7 @@ from runs import PATIENCE, Runs
 
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints, distributed
-from jaxcorr.training.distributed import Processes
+from jaxcorr.training.distributed import DistributedConfig
 
 STEPS = 20
 SETTINGS = ("--data.batch-size", "4", "--steps", str(STEPS))
@@ -42,8 +42,13 @@ def start_two(runs: Runs, workdir: Path, *arguments: str) -> list[subprocess.Pop
         runs.start(
             workdir,
             *(*SETTINGS, *arguments),
-            *("--processes.coordinator", f"127.0.0.1:{port}"),
-            *("--processes.count", "2", "--processes.index", str(index)),
+            *("--distributed.coordinator-address", f"127.0.0.1:{port}"),
+            *(
+                "--distributed.num-processes",
+                "2",
+                "--distributed.process-id",
+                str(index),
+            ),
             devices=2,
         )
         for index in range(2)
@@ -82,7 +87,7 @@ def test_two_processes_that_share_parameters_train_as_one(runs, alone):
 def test_a_signal_to_one_process_saves_in_all_and_one_process_goes_on(runs, alone):
     workdir = runs.folder / "stopped"
     # Checkpoints at each step, so that the run does not end before all are told.
-    both = start_two(runs, workdir, "--cadence.checkpoint", "1")
+    both = start_two(runs, workdir, "--intervals.checkpoint-every", "1")
     log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
     while not (log.exists() and '"step": 3' in log.read_text()):
         assert both[0].poll() is None and time.monotonic() < deadline
@@ -90,7 +95,7 @@ def test_a_signal_to_one_process_saves_in_all_and_one_process_goes_on(runs, alon
     both[1].send_signal(signal.SIGTERM)
     first, second = finish_two(both)
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
-    saved = checkpoints.newest_step(workdir)
+    saved = checkpoints.latest_step(workdir)
     assert 3 <= saved < STEPS
     assert f"Stopped after step {saved} and saved a checkpoint" in first[1]
     status, output, errors = runs.finish(workdir, *SETTINGS)
@@ -101,24 +106,24 @@ def test_a_signal_to_one_process_saves_in_all_and_one_process_goes_on(runs, alon
 
 def test_processes_that_do_not_meet_are_told():
     with pytest.raises(UserError, match="must be given together, but are a:1, 2 and"):
-        Processes(coordinator="a:1", count=2)
-    with pytest.raises(UserError, match=r"processes\.index must be in \[0, 2\)"):
-        Processes(coordinator="a:1", count=2, index=2)
+        DistributedConfig(coordinator_address="a:1", num_processes=2)
+    with pytest.raises(UserError, match=r"must be from 0 to num_processes - 1 \(1\)"):
+        DistributedConfig(coordinator_address="a:1", num_processes=2, process_id=2)
 
 
 def test_a_process_that_nobody_calls_one_of_several_is_alone(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
-    distributed.join(Processes())
-    assert distributed.is_first()
-    assert distributed.told_by_first(7) == 7
-    assert distributed.all_agree(True) and not distributed.all_agree(False)
+    distributed.initialize(DistributedConfig())
+    assert distributed.is_first_process()
+    assert distributed.broadcast_from_first(7) == 7
+    assert distributed.all_processes(True) and not distributed.all_processes(False)
 
 
 def test_a_config_is_read_before_any_device_is_touched(runs):
     """Processes must meet before that."""
     program = (
         "import sys, jax; from jaxcorr import config_files, trainer; "
-        "config_files.parse(sys.argv[1:], program=''); "
+        "config_files.parse_config(sys.argv[1:], program=''); "
         "assert not jax._src.xla_bridge.backends_are_initialized()"
     )
     python = [sys.executable, "-c", program, str(runs.config)]

@@ -21,7 +21,7 @@ CONFIGS = [
 TABLES = [
     path
     for path in sorted((ROOT / "results").rglob("*.json"))
-    if results.KEYS == set(json.loads(path.read_text()))
+    if results.RESULT_KEYS == set(json.loads(path.read_text()))
 ]
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from jaxcorr import run_directory, serialization
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import results
 from jaxcorr.report import ablation, comparison, published, rd_curves, tables
-from jaxcorr.report.labels import labels
-from jaxcorr.training.loss import Objective
+from jaxcorr.report.labels import curve_labels
+from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.sweep import SweepConfig
 
 pytestmark = pytest.mark.fast
@@ -26,20 +26,23 @@ PSNR = {0.0018: 27.0, 0.0067: 30.0, 0.018: 33.0, 0.0483: 36.0}
 
 
 def names_of(found):
-    return {family.name for family in rd_curves.families(found, labels(found))}
+    return {
+        family.name
+        for family in rd_curves.group_into_curves(found, curve_labels(found))
+    }
 
 
 def about(distortion_weight, correlation_weight, *, seed=0, slices=None, **objective):
     """What a model says of a run with these weights."""
-    codec = CodecSettings()
+    codec = CodecConfig()
     if slices:
-        codec = CodecSettings(context=Channelwise(slices=slices, support=2))
+        codec = CodecConfig(context=Channelwise(slices=slices, support=2))
     sweep = SweepConfig(
         distortion_weight=distortion_weight,
         correlation_weight=correlation_weight,
         seed=seed,
     )
-    run = Config(codec=codec, objective=Objective(**objective), sweep=sweep)
+    run = TrainConfig(codec=codec, loss=LossConfig(**objective), sweep=sweep)
     member = {
         "seed": seed,
         "distortion_weight": distortion_weight,
@@ -94,9 +97,10 @@ def runs(tmp_path):
 
 
 def test_a_curve_is_what_differs_in_weight_and_seed_alone(runs):
-    found = results.read([runs])
+    found = results.read_results([runs])
     families = {
-        family.name: family for family in rd_curves.families(found, labels(found))
+        family.name: family
+        for family in rd_curves.group_into_curves(found, curve_labels(found))
     }
     assert set(families) == {"Minnen 128/192, α = 0", "Minnen 128/192, α = 0.1"}
     for family in families.values():
@@ -108,7 +112,7 @@ def test_a_curve_is_what_differs_in_weight_and_seed_alone(runs):
 def test_other_settings_make_another_curve_and_are_named(runs):
     model = about(0.0067, 0.1, mask="box", window=5)
     write(runs / "box.json", model, bpp=0.3, psnr=30.0)
-    names = names_of(results.read([runs]))
+    names = names_of(results.read_results([runs]))
     assert "Minnen 128/192, α = 0.1, mask box, window 5" in names
     assert "Minnen 128/192, α = 0" in names  # What most have is not said.
 
@@ -127,9 +131,9 @@ def test_tables_of_both_generations_of_settings_are_on_one_curve(tmp_path):
     member |= {"seed": 7, "distortion_weight": 0.5}
     for name, table in (("old", old), ("new", new)):
         (tmp_path / f"{name}.json").write_text(json.dumps(table))
-    found = results.read([tmp_path / "old.json", tmp_path / "new.json"])
-    assert results.differing(found) == set()
-    (family,) = rd_curves.families(found, labels(found))
+    found = results.read_results([tmp_path / "old.json", tmp_path / "new.json"])
+    assert results.differing_settings(found) == set()
+    (family,) = rd_curves.group_into_curves(found, curve_labels(found))
     assert set(family.series) == {0, 7}
 
 
@@ -137,7 +141,7 @@ def test_settings_below_the_context_make_another_curve_too(tmp_path):
     for slices in (4, 8):
         model = about(0.0067, 0.0, slices=slices)
         write(tmp_path / f"{slices}.json", model, bpp=0.3, psnr=30.0)
-    assert len(names_of(results.read([tmp_path]))) == 2
+    assert len(names_of(results.read_results([tmp_path]))) == 2
 
 
 def test_what_is_measured_between_images_is_no_setting_of_the_loss(tmp_path):
@@ -146,12 +150,12 @@ def test_what_is_measured_between_images_is_no_setting_of_the_loss(tmp_path):
             model = about(2.4, alpha, distortion=distortion)
             path = tmp_path / f"{distortion}-{alpha}.json"
             write(path, model, bpp=0.3, psnr=30.0)
-    found = results.read([tmp_path])
+    found = results.read_results([tmp_path])
     assert len(names_of(found)) == 4
     for each in found:
         base = ablation.without_loss(each, found)
         if base is not None:
-            name = "objective.distortion"
+            name = "loss.distortion"
             assert base.settings[name] == each.settings[name]
     with pytest.raises(UserError, match="was not trained for bpp"):
         _ = next(each for each in found if not each.has_cost).cost
@@ -162,7 +166,7 @@ def test_costs_against_weight_are_of_one_seed_and_its_own_base(runs):
         model = about(0.0067, alpha, seed=1)
         bpp = factor * BPP[0.0067]
         write(runs / f"{alpha}.json", model, bpp=bpp, psnr=30.0, correlation=alpha)
-    correlations, changes = ablation.against_weight(results.read([runs]))
+    correlations, changes = ablation.against_weight(results.read_results([runs]))
     (line,) = changes
     assert line.name == "λ = 0.0067, seed 1"
     assert line.x.tolist() == [0.0, 0.01, 0.1, 0.3]
@@ -177,14 +181,14 @@ def test_without_the_model_without_the_loss_no_cost_is_drawn(tmp_path):
     for alpha in (0.01, 0.1, 0.3, 1.0):
         path = tmp_path / f"{alpha}.json"
         write(path, about(0.0067, alpha), bpp=0.3, psnr=30.0)
-    found = results.read([tmp_path])
+    found = results.read_results([tmp_path])
     assert ablation.against_weight(found) == ([], [])
-    assert tables.effects(found, labels(found)).rows == ()
+    assert tables.effects(found, curve_labels(found)).rows == ()
 
 
 def test_training_curves_are_those_of_the_member(runs):
-    found = results.read([runs])
-    losses, changes = ablation.histories(found, labels(found))
+    found = results.read_results([runs])
+    losses, changes = ablation.histories(found, curve_labels(found))
     assert len(losses) == 8 and len(changes) == 4
     for line in losses:
         last = 1.9 if "α = 0.1" in line.name else 2.0
@@ -194,13 +198,15 @@ def test_training_curves_are_those_of_the_member(runs):
 
 def test_a_part_of_a_name_between_commas_names_an_anchor(runs):
     write(runs / "box.json", about(0.1, 0.1, mask="box"), bpp=0.3, psnr=30.0)
-    families = rd_curves.families(found := results.read([runs]), labels(found))
+    families = rd_curves.group_into_curves(
+        found := results.read_results([runs]), curve_labels(found)
+    )
     for name in ("α = 0", "α = 0.1"):
-        assert rd_curves.named(name, families).name == f"Minnen 128/192, {name}"
+        assert rd_curves.find_curve(name, families).name == f"Minnen 128/192, {name}"
 
 
 def test_a_table_that_is_named_twice_counts_once(runs):
-    assert len(results.read([runs, runs / "seed-0"])) == 16
+    assert len(results.read_results([runs, runs / "seed-0"])) == 16
 
 
 @pytest.mark.parametrize(
@@ -219,7 +225,7 @@ def test_a_table_that_lacks_something_is_refused(tmp_path, broken):
     table = json.loads((tmp_path / "a.json").read_text()) | broken
     (tmp_path / "a.json").write_text(json.dumps(table))
     with pytest.raises(UserError, match=r"a\.json is no table"):
-        results.read([tmp_path])
+        results.read_results([tmp_path])
 
 
 def test_the_report_evaluates_runs_first_if_told_where_images_are(
@@ -244,8 +250,8 @@ def test_the_report_evaluates_runs_first_if_told_where_images_are(
 
 
 def test_seeds_are_compared_with_the_same_seed(runs):
-    found = comparison.compare_all(
-        results.read([runs]), anchor="α = 0.1", interpolation="pchip"
+    found = comparison.compare_with_anchor(
+        results.read_results([runs]), anchor="α = 0.1", interpolation="pchip"
     )
     compared = found.comparisons["Minnen 128/192, α = 0"]["psnr_db"]
     assert compared.rates == pytest.approx([100 / 0.9 - 100, 100 / 0.88 - 100])
@@ -253,14 +259,14 @@ def test_seeds_are_compared_with_the_same_seed(runs):
 
 
 def test_the_anchor_is_the_first_curve_without_the_loss(runs):
-    found = comparison.compare_all(
-        results.read([runs]), anchor=None, interpolation="pchip"
+    found = comparison.compare_with_anchor(
+        results.read_results([runs]), anchor=None, interpolation="pchip"
     )
     assert found.anchor is not None and found.anchor.name == "Minnen 128/192, α = 0"
 
 
 def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
-    found = results.read([runs])
+    found = results.read_results([runs])
     each = next(e for e in found if e.correlation_weight and e.seed == 1)
     base = ablation.without_loss(each, found)
     assert base is not None and each.distortion_weight is not None
@@ -272,28 +278,29 @@ def test_the_cost_is_that_of_the_objective_and_compared_with_the_same_run(runs):
 
 
 def test_the_cost_of_held_out_crops_is_that_of_the_last_step_of_both(runs):
-    found = results.read([runs])
+    found = results.read_results([runs])
     each = next(e for e in found if e.correlation_weight)
     base = ablation.without_loss(each, found)
     assert base is not None
     changes = ablation.held_out_changes(each, base)
     assert changes == pytest.approx({10: 0.0, 20: 100 * (1.9 / 2.0 - 1)})
     table = tables.effects(
-        found, comparison.compare_all(found, anchor=None, interpolation="pchip").label
+        found,
+        comparison.compare_with_anchor(found, anchor=None, interpolation="pchip").label,
     )
     column = table.columns.index("held out cost %")
     assert {row[column] for row in table.rows} == {"-5.00"}
 
 
 def test_published_curves_stand_beside_kodak_alone(runs, tmp_path):
-    assert comparison.compare_all(
-        results.read([runs]), anchor=None, interpolation="pchip"
+    assert comparison.compare_with_anchor(
+        results.read_results([runs]), anchor=None, interpolation="pchip"
     ).published
     write(
         tmp_path / "other.json", about(0.1, 0.0), bpp=1.0, psnr=30.0, images=["a.png"]
     )
-    other = results.read([tmp_path / "other.json"])
-    assert not comparison.compare_all(
+    other = results.read_results([tmp_path / "other.json"])
+    assert not comparison.compare_with_anchor(
         other, anchor=None, interpolation="pchip"
     ).published
 
@@ -303,7 +310,7 @@ def test_what_a_run_shows_at_its_end_and_its_checkpoints_are_no_evaluations(runs
         path = runs / "seed-0" / place / "table.json"
         write(path, {}, bpp=1.0, psnr=30.0, images=["a"])
     write(runs / "seed-0/checkpoints/1/x.json", {}, bpp=1.0, psnr=30.0, images=["a"])
-    assert len(results.read([runs])) == 16
+    assert len(results.read_results([runs])) == 16
 
 
 def test_a_report_holds_curves_tables_and_pictures_in_one_file(jaxcorr, runs):
@@ -359,13 +366,13 @@ def test_what_no_report_can_be_made_of_is_one_line(
 def test_a_damaged_table_is_refused(tmp_path):
     (tmp_path / "cut.json").write_text('{"model": ')
     with pytest.raises(UserError, match=r"cut\.json cannot be read"):
-        results.read([tmp_path])
+        results.read_results([tmp_path])
 
 
 def test_every_published_curve_says_where_it_is_from():
-    families = published.curves()
+    families = published.published_curves()
     assert len(families) > 15
     for family in families:
         assert family.source and all(point.bpp > 0 for point in family.series[None])
-    _, source = tables.papers_complexity()
+    _, source = tables.published_complexity()
     assert "NeurIPS 2023" in source

@@ -110,7 +110,7 @@ def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupte
     assert status == -signal.SIGKILL
     with (workdir / "metrics.jsonl").open("a") as file:
         file.write('{"step": 9, "lo')  # As a line looks that was cut off.
-    resumed_at = checkpoints.newest_step(workdir)
+    resumed_at = checkpoints.latest_step(workdir)
     assert EVERY <= resumed_at < STEPS
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
@@ -124,7 +124,7 @@ def test_a_run_killed_while_it_saves_goes_on_bit_for_bit(runs, uninterrupted):
     status, *_ = runs.stop(workdir, signal.SIGKILL, unfinished)
     assert status == -signal.SIGKILL
     assert unfinished()
-    assert checkpoints.newest_step(workdir) == EVERY
+    assert checkpoints.latest_step(workdir) == EVERY
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
     assert f"Going on from step {EVERY} of {STEPS}" in output
@@ -149,7 +149,7 @@ def test_ctrl_c_saves_too(runs, uninterrupted):
 
 def assert_stopped(result: tuple[int, str, str], workdir: Path) -> None:
     status, output, errors = result
-    saved = checkpoints.newest_step(workdir)
+    saved = checkpoints.latest_step(workdir)
     assert (status, errors) == (0, "")
     assert 1 <= saved < STEPS
     message = f"Stopped after step {saved} and saved a checkpoint; the same command"
@@ -173,8 +173,8 @@ def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
     status, _, errors = runs.finish(workdir, *arguments)
     assert status == 2
     assert errors == (
-        f"jaxcorr: error: {workdir} holds a run with sweep.correlation-weight 0.1, "
-        "not 0.5: choose another --workdir, or that value\n"
+        f"jaxcorr: error: {workdir} was started with sweep.correlation-weight 0.1, "
+        "not 0.5. Use another --workdir, or --sweep.correlation-weight 0.1\n"
     )
 
 
@@ -220,9 +220,9 @@ def test_a_run_can_start_from_a_model(runs, uninterrupted):
     pretrained = dataclasses.replace(model, parameters=model.parameters | changed)
     saved_model.write_model(runs.folder / "black", pretrained)
     workdir = runs.folder / "from_black"
-    status, _, errors = runs.finish(workdir, "--initialize", str(runs.folder / "black"))
+    status, _, errors = runs.finish(workdir, "--init-from", str(runs.folder / "black"))
     assert (status, errors) == (0, "")
-    data = config_files.load(str(runs.config)).data
+    data = config_files.load_config(str(runs.config)).data
     batches = pipeline.batches(sources.training_source(data), data)
     expected = np.mean(next(batches).astype(np.float64) ** 2)
     batches.close()
@@ -233,11 +233,11 @@ def test_a_run_can_start_from_a_model(runs, uninterrupted):
 
 def test_a_run_does_not_start_from_a_model_of_another_architecture(runs, uninterrupted):
     model, workdir = uninterrupted[0], runs.folder / "other"
-    arguments = ("--codec.transforms.width", "12", "--initialize", str(model))
+    arguments = ("--codec.transforms.width", "12", "--init-from", str(model))
     status, _, errors = runs.finish(workdir, *arguments)
     assert status == 2
     assert errors == (
-        f"jaxcorr: error: initialize: {model} has codec.transforms.width 8, "
+        f"jaxcorr: error: init-from: {model} has codec.transforms.width 8, "
         "but the config has 12\n"
     )
     assert not workdir.exists()
@@ -249,21 +249,21 @@ def test_a_loss_that_is_not_finite_ends_a_run_in_one_line(runs, uninterrupted):
     broken = dataclasses.replace(model, parameters=parameters)
     saved_model.write_model(runs.folder / "broken", broken)
     workdir = runs.folder / "from_broken"
-    arguments = ("--initialize", str(runs.folder / "broken"))
+    arguments = ("--init-from", str(runs.folder / "broken"))
     status, _, errors = runs.finish(workdir, *arguments)
     assert status == 2
     assert errors == (
         "jaxcorr: error: loss or gradient is not finite at step 1; checkpoints before "
         "it are kept. Try a lower optimizer.learning-rate\n"
     )
-    assert checkpoints.newest_step(workdir) == 0
+    assert checkpoints.latest_step(workdir) == 0
 
 
 def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
     model = run_directory.load(uninterrupted[0])
     state = {"kernel": jnp.ones(3)}
     for losses in ({1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}, {5: 4.0, 6: None, 7: 5.0}):
-        with checkpoints.open_checkpoints(tmp_path, keep=2) as saved:
+        with checkpoints.open_checkpoints(tmp_path, max_to_keep=2) as saved:
             for step, loss in losses.items():
                 known = Provenance(step=step, held_out_loss=loss)
                 models = {0: dataclasses.replace(model, provenance=known)}

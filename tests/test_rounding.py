@@ -12,7 +12,7 @@ from scipy import stats
 
 from jaxcorr import quantization, soft_rounding
 from jaxcorr.entropy.factorized import FactorizedPrior
-from jaxcorr.entropy.gaussian import SCALE_MINIMUM, gaussian_bits
+from jaxcorr.entropy.gaussian import SCALE_BOUND, gaussian_bits
 
 SHARPNESS = [0.0, 1e-6, 1e-3, 0.1, 1.0, 5.0, 12.0, 30.0, 64.0]
 VALUES = np.linspace(-3, 3, 49)
@@ -40,14 +40,14 @@ def tangent(values, sharpness):
 def bits_of(scale):
     """Bits under a Gaussian of this scale around 0.3."""
     return lambda quantized, floor: gaussian_bits(
-        quantized - 0.3, jnp.full_like(quantized, scale), likelihood_floor=floor
+        quantized - 0.3, jnp.full_like(quantized, scale), likelihood_bound=floor
     )
 
 
 def soft_bits(values, noise, sharpness, bits, *, floor=0.0):
     centers = jnp.full_like(values, 0.3)
     return quantization.soft_bits(
-        bits, values, centers, noise, sharpness, likelihood_floor=floor
+        bits, values, centers, noise, sharpness, likelihood_bound=floor
     )
 
 
@@ -162,10 +162,10 @@ def made_prior():
 
 
 DENSITIES = {
-    "narrow": bits_of(SCALE_MINIMUM),
+    "narrow": bits_of(SCALE_BOUND),
     "middle": bits_of(1.0),
     "broad": bits_of(8.0),
-    "factorized": lambda hat, floor: made_prior().bits(hat, likelihood_floor=floor),
+    "factorized": lambda hat, floor: made_prior().bits(hat, likelihood_bound=floor),
 }
 
 
@@ -183,7 +183,7 @@ def test_the_density_of_noisy_values_integrates_to_1(density, sharpness):
 
 
 @pytest.mark.parametrize("sharpness", [0.1, 1.0, 5.0, 12.0])
-@pytest.mark.parametrize("scale", [SCALE_MINIMUM, 1.0])
+@pytest.mark.parametrize("scale", [SCALE_BOUND, 1.0])
 def test_the_density_is_that_of_softly_rounded_values_plus_noise(scale, sharpness):
     latent = np.linspace(-2.2, 2.3, 19)
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, latent.size)
@@ -229,7 +229,7 @@ def test_bits_come_as_near_to_those_of_rounding_as_it_is_sharp(scale):
 
 
 @pytest.mark.parametrize("sharpness", [0.1, 1.0, 5.0, 12.0])
-@pytest.mark.parametrize("scale", [SCALE_MINIMUM, 1.0])
+@pytest.mark.parametrize("scale", [SCALE_BOUND, 1.0])
 def test_bits_get_the_slope_of_their_mean_over_the_noise(wide, scale, sharpness):
     values = jnp.linspace(-1.9, 2.2, 17)
 
@@ -318,13 +318,13 @@ def test_normal_bits_and_gradients_are_those_of_tensorflow_compression(wide, ind
     def nats(latent, scale):
         bits = quantization.soft_bits(
             lambda hat, floor: gaussian_bits(
-                hat - centers, scale, likelihood_floor=floor
+                hat - centers, scale, likelihood_bound=floor
             ),
             latent,
             jnp.broadcast_to(centers, latent.shape),
             noise,
             float(arrays["sharpness"][index]),
-            likelihood_floor=0.0,
+            likelihood_bound=0.0,
         )
         return -np.log(2) * bits
 
@@ -353,12 +353,12 @@ def test_bits_of_the_prior_are_those_of_tensorflow_compression(wide, index):
     noisy = np.broadcast_to(arrays["values"][:, None], (41, 3))
     whole = jnp.asarray(np.round(noisy))
     bits = quantization.soft_bits(
-        lambda hat, floor: prior.bits(hat, likelihood_floor=floor),
+        lambda hat, floor: prior.bits(hat, likelihood_bound=floor),
         whole,
         jnp.zeros_like(whole),
         jnp.asarray(noisy) - whole,
         float(arrays["sharpness"][index]),
-        likelihood_floor=0.0,
+        likelihood_bound=0.0,
     )
     expected = -arrays["factorized/log_prob"][index] / np.log(2)
     np.testing.assert_allclose(bits, expected, rtol=1e-7)

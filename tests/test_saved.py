@@ -12,14 +12,14 @@ from flax import nnx
 
 from jaxcorr import codec, images, parameters, run_directory, saved_model, trainer
 from jaxcorr.bitstream import coding
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training import sharding
-from jaxcorr.training.checkpoints import Cadence
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
@@ -35,13 +35,15 @@ FINGERPRINTS = {
     "swin-none": "b1ce45fd9fa79fa6",
 }
 DEMO = "50674249537a5cf1"
-SINGLE = Config(
+SINGLE = TrainConfig(
     steps=6,
-    codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(window=3),
-    optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, drop_at=0.5),
-    data=Data(batch_size=2, crop_size=64, held_out_crops=2),
-    cadence=Cadence(log=1, evaluate=3, checkpoint=3, keep=2),
+    codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=2, drop_at=0.5),
+    data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
+    intervals=IntervalConfig(
+        log_every=1, eval_every=3, checkpoint_every=3, max_to_keep=2
+    ),
 )
 SWEEP = SweepConfig(distortion_weight=(0.01, 0.02), correlation_weight=0.1, seed=(0, 5))
 RUNS = {"single": SINGLE, "sweep": dataclasses.replace(SINGLE, sweep=SWEEP)}
@@ -83,8 +85,8 @@ def test_an_image_codes_to_the_bytes_of_the_saved_file(saved):
 
 def test_names_of_parameters_are_those_in_files(saved):
     _, _, model = saved
-    built = codec.with_parameters(model.settings, model.device_parameters)
-    back = codec.parameters_of(model.settings, built)
+    built = codec.with_parameters(model.config, model.device_parameters)
+    back = codec.parameters_of(model.config, built)
     assert back.keys() == model.parameters.keys()
     for name, array in model.parameters.items():
         np.testing.assert_array_equal(back[name], array)
@@ -117,7 +119,7 @@ def test_settings_of_a_saved_run_become_those_of_today():
         "correlation_weight": 0.1,
     }
     assert "seed" not in now and "seed" in before
-    assert not set(run_directory.WEIGHTS) & now["objective"].keys()
+    assert not set(run_directory.WEIGHTS) & now["loss"].keys()
     assert now["data"] == before["data"]
     assert run_directory.upgrade_settings(now) == now
     assert run_directory.upgrade_settings({"steps": 3}) == {"steps": 3}
@@ -140,7 +142,7 @@ def saved_run(request, tmp_path, monkeypatch):
 def test_a_saved_run_goes_on_to_the_parameters_it_would_have_had(saved_run):
     workdir = trainer.train(saved_run)
     expected = np.load(SAVED / "runs" / f"{workdir.name}.npz")
-    paths = run_directory.paths_of_models(workdir)
+    paths = run_directory.model_paths(workdir)
     for number, path in enumerate(paths):
         model = run_directory.load(path, checkpoint="newest")
         for name, array in model.parameters.items():
@@ -165,5 +167,5 @@ OTHER_RUNS = {
 @pytest.mark.parametrize("name", OTHER_RUNS)
 def test_a_saved_run_does_not_go_on_as_another(saved_run, name):
     sweep = dataclasses.replace(saved_run.sweep, **OTHER_RUNS[name])
-    with pytest.raises(UserError, match=rf"holds a run with {name} .*, not "):
+    with pytest.raises(UserError, match=rf"was started with {name} .*, not "):
         trainer.train(dataclasses.replace(saved_run, sweep=sweep))

@@ -87,7 +87,7 @@ def test_a_renamed_field_keeps_its_name_in_files():
     written = serialization.to_json(Disk(radius=2.0))
     assert serialization.to_json(Circle(distance=2.0)) == written
     assert serialization.from_json(Circle, written, "file") == Circle(distance=2.0)
-    with pytest.raises(UserError, match="Disk has no field 'distance'"):
+    with pytest.raises(UserError, match="Circle has no field 'distance'"):
         serialization.from_json(Circle, {"distance": 2.0}, "file")
 
 

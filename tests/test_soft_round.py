@@ -8,28 +8,29 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
+from jaxcorr.provenance import SweepMember
 from jaxcorr.training import sharding, sweep
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.sharding import MeshShape
-from jaxcorr.training.step import Recipe, Step, initial_state, train_step
-from jaxcorr.training.sweep import Member
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
 from jaxcorr.transforms.minnen import Minnen
 
 STEPS, BATCH = 4, 8
-STEP = Step(decoder_input="soft_round", sharpness_start=0.5, sharpness_end=8.0)
-RECIPE = Recipe(
-    codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(window=3),
-    optimizer=Optimizer(learning_rate=1e-3),
+STEP = StepConfig(quantization="soft_round", sharpness_start=0.5, sharpness_end=8.0)
+RECIPE = StaticConfig(
+    codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3),
     step=STEP,
     steps=STEPS,
 )
 WEIGHTS = tiny.weights(correlation_weight=1.0)
 MEMBERS = [
-    Member(seed=seed, distortion_weight=0.01, correlation_weight=1.0) for seed in (3, 4)
+    SweepMember(seed=seed, distortion_weight=0.01, correlation_weight=1.0)
+    for seed in (3, 4)
 ]
 
 
@@ -44,15 +45,17 @@ def parameters():
     return tiny.draw(RECIPE.codec)
 
 
-def start(parameters, recipe=RECIPE):
-    return initial_state(recipe, jax.tree.map(jnp.array, parameters))
+def start(parameters, static_config=RECIPE):
+    return initial_state(static_config, jax.tree.map(jnp.array, parameters))
 
 
-def take(state, batches, recipe=RECIPE, *, weights=WEIGHTS, key=None):
+def take(state, batches, static_config=RECIPE, *, weights=WEIGHTS, key=None):
     """Takes a step on each batch; gives the last state and the metrics of each step."""
     key, taken = jax.random.key(1) if key is None else key, []
     for batch in batches:
-        state, values = train_step(state, batch, weights, key, recipe=recipe)
+        state, values = train_step(
+            state, batch, weights, key, static_config=static_config
+        )
         taken.append(jax.device_get(values))
     return state, taken
 
@@ -112,14 +115,14 @@ def test_a_run_resumed_halfway_repeats_itself_bit_for_bit(parameters, crops, run
 
 
 def test_two_micro_batches_on_four_devices_give_the_same_steps(parameters, crops, run):
-    recipe = dataclasses.replace(
+    static_config = dataclasses.replace(
         RECIPE, step=dataclasses.replace(STEP, micro_batches=2)
     )
-    mesh = sharding.make_mesh(MeshShape(data=4), jax.devices()[:4])
-    state = sharding.place_state(start(parameters, recipe), mesh)
-    batches = [sharding.split_batch(batch, mesh, BATCH) for batch in crops]
+    mesh = sharding.make_mesh(MeshConfig(data=4), jax.devices()[:4])
+    state = sharding.shard_state(start(parameters, static_config), mesh)
+    batches = [sharding.shard_batch(batch, mesh, BATCH) for batch in crops]
     with jax.set_mesh(mesh):
-        state, taken = take(state, batches, recipe)
+        state, taken = take(state, batches, static_config)
     assert_same(state, taken, *run[:2])
 
 
@@ -128,20 +131,20 @@ def test_members_of_a_sweep_share_the_sharpness_and_train_as_alone(crops):
         jax.tree.map(jnp.asarray, tiny.draw(RECIPE.codec, seed=member.seed))
         for member in MEMBERS
     ]
-    mesh = sharding.make_mesh(MeshShape(sweep=2), jax.devices()[:2])
-    states = sweep.initial_states(RECIPE, drawn)
-    states = sharding.place_state(states, mesh, members=True)
-    weights, keys = sweep.weights_of(MEMBERS), sweep.noise_keys(MEMBERS)
+    mesh = sharding.make_mesh(MeshConfig(sweep=2), jax.devices()[:2])
+    states = sweep.initial_member_states(RECIPE, drawn)
+    states = sharding.shard_state(states, mesh, members=True)
+    weights, keys = sweep.stacked_weights(MEMBERS), sweep.stacked_noise_keys(MEMBERS)
     alone = [
         take(start(each), crops, weights=one_of(weights, number), key=keys[number])[1]
         for number, each in enumerate(drawn)
     ]
     for step, batch in enumerate(crops):
         with jax.set_mesh(mesh):
-            states, values = sweep.train_step(
-                *(states, sharding.split_batch(batch, mesh, BATCH), weights, keys),
-                recipe=RECIPE,
-                together=True,
+            states, values = sweep.train_members(
+                *(states, sharding.shard_batch(batch, mesh, BATCH), weights, keys),
+                static_config=RECIPE,
+                in_one_program=True,
             )
         assert values["sharpness"][0] == values["sharpness"][1]
         for number, taken in enumerate(alone):
@@ -157,15 +160,15 @@ def one_of(weights, number):
 
 @pytest.mark.parametrize("context", tiny.CONTEXTS)
 def test_a_step_with_each_context_model_moves_every_part(crops, context):
-    recipe = dataclasses.replace(
+    static_config = dataclasses.replace(
         RECIPE,
-        codec=CodecSettings(
+        codec=CodecConfig(
             transforms=tiny.TRANSFORMS["minnen"], context=tiny.CONTEXTS[context]
         ),
         step=dataclasses.replace(STEP, sharpness_start=4.0),
     )
     drawn = dict(tiny.make_combination("minnen", context).parameters)
-    state, (values,) = take(start(drawn, recipe), crops[:1, :2], recipe)
+    state, (values,) = take(start(drawn, static_config), crops[:1, :2], static_config)
     assert values["sharpness"] == 4.0
     for value in values.values():
         assert np.isfinite(value)
@@ -179,10 +182,10 @@ def test_a_step_with_each_context_model_moves_every_part(crops, context):
         ({"sharpness_start": -1.0}, "start must be from 0 to 64, but is -1$"),
         ({"sharpness_start": 65.0}, "start must be from 0 to 64, but is 65$"),
         ({"sharpness_start": float("nan")}, "start must be from 0 to 64, but is nan$"),
-        ({"sharpness_end": 0.5}, "end must be from 1 .*-start. to 64, but is 0.5$"),
-        ({"sharpness_end": float("inf")}, "end must be from 1 .* but is inf$"),
+        ({"sharpness_end": 0.5}, "end must be from .*_start .1. to 64, but is 0.5$"),
+        ({"sharpness_end": float("inf")}, "end must be from .* but is inf$"),
     ],
 )
 def test_a_sharpness_out_of_range_or_that_falls_is_refused(changes, message):
-    with pytest.raises(UserError, match=rf"^step\.sharpness-{message}"):
-        Step(**changes)
+    with pytest.raises(UserError, match=rf"^StepConfig\.sharpness_{message}"):
+        StepConfig(**changes)

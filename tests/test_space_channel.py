@@ -12,7 +12,7 @@ from definitions import convolved, mapped, rectified
 from flax import nnx
 from walking import coded_on, features_and_latents, make_context
 
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.errors import UserError
 from jaxcorr.quantization import Rounding
@@ -69,7 +69,7 @@ def test_groups_are_predicted_by_the_definition():
     features, latent = features_and_latents(SIZE, channels=CHANNELS)
     coded = coded_on(SIZE, SIZE)
     with jax.enable_x64(True):
-        found = context.parallel(
+        found = context.forward(
             *map(jnp.asarray, (features[None], latent[None])), Rounding(), coded
         )
     expected = by_definition(context, features[None], latent[None])
@@ -87,7 +87,7 @@ def test_the_last_group_has_the_channels_that_are_left():
     ends = [(0, 16), (16, 32), (32, 64), (64, 128), (128, 320)]
     assert bounds == [each for each in ends for _ in range(2)]
     assert [part.parity for part in context.schedule] == [0, 1] * 5
-    assert context.passes(100, 200) == 10
+    assert context.num_passes(100, 200) == 10
 
 
 @pytest.mark.fast
@@ -112,14 +112,14 @@ def test_networks_of_a_group_see_features_earlier_groups_and_anchors():
         ({"hidden": (0, 5)}, "hidden must be at least 1 each, but is (0, 5)"),
         (
             {"groups": (100, 92)},
-            "groups must add up to less than 192, the channels of the latents, but is "
+            "groups must be less in all than the channels of the latents (192), but is "
             "(100, 92)",
         ),
     ],
 )
 def test_sizes_that_no_group_has_are_refused(settings, message):
-    with pytest.raises(UserError, match=re.escape(f"codec.context.{message}")):
-        CodecSettings(transforms=Minnen(), context=SpaceChannel(**settings))
+    with pytest.raises(UserError, match=re.escape(f"SpaceChannel.{message}")):
+        CodecConfig(transforms=Minnen(), context=SpaceChannel(**settings))
 
 
 @pytest.mark.fast

@@ -8,15 +8,15 @@ import pytest
 import tiny
 
 from jaxcorr import codec
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training import sharding
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import (
     NEVER,
-    Recipe,
-    Step,
+    StaticConfig,
+    StepConfig,
     evaluation_step,
     initial_state,
     train_step,
@@ -25,11 +25,11 @@ from jaxcorr.transforms.minnen import Minnen
 
 # Sixteen images: eight devices get two each, one for either of two micro-batches.
 BATCH, SIDE = 16, 64
-RECIPE = Recipe(
-    codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
-    objective=Objective(window=3),
-    optimizer=Optimizer(learning_rate=1e-3),
-    step=Step(),
+RECIPE = StaticConfig(
+    codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3),
+    step=StepConfig(),
     steps=100,
 )
 WEIGHTS = tiny.weights(correlation_weight=3.0)
@@ -58,19 +58,21 @@ def parameters():
     return drawn | {last: 10 * drawn[last]}
 
 
-def with_step(**changes) -> Recipe:
-    return dataclasses.replace(RECIPE, step=Step(**changes))
+def with_step(**changes) -> StaticConfig:
+    return dataclasses.replace(RECIPE, step=StepConfig(**changes))
 
 
-def state_of(parameters, recipe=RECIPE):
-    return initial_state(recipe, jax.tree.map(jnp.array, parameters))
+def state_of(parameters, static_config=RECIPE):
+    return initial_state(static_config, jax.tree.map(jnp.array, parameters))
 
 
-def take(count, state, batch, recipe=RECIPE, *, weights=WEIGHTS, key=KEY):
+def take(count, state, batch, static_config=RECIPE, *, weights=WEIGHTS, key=KEY):
     """Takes steps on one batch; gives the last state and the metrics of each step."""
     taken = []
     for _ in range(count):
-        state, values = train_step(state, batch, weights, key, recipe=recipe)
+        state, values = train_step(
+            state, batch, weights, key, static_config=static_config
+        )
         taken.append(jax.device_get(values))
     return state, taken
 
@@ -80,14 +82,14 @@ def programs() -> int:
     return train_step._cache_size()  # pyright: ignore (untyped in JAX)
 
 
-def take_sharded(count, parameters, batch, recipe=RECIPE):
-    mesh = sharding.make_mesh(sharding.MeshShape())
-    state = state_of(parameters, recipe)
-    state = sharding.place_state(state, mesh)
-    split = sharding.split_batch(batch, mesh, len(batch))
+def take_sharded(count, parameters, batch, static_config=RECIPE):
+    mesh = sharding.make_mesh(sharding.MeshConfig())
+    state = state_of(parameters, static_config)
+    state = sharding.shard_state(state, mesh)
+    split = sharding.shard_batch(batch, mesh, len(batch))
     assert [len(shard.data) for shard in split.addressable_shards] == [2] * 8
     with jax.set_mesh(mesh):
-        return take(count, state, split, recipe)
+        return take(count, state, split, static_config)
 
 
 def assert_same(state, taken, expected_state, expected):
@@ -124,12 +126,16 @@ def whole(parameters, crops):
 
 
 def test_micro_batches_give_the_step_of_the_whole_batch(parameters, crops, whole):
-    recipe = with_step(micro_batches=4)
-    assert_same(*take(3, state_of(parameters, recipe), crops, recipe), *whole)
+    static_config = with_step(micro_batches=4)
+    assert_same(
+        *take(3, state_of(parameters, static_config), crops, static_config), *whole
+    )
 
 
 def test_a_mean_of_correlation_losses_over_parts_is_another_loss(parameters, crops):
-    loss = lambda batch: evaluation_step(parameters, batch, WEIGHTS, recipe=RECIPE)[0]
+    loss = lambda batch: evaluation_step(
+        parameters, batch, WEIGHTS, static_config=RECIPE
+    )[0]
     of_parts = [loss(part)["correlation"] for part in np.split(crops, 4)]
     assert abs(np.mean(of_parts) / loss(crops)["correlation"] - 1) > 0.01
 
@@ -139,8 +145,8 @@ def test_a_batch_over_eight_devices_in_two_parts_gives_the_step_of_one(
 ):
     assert jax.device_count() == 8
     before = programs()
-    recipe = with_step(micro_batches=2)
-    state, taken = take_sharded(3, parameters, crops, recipe)
+    static_config = with_step(micro_batches=2)
+    state, taken = take_sharded(3, parameters, crops, static_config)
     assert_same(state, taken, *whole)
     assert programs() == before + 1  # No step places its state anew.
     for array in jax.tree.leaves(state):
@@ -200,11 +206,13 @@ def test_nothing_changes_once_a_loss_was_not_finite(parameters, crops):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"transform_dtype": "bfloat16"}, {"decoder_input": "straight_through"}]
+    "changes", [{"transform_dtype": "bfloat16"}, {"quantization": "straight_through"}]
 )
 def test_options_of_the_step_train(parameters, crops, changes):
-    recipe = with_step(**changes)
-    state, taken = take(20, state_of(parameters, recipe), crops[:2], recipe)
+    static_config = with_step(**changes)
+    state, taken = take(
+        20, state_of(parameters, static_config), crops[:2], static_config
+    )
     assert taken[-1]["loss"] < 0.9 * taken[0]["loss"]
     for array in state.parameters.values():
         assert array.dtype == jnp.float32
@@ -216,7 +224,9 @@ def test_an_evaluation_rounds_instead_of_adding_noise(parameters, crops):
         return codec.with_parameters(RECIPE.codec, parameters)(image)
 
     output = rounded(parameters, crops / np.float32(255))
-    values, reconstruction = evaluation_step(parameters, crops, WEIGHTS, recipe=RECIPE)
+    values, reconstruction = evaluation_step(
+        parameters, crops, WEIGHTS, static_config=RECIPE
+    )
     np.testing.assert_allclose(reconstruction, output.reconstruction, atol=1e-5)
     bits = output.latent_bits.sum() + output.side_bits.sum()
     np.testing.assert_allclose(values["bpp"], bits / (BATCH * SIDE**2), rtol=1e-5)
@@ -229,7 +239,7 @@ def test_an_evaluation_rounds_instead_of_adding_noise(parameters, crops):
 
 @pytest.mark.fast
 def test_learning_rate_rises_and_drops():
-    optimizer = Optimizer(
+    optimizer = OptimizerConfig(
         learning_rate=1.0, warmup_steps=4, drop_at=0.8, drop_factor=0.1
     )
     rate = optimizer.schedule(steps=10)
@@ -238,13 +248,13 @@ def test_learning_rate_rises_and_drops():
         [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 0.1, 0.1],
         rtol=1e-6,
     )
-    assert Optimizer(learning_rate=1.0).schedule(10)(0) == 1  # Without a warm-up.
+    assert OptimizerConfig(learning_rate=1.0).schedule(10)(0) == 1  # Without a warm-up.
 
 
 @pytest.mark.fast
 def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not():
     def first_moment(scale):
-        transformation = Optimizer(gradient_clip=2.0).transformation(10)
+        transformation = OptimizerConfig(gradient_clip=2.0).transformation(10)
         parameters = {"a": jnp.zeros(3), "b": jnp.zeros(1)}
         gradient = {"a": scale * jnp.array([2.0, 0, 1]), "b": scale * jnp.array([2.0])}
         _, state = transformation.update(gradient, transformation.init(parameters))
@@ -259,7 +269,7 @@ def test_a_long_gradient_is_scaled_down_and_a_short_one_is_not():
 @pytest.mark.fast
 @pytest.mark.parametrize("batch_size, parts", [(12, 1), (8, 2)])
 def test_a_batch_that_devices_and_parts_cannot_share_is_refused(batch_size, parts):
-    mesh = sharding.make_mesh(sharding.MeshShape())
+    mesh = sharding.make_mesh(sharding.MeshConfig())
     sharding.check_batch(mesh, 16, parts)
     with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of"):
         sharding.check_batch(mesh, batch_size, parts)

@@ -9,20 +9,20 @@ from runs import STEPS as TRAINED
 from runs import Runs
 
 from jaxcorr import codec, images, run_directory
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training import sharding, sweep
-from jaxcorr.training.loss import Objective
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.sharding import MeshShape
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.step import (
-    Recipe,
-    Step,
+    StaticConfig,
+    StepConfig,
     evaluation_step,
     initial_state,
     train_step,
 )
-from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.training.sweep import SweepConfig, keys_of, weights_of
 from jaxcorr.transforms.minnen import Minnen
 
 STEPS, BATCH, CROP = 4, 4, 64
@@ -31,11 +31,11 @@ SWEEP = SweepConfig(
 )
 MEMBERS = SWEEP.members[2:6]
 """Of both seeds, λ and α."""
-RECIPE = Recipe(
-    codec=CodecSettings(transforms=Minnen(width=6, channels=8)),
-    objective=Objective(window=3),
-    optimizer=Optimizer(learning_rate=1e-3),
-    step=Step(),
+RECIPE = StaticConfig(
+    codec=CodecConfig(transforms=Minnen(width=6, channels=8)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3),
+    step=StepConfig(),
     steps=STEPS,
 )
 
@@ -51,16 +51,18 @@ def alone(crops):
     """Metrics of each member by itself: of training, and at the end on crops."""
     found = []
     for member in MEMBERS:
-        initial, noise = member.keys
-        weights = member.weights
+        initial, noise = keys_of(member)
+        weights = weights_of(member)
         state = initial_state(RECIPE, codec.initialize(RECIPE.codec, initial))
         trained = []
         for batch in crops:
-            state, values = train_step(state, batch, weights, noise, recipe=RECIPE)
+            state, values = train_step(
+                state, batch, weights, noise, static_config=RECIPE
+            )
             trained.append(values)
         parameters = jax.tree.map(np.asarray, state.parameters)
         values, made = evaluation_step(
-            state.parameters, crops[0], weights, recipe=RECIPE
+            state.parameters, crops[0], weights, static_config=RECIPE
         )
         found.append((trained, values, made, parameters))
     return found
@@ -69,32 +71,32 @@ def alone(crops):
 @pytest.mark.parametrize(
     ("shape", "devices", "together"),
     [
-        (MeshShape(), 1, False),
-        (MeshShape(fsdp=2), 4, False),
-        (MeshShape(fsdp=2), 4, True),
-        (MeshShape(sweep=4), 8, True),
-        (MeshShape(sweep=2, fsdp=2), 8, True),
+        (MeshConfig(), 1, False),
+        (MeshConfig(fsdp=2), 4, False),
+        (MeshConfig(fsdp=2), 4, True),
+        (MeshConfig(sweep=4), 8, True),
+        (MeshConfig(sweep=2, fsdp=2), 8, True),
     ],
 )
 def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
     mesh = sharding.make_mesh(shape, jax.devices()[:devices])
-    initial = [codec.initialize(RECIPE.codec, member.keys[0]) for member in MEMBERS]
-    states = sweep.initial_states(RECIPE, initial)
-    states = sharding.place_state(states, mesh, members=True)
-    weights, keys = sweep.weights_of(MEMBERS), sweep.noise_keys(MEMBERS)
-    how = {"recipe": RECIPE, "together": together}
+    initial = [codec.initialize(RECIPE.codec, keys_of(member)[0]) for member in MEMBERS]
+    states = sweep.initial_member_states(RECIPE, initial)
+    states = sharding.shard_state(states, mesh, members=True)
+    weights, keys = sweep.stacked_weights(MEMBERS), sweep.stacked_noise_keys(MEMBERS)
+    how = {"static_config": RECIPE, "in_one_program": together}
     for step, batch in enumerate(crops):
-        placed = sharding.split_batch(batch, mesh, BATCH)
+        placed = sharding.shard_batch(batch, mesh, BATCH)
         with jax.set_mesh(mesh):
-            states, values = sweep.train_step(states, placed, weights, keys, **how)
+            states, values = sweep.train_members(states, placed, weights, keys, **how)
         for number, (trained, *_) in enumerate(alone):
             for name, value in trained[step].items():
                 np.testing.assert_allclose(
                     values[name][number], value, rtol=1e-5, atol=1e-6, err_msg=name
                 )
     with jax.set_mesh(mesh):
-        images = sharding.spread(crops[0], mesh)
-        values, made = sweep.evaluation_step(states.parameters, images, weights, **how)
+        images = sharding.shard_images(crops[0], mesh)
+        values, made = sweep.evaluate_members(states.parameters, images, weights, **how)
     for number, (_, expected, picture, _) in enumerate(alone):
         loss = expected["rate_distortion"]
         np.testing.assert_allclose(values["rate_distortion"][number], loss, rtol=1e-5)
@@ -103,15 +105,20 @@ def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
 
 def test_no_activation_is_gathered(crops):
     """They are far larger than any parameter; vectorized members would do it."""
-    mesh = sharding.make_mesh(MeshShape(data=4), jax.devices()[:4])
-    initial = [codec.initialize(RECIPE.codec, member.keys[0]) for member in MEMBERS[:2]]
-    states = sweep.initial_states(RECIPE, initial)
-    states = sharding.place_state(states, mesh, members=True)
-    weights, keys = sweep.weights_of(MEMBERS[:2]), sweep.noise_keys(MEMBERS[:2])
-    step = lambda states, batch: sweep.train_step(
-        states, batch, weights, keys, recipe=RECIPE, together=True
+    mesh = sharding.make_mesh(MeshConfig(data=4), jax.devices()[:4])
+    initial = [
+        codec.initialize(RECIPE.codec, keys_of(member)[0]) for member in MEMBERS[:2]
+    ]
+    states = sweep.initial_member_states(RECIPE, initial)
+    states = sharding.shard_state(states, mesh, members=True)
+    weights, keys = (
+        sweep.stacked_weights(MEMBERS[:2]),
+        sweep.stacked_noise_keys(MEMBERS[:2]),
     )
-    batch = sharding.split_batch(crops[0], mesh, BATCH)
+    step = lambda states, batch: sweep.train_members(
+        states, batch, weights, keys, static_config=RECIPE, in_one_program=True
+    )
+    batch = sharding.shard_batch(crops[0], mesh, BATCH)
     with jax.set_mesh(mesh):
         text = jax.jit(step).lower(states, batch).compile().as_text() or ""
     assert " all-reduce" in text
@@ -134,9 +141,9 @@ def test_lists_may_be_lists_but_not_empty_or_with_repetitions():
     listed = SweepConfig(distortion_weight=[0.1, 0.2])
     assert listed == SweepConfig(distortion_weight=(0.1, 0.2)) != SweepConfig()
     assert hash(listed) != hash(SweepConfig())
-    with pytest.raises(UserError, match=r"sweep\.distortion-weight must have at least"):
+    with pytest.raises(UserError, match=r"SweepConfig\.distortion_weight must have"):
         SweepConfig(distortion_weight=())
-    with pytest.raises(UserError, match="must not repeat a value"):
+    with pytest.raises(UserError, match="seed must be without repetitions"):
         SweepConfig(seed=(1, 1))
 
 
@@ -144,7 +151,9 @@ def test_lists_may_be_lists_but_not_empty_or_with_repetitions():
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf"), (0.1, -1.0)])
 @pytest.mark.parametrize("name", ["distortion", "correlation"])
 def test_a_weight_that_is_negative_or_not_finite_is_refused(name, weight):
-    with pytest.raises(UserError, match=rf"sweep\.{name}-weight must be 0 or more"):
+    with pytest.raises(
+        UserError, match=rf"SweepConfig\.{name}_weight must be 0 or more"
+    ):
         SweepConfig(**{f"{name}_weight": weight})
 
 
@@ -158,7 +167,9 @@ def swept(runs):
     """A sweep of three, trained by the command, whose last member fails."""
     workdir = runs.folder / "swept"
     weights = ("--sweep.distortion-weight", "0.01", "0.1", "1e38")
-    status, first, errors = runs.finish(workdir, *weights, "--cadence.keep", "1")
+    status, first, errors = runs.finish(
+        workdir, *weights, "--intervals.max-to-keep", "1"
+    )
     assert (status, errors) == (0, "")
     return workdir, first
 
@@ -191,7 +202,7 @@ def test_a_member_that_fails_is_named_and_has_no_model(swept):
     (line,) = (x for x in output.splitlines() if x.startswith("member"))
     assert line.startswith("member 2 (λ 1e+38, α 0.1, seed 0) stops: loss or gradient")
     paths = [f"{workdir}@{number}" for number in (0, 1)]
-    assert run_directory.paths_of_models(workdir) == paths
+    assert run_directory.model_paths(workdir) == paths
     with pytest.raises(UserError, match="has no member 2, only 0, 1"):
         run_directory.load(f"{workdir}@2")
 

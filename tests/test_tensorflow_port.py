@@ -41,7 +41,7 @@ CASES = {
         "point",
         {"stop_scale_gradient": True},
     ),
-    "a high floor": ((2, 8, 9, 3), "float32", "point", {"scale_floor": 0.7}),
+    "a high floor": ((2, 8, 9, 3), "float32", "point", {"scale_bound": 0.7}),
     "float64": ((2, 8, 9, 3), "float64", "point", {}),
     "bfloat16": ((2, 8, 9, 3), "bfloat16", "point", {}),
     "float16": ((2, 8, 9, 3), "float16", "point", {"window": 3}),
@@ -56,7 +56,7 @@ def random_case(seed):
     windows = [window for window in (3, 5, 7, 9, 11) if window <= min(shape[1:3])]
     options = {
         "window": int(rng.choice(windows)),
-        "scale_floor": float(rng.uniform(0.05, 0.5)),
+        "scale_bound": float(rng.uniform(0.05, 0.5)),
         "stop_scale_gradient": bool(rng.integers(2)),
         "pool_channels": bool(rng.integers(2)),
     }
@@ -76,7 +76,7 @@ MISTAKES = {
     "no latents": ("correlation_map", [[0, 8, 8, 1]], {}),
     "another shape": ("correlation_loss", [[1, 8, 8, 2], *LATENTS[1:]], {}),
     "another rank": ("correlation_loss", [*LATENTS[:2], [8, 9, 2]], {}),
-    "a floor of 0": ("correlation_loss", LATENTS, {"scale_floor": 0.0}),
+    "a floor of 0": ("correlation_loss", LATENTS, {"scale_bound": 0.0}),
     "an unknown mask": ("correlation_loss", LATENTS, {"mask": "cross"}),
     "a mask without cells": ("correlation_loss", LATENTS, {"mask": "box", "window": 3}),
     "a mask of another shape": ("masked_norm", [[7, 7], [5, 5]], {}),

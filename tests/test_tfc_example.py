@@ -42,7 +42,7 @@ def run(*arguments):
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photographs")
-    images = built_in.BuiltIn(TRAINED_ON + built_in.HELD_OUT, crop_size=128)
+    images = built_in.BuiltInPhotographs(TRAINED_ON + built_in.HELD_OUT, crop_size=128)
     for index in range(len(images)):
         Image.fromarray(images[index]).save(folder / f"{index}.png")
     return folder

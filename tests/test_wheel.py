@@ -23,7 +23,7 @@ def test_a_wheel_trains_its_own_configs(tmp_path):
     assert found == sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
     small = "--codec.transforms.width 4 --codec.transforms.channels 4 --steps 1"
-    small += " --objective.window 3 --data.crop-size 64 --data.batch-size 2"
+    small += " --loss.window 3 --data.crop-size 64 --data.batch-size 2"
     small += " --data.held-out-crops 2"
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, "train", "quickstart", *small.split()],

@@ -4,14 +4,14 @@ import jax
 import numpy as np
 
 from jaxcorr import codec, saved_model
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
-from jaxcorr.provenance import Provenance
-from jaxcorr.training.sweep import Member
+from jaxcorr.provenance import Provenance, SweepMember
+from jaxcorr.training.sweep import weights_of
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -31,7 +31,7 @@ TRANSFORMS = {
     ),
 }
 CONTEXTS = {
-    "independent": Independent(),
+    "independent": NoContext(),
     "checkerboard": Checkerboard(),
     "channelwise": Channelwise(slices=3, support=1, networks="light"),
     "space-channel": SpaceChannel(groups=(2, 3), hidden=(6, 5)),
@@ -68,26 +68,24 @@ SCALE_BIAS = 2.5
 
 def weights(distortion_weight=0.013, correlation_weight=0.1):
     """λ and α, as a step takes them."""
-    member = Member(
+    member = SweepMember(
         seed=0,
         distortion_weight=distortion_weight,
         correlation_weight=correlation_weight,
     )
-    return member.weights
+    return weights_of(member)
 
 
 def make_model(*, width=8, channels=12):
     """A random mean-scale hyperprior."""
     transforms = Minnen(width=width, channels=channels)
-    settings = CodecSettings(transforms=transforms)
+    settings = CodecConfig(transforms=transforms)
     return make_any(settings, GAINS["minnen"], prediction_gain=1.0)
 
 
 def make_combination(transforms, context):
     """A random codec of these parts."""
-    settings = CodecSettings(
-        transforms=TRANSFORMS[transforms], context=CONTEXTS[context]
-    )
+    settings = CodecConfig(transforms=TRANSFORMS[transforms], context=CONTEXTS[context])
     return make_any(settings, GAINS[transforms], prediction_gain=0.3)
 
 

@@ -9,13 +9,13 @@ from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.base import Prediction
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.quantization import Quantization, Rounding, StraightThrough
 
 CHANNELS = 4
 CONTEXTS = {
-    "independent": Independent(),
+    "independent": NoContext(),
     "checkerboard": Checkerboard(),
     "space-channel": SpaceChannel(groups=(1, 2), hidden=(6, 5)),
     "autoregressive": Autoregressive(),
@@ -35,8 +35,8 @@ class TowardsCenter(Quantization):
     def quantize(self, values, centers):
         return 0.7 * values + 0.3 * centers
 
-    def bits(self, bits, values, centers, likelihood_floor):
-        return bits(self.quantize(values, centers), likelihood_floor)
+    def bits(self, bits, values, centers, likelihood_bound):
+        return bits(self.quantize(values, centers), likelihood_bound)
 
 
 QUANTIZATIONS = {
@@ -78,13 +78,13 @@ def features_and_latents(canvas, *, channels=CHANNELS, dtype: type = np.float64)
 
 
 def walk(context, features, latent, size):
-    """Rounds latents pass by pass, in order: what `parallel` must give."""
+    """Rounds latents pass by pass, in order: what `forward` must give."""
     rows, columns = size
     y = np.asarray(latent)[:rows, :columns]
     names = ("mean", "scale", "quantized", "latent_hat")
     found = {name: np.full_like(y, np.nan) for name in names}
-    state = context.start(jnp.asarray(features), size)
-    for index in range(context.passes(*size)):
+    state = context.begin_coding(jnp.asarray(features), size)
+    for index in range(context.num_passes(*size)):
         positions, mean, scale = state.predict(index)
         quantized = np.rint(y[positions] - mean) + mean
         latent_hat = state.refine(index, quantized)
@@ -96,7 +96,7 @@ def walk(context, features, latent, size):
 
 
 def coded_on(canvas, size):
-    """Where latents are coded, as `parallel` takes it."""
+    """Where latents are coded, as `forward` takes it."""
     mask = np.zeros((1, *canvas, 1), bool)
     mask[:, : size[0], : size[1]] = True
     return jnp.asarray(mask)

@@ -86,12 +86,14 @@ def compare_gradients(model, mode: Mode, sizes: Sizes) -> Figures:
     Raises:
       UserError: If one is larger than the mode allows.
     """
-    recipe = setup.recipe(model, mode.dtype, crop=sizes.crop)
+    static_config = setup.static_config_of(model, mode.dtype, crop=sizes.crop)
     found = []
     for device in _devices():
-        state, *rest = _arguments(recipe, sizes, device)
+        state, *rest = _arguments(static_config, sizes, device)
         with jax.default_matmul_precision(mode.precision):  # pyright: ignore
-            value = setup.loss_and_gradients(state.parameters, *rest, recipe=recipe)
+            value = setup.loss_and_gradients(
+                state.parameters, *rest, static_config=static_config
+            )
         found.append(jax.device_get(value))
     (loss, gradients), (expected, expected_gradients) = found
     return _within(
@@ -106,14 +108,16 @@ def compare_steps(model, mode: Mode, sizes: Sizes) -> Figures:
     Raises:
       UserError: If one is larger than the mode allows.
     """
-    recipe = setup.recipe(model, mode.dtype, crop=sizes.crop)
+    static_config = setup.static_config_of(model, mode.dtype, crop=sizes.crop)
     losses, parameters = [], []
     for device in _devices():
-        state, *rest = _arguments(recipe, sizes, device)
+        state, *rest = _arguments(static_config, sizes, device)
         values = []
         with jax.default_matmul_precision(mode.precision):  # pyright: ignore
             for _ in range(sizes.steps):
-                state, metrics = setup.train_step(state, *rest, recipe=recipe)
+                state, metrics = setup.train_step(
+                    state, *rest, static_config=static_config
+                )
                 values.append(metrics["loss"])
         losses.append(np.asarray(jax.device_get(values)))
         parameters.append(jax.device_get(state.parameters))
@@ -172,13 +176,13 @@ def fast_tests(sizes: Sizes, *, seconds: float) -> Figures:
 
 def _exchange(sizes: Sizes) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        return portable.exchange(sizes, Path(folder))
+        return portable.code_symbols(sizes, Path(folder))
 
 
-def _arguments(recipe, sizes: Sizes, device: Any):
+def _arguments(static_config, sizes: Sizes, device: Any):
     """The same arguments on any device, drawn on the first."""
     return jax.device_put(
-        setup.step_arguments(recipe, batch=sizes.checked_batch, crop=sizes.crop),
+        setup.step_arguments(static_config, batch=sizes.checked_batch, crop=sizes.crop),
         device,
     )
 

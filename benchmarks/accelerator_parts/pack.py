@@ -48,7 +48,7 @@ def pack(options: argparse.Namespace) -> None:
             raise UserError(f"--pack needs --{name} DIR, a folder of photographs")
     target = options.pack
     files.check_folder(target, "packed program", is_one=_is_packed(target), force=True)
-    with files.new_folder(target) as folder:
+    with files.atomic_folder(target) as folder:
         copy_project(folder)
         if not options.no_wheels:
             download(folder / WHEELS)

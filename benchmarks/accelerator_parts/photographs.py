@@ -76,7 +76,7 @@ def write(path: Path, *, train: Path, kodak: Path, megabytes: float) -> int:
     for kind, parts in zip(KINDS, (chosen, coded), strict=True):
         arrays[kind] = np.frombuffer(b"".join(parts), np.uint8)
         arrays[f"{kind}_ends"] = np.cumsum([len(part) for part in parts])
-    with files.new_file(path) as temporary, open(temporary, "wb") as file:
+    with files.atomic_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     return len(chosen)
 

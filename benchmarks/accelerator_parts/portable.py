@@ -2,7 +2,7 @@
 
     JAX_PLATFORMS=cpu python -m accelerator_parts.portable FOLDER
 
-The other side of `exchange`: reads the accelerator's files, and writes its own.
+The other side of `code_symbols`: reads the accelerator's files, and writes its own.
 """
 
 import json
@@ -25,7 +25,7 @@ SIDE = 96
 """Side of the image that is coded, in pixels."""
 
 
-def exchange(sizes: Sizes, folder: Path) -> Figures:
+def code_symbols(sizes: Sizes, folder: Path) -> Figures:
     """Codes an image with every context model here and on the CPU.
 
     Returns:

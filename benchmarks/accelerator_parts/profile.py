@@ -62,8 +62,8 @@ def operations(sizes: Sizes, batch: int) -> Figures:
     Raises:
       UserError: If the trace has no time of any operation of the step.
     """
-    recipe = setup.recipe(sizes.models[MODEL], DTYPE, crop=sizes.crop)
-    block, compiled = blocks.our_block(recipe, batch=batch, crop=sizes.crop)
+    static_config = setup.static_config_of(sizes.models[MODEL], DTYPE, crop=sizes.crop)
+    block, compiled = blocks.our_block(static_config, batch=batch, crop=sizes.crop)
     program = compiled.as_text() or ""
     module = program.split(",", 1)[0].removeprefix("HloModule ")
     block(2)
@@ -153,9 +153,9 @@ def with_forms(
     sizes: Sizes, name: str, forms: Mapping[str, str], batch: int
 ) -> Figures:
     """Times a step in some forms; none takes those of the platform."""
-    recipe = setup.recipe(sizes.models[name], DTYPE, crop=sizes.crop)
+    static_config = setup.static_config_of(sizes.models[name], DTYPE, crop=sizes.crop)
     with setup.forced_forms(forms):
-        block, compiled = blocks.our_block(recipe, batch=batch, crop=sizes.crop)
+        block, compiled = blocks.our_block(static_config, batch=batch, crop=sizes.crop)
     (seconds,) = blocks.in_turns(
         [block], seconds=sizes.block_seconds, rounds=sizes.rounds
     )

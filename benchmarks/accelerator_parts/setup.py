@@ -16,26 +16,26 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from jaxcorr import codec, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.codec import CodecSettings
-from jaxcorr.config import Config
-from jaxcorr.data.sources import Data
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.evaluation import measure
 from jaxcorr.layers import implementations
-from jaxcorr.layers.implementations import Forms
-from jaxcorr.quantization import in_training
+from jaxcorr.layers.implementations import Implementations
+from jaxcorr.quantization import training_quantization
 from jaxcorr.saved_model import Model
 from jaxcorr.training import sharding, sweep
 from jaxcorr.training import step as steps
-from jaxcorr.training.loss import Objective, Weights
-from jaxcorr.training.optimizer import Optimizer
-from jaxcorr.training.sharding import MeshShape
-from jaxcorr.training.step import Recipe, Step, TrainState
+from jaxcorr.training.loss import LossConfig, LossWeights
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, TrainState
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import latents_across
 
 Dtype = str
 DTYPES = ("bfloat16", "float32")
-LEAST_ARITHMETIC = Forms(upsampling="transposed", sub_pixels="interleaved")
+LEAST_ARITHMETIC = Implementations(upsampling="transposed", sub_pixels="interleaved")
 """Forms whose arithmetic counts as the model's: no products with padding."""
 ENDLESS = 10**9
 """Length of a run whose learning rate never drops."""
@@ -43,7 +43,7 @@ DISTORTION_WEIGHT, CORRELATION_WEIGHT = 0.0018, 0.1
 """λ and α of all parts but the branches of `train`."""
 
 
-class WithoutCorrelation(Objective):
+class WithoutCorrelation(LossConfig):
     """Rate and distortion alone: a step that does not compute the correlation."""
 
     def normalized(self, output):
@@ -57,8 +57,8 @@ class WithoutCorrelation(Objective):
         return jnp.zeros((self.window, self.window))
 
 
-def recipe(
-    model: CodecSettings,
+def static_config_of(
+    model: CodecConfig,
     dtype: Dtype,
     *,
     crop: int,
@@ -66,7 +66,7 @@ def recipe(
     steps: int = ENDLESS,
     drop_at: float = 1.0,
     warmup_steps: int = 0,
-) -> Recipe:
+) -> StaticConfig:
     """Settings of a train step.
 
     Args:
@@ -79,47 +79,53 @@ def recipe(
       warmup_steps: Steps over which the learning rate rises.
     """
     latents = latents_across(crop)
-    kind = Objective if correlation else WithoutCorrelation
-    return Recipe(
+    kind = LossConfig if correlation else WithoutCorrelation
+    return StaticConfig(
         codec=model,
-        objective=kind(window=min(7, latents - 1 + latents % 2)),
-        optimizer=Optimizer(drop_at=drop_at, warmup_steps=warmup_steps),
-        step=Step(transform_dtype=dtype),  # pyright: ignore[reportArgumentType]
+        loss=kind(window=min(7, latents - 1 + latents % 2)),
+        optimizer=OptimizerConfig(drop_at=drop_at, warmup_steps=warmup_steps),
+        step=StepConfig(transform_dtype=dtype),  # pyright: ignore[reportArgumentType]
         steps=steps,
     )
 
 
 def sweep_config(
-    model: CodecSettings, dtype: Dtype, *, members: int, batch: int, crop: int
-) -> Config:
+    model: CodecConfig, dtype: Dtype, *, members: int, batch: int, crop: int
+) -> TrainConfig:
     """Settings of a sweep whose members differ in λ."""
-    base = recipe(model, dtype, crop=crop)
+    base = static_config_of(model, dtype, crop=crop)
     weights = tuple(DISTORTION_WEIGHT * 2**number for number in range(members))
-    return Config(
+    return TrainConfig(
         codec=model,
-        objective=base.objective,
+        loss=base.loss,
         sweep=SweepConfig(distortion_weight=weights),
         optimizer=base.optimizer,
         step=base.step,
-        data=Data(batch_size=batch, crop_size=crop),
+        data=DataConfig(batch_size=batch, crop_size=crop),
     )
 
 
 def members_together() -> bool:
     """Returns whether members of a sweep take a step in one program here."""
-    return sweep.are_together(sharding.make_mesh(MeshShape(), jax.devices()[:1]))
+    return sweep.runs_members_in_one_program(
+        sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    )
 
 
-def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
+def model_flops(static_config: StaticConfig, *, batch: int, crop: int) -> float:
     """Counts the arithmetic of a step before any compiler touches it.
 
     Counted in the forms that need least, so the figure is the same on every device.
     """
-    state, images, weights, key = step_arguments(recipe, batch=batch, crop=crop)
+    state, images, weights, key = step_arguments(static_config, batch=batch, crop=crop)
 
     def step(state, images, distortion, correlation, key):
-        weights = Weights(distortion_weight=distortion, correlation_weight=correlation)
-        return steps.train_step(state, images, weights, key, recipe=recipe)
+        weights = LossWeights(
+            distortion_weight=distortion, correlation_weight=correlation
+        )
+        return steps.train_step(
+            state, images, weights, key, static_config=static_config
+        )
 
     with implementations.forced(LEAST_ARITHMETIC):
         traced = jax.jit(step).trace(
@@ -131,44 +137,46 @@ def model_flops(recipe: Recipe, *, batch: int, crop: int) -> float:
 
 
 def step_arguments(
-    recipe: Recipe, *, batch: int, crop: int
-) -> tuple[TrainState, UInt8[Array, "b h w 3"], Weights, Array]:
+    static_config: StaticConfig, *, batch: int, crop: int
+) -> tuple[TrainState, UInt8[Array, "b h w 3"], LossWeights, Array]:
     """State, random crops, weights and key of a first step."""
-    state, images, key = blocks.first_step(recipe, batch=batch, crop=crop)
+    state, images, key = blocks.first_step(static_config, batch=batch, crop=crop)
     return state, images, weights_at(CORRELATION_WEIGHT), key
 
 
 def form_names(kind: str) -> tuple[str, ...]:
     """Names of the forms of a kind of layer."""
-    return typing.get_args(Forms.__annotations__[kind])
+    return typing.get_args(Implementations.__annotations__[kind])
 
 
 def forced_forms(chosen: Mapping[str, str]) -> contextlib.AbstractContextManager:
     """Computes in these forms; in those of the platform, if none are given."""
-    return implementations.forced(Forms(**chosen) if chosen else None)  # pyright: ignore
+    return implementations.forced(Implementations(**chosen) if chosen else None)  # pyright: ignore
 
 
-@functools.partial(jax.jit, static_argnames="recipe")
+@functools.partial(jax.jit, static_argnames="static_config")
 def loss_and_gradients(
     parameters: PyTree,
     images: UInt8[Array, "b h w 3"],
-    weights: Weights,
+    weights: LossWeights,
     key: Array,
     *,
-    recipe: Recipe,
+    static_config: StaticConfig,
 ) -> tuple[Float[Array, ""], PyTree]:
     """Loss of a batch with noise, and its gradients."""
     image = images.astype(jnp.float32) / 255
     keys = jax.random.split(key, len(image))
 
     def loss(parameters):
-        built = codec.with_parameters(recipe.codec, parameters)
+        built = codec.with_parameters(static_config.codec, parameters)
         output = built(
             image,
-            quantization=in_training(built.context.decoder_input, keys, 1.0),
-            transform_dtype=recipe.step.transform_dtype,
+            quantization=training_quantization(
+                built.context.default_quantization, keys, 1.0
+            ),
+            transform_dtype=static_config.step.transform_dtype,
         )
-        return recipe.objective(output, image, weights)[0]
+        return static_config.loss(output, image, weights)[0]
 
     return jax.value_and_grad(loss)(parameters)
 
@@ -178,12 +186,12 @@ new_state: Callable = steps.initial_state
 initialize: Callable = codec.initialize
 
 
-def state_at(recipe: Recipe, parameters: PyTree, step: int) -> TrainState:
+def state_at(static_config: StaticConfig, parameters: PyTree, step: int) -> TrainState:
     """A state with fresh moments, in the middle of a run.
 
     The learning rate goes on where the run is; Adam counts its moments anew.
     """
-    state = steps.initial_state(recipe, parameters)
+    state = steps.initial_state(static_config, parameters)
     scheduled = lambda path, _: any(
         getattr(key, "tuple_name", "") == "ScaleByScheduleState" for key in path
     )
@@ -193,15 +201,15 @@ def state_at(recipe: Recipe, parameters: PyTree, step: int) -> TrainState:
     return dataclasses.replace(state, optimizer=optimizer, step=jnp.int32(step))
 
 
-def weights_at(correlation_weight: float) -> Weights:
+def weights_at(correlation_weight: float) -> LossWeights:
     """The weights of a run of the part `train`."""
-    return Weights(
+    return LossWeights(
         distortion_weight=jnp.float32(DISTORTION_WEIGHT),
         correlation_weight=jnp.float32(correlation_weight),
     )
 
 
-def codec_with(model: CodecSettings, context: codec.ContextSettings) -> CodecSettings:
+def codec_with(model: CodecConfig, context: codec.ContextConfig) -> CodecConfig:
     """The codec with another context model."""
     return dataclasses.replace(model, context=context)
 

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 
-from jaxcorr.codec import CodecSettings, ContextSettings
+from jaxcorr.codec import CodecConfig, ContextConfig
 from jaxcorr.context import channelwise
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.no_context import Independent
+from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.transforms import cheng, minnen, swin
 from jaxcorr.transforms.cheng import Cheng
@@ -16,16 +16,16 @@ from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
 
 FULL_MODELS = {
-    "minnen-192-320": CodecSettings(transforms=minnen.SIZES["192-320"]),
-    "minnen-128-192": CodecSettings(transforms=minnen.SIZES["128-192"]),
-    "cheng-128": CodecSettings(transforms=cheng.SIZES["128"]),
-    "swint-m": CodecSettings(transforms=swin.SIZES["M"]),
-    "cheng-128-autoregressive": CodecSettings(
+    "minnen-192-320": CodecConfig(transforms=minnen.SIZES["192-320"]),
+    "minnen-128-192": CodecConfig(transforms=minnen.SIZES["128-192"]),
+    "cheng-128": CodecConfig(transforms=cheng.SIZES["128"]),
+    "swint-m": CodecConfig(transforms=swin.SIZES["M"]),
+    "cheng-128-autoregressive": CodecConfig(
         transforms=cheng.SIZES["128"], context=Autoregressive()
     ),
 }
 FULL_CONTEXTS = {
-    "none": Independent(),
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "channelwise": channelwise.LIGHT,
     "space-channel": SpaceChannel(groups=(8, 8, 16, 32)),
@@ -41,16 +41,16 @@ _TINY_SWIN = Swin(
     head_width=4,
 )
 TINY_MODELS = {
-    "minnen-192-320": CodecSettings(transforms=Minnen(width=8, channels=12)),
-    "minnen-128-192": CodecSettings(transforms=Minnen(width=4, channels=6)),
-    "cheng-128": CodecSettings(transforms=Cheng(width=4)),
-    "swint-m": CodecSettings(transforms=_TINY_SWIN),
-    "cheng-128-autoregressive": CodecSettings(
+    "minnen-192-320": CodecConfig(transforms=Minnen(width=8, channels=12)),
+    "minnen-128-192": CodecConfig(transforms=Minnen(width=4, channels=6)),
+    "cheng-128": CodecConfig(transforms=Cheng(width=4)),
+    "swint-m": CodecConfig(transforms=_TINY_SWIN),
+    "cheng-128-autoregressive": CodecConfig(
         transforms=Cheng(width=4), context=Autoregressive()
     ),
 }
 TINY_CONTEXTS = {
-    "none": Independent(),
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "channelwise": Channelwise(slices=3, support=1, networks="light"),
     "space-channel": SpaceChannel(groups=(1, 2), hidden=(6, 5)),
@@ -91,9 +91,9 @@ class Sizes:
     """
 
     name: str
-    models: Mapping[str, CodecSettings]
-    contexts: Mapping[str, ContextSettings]
-    checked: Mapping[str, CodecSettings]
+    models: Mapping[str, CodecConfig]
+    contexts: Mapping[str, ContextConfig]
+    checked: Mapping[str, CodecConfig]
     modes: tuple[str, ...]
     checked_batch: int
     measured: tuple[str, ...]
@@ -121,9 +121,9 @@ FULL = Sizes(
     models=FULL_MODELS,
     contexts=FULL_CONTEXTS,
     checked={
-        "minnen": CodecSettings(transforms=Minnen(width=64, channels=96)),
-        "cheng": CodecSettings(transforms=Cheng(width=32), context=Checkerboard()),
-        "swint": CodecSettings(transforms=_TINY_SWIN),
+        "minnen": CodecConfig(transforms=Minnen(width=64, channels=96)),
+        "cheng": CodecConfig(transforms=Cheng(width=32), context=Checkerboard()),
+        "swint": CodecConfig(transforms=_TINY_SWIN),
     },
     modes=("float32 highest", "float32", "bfloat16"),
     checked_batch=8,

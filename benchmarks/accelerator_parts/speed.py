@@ -101,9 +101,9 @@ def step(
     Returns:
       Its figures; or, where memory is too small, that alone.
     """
-    recipe = setup.recipe(sizes.models[name], dtype, crop=sizes.crop)
+    static_config = setup.static_config_of(sizes.models[name], dtype, crop=sizes.crop)
     try:
-        block, compiled = blocks.our_block(recipe, batch=batch, crop=sizes.crop)
+        block, compiled = blocks.our_block(static_config, batch=batch, crop=sizes.crop)
         (seconds,) = _times(sizes, block)
     except jax.errors.JaxRuntimeError as error:
         if not blocks.is_out_of_memory(error):
@@ -112,7 +112,7 @@ def step(
         return {"out_of_memory": f"next smaller: {max(smaller, default='none')}"}
     memory = compiled.memory_analysis()
     assert memory is not None
-    flops = setup.model_flops(recipe, batch=batch, crop=sizes.crop) / seconds
+    flops = setup.model_flops(static_config, batch=batch, crop=sizes.crop) / seconds
     figures: Figures = {
         "images_per_second": batch / seconds,
         "seconds_per_step": seconds,
@@ -133,12 +133,12 @@ def against(sizes: Sizes, name: str, peer: Peer) -> Figures:
     Raises:
       UserError: If no batch fits into the memory, or CompressAI fails otherwise.
     """
-    recipe = setup.recipe(
+    static_config = setup.static_config_of(
         sizes.models[name], peer.dtype, crop=sizes.crop, correlation=False
     )
 
     def measure(batch: int) -> Figures:
-        ours, _ = blocks.our_block(recipe, batch=batch, crop=sizes.crop)
+        ours, _ = blocks.our_block(static_config, batch=batch, crop=sizes.crop)
         with blocks.peer_block(dataclasses.replace(peer, batch=batch)) as theirs:
             times = _times(sizes, ours, theirs)
         speeds = [batch / seconds for seconds in times]
@@ -182,7 +182,7 @@ def loss_share(sizes: Sizes, name: str, batch: int) -> Figures:
     """Measures the steps with and without the correlation loss in turns."""
     with_loss, without = (
         blocks.our_block(
-            setup.recipe(
+            setup.static_config_of(
                 sizes.models[name], FIRST, crop=sizes.crop, correlation=correlation
             ),
             batch=batch,
@@ -203,12 +203,14 @@ def sweep(sizes: Sizes, name: str, batch: int) -> Figures:
     """Measures a sweep and a single run in turns; images count once a member."""
     model = sizes.models[name]
     alone, _ = blocks.our_block(
-        setup.recipe(model, FIRST, crop=sizes.crop), batch=batch, crop=sizes.crop
+        setup.static_config_of(model, FIRST, crop=sizes.crop),
+        batch=batch,
+        crop=sizes.crop,
     )
     config = setup.sweep_config(
         model, FIRST, members=MEMBERS, batch=batch, crop=sizes.crop
     )
-    stepper = sweep_benchmark.stepper(config, together=setup.members_together())
+    stepper = sweep_benchmark.stepper(config, in_one_program=setup.members_together())
     seconds = _times(sizes, alone, _as_block(stepper))
     speeds = batch / seconds[0], MEMBERS * batch / seconds[1]
     return {

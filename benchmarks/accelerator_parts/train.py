@@ -38,14 +38,14 @@ class Run:
 
     Attributes:
       name: Its name, which files and figures carry.
-      recipe: Settings of its step.
+      static_config: Settings of its step.
       alpha: Weight of the correlation loss.
       first: Step that it starts at.
       last: Step that it ends at; None if its time decides.
     """
 
     name: str
-    recipe: Any
+    static_config: Any
     alpha: float
     first: int = 0
     last: int | None = None
@@ -93,9 +93,9 @@ def kodak(
 ) -> Figures:
     """Codes photographs to real files, decodes them and measures both."""
     settings = sizes.models[train_model]
-    recipe = setup.recipe(settings, DTYPE, crop=sizes.crop)
+    static_config = setup.static_config_of(settings, DTYPE, crop=sizes.crop)
     folder = results.path.parent
-    state = train_state.load(folder / name, _abstract_state(recipe))
+    state = train_state.load(folder / name, _abstract_state(static_config))
     held = None if state is None else state.parameters
     if held is None:
         held = train_state.load_parameters(folder, name)
@@ -124,20 +124,20 @@ def needed(results: Results) -> list[str]:
 
 
 def _trunk(sizes: Sizes, train_model: str) -> Run:
-    recipe = setup.recipe(
+    static_config = setup.static_config_of(
         sizes.models[train_model],
         DTYPE,
         crop=sizes.crop,
         warmup_steps=sizes.warmup_steps,
     )
-    return Run(name=f"{train_model}-{TRUNK}", recipe=recipe, alpha=0.0)
+    return Run(name=f"{train_model}-{TRUNK}", static_config=static_config, alpha=0.0)
 
 
 def _branch(sizes: Sizes, train_model: str, name: str, alpha: float, first: int) -> Run:
     share = sizes.branch_seconds / sizes.trunk_seconds if sizes.trunk_seconds else 1.0
     blocks = max(1, round(first * share / sizes.logged_steps))
     last = first + blocks * sizes.logged_steps
-    recipe = setup.recipe(
+    static_config = setup.static_config_of(
         sizes.models[train_model],
         DTYPE,
         crop=sizes.crop,
@@ -145,7 +145,11 @@ def _branch(sizes: Sizes, train_model: str, name: str, alpha: float, first: int)
         drop_at=(first + DROP_AT * (last - first)) / last,
     )
     return Run(
-        name=f"{train_model}-{name}", recipe=recipe, alpha=alpha, first=first, last=last
+        name=f"{train_model}-{name}",
+        static_config=static_config,
+        alpha=alpha,
+        first=first,
+        last=last,
     )
 
 
@@ -178,7 +182,7 @@ def _train(results: Results, sizes: Sizes, run: Run, crops) -> Figures:
         first = progress["steps"]
         for step in range(first, first + sizes.logged_steps):
             state, metrics = setup.train_step(
-                state, cut(SEED, step), weights, key, recipe=run.recipe
+                state, cut(SEED, step), weights, key, static_config=run.static_config
             )
         progress = _advanced(progress, run, sizes, metrics)
         now = results.budget.seconds
@@ -226,7 +230,7 @@ def _begin(run: Run) -> Figures:
 
 def _state(folder: Path, run: Run, steps: int):
     """The state to go on from: exact, from parameters, or the first."""
-    state = train_state.load(folder / run.name, _abstract_state(run.recipe))
+    state = train_state.load(folder / run.name, _abstract_state(run.static_config))
     if state is not None and int(state.step) == steps:
         return jax.device_put(state)
     name = run.name
@@ -234,12 +238,12 @@ def _state(folder: Path, run: Run, steps: int):
         name = f"{run.name.rsplit('-branch', 1)[0]}-{TRUNK}"
     parameters = train_state.load_parameters(folder, name)
     if parameters is None:
-        parameters = setup.initialize(run.recipe.codec, jax.random.key(SEED))
-    return setup.state_at(run.recipe, jax.device_put(parameters), steps)
+        parameters = setup.initialize(run.static_config.codec, jax.random.key(SEED))
+    return setup.state_at(run.static_config, jax.device_put(parameters), steps)
 
 
-def _abstract_state(recipe):
+def _abstract_state(static_config):
     initial = lambda: setup.new_state(
-        recipe, setup.initialize(recipe.codec, jax.random.key(0))
+        static_config, setup.initialize(static_config.codec, jax.random.key(0))
     )
     return jax.eval_shape(initial)

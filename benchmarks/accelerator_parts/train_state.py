@@ -29,7 +29,7 @@ def save(folder: Path, state: PyTree) -> None:
     """Writes a train state as a folder, whole or not at all."""
     leaves = jax.device_get(jax.tree.leaves(state))
     arrays = {str(number): np.asarray(leaf) for number, leaf in enumerate(leaves)}
-    with files.new_folder(folder) as new:
+    with files.atomic_folder(folder) as new:
         _write(new, "state", arrays)
 
 
@@ -112,7 +112,7 @@ def _write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         room -= array.nbytes
     for number, group in enumerate(groups):
         path = folder / f"{name}.{number}-of-{len(groups)}.npz"
-        with files.new_file(path) as temporary, open(temporary, "wb") as file:
+        with files.atomic_file(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **group)
 
 

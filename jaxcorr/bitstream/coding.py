@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
 
 from jaxcorr.bitstream import coding_loop, networks
-from jaxcorr.bitstream.coding_loop import Latents
+from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.bitstream.grid import OFFSETS, Grid, NearBoundary
+from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid, UnsafeRounding
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
 from jaxcorr.errors import UserError
 from jaxcorr.saved_model import Model
@@ -21,7 +21,7 @@ def encode(
     image: UInt8[np.ndarray, "h w 3"],
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
-) -> tuple[Container, Latents]:
+) -> tuple[Container, DecodedLatents]:
     """Codes an image of any size.
 
     Args:
@@ -61,7 +61,7 @@ def encode(
 
 def decode(
     model: Model, container: Container, *, name: str = "the file"
-) -> tuple[UInt8[np.ndarray, "h w 3"], Latents]:
+) -> tuple[UInt8[np.ndarray, "h w 3"], DecodedLatents]:
     """Reads an image back.
 
     Args:
@@ -144,7 +144,7 @@ def _encode_latents(
     side_symbols: Int32[np.ndarray, "h64 w64 s"],
     size: tuple[int, int],
     arithmetic: Arithmetic,
-) -> tuple[RangeEncoder, Latents, int]:
+) -> tuple[RangeEncoder, DecodedLatents, int]:
     """Codes latents with the first offset that keeps off all boundaries."""
     guarded = arithmetic == Arithmetic.PORTABLE
     with networks.coding_arithmetic(arithmetic) as dtype:
@@ -152,23 +152,23 @@ def _encode_latents(
         for offset in range(OFFSETS):
             coder = RangeEncoder()
 
-            def exchange(positions, mean, classes, coder=coder):
+            def code_symbols(positions, mean, classes, coder=coder):
                 symbols = _symbols(y[positions].astype(np.float64) - mean)
                 coder.encode(symbols.ravel(), classes.ravel(), model.latent_tables)
                 return symbols
 
-            grid = Grid(offset=offset, guarded=guarded)
+            grid = ReproducibleGrid(offset=offset, guarded=guarded)
             try:
-                latents = coding_loop.walk(
-                    model, features, side_symbols, size, grid, exchange
+                latents = coding_loop.code_latents(
+                    model, features, side_symbols, size, grid, code_symbols
                 )
-            except NearBoundary:
+            except UnsafeRounding:
                 continue
             return coder, latents, offset
     raise UserError("no offset of the grid keeps all values off its boundaries")
 
 
-def _decode_latents(model: Model, container: Container) -> Latents:
+def _decode_latents(model: Model, container: Container) -> DecodedLatents:
     """Reads back what `_encode_latents` coded."""
     size = (container.height, container.width)
     rows, columns = side_across(size[0]), side_across(size[1])
@@ -177,15 +177,17 @@ def _decode_latents(model: Model, container: Container) -> Latents:
     side_symbols = side_coder.decode(_channels(shape), model.side_tables).reshape(shape)
     coder = RangeDecoder(container.y_payload)
 
-    def exchange(positions, mean, classes):
+    def code_symbols(positions, mean, classes):
         del positions
         symbols = coder.decode(classes.ravel(), model.latent_tables)
         return symbols.reshape(mean.shape)
 
     with networks.coding_arithmetic(container.arithmetic) as dtype:
         features = _features(model, side_symbols.astype(dtype), size)
-        grid = Grid(offset=container.offset)
-        return coding_loop.walk(model, features, side_symbols, size, grid, exchange)
+        grid = ReproducibleGrid(offset=container.offset)
+        return coding_loop.code_latents(
+            model, features, side_symbols, size, grid, code_symbols
+        )
 
 
 def _features(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int32, UInt8
 
-from jaxcorr.bitstream.grid import Grid
+from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.context.base import Positions
 from jaxcorr.saved_model import Model
 from jaxcorr.transforms.base import latents_across
 
-Exchange = Callable[
+CodeSymbols = Callable[
     [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
     Int32[np.ndarray, "..."],
 ]
@@ -20,7 +20,7 @@ Exchange = Callable[
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Latents:
+class DecodedLatents:
     """What a file says of an image, the same in the encoder and in any decoder.
 
     Attributes:
@@ -49,15 +49,15 @@ class Latents:
         return crc
 
 
-def walk(
+def code_latents(
     model: Model,
     features: Float[Array, "h16 w16 f"],
     side_symbols: Int32[np.ndarray, "h64 w64 s"],
     size: tuple[int, int],
-    grid: Grid,
-    exchange: Exchange,
-) -> Latents:
-    """The loop that encoder and decoder share; only `exchange` tells them apart.
+    grid: ReproducibleGrid,
+    code_symbols: CodeSymbols,
+) -> DecodedLatents:
+    """The loop that encoder and decoder share; only `code_symbols` tells them apart.
 
     Args:
       model: What codes.
@@ -65,22 +65,22 @@ def walk(
       side_symbols: The side information, as it was coded.
       size: Height and width of the image, in pixels.
       grid: Where the boundaries of means and scales lie.
-      exchange: Codes or decodes the symbols of a pass.
+      code_symbols: Codes or decodes the symbols of a pass.
 
     Raises:
-      NearBoundary: If the grid is guarded and a value lies close to a boundary.
+      UnsafeRounding: If the grid is guarded and a value lies close to a boundary.
     """
     context = model.codec.context
     rows, columns = latents_across(size[0]), latents_across(size[1])
     shape = (rows, columns, model.config.transforms.channels)
     symbols = np.zeros(shape, np.int32)
     latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
-    state = context.start(features, (rows, columns))
-    for index in range(context.passes(rows, columns)):
+    state = context.begin_coding(features, (rows, columns))
+    for index in range(context.num_passes(rows, columns)):
         positions, mean, scale = state.predict(index)
         scale = np.asarray(scale, np.float64)
         mean = grid.round_means(np.asarray(mean, np.float64))
-        symbols[positions] = exchange(positions, mean, grid.classes(scale))
+        symbols[positions] = code_symbols(positions, mean, grid.classes(scale))
         quantized = symbols[positions] + mean
         refined = np.asarray(state.refine(index, quantized), np.float64)
         if refined is not quantized:  # Those are on the grid as they are.
@@ -88,7 +88,7 @@ def walk(
         latent_hat[positions] = refined
         means[positions], scales[positions] = mean, scale
         state.update(index, refined)
-    return Latents(
+    return DecodedLatents(
         side_symbols=side_symbols,
         symbols=symbols,
         latent_hat=latent_hat,

@@ -30,12 +30,12 @@ _CLASSES_PER_NAT = (tables.SCALES.size - 1) / math.log(
 )
 
 
-class NearBoundary(Exception):
+class UnsafeRounding(Exception):
     """A value lies so close to a boundary that machines may disagree on its side."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Grid:
+class ReproducibleGrid:
     """Boundaries of scale classes and of rounded means.
 
     Attributes:
@@ -54,26 +54,26 @@ class Grid:
         """The grid point nearest to each mean; a multiple of 1/16384, so exact.
 
         Raises:
-          NearBoundary: If guarded and a mean lies close to the middle of two points.
+          UnsafeRounding: If guarded and a mean lies close to the middle of two points.
         """
         place = mean * MEAN_STEPS - self._shift
         nearest = np.rint(place)
         if self.guarded:
             margin = MARGIN * MEAN_STEPS * np.maximum(1.0, np.abs(mean))
             if np.any(0.5 - np.abs(place - nearest) < margin):
-                raise NearBoundary
+                raise UnsafeRounding
         return (nearest + self._shift) / MEAN_STEPS
 
     def classes(self, scale: Float64[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
         """The class of each scale.
 
         Raises:
-          NearBoundary: If guarded and a scale lies close to a boundary.
+          UnsafeRounding: If guarded and a scale lies close to a boundary.
         """
         place = tables.scale_position(scale) - self._shift
         if self.guarded:
             boundary = np.clip(np.floor(place), 0, tables.SCALES.size - 2) + 0.5
             margin = MARGIN * np.maximum(1.0, 1.0 / scale) * _CLASSES_PER_NAT
             if np.any(np.abs(place - boundary) < margin):
-                raise NearBoundary
+                raise UnsafeRounding
         return tables.position_class(place)

@@ -14,10 +14,10 @@ from tqdm.auto import tqdm
 from jaxcorr import files, images
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import measure
-from jaxcorr.evaluation.measure import ImageCodec, Row
+from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
 
 
-def targets(
+def output_paths(
     sources: Sequence[Path], output: Path | None, suffix: str, *, force: bool
 ) -> list[tuple[Path, Path]]:
     """Where each input goes; refuses, before any work, to lose a file.
@@ -55,7 +55,7 @@ def targets(
     return list(zip(sources, places, strict=True))
 
 
-def convert_all(
+def convert_files(
     pairs: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], str]
 ) -> None:
     """Converts one file after another; a bad one is told of and the rest go on.
@@ -69,11 +69,11 @@ def convert_all(
     for source, target in tqdm(pairs, unit="file", disable=hidden):
         start = time.perf_counter()
         try:
-            with memory_told(source):
+            with report_memory_errors(source):
                 result = convert(source, target)
         except UserError as error:
             failed = True
-            tell(f"error: {error}")
+            print_error(f"error: {error}")
             continue
         seconds = time.perf_counter() - start
         tqdm.write(f"{source} -> {target}: {result}, {seconds:.2f} s")
@@ -81,7 +81,9 @@ def convert_all(
         sys.exit(2)
 
 
-def measure_all(codec: ImageCodec, directory: Path, paths: Sequence[Path]) -> list[Row]:
+def measure_images(
+    codec: ImageCodec, directory: Path, paths: Sequence[Path]
+) -> list[ImageMetrics]:
     """Measures images below a folder; a bad one is told of and the rest go on.
 
     Args:
@@ -96,11 +98,11 @@ def measure_all(codec: ImageCodec, directory: Path, paths: Sequence[Path]) -> li
     for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
         try:
             name = str(path.relative_to(directory))
-            with memory_told(path):
+            with report_memory_errors(path):
                 image = read_image(path)
-                row = measure.measure(codec, image, name).row
+                row = measure.measure_image(codec, image, name).metrics
         except UserError as error:
-            tell(f"error: {error}")
+            print_error(f"error: {error}")
             continue
         measured.append(row)
     if not measured:
@@ -112,12 +114,12 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Reads an image, and says on standard error what had to be converted."""
     image, note = images.read_image(path)
     if note:
-        tell(note)
+        print_error(note)
     return image
 
 
 @contextlib.contextmanager
-def memory_told(path: Path) -> Iterator[None]:
+def report_memory_errors(path: Path) -> Iterator[None]:
     """Tells a user whose machine is too small for an image.
 
     Raises:
@@ -131,6 +133,6 @@ def memory_told(path: Path) -> Iterator[None]:
         raise
 
 
-def tell(line: str) -> None:
+def print_error(line: str) -> None:
     """Writes a line to standard error, above the progress bar."""
     tqdm.write(f"jaxcorr: {line}", file=sys.stderr)

@@ -29,7 +29,7 @@ def compress(
     force: Force = False,
 ) -> None:
     """Codes images to files, by default beside them with the ending .jxc."""
-    targets = batch.targets(images_, output, FILE_SUFFIX, force=force)
+    targets = batch.output_paths(images_, output, FILE_SUFFIX, force=force)
     loaded = run_directory.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
@@ -41,7 +41,7 @@ def compress(
         bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
         return f"{len(data)} bytes, {bpp:.4f} bpp"
 
-    batch.convert_all(targets, convert)
+    batch.convert_files(targets, convert)
 
 
 def decompress(
@@ -52,7 +52,7 @@ def decompress(
     force: Force = False,
 ) -> None:
     """Reads images back from files, by default beside them with the ending .png."""
-    targets = batch.targets(files_, output, ".png", force=force)
+    targets = batch.output_paths(files_, output, ".png", force=force)
     for _, target in targets:
         images.check_suffix(target)
     loaded = run_directory.load(model, checkpoint=checkpoint)
@@ -63,7 +63,7 @@ def decompress(
         images.write_image(target, image)
         return f"{image.shape[1]} x {image.shape[0]}"
 
-    batch.convert_all(targets, convert)
+    batch.convert_files(targets, convert)
 
 
 def info(file: File) -> None:

@@ -28,7 +28,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, formatting, measure, results
 from jaxcorr.evaluation.classical import ClassicalCodec
 from jaxcorr.evaluation.learned import LearnedCodec
-from jaxcorr.evaluation.measure import ImageCodec, Row
+from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
 from jaxcorr.metrics.bjontegaard import Interpolation
 
 CodecName = Annotated[
@@ -101,7 +101,7 @@ def evaluate(
         files.check_target(json)  # Whatever is wrong with the models.
     codecs: Iterable[ImageCodec]
     if codec is None:
-        models = run_directory.paths_of_models(str(model))
+        models = run_directory.model_paths(str(model))
         names = [path.rpartition("@")[2] for path in models]
         # Read when their turn comes, so that memory holds a model or two.
         codecs = (_learned(path, checkpoint, fast=fast) for path in models)
@@ -130,10 +130,7 @@ def show(
     force: Force = False,
 ) -> None:
     """Draws latents, what predicts them, and the correlation that is left."""
-    from jaxcorr.visualization import (
-        latents_figure,
-        reconstructions,  # Brings matplotlib.
-    )
+    from jaxcorr.visualization import latents_figure, reconstructions
 
     if not 1 <= len(model) <= 2:
         raise UserError(
@@ -141,21 +138,24 @@ def show(
         )
     if len(set(model)) < len(model):
         raise UserError(f"the two models must differ, but both are {model[0]}")
-    ((source, target),) = batch.targets([image], output, "-shown.png", force=force)
+    ((source, target),) = batch.output_paths([image], output, "-shown.png", force=force)
     if target.suffix != ".png":
         raise UserError(f"{target} must end in .png")
     codecs = [_learned(path, checkpoint) for path in model]
     pixels = batch.read_image(source)
     coded = {
-        _entitled(codec): measure.measure(codec, pixels, source.name)
+        _entitled(codec): measure.measure_image(codec, pixels, source.name)
         for codec in codecs
     }
-    reconstructions.save(latents_figure.draw(pixels, coded, channel=channel), target)
+    reconstructions.save_figure(
+        latents_figure.draw_latents(pixels, coded, channel=channel), target
+    )
     for title, result in coded.items():
-        print(f"{title}: {latents_figure.summary(result.row)}")
+        print(f"{title}: {latents_figure.describe_metrics(result.metrics)}")
     if len(coded) == 2:
-        first, second = (result.row for result in coded.values())
-        print(f"second against first: {latents_figure.differences(first, second)}")
+        first, second = (result.metrics for result in coded.values())
+        difference = latents_figure.describe_differences(first, second)
+        print(f"second against first: {difference}")
     print(f"drawn in {target}")
 
 
@@ -175,13 +175,13 @@ def report(
     files.check_target(output / render.MARKDOWN)
     if images_ is not None:
         _evaluate_runs(runs, images_, checkpoint)
-    found = results.read(runs)
+    found = results.read_results(runs)
     command = shlex.join(["jaxcorr", *sys.argv[1:]])
-    drawn = render.write(
+    drawn = render.write_report(
         found, output, anchor=anchor, interpolation=interpolation, command=command
     )
     for note in drawn.notes:
-        batch.tell(f"note: {note}")
+        batch.print_error(f"note: {note}")
     print(f"{output / render.MARKDOWN}, {output / render.PAGE}")
 
 
@@ -192,20 +192,20 @@ def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> No
       UserError: If a run cannot keep one, or an image cannot be measured.
     """
     paths = images.find_images(directory)
-    models = [path for run in runs for path in run_directory.paths_of_models(str(run))]
+    models = [path for run in runs for path in run_directory.model_paths(str(run))]
     for path in models:
         if path == run_directory.DEMO:
             raise UserError(
                 f"{run_directory.DEMO} keeps no table: give it a file with `jaxcorr "
                 f"evaluate {directory} -m {run_directory.DEMO} --json FILE`"
             )
-        files.check_target(results.table_of(path))
+        files.check_target(results.results_path(path))
     for path in models:
         codec = _learned(path, checkpoint)
         measured = _measure(codec, directory, paths, titled=True)
         if len(measured) < len(paths):
             raise UserError(f"{directory} holds images that cannot be measured")
-        _write(results.table_of(path), codec, measured)
+        _write(results.results_path(path), codec, measured)
 
 
 def _targets(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
@@ -219,16 +219,16 @@ def _targets(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
 
 def _measure(
     codec: ImageCodec, directory: Path, paths: Sequence[Path], *, titled: bool
-) -> list[Row]:
+) -> list[ImageMetrics]:
     """Measures a codec and prints its table."""
-    measured = batch.measure_all(codec, directory, paths)
+    measured = batch.measure_images(codec, directory, paths)
     if titled:
         print(f"\n{codec.title}: {codec.metadata().describe()}\n")
     print(formatting.as_text(measured))
     return measured
 
 
-def _write(target: Path, codec: ImageCodec, measured: Sequence[Row]) -> None:
+def _write(target: Path, codec: ImageCodec, measured: Sequence[ImageMetrics]) -> None:
     files.write_file(target, formatting.as_json(measured, codec.metadata()).encode())
 
 

@@ -23,12 +23,12 @@ def main() -> None:
         )
     }
     name, *arguments = sys.argv[1:] or ["--help"]
-    with runtime.command():
+    with runtime.run_command():
         if name == "train":
             # Its flags are those of a config. It keeps programs in the run directory.
             train.train(tuple(arguments))
             return
-        runtime.cache_programs()
+        runtime.enable_compilation_cache()
         tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="jaxcorr",

@@ -24,16 +24,16 @@ def train(
     from jaxcorr import config_files, trainer
     from jaxcorr.training import distributed, loop
 
-    config = config_files.parse(arguments, program="jaxcorr train")
-    distributed.join(config.processes)
+    config = config_files.parse_config(arguments, program="jaxcorr train")
+    distributed.initialize(config.distributed)
     try:
         workdir = trainer.train(config)
-        if distributed.is_first():
+        if distributed.is_first_process():
             _show(workdir)
     except loop.Preempted as stop:
-        if distributed.is_first():
+        if distributed.is_first_process():
             print(f"{stop}; the same command goes on from there.")
-    distributed.leave()
+    distributed.shutdown()
 
 
 def prepare(
@@ -64,11 +64,11 @@ def _show(workdir: Path) -> None:
     from jaxcorr.visualization import samples
 
     print("\nPhotographs that were not trained on, through real files:")
-    models = run_directory.paths_of_models(workdir)
+    models = run_directory.model_paths(workdir)
     for path in models:
         model, directory = run_directory.load(path), workdir / "held_out"
         if len(models) > 1:
             print(f"\n{path}: {model.provenance.describe()}")
             directory /= f"member_{path.rpartition('@')[2]}"
-        print(f"\n{samples.show(model, built_in.held_out_paths(), directory)}")
+        print(f"\n{samples.write_samples(model, built_in.held_out_paths(), directory)}")
     print(f"\nThe files, and comparison.png, are in {workdir / 'held_out'}")

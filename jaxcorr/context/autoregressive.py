@@ -10,10 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 from typing_extensions import override
 
 from jaxcorr import serialization
-from jaxcorr.context.base import Coding, Prediction
+from jaxcorr.context.base import CodingState, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
-from jaxcorr.quantization import DecoderInput, Quantization, round_around
+from jaxcorr.quantization import Quantization, QuantizationName, round_around
 
 CAUSAL_TAPS = tuple(
     (row, column)
@@ -50,7 +50,7 @@ class AutoregressiveContext(nnx.Module):
       Compression", NeurIPS 2018, section 2, https://arxiv.org/abs/1809.02736.
     """
 
-    decoder_input: DecoderInput = "noise"
+    default_quantization: QuantizationName = "noise"
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
         """Initializes the networks.
@@ -65,14 +65,14 @@ class AutoregressiveContext(nnx.Module):
         self.network = ParameterNetwork(channels, rngs=rngs)
         self.channels = channels
 
-    def parallel(
+    def forward(
         self,
         features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
         quantization: Quantization,
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
-        """Predicts and quantizes all latents; see `Context.parallel`."""
+        """Predicts and quantizes all latents; see `ContextModel.forward`."""
         projected = self.network.features(features)
         if quantization.is_rounding:
             seen = self._rounded(projected, latent, coded)
@@ -80,11 +80,11 @@ class AutoregressiveContext(nnx.Module):
             # Means are not known before the latents that they are predicted from: in
             # training those are rounded around 0, as in the reference, softly too.
             seen = quantization.quantize(latent, jnp.zeros_like(latent))
-        mean, scale = self.given(projected, jnp.where(coded, seen, 0.0))
+        mean, scale = self.predict_all(projected, jnp.where(coded, seen, 0.0))
         hat = quantization.quantize(latent, mean)
         return Prediction(mean=mean, scale=scale, quantized=hat, latent_hat=hat)
 
-    def given(
+    def predict_all(
         self,
         projected: Float[Array, "b h16 w16 h"],
         seen: Float[Array, "b h16 w16 c"],
@@ -103,13 +103,13 @@ class AutoregressiveContext(nnx.Module):
         """
         return self.network(projected, self.neighbors.of_neighbors(seen))
 
-    def passes(self, height: int, width: int) -> int:
+    def num_passes(self, height: int, width: int) -> int:
         """Returns the number of wavefronts."""
         return width + LAG * (height - 1)
 
-    def start(
+    def begin_coding(
         self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
-    ) -> Coding:
+    ) -> CodingState:
         """Returns the state of coding before the first pass."""
         height, width = features.shape[:2]
         context, projected = _prepare(self, features)
@@ -136,7 +136,7 @@ class AutoregressiveContext(nnx.Module):
           Song et al., "Accelerating Feedforward Computation via Parallel Nonlinear
           Equation Solving", ICML 2021, https://arxiv.org/abs/2002.03629.
         """
-        rounds = self.passes(*latent.shape[1:3])
+        rounds = self.num_passes(*latent.shape[1:3])
 
         def unsettled(carry):
             _, changed, count = carry
@@ -144,7 +144,7 @@ class AutoregressiveContext(nnx.Module):
 
         def again(carry):
             before, _, count = carry
-            mean, _ = self.given(projected, before)
+            mean, _ = self.predict_all(projected, before)
             after = jnp.where(coded, round_around(latent, mean), 0.0)
             return after, jnp.any(after != before), count + 1
 
@@ -154,7 +154,7 @@ class AutoregressiveContext(nnx.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Wavefronts(Coding):
+class _Wavefronts(CodingState):
     """Coding wavefront by wavefront.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from jaxcorr.quantization import DecoderInput, Quantization
+from jaxcorr.quantization import Quantization, QuantizationName
 
 Positions = tuple[Any, ...]
 """A NumPy index into latents `h16 w16 c`."""
@@ -37,7 +37,7 @@ class Prediction:
 
 
 @runtime_checkable
-class Coding(Protocol):
+class CodingState(Protocol):
     """The state of coding an image: everything that the decoder knows so far."""
 
     def predict(
@@ -64,16 +64,16 @@ class Coding(Protocol):
         ...
 
 
-class Context(Protocol):
+class ContextModel(Protocol):
     """Predicts latents: in training all at once, in coding pass by pass.
 
     Attributes:
-      decoder_input: How the context model's paper quantizes in training.
+      default_quantization: How the context model's paper quantizes in training.
     """
 
-    decoder_input: DecoderInput
+    default_quantization: QuantizationName
 
-    def parallel(
+    def forward(
         self,
         features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
@@ -92,13 +92,13 @@ class Context(Protocol):
         """
         ...
 
-    def passes(self, height: int, width: int) -> int:
+    def num_passes(self, height: int, width: int) -> int:
         """Returns the number of passes over latents of this size."""
         ...
 
-    def start(
+    def begin_coding(
         self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
-    ) -> Coding:
+    ) -> CodingState:
         """Returns the state of coding before the first pass.
 
         Args:

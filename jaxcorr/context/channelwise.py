@@ -13,7 +13,7 @@ from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.context.slices import Slice
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 
 
 @serialization.stored("Channelwise")
@@ -35,28 +35,16 @@ class Channelwise:
     """Whether rounding errors are predicted too, and taken off."""
 
     def __post_init__(self):
-        """Refuses what no channels could be sliced by."""
-        if self.slices < 1:
-            raise UserError(
-                f"codec.context.slices must be at least 1, but is {self.slices}"
-            )
-        if not 0 <= self.support <= self.slices:
-            raise UserError(
-                f"codec.context.support must be from 0 to {self.slices}, "
-                f"codec.context.slices, but is {self.support}"
-            )
-        if min(self.hidden) < 1:
-            raise UserError(
-                f"codec.context.hidden must be at least 1 each, but is {self.hidden}"
-            )
+        """Checks the slices and the widths."""
+        within = 0 <= self.support <= self.slices
+        require(self, "slices", "at least 1", self.slices >= 1)
+        require(self, "support", f"from 0 to slices ({self.slices})", within)
+        require(self, "hidden", "at least 1 each", min(self.hidden) >= 1)
 
     def check_channels(self, channels: int) -> None:
-        """Refuses latents with too few channels for a slice each."""
-        if self.slices > channels:
-            raise UserError(
-                f"codec.context.slices must be at most {channels}, the channels of the "
-                f"latents, but is {self.slices}"
-            )
+        """Checks that every slice has a channel of the latents."""
+        rule = f"at most the channels of the latents ({channels})"
+        require(self, "slices", rule, self.slices <= channels)
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "ChannelwiseContext":
         """Initializes the networks."""
@@ -112,7 +100,7 @@ class ChannelwiseContext(PassContext):
         )
 
     @override
-    def see(
+    def network_inputs(
         self, prepared: Array, latent_hat: Array, index: int
     ) -> tuple[Array, Array, Array]:
         half = prepared.shape[-1] // 2

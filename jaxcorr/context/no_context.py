@@ -9,21 +9,21 @@ from typing_extensions import override
 from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
 from jaxcorr.context.passes import Pass, PassContext
-from jaxcorr.quantization import DecoderInput
+from jaxcorr.quantization import QuantizationName
 
 
 @serialization.stored("Independent")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Independent:
+class NoContext:
     """Latents are independent, given the side information: the hyperprior."""
 
-    def build(self, *, channels: int, rngs: nnx.Rngs) -> "IndependentContext":
+    def build(self, *, channels: int, rngs: nnx.Rngs) -> "HyperpriorOnly":
         """Returns the context model; it has no parameters."""
         del rngs
-        return IndependentContext(channels)
+        return HyperpriorOnly(channels)
 
 
-class IndependentContext(PassContext):
+class HyperpriorOnly(PassContext):
     """Reads mean and scale off the features of the side information.
 
     References:
@@ -31,7 +31,7 @@ class IndependentContext(PassContext):
       Compression", NeurIPS 2018, section 2, https://arxiv.org/abs/1809.02736.
     """
 
-    decoder_input: DecoderInput = "noise"
+    default_quantization: QuantizationName = "noise"
 
     def __init__(self, channels: int):
         """Has one pass over these channels."""

@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxcorr import ops
-from jaxcorr.entropy.gaussian import SCALE_MINIMUM
+from jaxcorr.entropy.gaussian import SCALE_BOUND
 from jaxcorr.layers.convolution import Pointwise
 
 MeanAndScale = tuple[Float[Array, "*b c"], Float[Array, "*b c"]]
@@ -15,7 +15,7 @@ MeanAndScale = tuple[Float[Array, "*b c"], Float[Array, "*b c"]]
 def mean_and_scale(parameters: Float[Array, "*b p"]) -> MeanAndScale:
     """Splits channels into scales and means, in this order, and bounds the scales."""
     scale, mean = jnp.split(parameters, 2, axis=-1)
-    return mean, ops.lower_bound(scale, SCALE_MINIMUM)
+    return mean, ops.lower_bound(scale, SCALE_BOUND)
 
 
 class ParameterNetwork(nnx.Module):

@@ -16,9 +16,9 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 from typing_extensions import override
 
-from jaxcorr.context.base import Coding, Positions, Prediction
+from jaxcorr.context.base import CodingState, Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale
-from jaxcorr.quantization import DecoderInput, Quantization
+from jaxcorr.quantization import Quantization, QuantizationName
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,14 +71,14 @@ class PassContext(nnx.Module):
     """A context model whose passes do not depend on the size of the image.
 
     Subclasses set `schedule` and override `predict`, and where they need it `prepare`,
-    `see` and `refine`.
+    `network_inputs` and `refine`.
 
     Attributes:
       schedule: The passes, in order of their channels.
       refines: Whether rounding errors are predicted; only of passes over all positions.
     """
 
-    decoder_input: DecoderInput = "straight_through"
+    default_quantization: QuantizationName = "straight_through"
     schedule: tuple[Pass, ...]
     refines: bool = False
 
@@ -88,7 +88,7 @@ class PassContext(nnx.Module):
         """Returns what all passes need of the features, computed once."""
         return features
 
-    def see(
+    def network_inputs(
         self,
         prepared: Float[Array, "b h16 w16 p"],
         latent_hat: Float[Array, "b h16 w16 k"],
@@ -115,14 +115,14 @@ class PassContext(nnx.Module):
         """Returns the decoded latents of a pass; called where `refines` only."""
         raise NotImplementedError
 
-    def parallel(
+    def forward(
         self,
         features: Float[Array, "b h16 w16 f"],
         latent: Float[Array, "b h16 w16 c"],
         quantization: Quantization,
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
-        """Predicts and quantizes all latents; see `Context.parallel`."""
+        """Predicts and quantizes all latents; see `ContextModel.forward`."""
         prepared = self.prepare(features)
         found: list[tuple[Array, ...]] = []
         latent_hat = jnp.zeros((*latent.shape[:-1], 0), latent.dtype)
@@ -137,13 +137,13 @@ class PassContext(nnx.Module):
                 center = part.place(mean, latent)
                 return part.take(quantization.quantize(latent, center))
 
-            seen = self.see(prepared, latent_hat, first)
+            seen = self.network_inputs(prepared, latent_hat, first)
             mean, scale = self.predict(seen, first)
             for index in others:
                 anchor = part.mask(latent)
                 anchors = jnp.where(anchor & coded, quantize(mean), 0.0)
                 known = jnp.concatenate([latent_hat, anchors], axis=-1)
-                seen = self.see(prepared, known, index)
+                seen = self.network_inputs(prepared, known, index)
                 other_mean, other_scale = self.predict(seen, index)
                 mean = jnp.where(anchor, mean, other_mean)
                 scale = jnp.where(anchor, scale, other_scale)
@@ -160,14 +160,14 @@ class PassContext(nnx.Module):
             mean=mean, scale=scale, quantized=quantized, latent_hat=latent_hat
         )
 
-    def passes(self, height: int, width: int) -> int:
+    def num_passes(self, height: int, width: int) -> int:
         """Returns the number of passes, the same for all sizes."""
         del height, width
         return len(self.schedule)
 
-    def start(
+    def begin_coding(
         self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
-    ) -> Coding:
+    ) -> CodingState:
         """Returns the state of coding before the first pass."""
         channels = self.schedule[-1].channels[1]
         return _Passes(
@@ -179,7 +179,7 @@ class PassContext(nnx.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Passes(Coding):
+class _Passes(CodingState):
     """Coding with a `PassContext`, on the canvas."""
 
     context: PassContext
@@ -219,7 +219,7 @@ def _prepare(context: PassContext, features: Array) -> Array:
 
 @functools.partial(jax.jit, static_argnames="index")
 def _predict(context: PassContext, prepared: Array, latent_hat: Array, index: int):
-    return context.predict(context.see(prepared, latent_hat, index), index)
+    return context.predict(context.network_inputs(prepared, latent_hat, index), index)
 
 
 @functools.partial(jax.jit, static_argnames="index")
@@ -230,4 +230,6 @@ def _refine(
     quantized: Array,
     index: int,
 ) -> Array:
-    return context.refine(context.see(prepared, latent_hat, index), quantized, index)
+    return context.refine(
+        context.network_inputs(prepared, latent_hat, index), quantized, index
+    )

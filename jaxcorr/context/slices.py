@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxcorr import ops
 from jaxcorr.context.parameters import MeanAndScale
-from jaxcorr.entropy.gaussian import SCALE_MINIMUM
+from jaxcorr.entropy.gaussian import SCALE_BOUND
 from jaxcorr.layers.convolution import Convolution
 
 RESIDUAL_REACH = 0.5
@@ -86,7 +86,7 @@ class Slice(nnx.Module):
         """Means and scales, given earlier slices."""
         join = lambda features: jnp.concatenate([features, earlier], axis=-1)
         scale = self.scale(join(scale_features))
-        return self.mean(join(mean_features)), ops.lower_bound(scale, SCALE_MINIMUM)
+        return self.mean(join(mean_features)), ops.lower_bound(scale, SCALE_BOUND)
 
     def refine(
         self,

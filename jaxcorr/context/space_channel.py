@@ -13,7 +13,7 @@ from jaxcorr import serialization
 from jaxcorr.context.checkerboard import ODD_TAPS
 from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
 from jaxcorr.context.passes import Pass, PassContext
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 from jaxcorr.layers.convolution import Convolution, MaskedConvolution, Pointwise
 
 
@@ -28,21 +28,15 @@ class SpaceChannel:
     """Hidden channels of the 5x5 convolutions that see earlier groups."""
 
     def __post_init__(self):
-        """Refuses sizes that no group or convolution has."""
+        """Checks the groups and the widths."""
         for name in ("groups", "hidden"):
-            if min(getattr(self, name), default=1) < 1:
-                raise UserError(
-                    f"codec.context.{name} must be at least 1 each, "
-                    f"but is {getattr(self, name)}"
-                )
+            smallest = min(getattr(self, name), default=1)
+            require(self, name, "at least 1 each", smallest >= 1)
 
     def check_channels(self, channels: int) -> None:
-        """Refuses latents that leave no channel for the last group."""
-        if sum(self.groups) >= channels:
-            raise UserError(
-                f"codec.context.groups must add up to less than {channels}, the "
-                f"channels of the latents, but is {self.groups}"
-            )
+        """Checks that the last group has a channel of the latents."""
+        rule = f"less in all than the channels of the latents ({channels})"
+        require(self, "groups", rule, sum(self.groups) < channels)
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "SpaceChannelContext":
         """Initializes the networks."""

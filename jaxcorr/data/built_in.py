@@ -34,7 +34,7 @@ HELD_OUT = ("chelsea.png", "coffee.png")
 """Photographs that are never trained on."""
 
 
-class BuiltIn:
+class BuiltInPhotographs:
     """Packaged photographs that a crop fits into, decoded once and kept."""
 
     def __init__(self, names: Sequence[str], *, crop_size: int):

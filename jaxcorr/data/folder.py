@@ -11,13 +11,13 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr import images
-from jaxcorr.data.skip_unusable import MOST_NAMED
+from jaxcorr.data.skip_unusable import MAX_WARNINGS
 from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
-class Files:
+class ImageFiles:
     """Image files, decoded at each access."""
 
     def __init__(self, paths: Sequence[Path]):
@@ -38,7 +38,7 @@ class Files:
         return image
 
 
-def open_folder(directory: Path, *, crop_size: int) -> Files:
+def open_folder(directory: Path, *, crop_size: int) -> ImageFiles:
     """Finds the images below a folder that a crop fits into.
 
     Reads only the headers; one warning counts and names the files that are left out.
@@ -58,15 +58,17 @@ def open_folder(directory: Path, *, crop_size: int) -> Files:
         if reason is not None
     ]
     if skipped:
-        named = ", ".join(skipped[:MOST_NAMED])
-        rest = f" and {len(skipped) - MOST_NAMED} more" if skipped[MOST_NAMED:] else ""
+        named = ", ".join(skipped[:MAX_WARNINGS])
+        rest = (
+            f" and {len(skipped) - MAX_WARNINGS} more" if skipped[MAX_WARNINGS:] else ""
+        )
         summary = (
             f"{directory}: skipped {len(skipped)} of {len(found)} images: {named}{rest}"
         )
         if not usable:
             raise UserError(summary)
         logger.warning(summary)
-    return Files(usable)
+    return ImageFiles(usable)
 
 
 def _obstacle(path: Path, *, crop_size: int) -> str | None:

@@ -12,17 +12,17 @@ import numpy as np
 from absl import flags
 from jaxtyping import UInt8
 
-from jaxcorr.data.sources import Data, Source, held_out_source
+from jaxcorr.data.sources import DataConfig, ImageSource, held_out_source
 
-MOST_THREADS = 16
+MAX_THREADS = 16
 
 R2_STEP = 1.32471795724474602596 ** np.array([-1.0, -2.0])
 """Powers of the plastic number, the real root of x**3 = x + 1."""
 
 
 def batches(
-    source: Source,
-    data: Data,
+    source: ImageSource,
+    data: DataConfig,
     *,
     start: int = 0,
     rows: Sequence[int] | None = None,
@@ -49,7 +49,7 @@ def batches(
     wanted = _Rows(crops.random_map(crop), batch_size=data.batch_size, rows=rows)
     numbered = wanted.batch(len(rows))[start:]
     # Grain's default of 500 elements ahead would be 500 whole batches here.
-    threads = min(MOST_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
+    threads = min(MAX_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     dataset = numbered.to_iter_dataset(ahead)
     if data.workers:
@@ -62,7 +62,7 @@ def batches(
     return iter(dataset)
 
 
-def held_out_crops(data: Data) -> UInt8[np.ndarray, "n crop crop 3"]:
+def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
     """The fixed crops to evaluate on while training.
 
     With no more crops than images there is one centered crop each from images spread

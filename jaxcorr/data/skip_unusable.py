@@ -10,14 +10,14 @@ from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-MOST_NAMED = 20
+MAX_WARNINGS = 20
 """Unusable images that are named one by one; of more it is said that there are more."""
 
-MOST_IN_A_ROW = 1000
+MAX_CONSECUTIVE = 1000
 """Unusable images in a row after which a source counts as unusable itself."""
 
 
-class Usable:
+class SkipUnusable:
     """Gives the next usable image in place of one that is damaged or too small.
 
     The rule hangs on the images alone, so it gives the same image in every process and
@@ -51,7 +51,7 @@ class Usable:
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """The first usable image at or after `index`, going round at the end."""
         count = len(self._source)
-        tried = min(count, MOST_IN_A_ROW)
+        tried = min(count, MAX_CONSECUTIVE)
         for candidate in range(index, index + tried):
             image = self._read(candidate % count)
             if image is not None:
@@ -84,7 +84,7 @@ class Usable:
         # Threads may meet here: of equal strings, only the first is kept.
         if self._unusable.setdefault(index, reason) is not reason:
             return
-        if len(self._unusable) <= MOST_NAMED:
+        if len(self._unusable) <= MAX_WARNINGS:
             logger.warning("%s: skipped: %s", self._name, reason)
-        elif len(self._unusable) == MOST_NAMED + 1:
-            logger.warning("%s: skipped: more than %d", self._name, MOST_NAMED)
+        elif len(self._unusable) == MAX_WARNINGS + 1:
+            logger.warning("%s: skipped: more than %d", self._name, MAX_WARNINGS)

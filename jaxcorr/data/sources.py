@@ -8,10 +8,10 @@ from grain.sources import RandomAccessDataSource
 
 from jaxcorr import serialization
 from jaxcorr.data import built_in, folder, tfds_reader
-from jaxcorr.data.skip_unusable import Usable
-from jaxcorr.errors import UserError
+from jaxcorr.data.skip_unusable import SkipUnusable
+from jaxcorr.errors import require
 
-Source = RandomAccessDataSource[np.ndarray]
+ImageSource = RandomAccessDataSource[np.ndarray]
 """Random access to 8-bit RGB images: `len(source)`, `source[index]` of `[h w 3]`."""
 
 GRAMMAR = "builtin, folder:DIR or tfds:NAME"
@@ -19,7 +19,7 @@ GRAMMAR = "builtin, folder:DIR or tfds:NAME"
 
 @serialization.stored("Data")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Data:
+class DataConfig:
     """Photographs to train on, and how they are cut into batches."""
 
     source: str = "builtin"
@@ -48,24 +48,17 @@ class Data:
     """Crops to evaluate on."""
 
     def __post_init__(self):
-        """Refuses what no run could use, before any work."""
-        _parse("source", self.source)
-        _parse("held-out", self.held_out)
-        if self.crop_size < 64 or self.crop_size % 64:
-            raise UserError(
-                f"data.crop-size must be a multiple of 64, but is {self.crop_size}"
-            )
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"data.seed must be in [0, 2**32), but is {self.seed}")
+        """Checks the sources and the numbers, before any work."""
+        for name in ("source", "held_out"):
+            require(self, name, GRAMMAR, _is_source(getattr(self, name)))
+        whole = self.crop_size >= 64 and self.crop_size % 64 == 0
+        require(self, "crop_size", "a multiple of 64", whole)
+        require(self, "seed", "in [0, 2**32)", 0 <= self.seed < 2**32)
         for name, least in {"batch_size": 1, "held_out_crops": 1, "workers": 0}.items():
-            if getattr(self, name) < least:
-                flag = f"data.{name.replace('_', '-')}"
-                raise UserError(
-                    f"{flag} must be at least {least}, but is {getattr(self, name)}"
-                )
+            require(self, name, f"at least {least}", getattr(self, name) >= least)
 
 
-def training_source(data: Data) -> Source:
+def training_source(data: DataConfig) -> ImageSource:
     """Opens the images to train on.
 
     None is smaller than a crop. An image that turns out not to be usable is replaced
@@ -77,7 +70,7 @@ def training_source(data: Data) -> Source:
     return _open(data, "source", data.source, data.split, built_in.TRAINING)
 
 
-def held_out_source(data: Data) -> Source:
+def held_out_source(data: DataConfig) -> ImageSource:
     """Opens the images to evaluate on while training; as `training_source`."""
     return _open(
         data, "held-out", data.held_out, data.held_out_split, built_in.HELD_OUT
@@ -85,23 +78,26 @@ def held_out_source(data: Data) -> Source:
 
 
 def _open(
-    data: Data, field: str, source: str, split: str, photographs: tuple[str, ...]
-) -> Source:
-    kind, argument = _parse(field, source)
+    data: DataConfig, field: str, source: str, split: str, photographs: tuple[str, ...]
+) -> ImageSource:
+    kind, argument = _split(source)
     if kind == "folder":
         opened = folder.open_folder(Path(argument), crop_size=data.crop_size)
     elif kind == "tfds":
-        opened = tfds_reader.Prepared(
+        opened = tfds_reader.TFDSReader(
             argument, split=split, directory=data.directory, feature=data.feature
         )
     else:
-        return built_in.BuiltIn(photographs, crop_size=data.crop_size)
-    return Usable(opened, crop_size=data.crop_size, name=f"data.{field} {source}")
+        return built_in.BuiltInPhotographs(photographs, crop_size=data.crop_size)
+    return SkipUnusable(opened, crop_size=data.crop_size, name=f"data.{field} {source}")
 
 
-def _parse(field: str, source: str) -> tuple[str, str]:
-    """Splits a source into its kind and the folder or name behind the colon."""
+def _split(source: str) -> tuple[str, str]:
+    """Returns the kind of a source, and the folder or name behind the colon."""
     kind, _, argument = source.partition(":")
-    if source != "builtin" and not (kind in {"folder", "tfds"} and argument):
-        raise UserError(f"data.{field} must be {GRAMMAR}, but is {source!r}")
     return kind, argument
+
+
+def _is_source(source: str) -> bool:
+    kind, argument = _split(source)
+    return source == "builtin" or (kind in {"folder", "tfds"} and argument != "")

@@ -11,7 +11,7 @@ from jaxcorr import images
 from jaxcorr.errors import UserError
 
 
-class Prepared:
+class TFDSReader:
     """Images of a TFDS data set, decoded at each access.
 
     The image is taken out of the record here: TFDS would decode all the other features

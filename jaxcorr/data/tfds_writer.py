@@ -21,7 +21,7 @@ from jaxcorr.errors import UserError
 logger = logging.getLogger(__name__)
 
 
-class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ImageFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """TFDS builder for the images below a folder, in one split, `train`.
 
     Every reader gets 8-bit RGB, upright: JPEG and PNG files that are so already are
@@ -66,7 +66,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for path in self._paths:
             file = path.relative_to(self._directory).as_posix()
             try:
-                yield file, {"image": encoded(path), "file": file}
+                yield file, {"image": encode_image_file(path), "file": file}
             except UserError as error:
                 self.skipped.append(file)
                 logger.warning("skipped %s", error)
@@ -90,7 +90,7 @@ def prepare(directory: Path, *, data_dir: Path, name: str) -> str:
         raise UserError(
             f"--name must be letters, digits and underscores, but is {name!r}"
         )
-    builder = ImageFolder(name, directory, data_dir=data_dir)
+    builder = ImageFolderBuilder(name, directory, data_dir=data_dir)
     if builder.data_path.exists():
         raise UserError(f"{builder.data_path} exists already")
     builder.download_and_prepare()
@@ -107,7 +107,7 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def encoded(path: Path) -> bytes:
+def encode_image_file(path: Path) -> bytes:
     """The file itself where any reader gets upright 8-bit RGB from it, else as PNG."""
     image, conversion = images.read_image(path)  # Decodes it all: no damage is stored.
     with Image.open(path) as opened:

@@ -76,13 +76,13 @@ class FactorizedPrior(nnx.Module):
         return hidden[:, 0, :]
 
     def bits(
-        self, values: Float[Array, "*b c"], likelihood_floor: float = 0.0
+        self, values: Float[Array, "*b c"], likelihood_bound: float = 0.0
     ) -> Float[Array, "*b c"]:
         """Bits of values quantized with step 1, or with noise instead.
 
         Args:
           values: Side information.
-          likelihood_floor: Smallest likelihood, 0 for none; 1e-9 in CompressAI.
+          likelihood_bound: Smallest likelihood, 0 for none; 1e-9 in CompressAI.
         """
         flat = values.reshape(-1, values.shape[-1]).T
         upper, lower = self.logits(flat + 0.5), self.logits(flat - 0.5)
@@ -90,7 +90,7 @@ class FactorizedPrior(nnx.Module):
         # factor keeps its digits, in both tails.
         log_upper = jax.nn.log_sigmoid(upper) + jax.nn.log_sigmoid(-lower)
         bits = bits_between(
-            log_upper, log_upper + lower - upper, likelihood_floor=likelihood_floor
+            log_upper, log_upper + lower - upper, likelihood_bound=likelihood_bound
         )
         return bits.T.reshape(values.shape)
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxcorr import ops
 
-SCALE_MINIMUM = 0.11
+SCALE_BOUND = 0.11
 """Smallest scale, in quantization steps: below it a latent costs next to nothing."""
 
 _BITS_PER_NAT = 1.4426950408889634
@@ -18,7 +18,7 @@ def gaussian_bits(
     residual: Float[Array, "*shape"],
     scale: Float[Array, "*shape"],
     *,
-    likelihood_floor: float = 0.0,
+    likelihood_bound: float = 0.0,
 ) -> Float[Array, "*shape"]:
     """Bits of integers, or integers plus noise, under a Gaussian of mean zero.
 
@@ -28,8 +28,8 @@ def gaussian_bits(
 
     Args:
       residual: Quantized latents minus their means, in quantization steps.
-      scale: Standard deviation in quantization steps; at least `SCALE_MINIMUM`.
-      likelihood_floor: Smallest likelihood, 0 for none; 1e-9 in CompressAI.
+      scale: Standard deviation in quantization steps; at least `SCALE_BOUND`.
+      likelihood_bound: Smallest likelihood, 0 for none; 1e-9 in CompressAI.
 
     References:
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
@@ -39,19 +39,19 @@ def gaussian_bits(
     distance = jnp.abs(residual)
     upper = log_ndtr((0.5 - distance) / scale)
     lower = log_ndtr((-0.5 - distance) / scale)
-    return bits_between(upper, lower, likelihood_floor=likelihood_floor)
+    return bits_between(upper, lower, likelihood_bound=likelihood_bound)
 
 
 def bits_between(
     log_upper: Float[Array, "*shape"],
     log_lower: Float[Array, "*shape"],
     *,
-    likelihood_floor: float = 0.0,
+    likelihood_bound: float = 0.0,
 ) -> Float[Array, "*shape"]:
     """Bits of an event of probability `exp(log_upper) - exp(log_lower)`."""
     # In the far tails of a wide density the two can round to the same number.
     ratio = jnp.minimum(log_lower - log_upper, -jnp.finfo(log_upper.dtype).tiny)
     log_likelihood = log_upper + jnp.log(-jnp.expm1(ratio))
-    if likelihood_floor > 0:
-        log_likelihood = ops.lower_bound(log_likelihood, math.log(likelihood_floor))
+    if likelihood_bound > 0:
+        log_likelihood = ops.lower_bound(log_likelihood, math.log(likelihood_bound))
     return -_BITS_PER_NAT * log_likelihood

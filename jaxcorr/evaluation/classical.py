@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, features
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation.measure import Details
+from jaxcorr.evaluation.measure import FileDetails
 from jaxcorr.evaluation.metadata import ClassicalMetadata
 
 
@@ -115,10 +115,10 @@ class ClassicalCodec:
 
     def details(
         self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: None
-    ) -> Details:
+    ) -> FileDetails:
         """Returns that nothing else is known of a file."""
         del image, data, latents
-        return Details()
+        return FileDetails()
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:

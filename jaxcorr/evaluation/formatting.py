@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 
 from jaxcorr.evaluation import measure
-from jaxcorr.evaluation.measure import Row
+from jaxcorr.evaluation.measure import ImageMetrics
 from jaxcorr.evaluation.metadata import CodecMetadata
 
 COLUMNS = {
@@ -25,10 +25,10 @@ COLUMNS = {
 """What is printed of a row, and how; a report prints some of it in the same way."""
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def as_text(rows: Sequence[ImageMetrics]) -> str:
     """A table with a line a row and a last line of means."""
     lines = [dataclasses.asdict(row) for row in rows]
-    lines.append({"file": f"mean of {len(rows)}"} | measure.means(rows))
+    lines.append({"file": f"mean of {len(rows)}"} | measure.mean_metrics(rows))
     cells = [
         [name.replace("_", " ") for name in COLUMNS],
         *([cell(line[name], form) for name, form in COLUMNS.items()] for line in lines),
@@ -45,13 +45,13 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join([table[0], rule, *table[1:-1], rule, table[-1]])
 
 
-def as_json(rows: Sequence[Row], metadata: CodecMetadata) -> str:
+def as_json(rows: Sequence[ImageMetrics], metadata: CodecMetadata) -> str:
     """The rows, their means, and what coded them."""
     return json.dumps(
         {
             "model": metadata.to_json(),
             "images": [dataclasses.asdict(row) for row in rows],
-            "mean": measure.means(rows),
+            "mean": measure.mean_metrics(rows),
         },
         indent=2,
     )

@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxcorr import correlation
 from jaxcorr.bitstream import coding, networks
-from jaxcorr.bitstream.coding_loop import Latents
+from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.codec import Codec
-from jaxcorr.evaluation.measure import Details
+from jaxcorr.evaluation.measure import FileDetails
 from jaxcorr.evaluation.metadata import ModelMetadata
 from jaxcorr.saved_model import Model
 
@@ -63,16 +63,16 @@ class LearnedCodec:
         container, _ = coding.encode(self.model, image, arithmetic=self.arithmetic)
         return container.to_bytes()
 
-    def decode(self, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], Latents]:
+    def decode(self, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], DecodedLatents]:
         """Returns the image that a file holds, and its latents."""
         return coding.decode(self.model, Container.from_bytes(data, "the file"))
 
     def details(
-        self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: Latents
-    ) -> Details:
+        self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: DecodedLatents
+    ) -> FileDetails:
         """Returns the entropy model's estimate, the parts of a file and correlation."""
         container = Container.from_bytes(data, "the file")
-        return Details(
+        return FileDetails(
             estimated_bits=estimated_bits(self.model, image),
             y_bytes=len(container.y_payload),
             z_bytes=len(container.z_payload),
@@ -92,7 +92,7 @@ def estimated_bits(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> float:
     )
 
 
-def _correlation(latents: Latents) -> float | None:
+def _correlation(latents: DecodedLatents) -> float | None:
     if min(latents.symbols.shape[:2]) < WINDOW:
         return None
     # A symbol is the distance of a quantized latent from its mean.

@@ -17,7 +17,7 @@ Latents = TypeVar("Latents")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Details:
+class FileDetails:
     """What only a learned codec knows of a file; None where there is no such value.
 
     Attributes:
@@ -68,13 +68,13 @@ class ImageCodec(Protocol[Latents]):
 
     def details(
         self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: Latents
-    ) -> Details:
+    ) -> FileDetails:
         """Returns what else is known of the file of an image."""
         ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
+class ImageMetrics:
     """What a codec made of an image; None where there is no such value.
 
     Attributes:
@@ -111,25 +111,25 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Coded(Generic[Latents]):
+class CodedImage(Generic[Latents]):
     """An image after its way through a file.
 
     Attributes:
-      row: Its measurements.
+      metrics: Its measurements.
       data: The file.
       reconstruction: What was decoded from the file.
       latents: The decoded latents; None of a codec without latents.
     """
 
-    row: Row
+    metrics: ImageMetrics
     data: bytes
     reconstruction: UInt8[np.ndarray, "h w 3"]
     latents: Latents
 
 
-def measure(
+def measure_image(
     codec: ImageCodec[Latents], image: UInt8[np.ndarray, "h w 3"], file: str
-) -> Coded[Latents]:
+) -> CodedImage[Latents]:
     """Codes an image to the bytes of a file, decodes them and measures both.
 
     Args:
@@ -155,7 +155,7 @@ def measure(
     details = codec.details(image, data, latents)
     y, z, estimated = details.y_bytes, details.z_bytes, details.estimated_bits
     header = None if y is None or z is None else len(data) - y - z
-    row = Row(
+    row = ImageMetrics(
         file=file,
         width=width,
         height=height,
@@ -171,7 +171,9 @@ def measure(
         encode_seconds=middle - start,
         decode_seconds=end - middle,
     )
-    return Coded(row=row, data=data, reconstruction=reconstruction, latents=latents)
+    return CodedImage(
+        metrics=row, data=data, reconstruction=reconstruction, latents=latents
+    )
 
 
 def psnr_db(
@@ -192,10 +194,10 @@ def ms_ssim(
     return float(image_quality.ms_ssim(*pair)[0])
 
 
-def means(rows: Sequence[Row]) -> dict[str, float | None]:
+def mean_metrics(rows: Sequence[ImageMetrics]) -> dict[str, float | None]:
     """Mean of every number over the rows that have it; None where none has."""
     found = {}
-    for field in dataclasses.fields(Row)[1:]:
+    for field in dataclasses.fields(ImageMetrics)[1:]:
         values = [getattr(row, field.name) for row in rows]
         given = [value for value in values if value is not None]
         found[field.name] = float(np.mean(given)) if given else None

@@ -10,34 +10,41 @@ from pathlib import Path
 from typing import Any
 
 from jaxcorr import run_directory, serialization
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import metadata
 from jaxcorr.evaluation.metadata import ClassicalMetadata, CodecMetadata, ModelMetadata
 from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.run_directory import CHECKPOINTS
 
-KEYS = {"model", "images", "mean"}
-NAME = "evaluation.json"
+RESULT_KEYS = {"model", "images", "mean"}
+RESULTS_FILE = "evaluation.json"
 """What a table is called that lies in the run directory of its model."""
 
-SKIPPED = {CHECKPOINTS, "held_out"}
+SKIPPED_FOLDERS = {CHECKPOINTS, "held_out"}
 """Folders of a run without tables of evaluations: what a run shows at its end is of two
 photographs that every run has."""
 
-LOSS = {
-    f"objective.{name}"
+LOSS_SETTINGS = {
+    f"loss.{name}"
     for name in ("window", "mask", "correlated", "stop_scale_gradient", "pool_channels")
 }
 """Settings that change nothing where the weight of the loss is 0."""
-IRRELEVANT = ("workdir", "cadence.", "mesh.", "processes.", "data.workers", "sweep.")
+IGNORED_SETTINGS = (
+    "workdir",
+    "intervals.",
+    "mesh.",
+    "distributed.",
+    "data.workers",
+    "sweep.",
+)
 """Beginnings of settings that make no other codec, or that each member has its own."""
 
 Settings = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Evaluation:
+class EvaluationResult:
     """Measurements of a model, or of a classical codec at a quality, on some images.
 
     Attributes:
@@ -78,7 +85,7 @@ class Evaluation:
     def settings(self) -> Settings:
         """Settings that its codec was trained with, by dotted name, without weights."""
         flat = _flattened(run_directory.upgrade_settings(self.provenance.config or {}))
-        return {name: x for name, x in flat if not name.startswith(IRRELEVANT)}
+        return {name: x for name, x in flat if not name.startswith(IGNORED_SETTINGS)}
 
     @property
     def seed(self) -> int | None:
@@ -112,7 +119,7 @@ class Evaluation:
     @property
     def has_cost(self) -> bool:
         """True if the model was trained for bpp + λ MSE."""
-        distortion = self.settings.get("objective.distortion")
+        distortion = self.settings.get("loss.distortion")
         return self.distortion_weight is not None and distortion == "mse"
 
     @property
@@ -132,19 +139,19 @@ class Evaluation:
     def architecture(self) -> str:
         """Transforms with their widths, and the context model if there is one."""
         codec = serialization.from_json(
-            CodecSettings, (self.provenance.config or {})["codec"], str(self.path)
+            CodecConfig, (self.provenance.config or {})["codec"], str(self.path)
         )
         transforms, context = codec.transforms, type(codec.context).__name__
         widths = f"{transforms.side_channels}/{transforms.channels}"
         name = f"{type(transforms).__name__} {widths}"
-        return name if context == "Independent" else f"{name} {context.lower()}"
+        return name if context == "NoContext" else f"{name} {context.lower()}"
 
     @property
     def _member(self) -> SweepMember | None:
         return self.provenance.member
 
 
-def read(paths: Sequence[Path]) -> list[Evaluation]:
+def read_results(paths: Sequence[Path]) -> list[EvaluationResult]:
     """Reads tables: files, and all below folders.
 
     Raises:
@@ -164,24 +171,24 @@ def read(paths: Sequence[Path]) -> list[Evaluation]:
     return found
 
 
-def table_of(model: str | Path) -> Path:
+def results_path(model: str | Path) -> Path:
     """Where the table of a run, a model folder or a member of a sweep is kept."""
     folder, _, member = str(model).rpartition("@")
     if folder and member.isdigit() and not Path(model).exists():
-        return Path(folder) / NAME.replace(".", f"@{member}.")
-    return Path(model) / NAME
+        return Path(folder) / RESULTS_FILE.replace(".", f"@{member}.")
+    return Path(model) / RESULTS_FILE
 
 
-def differing(evaluations: Sequence[Evaluation]) -> set[str]:
+def differing_settings(evaluations: Sequence[EvaluationResult]) -> set[str]:
     """Names of the settings that are not the same in all trained models."""
     every = [each.settings for each in evaluations if each.trained]
     names = {name for each in every for name in each}
     return {name for name in names if len({repr(s.get(name)) for s in every}) > 1}
 
 
-def _read_all(path: Path) -> Iterator[Evaluation]:
-    if not path.exists() and table_of(path).is_file():
-        path = table_of(path)
+def _read_all(path: Path) -> Iterator[EvaluationResult]:
+    if not path.exists() and results_path(path).is_file():
+        path = results_path(path)
     if path.is_file():
         yield _read(path)
         return
@@ -190,17 +197,18 @@ def _read_all(path: Path) -> Iterator[Evaluation]:
     files = [
         file
         for file in sorted(path.rglob("*.json"))
-        if not SKIPPED & set(file.relative_to(path).parts) and set(_load(file)) == KEYS
+        if not SKIPPED_FOLDERS & set(file.relative_to(path).parts)
+        and set(_load(file)) == RESULT_KEYS
     ]
     if not files:
         raise UserError(
             f"{path} holds no evaluation: name the images with --images, or write one "
-            f"with `jaxcorr evaluate IMAGES -m {path} --json {table_of(path)}`"
+            f"with `jaxcorr evaluate IMAGES -m {path} --json {results_path(path)}`"
         )
     yield from map(_read, files)
 
 
-def _read(path: Path) -> Evaluation:
+def _read(path: Path) -> EvaluationResult:
     values = _load(path)
     try:
         model, images, mean = (values[key] for key in ("model", "images", "mean"))
@@ -210,7 +218,7 @@ def _read(path: Path) -> Evaluation:
         usable &= isinstance(model, dict) and isinstance(mean, dict)
         usable &= all(isinstance(row["file"], str) for row in images)
         codec = metadata.from_json(model)
-        found = Evaluation(path=path, model=codec, images=images, mean=mean)
+        found = EvaluationResult(path=path, model=codec, images=images, mean=mean)
         usable &= not found.trained or _says_how_trained(found.provenance)
     except (KeyError, TypeError, ValueError, AttributeError):
         usable = False
@@ -236,13 +244,13 @@ def _load(path: Path) -> Mapping[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _image_set(evaluation: Evaluation) -> list[tuple]:
+def _image_set(evaluation: EvaluationResult) -> list[tuple]:
     return sorted(
         (row["file"], row["width"], row["height"]) for row in evaluation.images
     )
 
 
-def _described(evaluation: Evaluation) -> str:
+def _described(evaluation: EvaluationResult) -> str:
     count, first = len(evaluation.images), evaluation.images[0]["file"]
     return f"{count} from {first} on" if count > 1 else first
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxcorr import saved_model
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai_mapping
@@ -25,15 +25,15 @@ Architecture = Literal["mbt2018-mean", "mbt2018", "cheng2020-anchor", "cheng2020
 State = Mapping[str, Float32[np.ndarray, "..."]]
 """Tensors of a state dict, by name."""
 
-ARCHITECTURES: dict[Architecture, Callable[[State], CodecSettings]] = {
-    "mbt2018-mean": lambda state: CodecSettings(transforms=_minnen(state)),
-    "mbt2018": lambda state: CodecSettings(
+ARCHITECTURES: dict[Architecture, Callable[[State], CodecConfig]] = {
+    "mbt2018-mean": lambda state: CodecConfig(transforms=_minnen(state)),
+    "mbt2018": lambda state: CodecConfig(
         transforms=_minnen(state), context=Autoregressive()
     ),
-    "cheng2020-anchor": lambda state: CodecSettings(
+    "cheng2020-anchor": lambda state: CodecConfig(
         transforms=_cheng(state, attention=False), context=Autoregressive()
     ),
-    "cheng2020-attn": lambda state: CodecSettings(
+    "cheng2020-attn": lambda state: CodecConfig(
         transforms=_cheng(state, attention=True), context=Autoregressive()
     ),
 }
@@ -120,7 +120,7 @@ def convert(
         raise UserError(
             f"{name} has sizes that no {architecture} has: {error}"
         ) from error
-    sources = compressai_mapping.sources(settings)
+    sources = compressai_mapping.tensor_sources(settings)
     _check_names(name, tensors, architecture)
     transforms = settings.transforms
     shapes = {source.tensor: source.shape for source in sources.values()}
@@ -149,7 +149,7 @@ def convert(
 @functools.cache
 def tensors_of(architecture: Architecture) -> frozenset[str]:
     """Names of the tensors that an architecture has, buffers apart."""
-    sources = compressai_mapping.sources(ARCHITECTURES[architecture]({}))
+    sources = compressai_mapping.tensor_sources(ARCHITECTURES[architecture]({}))
     return frozenset({_QUANTILES, *(source.tensor for source in sources.values())})
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from jaxcorr.codec import Codec, CodecSettings, structure
+from jaxcorr.codec import Codec, CodecConfig, structure
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.parameters import ParameterNetwork
 from jaxcorr.entropy.factorized import FactorizedPrior
@@ -79,7 +79,7 @@ _LAYOUTS: dict[tuple[type, str], tuple[str, str]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
+class TensorSource:
     """Where the value of a parameter comes from.
 
     Attributes:
@@ -102,7 +102,7 @@ class Source:
         return self.finish(array.transpose([kept.index(axis) for axis in ours]))
 
 
-def sources(settings: CodecSettings) -> dict[str, Source]:
+def tensor_sources(settings: CodecConfig) -> dict[str, TensorSource]:
     """Returns where each parameter of a codec comes from, by its name in files."""
     codec = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
     shapes = {
@@ -115,7 +115,7 @@ def sources(settings: CodecSettings) -> dict[str, Source]:
     }
 
 
-def _source(codec: Codec, path: Path, shape: tuple[int, ...]) -> Source:
+def _source(codec: Codec, path: Path, shape: tuple[int, ...]) -> TensorSource:
     def rename(node: Any, key: str) -> str:
         return _NAMES.get(type(node), {}).get(key, key)
 
@@ -135,7 +135,7 @@ def _source(codec: Codec, path: Path, shape: tuple[int, ...]) -> Source:
         # There one kernel sees features and what describes neighbors, in this order.
         finish = functools.partial(_half, index=_HALVES[part, kind])
         lengths["i"] *= 2
-    return Source(
+    return TensorSource(
         tensor=".".join(names),
         shape=tuple(lengths[axis] for axis in theirs),
         layout=(ours, theirs),

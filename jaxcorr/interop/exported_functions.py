@@ -18,7 +18,7 @@ from jaxcorr.transforms.base import LATENT_STRIDE, over_image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Network:
+class ExportedFunction:
     """A function of arrays, described for programs that do not know jaxcorr.
 
     Attributes:
@@ -35,46 +35,46 @@ class Network:
     meaning: str
 
 
-def evaluation_networks(model: Model) -> dict[str, Network]:
+def evaluation_networks(model: Model) -> dict[str, ExportedFunction]:
     """Returns the functions from image to reconstruction and bits, in order of use."""
-    built, floor = model.codec, model.codec.likelihood_floor
+    built, floor = model.codec, model.codec.likelihood_bound
     latents, side, features = _shapes(model)
 
     def context(
         features: Array, y: Array, height: Array, width: Array
     ) -> tuple[Array, ...]:
         coded = over_image(y, height, width, LATENT_STRIDE)
-        found = built.context.parallel(features, y, Rounding(), coded)
+        found = built.context.forward(features, y, Rounding(), coded)
         hats = (jnp.where(coded, x, 0.0) for x in (found.quantized, found.latent_hat))
         return (found.mean, found.scale, *hats)
 
     def latent_bits(quantized: Array, mean: Array, scale: Array) -> Array:
-        return gaussian_bits(quantized - mean, scale, likelihood_floor=floor)
+        return gaussian_bits(quantized - mean, scale, likelihood_bound=floor)
 
     def side_bits(z_hat: Array) -> Array:
-        return built.prior.bits(z_hat, likelihood_floor=floor)
+        return built.prior.bits(z_hat, likelihood_bound=floor)
 
     return {
-        "analysis": Network(
+        "analysis": ExportedFunction(
             function=built.transforms.analysis,
             inputs={"image": "b, 64*h, 64*w, 3"},
             outputs=("y",),
             meaning="Latents of images in [0, 1], before quantization.",
         ),
-        "hyper_analysis": Network(
+        "hyper_analysis": ExportedFunction(
             function=built.transforms.hyper_analysis,
             inputs={"y": latents},
             outputs=("z",),
             meaning="Side information, before quantization.",
         ),
-        "side_bits": Network(
+        "side_bits": ExportedFunction(
             function=_precise(side_bits),
             inputs={"z_hat": side},
             outputs=("bits",),
             meaning="Bits of each element of the quantized side information.",
         ),
         "hyper_synthesis": _hyper_synthesis(model),
-        "context": Network(
+        "context": ExportedFunction(
             function=_precise(context),
             inputs={"features": features, "y": latents, "height": "", "width": ""},
             outputs=("mean", "scale", "quantized", "latent_hat"),
@@ -82,13 +82,13 @@ def evaluation_networks(model: Model) -> dict[str, Network]:
             "pixels without padding. Means and scales are in quantization steps; "
             "quantized latents are 0 where the padding is.",
         ),
-        "latent_bits": Network(
+        "latent_bits": ExportedFunction(
             function=_precise(latent_bits),
             inputs={"quantized": latents, "mean": latents, "scale": latents},
             outputs=("bits",),
             meaning="Bits of each latent.",
         ),
-        "synthesis": Network(
+        "synthesis": ExportedFunction(
             function=built.synthesize,
             inputs={"latent_hat": latents},
             outputs=("reconstruction",),
@@ -97,7 +97,7 @@ def evaluation_networks(model: Model) -> dict[str, Network]:
     }
 
 
-def coding_networks(model: Model) -> dict[str, Network]:
+def coding_networks(model: Model) -> dict[str, ExportedFunction]:
     """Returns the functions that feed the coder, pass by pass."""
     networks = {"hyper_synthesis": _hyper_synthesis(model)}
     context = model.codec.context
@@ -116,22 +116,24 @@ def described_passes(model: Model) -> list[dict[str, Any]] | None:
     return [dataclasses.asdict(part) for part in context.schedule]
 
 
-def _pass(context: PassContext, index: int, model: Model) -> dict[str, Network]:
+def _pass(
+    context: PassContext, index: int, model: Model
+) -> dict[str, ExportedFunction]:
     """Returns the functions of a pass."""
     part = context.schedule[index]
     latents, _, features = _shapes(model)
     inputs = {"features": features, "latent_hat": latents}
 
     def predict(features: Array, latent_hat: Array) -> MeanAndScale:
-        seen = context.see(context.prepare(features), latent_hat, index)
+        seen = context.network_inputs(context.prepare(features), latent_hat, index)
         return context.predict(seen, index)
 
     def refine(features: Array, latent_hat: Array, quantized: Array) -> Array:
-        seen = context.see(context.prepare(features), latent_hat, index)
+        seen = context.network_inputs(context.prepare(features), latent_hat, index)
         return context.refine(seen, quantized, index)
 
     networks = {
-        f"predict_{index}": Network(
+        f"predict_{index}": ExportedFunction(
             function=predict,
             inputs=inputs,
             outputs=("mean", "scale"),
@@ -140,7 +142,7 @@ def _pass(context: PassContext, index: int, model: Model) -> dict[str, Network]:
     }
     if context.refines:
         start, end = part.channels
-        networks[f"refine_{index}"] = Network(
+        networks[f"refine_{index}"] = ExportedFunction(
             function=refine,
             inputs=inputs | {"quantized": f"b, 4*h, 4*w, {end - start}"},
             outputs=("refined",),
@@ -155,12 +157,12 @@ def _described(part: Pass) -> str:
     return f"channels {start} to {end - 1}{where[part.parity]}"
 
 
-def _wavefront(context: AutoregressiveContext) -> Network:
+def _wavefront(context: AutoregressiveContext) -> ExportedFunction:
     def predict(features: Array, seen: Array) -> MeanAndScale:
         return context.predict(context.network.features(features), seen)
 
     channels = context.channels
-    return Network(
+    return ExportedFunction(
         function=predict,
         inputs={
             "features": f"n, {2 * channels}",
@@ -173,8 +175,8 @@ def _wavefront(context: AutoregressiveContext) -> Network:
     )
 
 
-def _hyper_synthesis(model: Model) -> Network:
-    return Network(
+def _hyper_synthesis(model: Model) -> ExportedFunction:
+    return ExportedFunction(
         function=_precise(model.codec.predict_features),
         inputs={"z_hat": _shapes(model)[1]},
         outputs=("features",),

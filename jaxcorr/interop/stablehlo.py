@@ -23,7 +23,7 @@ from jax import export
 from jaxcorr import files, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.interop import exported_functions
-from jaxcorr.interop.exported_functions import Network
+from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.saved_model import TABLES, Model
 
 FORMAT = "stablehlo-1"
@@ -38,7 +38,7 @@ CODING_PLATFORMS = ("cpu", "cuda")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Written:
+class ExportRecord:
     """A file of an export.
 
     Attributes:
@@ -53,7 +53,7 @@ class Written:
     """
 
     name: str
-    network: Network
+    network: ExportedFunction
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     platforms: tuple[str, ...]
@@ -62,7 +62,7 @@ class Written:
     conventions: tuple[int, str]
 
 
-def write_export(path: Path, model: Model) -> list[Written]:
+def write_export(path: Path, model: Model) -> list[ExportRecord]:
     """Writes the folder of an export, whole or not at all; an older one is replaced.
 
     Args:
@@ -72,7 +72,7 @@ def write_export(path: Path, model: Model) -> list[Written]:
     Raises:
       UserError: If the folder cannot be written.
     """
-    with files.new_folder(Path(path)) as folder, _without_source_locations():
+    with files.atomic_folder(Path(path)) as folder, _without_source_locations():
         write = functools.partial(_write_network, folder)
         written = [
             write(name, network, jnp.float32, PLATFORMS)
@@ -105,8 +105,12 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def _write_network(
-    folder: Path, name: str, network: Network, dtype: Any, platforms: tuple[str, ...]
-) -> Written:
+    folder: Path,
+    name: str,
+    network: ExportedFunction,
+    dtype: Any,
+    platforms: tuple[str, ...],
+) -> ExportRecord:
     """Exports a function to a file."""
     start = time.perf_counter()
     scope = export.SymbolicScope()
@@ -121,7 +125,7 @@ def _write_network(
     (folder / f"{name}{SUFFIX}").write_bytes(data)
     found = re.search(rb"StableHLO_v([\d.]+)", exported.mlir_module_serialized)
     named = lambda names, avals: dict(zip(names, map(str, avals), strict=True))
-    return Written(
+    return ExportRecord(
         name=name,
         network=network,
         inputs=named(network.inputs, exported.in_avals),
@@ -148,7 +152,7 @@ def _without_source_locations() -> Iterator[None]:
         jax.config.update(name, before)
 
 
-def _config(model: Model, written: list[Written]) -> dict[str, Any]:
+def _config(model: Model, written: list[ExportRecord]) -> dict[str, Any]:
     """What `config.json` says of a model, and of the functions exported from it."""
     functions = {
         each.name: {
@@ -174,7 +178,7 @@ def _config(model: Model, written: list[Written]) -> dict[str, Any]:
     )
 
 
-def _readme(model: Model, written: list[Written]) -> str:
+def _readme(model: Model, written: list[ExportRecord]) -> str:
     """The page that says what is in the folder and how to use it."""
     arrays = lambda named: "<br>".join(f"`{k}` `{v}`" for k, v in named.items())
     lines = [

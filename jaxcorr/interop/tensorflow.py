@@ -42,7 +42,7 @@ def correlation_loss(
     *,
     window: int = 7,
     mask: Any = "point",
-    scale_floor: float = 0.11,
+    scale_bound: float = 0.11,
     stop_scale_gradient: bool = False,
     pool_channels: bool = True,
 ) -> Any:
@@ -55,7 +55,7 @@ def correlation_loss(
       scale: Predicted standard deviation of each latent, in quantization steps.
       window: Side of the map; odd, at least 3 and at most the height and the width.
       mask: Which cells of the map count, as in `masked_norm`.
-      scale_floor: Smallest scale to divide by, as in `normalize`.
+      scale_bound: Smallest scale to divide by, as in `normalize`.
       stop_scale_gradient: Whether the loss leaves the scale alone, as in `normalize`.
       pool_channels: Whether channels share a map. If not, the loss is the mean over
         channels of the masked norms of `correlation_maps`.
@@ -77,7 +77,7 @@ def correlation_loss(
         latent,
         mean,
         scale,
-        scale_floor=scale_floor,
+        scale_bound=scale_bound,
         stop_scale_gradient=stop_scale_gradient,
     )
     measure = correlation_map if pool_channels else correlation_maps
@@ -89,7 +89,7 @@ def normalize(
     mean: Any,
     scale: Any,
     *,
-    scale_floor: float = 0.11,
+    scale_bound: float = 0.11,
     stop_scale_gradient: bool = False,
 ) -> Any:
     """Expresses latents as deviations from their mean, in units of their scale.
@@ -98,26 +98,26 @@ def normalize(
       latent: Latents.
       mean: Predicted mean of each latent.
       scale: Predicted standard deviation of each latent, in quantization steps.
-      scale_floor: Smallest scale to divide by; positive. The gradient of a scale below
+      scale_bound: Smallest scale to divide by; positive. The gradient of a scale below
         it is zero; that of a scale at the floor or above is whole.
       stop_scale_gradient: Whether the scale counts as a constant.
 
     Returns:
-      (latent - mean) / max(scale, scale_floor), in float32 or the wider input type.
+      (latent - mean) / max(scale, scale_bound), in float32 or the wider input type.
 
     Raises:
       ValueError: If the shapes differ, or the floor is not positive.
     """
     arrays = [tf.convert_to_tensor(array) for array in (latent, mean, scale)]
     latent, mean, scale = _of_one_shape(*arrays)
-    if not scale_floor > 0:
-        raise ValueError(f"`scale_floor` must be positive, but is {scale_floor}.")
+    if not scale_bound > 0:
+        raise ValueError(f"`scale_bound` must be positive, but is {scale_bound}.")
     dtype = _accumulator(latent, mean, scale)
     latent, mean, scale = (tf.cast(array, dtype) for array in (latent, mean, scale))
     if stop_scale_gradient:
         scale = tf.stop_gradient(scale)
     # A selection, as in JAX, so that the gradient of a scale at the floor is whole.
-    floor = tf.constant(scale_floor, dtype)
+    floor = tf.constant(scale_bound, dtype)
     return (latent - mean) / tf.where(scale < floor, floor, scale)
 
 

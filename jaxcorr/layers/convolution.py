@@ -275,7 +275,7 @@ def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0) -> Arr
     """Draws a kernel that keeps the variance, if one tap in `phases` meets an input."""
     limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
     draw = lambda n: jax.random.uniform(rngs.params(), n, minval=-limit, maxval=limit)
-    return ops.drawn_flat(draw, shape)
+    return ops.sample_flat(draw, shape)
 
 
 def _add_bias(x: Array, bias: nnx.Param) -> Array:

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Forms:
+class Implementations:
     """How a platform computes the layers that have several forms."""
 
     upsampling: Literal["polyphase", "transposed"] = "polyphase"
@@ -27,10 +27,10 @@ class Forms:
     """Sum over channels in GDN: a matrix product, or a 1x1 convolution."""
 
 
-DEFAULT = Forms()
+DEFAULT = Implementations()
 """Forms of the platforms that `FORMS` does not list."""
-FORMS: dict[str, Forms] = {
-    "tpu": Forms(
+BY_PLATFORM: dict[str, Implementations] = {
+    "tpu": Implementations(
         upsampling="transposed", sub_pixels="transposed", channel_product="convolution"
     ),
 }
@@ -58,7 +58,7 @@ def choose(
     default = getattr(DEFAULT, kind)
     others = {
         platform: forms[getattr(chosen, kind)]
-        for platform, chosen in FORMS.items()
+        for platform, chosen in BY_PLATFORM.items()
         if getattr(chosen, kind) != default
     }
     return jax.lax.platform_dependent(*arguments, **others, default=forms[default])

@@ -250,4 +250,4 @@ def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Pointwise:
 
 def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:
     draw = lambda n: jax.random.truncated_normal(rngs.params(), -2, 2, n)
-    return INITIAL_DEVIATION * ops.drawn_flat(draw, shape)
+    return INITIAL_DEVIATION * ops.sample_flat(draw, shape)

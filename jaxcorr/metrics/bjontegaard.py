@@ -16,8 +16,8 @@ from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 from jaxcorr.errors import UserError
 
 Interpolation = Literal["pchip", "akima", "cubic"]
-LEAST_POINTS = 4
-LEAST_OVERLAP = 0.5
+MIN_POINTS = 4
+MIN_OVERLAP = 0.5
 """Share of the range of both curves together below which a warning is due."""
 
 _Values = Float[np.ndarray, "_"]
@@ -29,7 +29,7 @@ class NoOverlap(UserError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Curve:
+class RDSamples:
     """Points of a codec at several rates.
 
     Attributes:
@@ -44,7 +44,7 @@ class Curve:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Difference:
+class BDDifference:
     """How a curve differs from its anchor.
 
     Attributes:
@@ -59,8 +59,8 @@ class Difference:
 
 
 def bd_rate(
-    anchor: Curve, test: Curve, *, interpolation: Interpolation = "pchip"
-) -> Difference:
+    anchor: RDSamples, test: RDSamples, *, interpolation: Interpolation = "pchip"
+) -> BDDifference:
     """Rate that `test` needs beyond `anchor` at the same quality, in percent.
 
     Args:
@@ -81,24 +81,26 @@ def bd_rate(
     """
     pairs = [(np.array(c.quality), _log_rate(c)) for c in (anchor, test)]
     mean, overlap, warnings = _mean_difference(anchor, test, pairs, interpolation)
-    return Difference(value=100 * math.expm1(mean), overlap=overlap, warnings=warnings)
+    return BDDifference(
+        value=100 * math.expm1(mean), overlap=overlap, warnings=warnings
+    )
 
 
 def bd_psnr(
-    anchor: Curve, test: Curve, *, interpolation: Interpolation = "pchip"
-) -> Difference:
+    anchor: RDSamples, test: RDSamples, *, interpolation: Interpolation = "pchip"
+) -> BDDifference:
     """Quality that `test` gains over `anchor` at the same rate, in its own unit (dB).
 
     Args and errors are those of `bd_rate`, with rates for qualities.
     """
     pairs = [(_log_rate(c), np.array(c.quality)) for c in (anchor, test)]
     mean, overlap, warnings = _mean_difference(anchor, test, pairs, interpolation)
-    return Difference(value=mean, overlap=overlap, warnings=warnings)
+    return BDDifference(value=mean, overlap=overlap, warnings=warnings)
 
 
 def _mean_difference(
-    anchor: Curve,
-    test: Curve,
+    anchor: RDSamples,
+    test: RDSamples,
     pairs: list[tuple[_Values, _Values]],
     interpolation: Interpolation,
 ) -> tuple[float, float, tuple[str, ...]]:
@@ -112,7 +114,7 @@ def _mean_difference(
             f"{_range(test)} and {_range(anchor)}, do not overlap"
         )
     overlap = float((end - start) / (highest.max() - lowest.min()))
-    if overlap < LEAST_OVERLAP:
+    if overlap < MIN_OVERLAP:
         warnings.append(
             f"{test.name} and {anchor.name} share only {overlap:.0%} of their range"
         )
@@ -126,12 +128,12 @@ def _mean_difference(
     return float(mean), overlap, tuple(warnings)
 
 
-def _checked(curve: Curve) -> list[str]:
+def _checked(curve: RDSamples) -> list[str]:
     """Refuses a curve that cannot be interpolated; warns of one that turns back."""
-    if len(curve.bpp) < LEAST_POINTS:
+    if len(curve.bpp) < MIN_POINTS:
         raise UserError(
             f"{curve.name} has {len(curve.bpp)} points, but a comparison of curves "
-            f"needs at least {LEAST_POINTS}"
+            f"needs at least {MIN_POINTS}"
         )
     if not (np.all(np.isfinite([curve.bpp, curve.quality])) and min(curve.bpp) > 0):
         raise UserError(
@@ -144,12 +146,12 @@ def _checked(curve: Curve) -> list[str]:
     return []
 
 
-def _log_rate(curve: Curve) -> _Values:
+def _log_rate(curve: RDSamples) -> _Values:
     with np.errstate(divide="ignore", invalid="ignore"):  # Refused by `_checked`.
         return np.log(np.array(curve.bpp))
 
 
-def _range(curve: Curve) -> str:
+def _range(curve: RDSamples) -> str:
     return (
         f"{min(curve.bpp):.3g} to {max(curve.bpp):.3g} bpp at "
         f"{min(curve.quality):.2f} to {max(curve.quality):.2f} dB"

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxcorr.evaluation.results import LOSS, Evaluation
+from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
 from jaxcorr.report.labels import Label
 
 HISTORY = "held_out.jsonl"
-LEAST_WEIGHTS = 3
+MIN_WEIGHTS = 3
 """How many α make a line."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Line:
+class Series:
     """A series of values, as a line of a figure.
 
     Attributes:
@@ -34,7 +34,9 @@ class Line:
     dashes: int = 0
 
 
-def without_loss(each: Evaluation, found: Sequence[Evaluation]) -> Evaluation | None:
+def without_loss(
+    each: EvaluationResult, found: Sequence[EvaluationResult]
+) -> EvaluationResult | None:
     """The model that was trained as this one was, but without the loss."""
     if not each.trained or not each.correlation_weight:
         return None
@@ -44,12 +46,14 @@ def without_loss(each: Evaluation, found: Sequence[Evaluation]) -> Evaluation | 
     )
 
 
-def change(each: Evaluation, base: Evaluation) -> float:
+def cost_change(each: EvaluationResult, base: EvaluationResult) -> float:
     """How much more bpp + λ MSE a model costs than another, in percent."""
     return 100 * (each.cost / base.cost - 1)
 
 
-def held_out_changes(each: Evaluation, base: Evaluation) -> dict[int, float]:
+def held_out_changes(
+    each: EvaluationResult, base: EvaluationResult
+) -> dict[int, float]:
     """The change of cost on held-out crops, by the model's estimate, at each step.
 
     These crops are of the kind that was trained on, so that a few photographs of
@@ -63,17 +67,19 @@ def held_out_changes(each: Evaluation, base: Evaluation) -> dict[int, float]:
     }
 
 
-def held_out_change(each: Evaluation, base: Evaluation) -> float | None:
+def held_out_change(each: EvaluationResult, base: EvaluationResult) -> float | None:
     """The last of `held_out_changes`; None where there are none."""
     return next(reversed(held_out_changes(each, base).values()), None)
 
 
-def against_weight(found: Sequence[Evaluation]) -> tuple[list[Line], list[Line]]:
+def against_weight(
+    found: Sequence[EvaluationResult],
+) -> tuple[list[Series], list[Series]]:
     """Correlation, and change of cost, against α: a line a λ and seed.
 
     Only where there is a model without the loss and three or more with it.
     """
-    lines: dict[tuple, dict[float, tuple[Evaluation, Evaluation]]] = {}
+    lines: dict[tuple, dict[float, tuple[EvaluationResult, EvaluationResult]]] = {}
     for each in found:
         base = without_loss(each, found)
         if base is None or not each.has_cost:
@@ -83,7 +89,7 @@ def against_weight(found: Sequence[Evaluation]) -> tuple[list[Line], list[Line]]
         line = lines.setdefault(key, {0.0: (base, base)})
         line[float(each.correlation_weight or 0)] = (each, base)
     long_enough = {
-        key: line for key, line in sorted(lines.items()) if len(line) > LEAST_WEIGHTS
+        key: line for key, line in sorted(lines.items()) if len(line) > MIN_WEIGHTS
     }
     colors = [*dict.fromkeys(weight for weight, *_ in long_enough)]
     correlations, changes = [], []
@@ -95,15 +101,15 @@ def against_weight(found: Sequence[Evaluation]) -> tuple[list[Line], list[Line]]
         }
         pairs = [line[alpha] for alpha in sorted(line)]
         y = [each.median_correlation for each, _ in pairs]
-        correlations.append(Line(y=np.array(y, float), **style))
-        y = [change(each, base) for each, base in pairs]
-        changes.append(Line(y=np.array(y), **style))
+        correlations.append(Series(y=np.array(y, float), **style))
+        y = [cost_change(each, base) for each, base in pairs]
+        changes.append(Series(y=np.array(y), **style))
     return correlations, changes
 
 
 def histories(
-    found: Sequence[Evaluation], label: Label
-) -> tuple[list[Line], list[Line]]:
+    found: Sequence[EvaluationResult], label: Label
+) -> tuple[list[Series], list[Series]]:
     """Objective on held-out crops against steps, and how the loss changes it.
 
     Of pairs with and without the loss, from the first seed there is. A color is a λ,
@@ -117,7 +123,7 @@ def histories(
             pairs[key] = (each, base)
     weights = sorted({weight for _, weight in pairs})
     names = [*dict.fromkeys(label(e) for pair in pairs.values() for e in pair[::-1])]
-    losses: dict[str, Line] = {}
+    losses: dict[str, Series] = {}
     changes = []
     for each, base in pairs.values():
         for model in (base, each):
@@ -130,14 +136,14 @@ def histories(
 
 
 def _line(
-    each: Evaluation,
+    each: EvaluationResult,
     values: dict[int, float],
     weights: list,
     names: list[str],
     label: Label,
-) -> Line:
+) -> Series:
     steps = sorted(values)
-    return Line(
+    return Series(
         name=_named(each, label),
         x=np.array(steps),
         y=np.array([values[step] for step in steps]),
@@ -146,17 +152,21 @@ def _line(
     )
 
 
-def _named(each: Evaluation, label: Label) -> str:
+def _named(each: EvaluationResult, label: Label) -> str:
     return f"{label(each)}, λ = {each.distortion_weight:g}"
 
 
-def _rest(each: Evaluation) -> dict[str, Any]:
+def _rest(each: EvaluationResult) -> dict[str, Any]:
     """All that must be the same in a model without the loss."""
-    kept = {name: value for name, value in each.settings.items() if name not in LOSS}
+    kept = {
+        name: value
+        for name, value in each.settings.items()
+        if name not in LOSS_SETTINGS
+    }
     return kept | {"seed": each.seed, "λ": each.distortion_weight}
 
 
-def _history(each: Evaluation) -> dict[int, float]:
+def _history(each: EvaluationResult) -> dict[int, float]:
     """Bpp + λ MSE on held-out crops, by step, from beside the evaluation."""
     path = each.path.parent / HISTORY
     found = {}

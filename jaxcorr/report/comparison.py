@@ -4,17 +4,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation.results import Evaluation
-from jaxcorr.metrics.bjontegaard import LEAST_POINTS, Interpolation, NoOverlap
+from jaxcorr.evaluation.results import EvaluationResult
+from jaxcorr.metrics.bjontegaard import MIN_POINTS, Interpolation, NoOverlap
 from jaxcorr.report import published, rd_curves
-from jaxcorr.report.labels import Label, labels
-from jaxcorr.report.rd_curves import Comparison, Family, Quality
+from jaxcorr.report.labels import Label, curve_labels
+from jaxcorr.report.rd_curves import BDComparison, Quality, RDCurve
 
-Comparisons = dict[str, dict[Quality, Comparison]]
+BDComparisons = dict[str, dict[Quality, BDComparison]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Findings:
+class AnchorComparison:
     """Evaluations, as curves, against an anchor.
 
     Attributes:
@@ -29,45 +29,48 @@ class Findings:
       interpolation: Between points.
     """
 
-    evaluations: Sequence[Evaluation]
+    evaluations: Sequence[EvaluationResult]
     label: Label
-    families: Sequence[Family]
-    published: Sequence[Family]
-    anchor: Family | None
-    comparisons: Comparisons
+    families: Sequence[RDCurve]
+    published: Sequence[RDCurve]
+    anchor: RDCurve | None
+    comparisons: BDComparisons
     notes: tuple[str, ...]
     interpolation: Interpolation
 
 
-def compare_all(
-    found: Sequence[Evaluation], *, anchor: str | None, interpolation: Interpolation
-) -> Findings:
+def compare_with_anchor(
+    found: Sequence[EvaluationResult],
+    *,
+    anchor: str | None,
+    interpolation: Interpolation,
+) -> AnchorComparison:
     """Groups evaluations into curves and compares these with an anchor.
 
     Raises:
       UserError: If the anchor that is named is not one curve, or none can be compared
         with it.
     """
-    label = labels(found)
-    families = rd_curves.families(found, label)
-    others = published.curves() if published.fit(found) else []
+    label = curve_labels(found)
+    families = rd_curves.group_into_curves(found, label)
+    others = published.published_curves() if published.are_kodak(found) else []
     every = [*families, *others]
     if anchor:
-        chosen = rd_curves.named(anchor, every)
-        if chosen.length < LEAST_POINTS:
+        chosen = rd_curves.find_curve(anchor, every)
+        if chosen.length < MIN_POINTS:
             raise UserError(
                 f"anchor {chosen.name} has {chosen.length} points, but a comparison of "
-                f"curves needs at least {LEAST_POINTS}"
+                f"curves needs at least {MIN_POINTS}"
             )
     else:
         chosen = _default_anchor(found, families, label)
-    comparisons: Comparisons = {}
+    comparisons: BDComparisons = {}
     notes: tuple[str, ...] = ()
     if chosen is not None:
         comparisons, notes = _compare(chosen, every, interpolation)
         if anchor and not comparisons:
             raise UserError(notes[0] if notes else f"nothing to compare with {anchor}")
-    return Findings(
+    return AnchorComparison(
         evaluations=found,
         label=label,
         families=families,
@@ -80,15 +83,15 @@ def compare_all(
 
 
 def _compare(
-    anchor: Family, every: Sequence[Family], interpolation: Interpolation
-) -> tuple[Comparisons, tuple[str, ...]]:
+    anchor: RDCurve, every: Sequence[RDCurve], interpolation: Interpolation
+) -> tuple[BDComparisons, tuple[str, ...]]:
     """What can be compared with the anchor, and what to say of the rest."""
-    comparisons: Comparisons = {}
+    comparisons: BDComparisons = {}
     apart, short, notes = [], [], []
     for family in every:
         if family is anchor:
             continue
-        if family.length < LEAST_POINTS:
+        if family.length < MIN_POINTS:
             short.append(family.name)
             continue
         try:
@@ -108,18 +111,18 @@ def _compare(
         except UserError:
             continue  # Many published curves have no MS-SSIM; the table says so.
     if short:
-        notes.append(f"fewer than {LEAST_POINTS} points, no curve: {'; '.join(short)}")
+        notes.append(f"fewer than {MIN_POINTS} points, no curve: {'; '.join(short)}")
     if apart:
         notes.append(f"no quality in common with {anchor.name}: {'; '.join(apart)}")
     return comparisons, tuple(dict.fromkeys(notes))
 
 
 def _default_anchor(
-    found: Sequence[Evaluation], families: Sequence[Family], label: Label
-) -> Family | None:
+    found: Sequence[EvaluationResult], families: Sequence[RDCurve], label: Label
+) -> RDCurve | None:
     """The first curve without the loss that is long enough, else any of ours."""
     plain = {label(each) for each in found if each.correlation_weight == 0}
-    long_enough = [family for family in families if family.length >= LEAST_POINTS]
+    long_enough = [family for family in families if family.length >= MIN_POINTS]
     return next(
         (family for family in long_enough if family.name in plain),
         next(iter(long_enough), None),

@@ -7,9 +7,9 @@ from typing import Any
 
 from jaxcorr.evaluation import results
 from jaxcorr.evaluation.metadata import ClassicalMetadata
-from jaxcorr.evaluation.results import LOSS, Evaluation
+from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
 
-Label = Callable[[Evaluation], str]
+Label = Callable[[EvaluationResult], str]
 
 IN_ARCHITECTURE = re.compile(
     r".*\.kind|codec\.transforms\.(width|channels|widths|side_widths)"
@@ -17,7 +17,7 @@ IN_ARCHITECTURE = re.compile(
 """Settings that `Evaluation.architecture` says already."""
 
 
-def labels(found: Sequence[Evaluation]) -> Label:
+def curve_labels(found: Sequence[EvaluationResult]) -> Label:
     """Names curves by architecture, α, and settings that most others have not.
 
     Two models have the same name only if they differ in λ and seed alone. Those that do
@@ -26,7 +26,7 @@ def labels(found: Sequence[Evaluation]) -> Label:
     trained = [each for each in found if each.trained]
     varying = [
         name
-        for name in sorted(results.differing(trained))
+        for name in sorted(results.differing_settings(trained))
         if not IN_ARCHITECTURE.fullmatch(name)
     ]
     shown = {name: _shown(name, varying) for name in varying}
@@ -37,7 +37,7 @@ def labels(found: Sequence[Evaluation]) -> Label:
         for name in varying
     }
 
-    def label(each: Evaluation) -> str:
+    def label(each: EvaluationResult) -> str:
         if isinstance(each.model, ClassicalMetadata):
             return each.model.title
         if not each.trained:
@@ -45,7 +45,7 @@ def labels(found: Sequence[Evaluation]) -> Label:
         parts = [each.architecture, f"α = {each.correlation_weight:g}"]
         for name in varying:
             # Without the loss, how it would be computed makes no difference.
-            unused = each.correlation_weight == 0 and name in LOSS
+            unused = each.correlation_weight == 0 and name in LOSS_SETTINGS
             if name in each.settings and not unused:
                 value = _value(each.settings[name])
                 if value != usual[name]:

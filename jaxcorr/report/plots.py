@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcorr.report.ablation import Line
-from jaxcorr.report.rd_curves import Family, Quality, Spot
+from jaxcorr.report.ablation import Series
+from jaxcorr.report.rd_curves import ComplexityPoint, Quality, RDCurve
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which the color-blind tell apart."""
@@ -23,7 +23,7 @@ UNITS = {"psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB: -10 log10(1 - MS-SS
 
 
 def rate_distortion(
-    ours: Sequence[Family], behind: Sequence[Family], quality: Quality
+    ours: Sequence[RDCurve], behind: Sequence[RDCurve], quality: Quality
 ) -> Figure:
     """Quality against rate: what was measured, before curves of others in grey."""
     figure = Figure(figsize=(12, 6.5), layout="constrained")
@@ -62,7 +62,10 @@ def rate_distortion(
 
 
 def complexity(
-    ours: Sequence[Spot], paper: Sequence[Spot], anchor: str, papers_anchor: str
+    ours: Sequence[ComplexityPoint],
+    paper: Sequence[ComplexityPoint],
+    anchor: str,
+    papers_anchor: str,
 ) -> Figure:
     """Rate saved against the time to encode and decode an image."""
     figure = Figure(figsize=(13, 5), layout="constrained")
@@ -80,7 +83,7 @@ def complexity(
     return figure
 
 
-def weights(correlation: Sequence[Line], cost: Sequence[Line]) -> Figure:
+def weights(correlation: Sequence[Series], cost: Sequence[Series]) -> Figure:
     """Against α: the correlation that is left, and what the objective without it cost.
 
     Args:
@@ -107,7 +110,7 @@ def weights(correlation: Sequence[Line], cost: Sequence[Line]) -> Figure:
     return figure
 
 
-def training(losses: Sequence[Line], changes: Sequence[Line]) -> Figure:
+def training(losses: Sequence[Series], changes: Sequence[Series]) -> Figure:
     """Against steps, on held-out crops: the objective, and what the loss changes in it.
 
     Args:
@@ -135,21 +138,21 @@ def training(losses: Sequence[Line], changes: Sequence[Line]) -> Figure:
     return figure
 
 
-def _styled(families: Sequence[Family]) -> list[tuple[Family, str, str]]:
+def _styled(families: Sequence[RDCurve]) -> list[tuple[RDCurve, str, str]]:
     return [
         (family, COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
         for i, family in enumerate(families)
     ]
 
 
-def _style(line: Line) -> dict[str, Any]:
+def _style(line: Series) -> dict[str, Any]:
     return {
         "color": COLORS[line.color % len(COLORS)],
         "linestyle": DASHES[line.dashes % len(DASHES)],
     }
 
 
-def _draw_spots(axes: Axes, spots: Sequence[Spot]) -> None:
+def _draw_spots(axes: Axes, spots: Sequence[ComplexityPoint]) -> None:
     """A marker a codec, on an axis of time that covers a factor of four or more."""
     for index, spot in enumerate(spots):
         axes.plot(

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr.evaluation.results import Evaluation
-from jaxcorr.report.rd_curves import Family, point
+from jaxcorr.evaluation.results import EvaluationResult
+from jaxcorr.report.rd_curves import RDCurve, rd_point
 
 FILE = "published.json"
 KODAK = {f"kodim{number:02}" for number in range(1, 25)}
@@ -21,23 +21,23 @@ COLUMNS = {
 """Our names of what a published curve holds, and its own."""
 
 
-def curves() -> list[Family]:
+def published_curves() -> list[RDCurve]:
     """Curves on the 24 Kodak photographs."""
-    return [_family(curve) for curve in facts()["curves"].values()]
+    return [_family(curve) for curve in load_published()["curves"].values()]
 
 
-def facts() -> Mapping[str, Any]:
+def load_published() -> Mapping[str, Any]:
     """All that is packaged."""
     held = importlib.resources.files("jaxcorr.report") / FILE
     return json.loads(held.read_text(encoding="utf-8"))
 
 
-def fit(found: Sequence[Evaluation]) -> bool:
+def are_kodak(found: Sequence[EvaluationResult]) -> bool:
     """Whether evaluations are of the images that the curves are of."""
     return {Path(row["file"]).stem for row in found[0].images} == KODAK
 
 
-def _family(curve: Mapping[str, Any]) -> Family:
+def _family(curve: Mapping[str, Any]) -> RDCurve:
     rows = [
         {
             ours: curve[theirs][row]
@@ -46,9 +46,9 @@ def _family(curve: Mapping[str, Any]) -> Family:
         }
         for row in range(len(curve["bpp"]))
     ]
-    return Family(
+    return RDCurve(
         name=curve["name"],
         kind="published",
-        series={None: tuple(sorted(map(point, rows), key=lambda each: each.bpp))},
+        series={None: tuple(sorted(map(rd_point, rows), key=lambda each: each.bpp))},
         source=curve["source"],
     )

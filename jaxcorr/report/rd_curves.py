@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation.results import Evaluation
+from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.metrics import bjontegaard
 from jaxcorr.metrics.bjontegaard import Interpolation, NoOverlap
 from jaxcorr.report.labels import Label
@@ -18,7 +18,7 @@ Quality = Literal["psnr_db", "ms_ssim_db"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Point:
+class RDPoint:
     """Means over a set of images at one rate; None where something is not known."""
 
     bpp: float
@@ -35,7 +35,7 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Family:
+class RDCurve:
     """A codec at several rates, of one training or of several with other seeds.
 
     Attributes:
@@ -47,7 +47,7 @@ class Family:
 
     name: str
     kind: Kind
-    series: Mapping[int | None, tuple[Point, ...]]
+    series: Mapping[int | None, tuple[RDPoint, ...]]
     source: str = ""
 
     @property
@@ -74,7 +74,7 @@ class Family:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BDComparison:
     """A family against an anchor.
 
     Attributes:
@@ -91,7 +91,7 @@ class Comparison:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spot:
+class ComplexityPoint:
     """A codec in the plane of time and rate.
 
     Attributes:
@@ -105,13 +105,13 @@ class Spot:
     saved: float
 
 
-def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
+def group_into_curves(found: Sequence[EvaluationResult], label: Label) -> list[RDCurve]:
     """Groups evaluations that differ in λ, in the quality or in the seed alone."""
-    groups: dict[str, list[Evaluation]] = {}
+    groups: dict[str, list[EvaluationResult]] = {}
     for each in found:
         groups.setdefault(label(each), []).append(each)
     return [
-        Family(
+        RDCurve(
             name=name,
             kind="classical" if members[0].is_classical else "model",
             series={
@@ -123,7 +123,7 @@ def families(found: Sequence[Evaluation], label: Label) -> list[Family]:
     ]
 
 
-def named(name: str, among: Sequence[Family]) -> Family:
+def find_curve(name: str, among: Sequence[RDCurve]) -> RDCurve:
     """The one curve of a name; of a part of the name, if that tells it from the others.
 
     Parts of names are between commas: "α = 0" is one of "Minnen 48/64, α = 0" and none
@@ -149,8 +149,8 @@ def named(name: str, among: Sequence[Family]) -> Family:
 
 
 def compare(
-    anchor: Family, test: Family, quality: Quality, interpolation: Interpolation
-) -> Comparison:
+    anchor: RDCurve, test: RDCurve, quality: Quality, interpolation: Interpolation
+) -> BDComparison:
     """BD-rate and BD-PSNR of a family, each seed against the same seed of the anchor.
 
     Raises:
@@ -174,7 +174,7 @@ def compare(
             f"{test.name} and {anchor.name} are compared in {len(shared)} seeds only, "
             "those that both have"
         )
-    return Comparison(
+    return BDComparison(
         rates=tuple(each.value for each in rates),
         qualities=tuple(each.value for each in qualities),
         overlap=min(each.overlap for each in rates),
@@ -182,10 +182,10 @@ def compare(
     )
 
 
-def point(means: Mapping[str, Any]) -> Point:
+def rd_point(means: Mapping[str, Any]) -> RDPoint:
     """A point from the means of a table."""
     encode, decode = means.get("encode_seconds"), means.get("decode_seconds")
-    return Point(
+    return RDPoint(
         bpp=float(means["bpp"]),
         psnr_db=float(means["psnr_db"]),
         ms_ssim=means.get("ms_ssim"),
@@ -193,15 +193,17 @@ def point(means: Mapping[str, Any]) -> Point:
     )
 
 
-def _curve(family: Family, seed: int | None, quality: Quality) -> bjontegaard.Curve:
+def _curve(
+    family: RDCurve, seed: int | None, quality: Quality
+) -> bjontegaard.RDSamples:
     given = [p for p in family.series[seed] if getattr(p, quality) is not None]
-    return bjontegaard.Curve(
+    return bjontegaard.RDSamples(
         name=family.name,
         bpp=tuple(each.bpp for each in given),
         quality=tuple(getattr(each, quality) for each in given),
     )
 
 
-def _series(members: Sequence[Evaluation]) -> tuple[Point, ...]:
-    points = [point(each.mean) for each in members]
+def _series(members: Sequence[EvaluationResult]) -> tuple[RDPoint, ...]:
+    points = [rd_point(each.mean) for each in members]
     return tuple(sorted(points, key=lambda each: each.bpp))

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxcorr import files
-from jaxcorr.evaluation.results import Evaluation
+from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.metrics.bjontegaard import Interpolation
 from jaxcorr.report import ablation, plots, tables
-from jaxcorr.report.comparison import Findings, compare_all
+from jaxcorr.report.comparison import AnchorComparison, compare_with_anchor
 from jaxcorr.report.rd_curves import Quality
 from jaxcorr.report.tables import Table
 
@@ -29,7 +29,7 @@ PLOTS = {
 }
 PICTURES = set(PLOTS.values())
 
-DRAWN_BEHIND = (
+DRAWN_PUBLISHED = (
     *("JPEG (4:2:0, Pillow)", "WebP", "BPG 4:4:4", "VTM (VVC)"),
     *("mean-scale hyperprior", "mean-scale hyperprior + AR", "Cheng anchor + AR"),
 )
@@ -56,14 +56,14 @@ class Section:
     figure: tuple[str, Figure] | None = None
 
 
-def write(
-    found: Sequence[Evaluation],
+def write_report(
+    found: Sequence[EvaluationResult],
     directory: Path,
     *,
     anchor: str | None,
     interpolation: Interpolation,
     command: str,
-) -> Findings:
+) -> AnchorComparison:
     """Writes the report into a folder, replacing an older one there.
 
     Args:
@@ -78,7 +78,7 @@ def write(
       UserError: If the anchor is not one curve or cannot be compared with any, or a
         file cannot be written.
     """
-    findings = compare_all(found, anchor=anchor, interpolation=interpolation)
+    findings = compare_with_anchor(found, anchor=anchor, interpolation=interpolation)
     text = ["# Report", f"{_subject(found)}. Written by `{command}`."]
     pictures = {}
     for section in _sections(findings):
@@ -99,7 +99,7 @@ def write(
     return findings
 
 
-def _sections(findings: Findings) -> list[Section]:
+def _sections(findings: AnchorComparison) -> list[Section]:
     """The parts of the report for which there is something to say."""
     return [
         *_rate_distortion(findings),
@@ -117,10 +117,10 @@ def _sections(findings: Findings) -> list[Section]:
     ]
 
 
-def _rate_distortion(findings: Findings) -> list[Section]:
+def _rate_distortion(findings: AnchorComparison) -> list[Section]:
     models = [family for family in findings.families if family.kind == "model"]
     classical = [family for family in findings.families if family.kind == "classical"]
-    others = [each for each in findings.published if each.name in DRAWN_BEHIND]
+    others = [each for each in findings.published if each.name in DRAWN_PUBLISHED]
     ours, behind = (models, [*classical, *others]) if models else (classical, others)
     names: dict[Quality, str] = {"psnr_db": "PSNR", "ms_ssim_db": "MS-SSIM"}
     sections = []
@@ -143,7 +143,7 @@ def _rate_distortion(findings: Findings) -> list[Section]:
     return sections
 
 
-def _effects(findings: Findings) -> list[Section]:
+def _effects(findings: AnchorComparison) -> list[Section]:
     table = tables.effects(findings.evaluations, findings.label)
     if not table.rows:
         return []
@@ -175,7 +175,7 @@ def _effects(findings: Findings) -> list[Section]:
     return sections
 
 
-def _compared(findings: Findings) -> list[Section]:
+def _compared(findings: AnchorComparison) -> list[Section]:
     notes = "\n".join(f"- {note}" for note in findings.notes)
     if findings.anchor is None:
         return [Section(title="BD-rate", text=notes)] if notes else []
@@ -195,7 +195,7 @@ def _compared(findings: Findings) -> list[Section]:
     ]
     ours, table = tables.complexity(findings)
     if len(ours) > 1:
-        paper, source = tables.papers_complexity()
+        paper, source = tables.published_complexity()
         figure = plots.complexity(
             ours, paper, findings.anchor.name, "the Cheng hyperprior"
         )
@@ -210,7 +210,7 @@ def _compared(findings: Findings) -> list[Section]:
     return sections
 
 
-def _while_training(findings: Findings) -> list[Section]:
+def _while_training(findings: AnchorComparison) -> list[Section]:
     losses, changes = ablation.histories(findings.evaluations, findings.label)
     if not losses:
         return []
@@ -225,7 +225,7 @@ def _while_training(findings: Findings) -> list[Section]:
     ]
 
 
-def _subject(found: Sequence[Evaluation]) -> str:
+def _subject(found: Sequence[EvaluationResult]) -> str:
     images = found[0].images
     names = ", ".join(str(row["file"]) for row in images[:3])
     more = f" and {len(images) - 3} more" if len(images) > 3 else ""

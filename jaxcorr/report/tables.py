@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxcorr.evaluation.formatting import COLUMNS, cell
-from jaxcorr.evaluation.results import Evaluation
-from jaxcorr.metrics.bjontegaard import LEAST_OVERLAP
+from jaxcorr.evaluation.results import EvaluationResult
+from jaxcorr.metrics.bjontegaard import MIN_OVERLAP
 from jaxcorr.report import ablation, published
-from jaxcorr.report.comparison import Findings
+from jaxcorr.report.comparison import AnchorComparison
 from jaxcorr.report.labels import Label
-from jaxcorr.report.rd_curves import Comparison, Spot
+from jaxcorr.report.rd_curves import BDComparison, ComplexityPoint
 
-TOLD_OVERLAP = 0.25
+SHOWN_OVERLAP = 0.25
 """Share of the range below which a difference of curves is not told as a number."""
 
 HEADINGS = {
@@ -45,7 +45,7 @@ class Table:
         return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def points(found: Sequence[Evaluation], label: Label) -> Table:
+def points(found: Sequence[EvaluationResult], label: Label) -> Table:
     """Means of each evaluation, by curve and rate."""
     first_of_curve = {
         label(each): index for index, each in reversed([*enumerate(found)])
@@ -67,7 +67,7 @@ def points(found: Sequence[Evaluation], label: Label) -> Table:
     )
 
 
-def bd_table(findings: Findings) -> Table:
+def bd_table(findings: AnchorComparison) -> Table:
     """BD-rate and BD-PSNR of every curve, the best first, with their sources.
 
     Those that share little of their range are last, without numbers.
@@ -77,7 +77,7 @@ def bd_table(findings: Findings) -> Table:
     ranked = sorted(
         findings.comparisons.items(),
         key=lambda item: (
-            item[1]["psnr_db"].overlap < TOLD_OVERLAP,
+            item[1]["psnr_db"].overlap < SHOWN_OVERLAP,
             np.mean(item[1]["psnr_db"].rates),
         ),
     )
@@ -102,7 +102,7 @@ def bd_table(findings: Findings) -> Table:
     )
 
 
-def complexity(findings: Findings) -> tuple[list[Spot], Table]:
+def complexity(findings: AnchorComparison) -> tuple[list[ComplexityPoint], Table]:
     """Rate saved against the anchor, and the time to encode and decode an image.
 
     Only of curves that share enough of their range with the anchor.
@@ -112,10 +112,12 @@ def complexity(findings: Findings) -> tuple[list[Spot], Table]:
         compared = findings.comparisons.get(family.name, {}).get("psnr_db")
         saved = -float(np.mean(compared.rates)) if compared else 0.0
         is_anchor = findings.anchor is not None and family.name == findings.anchor.name
-        close = compared is not None and compared.overlap >= LEAST_OVERLAP
+        close = compared is not None and compared.overlap >= MIN_OVERLAP
         if family.seconds is not None and (close or is_anchor):
-            spots.append(Spot(name=family.name, seconds=family.seconds, saved=saved))
-    paper, _ = papers_complexity()
+            spots.append(
+                ComplexityPoint(name=family.name, seconds=family.seconds, saved=saved)
+            )
+    paper, _ = published_complexity()
     lines = [(spot, "measured here") for spot in spots]
     lines += [(spot, "the paper") for spot in paper]
     rows = tuple(
@@ -126,14 +128,16 @@ def complexity(findings: Findings) -> tuple[list[Spot], Table]:
     return spots, table
 
 
-def papers_complexity() -> tuple[list[Spot], str]:
+def published_complexity() -> tuple[list[ComplexityPoint], str]:
     """The paper's table of complexity, and where it is from."""
-    paper = published.facts()["paper"]
-    spots = [Spot(name=n, saved=saved, seconds=s) for n, saved, s in paper["rows"]]
+    paper = published.load_published()["paper"]
+    spots = [
+        ComplexityPoint(name=n, saved=saved, seconds=s) for n, saved, s in paper["rows"]
+    ]
     return spots, paper["source"]
 
 
-def effects(found: Sequence[Evaluation], label: Label) -> Table:
+def effects(found: Sequence[EvaluationResult], label: Label) -> Table:
     """Each model with the loss against the same without it."""
     rows = []
     for each in found:
@@ -145,7 +149,7 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
                 label(each),
                 _number(each.distortion_weight),
                 _number(each.seed),
-                f"{ablation.change(each, base):+.2f}",
+                f"{ablation.cost_change(each, base):+.2f}",
                 cell(ablation.held_out_change(each, base), "{:+.2f}"),
                 f"{each.cost - base.cost:+.4f}",
                 *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
@@ -163,10 +167,10 @@ def effects(found: Sequence[Evaluation], label: Label) -> Table:
     )
 
 
-def _spread(compared: Comparison | None, name: str, form: str) -> str:
+def _spread(compared: BDComparison | None, name: str, form: str) -> str:
     """Mean over the seeds, with the lowest and the highest; where it can be told."""
     values = getattr(compared, name) if compared is not None else ()
-    if compared is None or compared.overlap < TOLD_OVERLAP or not values:
+    if compared is None or compared.overlap < SHOWN_OVERLAP or not values:
         return "-"
     mean = form.format(float(np.mean(values)))
     if len(values) == 1:
@@ -174,14 +178,14 @@ def _spread(compared: Comparison | None, name: str, form: str) -> str:
     return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def _change(each: Evaluation, base: Evaluation, name: str) -> str:
+def _change(each: EvaluationResult, base: EvaluationResult, name: str) -> str:
     before, after = base.mean.get(name), each.mean.get(name)
     if not before or after is None:
         return "-"
     return f"{100 * (after / before - 1):+.1f}"
 
 
-def _mean(each: Evaluation, name: str) -> int | float:
+def _mean(each: EvaluationResult, name: str) -> int | float:
     value = each.mean[name]
     assert value is not None
     return value

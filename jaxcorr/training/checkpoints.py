@@ -25,7 +25,7 @@ from etils import epath
 from jaxtyping import PyTree
 
 from jaxcorr import run_directory, saved_model, serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import UserError, require
 from jaxcorr.run_directory import CHECKPOINTS, MODELS
 from jaxcorr.saved_model import Model
 from jaxcorr.training import distributed
@@ -45,7 +45,7 @@ class _ModelsHandler(ocp.CheckpointHandler):
         for number, model in args.models.items():
             folder = Path(directory) / str(number)
             folder.mkdir()
-            saved_model.fill_folder(folder, model)
+            saved_model.write_model_files(folder, model)
 
     def restore(self, directory: epath.Path, args: Any = None) -> dict[int, Model]:
         """Reads the model folders back."""
@@ -64,36 +64,33 @@ class _SaveModels(ocp.args.CheckpointArgs):
 
 @serialization.stored("Cadence")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cadence:
+class IntervalConfig:
     """How often a run is looked at and saved, in steps."""
 
-    log: int = 20
+    log_every: int = 20
     """Steps between lines of `metrics.jsonl`."""
-    evaluate: int = 1000
+    eval_every: int = 1000
     """Steps between evaluations on held-out crops."""
-    checkpoint: int = 1000
+    checkpoint_every: int = 1000
     """Steps between checkpoints; each is preceded by an evaluation."""
-    keep: int = 3
+    max_to_keep: int = 3
     """Newest checkpoints that are kept, beside the best."""
 
     def __post_init__(self):
-        """Refuses numbers that mean never or nothing."""
+        """Checks that every interval is one step at least."""
         for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise UserError(
-                    f"cadence.{field.name} must be at least 1, "
-                    f"but is {getattr(self, field.name)}"
-                )
+            value = getattr(self, field.name)
+            require(self, field.name, "at least 1", value >= 1)
 
 
-def newest_step(workdir: Path) -> int:
+def latest_step(workdir: Path) -> int:
     """Step of the newest checkpoint of a run, 0 without any.
 
     A checkpoint whose models cannot be read is set aside first, with a warning.
     """
-    for step, folder in reversed(run_directory.checkpoint_folders(workdir).items()):
+    for step, folder in reversed(run_directory.checkpoint_directories(workdir).items()):
         try:
-            models = run_directory.member_folders(folder)
+            models = run_directory.member_directories(folder)
             if not models:
                 raise UserError("no model in it")
             for model in models.values():
@@ -112,7 +109,7 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
       UserError: If they cannot be read.
     """
     folder = workdir / CHECKPOINTS / str(step)
-    model, *_ = run_directory.member_folders(folder).values()
+    model, *_ = run_directory.member_directories(folder).values()
     config = saved_model.read_provenance(model).config
     if config is None:
         raise UserError(f"{model} does not say with which settings it was trained")
@@ -122,7 +119,7 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
 def _set_aside(workdir: Path, step: int, reason: str) -> None:
     """Moves a damaged checkpoint to where nothing looks for it."""
     aside = workdir / DAMAGED / str(step)
-    if not distributed.is_first():
+    if not distributed.is_first_process():
         return
     aside.parent.mkdir(exist_ok=True)
     shutil.rmtree(aside, ignore_errors=True)
@@ -137,12 +134,12 @@ def _set_aside(workdir: Path, step: int, reason: str) -> None:
 class Checkpoints:
     """Checkpoints of one run directory."""
 
-    def __init__(self, workdir: Path, *, keep: int, members: int = 1):
+    def __init__(self, workdir: Path, *, max_to_keep: int, members: int = 1):
         """Opens the checkpoints of a run, old ones and those to come.
 
         Args:
           workdir: The run directory.
-          keep: Newest checkpoints to keep, beside the best of each member.
+          max_to_keep: Newest checkpoints to keep, beside the best of each member.
           members: Codecs that are trained.
 
         Raises:
@@ -176,7 +173,7 @@ class Checkpoints:
             directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(n=keep), *best]
+                    [policies.LatestN(n=max_to_keep), *best]
                 ),
                 best_fn=_loss_of,  # Without it metrics are not written to disk.
                 cleanup_tmp_directories=True,
@@ -227,13 +224,13 @@ class Checkpoints:
           UserError: If none can be read.
         """
         target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(like)})
-        for step in reversed(run_directory.checkpoint_folders(self._workdir)):
+        for step in reversed(run_directory.checkpoint_directories(self._workdir)):
             state, reason = None, "another process cannot read it"
             try:
                 state = self._manager.restore(step, args=target)[STATE]
             except Exception as error:  # Storage has errors of many kinds.
                 reason = f"{type(error).__name__}: {error}"
-            if distributed.all_agree(state is not None):
+            if distributed.all_processes(state is not None):
                 return step, state
             _set_aside(self._workdir, step, reason)
             self._manager.reload()
@@ -287,10 +284,10 @@ def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
 
 @contextlib.contextmanager
 def open_checkpoints(
-    workdir: Path, *, keep: int, members: int = 1
+    workdir: Path, *, max_to_keep: int, members: int = 1
 ) -> Iterator[Checkpoints]:
     """Opens checkpoints, and at the end waits until the last one is on disk."""
-    checkpoints = Checkpoints(workdir, keep=keep, members=members)
+    checkpoints = Checkpoints(workdir, max_to_keep=max_to_keep, members=members)
     try:
         yield checkpoints
     finally:

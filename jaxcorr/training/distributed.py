@@ -17,50 +17,52 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcorr import serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import FieldError, UserError, require
 
 
 @serialization.stored("Processes")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Processes:
+class DistributedConfig:
     """Which process this is; TPU pods, Slurm and Open MPI say it without these."""
 
-    coordinator: str | None = None
+    coordinator_address: str | None = None
     """Host and port of the first process, such as 10.0.0.1:8476."""
-    count: int | None = None
+    num_processes: int | None = None
     """Processes of the run."""
-    index: int | None = None
+    process_id: int | None = None
     """Which one this is, from 0."""
 
     def __post_init__(self):
-        """Refuses what names no process."""
-        given = [self.coordinator, self.count, self.index]
-        if given.count(None) not in {0, len(given)}:
-            raise UserError(
-                "processes.coordinator, processes.count and processes.index must be "
-                f"given together, but are {self.coordinator}, {self.count} and "
-                f"{self.index}"
+        """Checks that all three are given or none, and the number of the process."""
+        names = [field.name for field in dataclasses.fields(self)]
+        given = [getattr(self, name) is not None for name in names]
+        if any(given) and not all(given):
+            others = "num_processes and process_id"
+            values = f"{self.coordinator_address}, {self.num_processes} and "
+            raise FieldError(
+                self,
+                "coordinator_address",
+                f"and {others} must be given together, but are {values}"
+                f"{self.process_id}",
             )
-        if self.count is not None and self.index is not None:
-            if not 0 <= self.index < self.count:
-                raise UserError(
-                    f"processes.index must be in [0, {self.count}), the processes, "
-                    f"but is {self.index}"
-                )
+        if self.process_id is not None and self.num_processes is not None:
+            rule = f"from 0 to num_processes - 1 ({self.num_processes - 1})"
+            within = 0 <= self.process_id < self.num_processes
+            require(self, "process_id", rule, within)
 
 
-def join(processes: Processes) -> None:
+def initialize(config: DistributedConfig) -> None:
     """Meets the other processes, if there are any; before any use of devices.
 
     Raises:
       UserError: If they do not all come.
     """
-    named = processes.coordinator is not None or _environment_names_others()
+    named = config.coordinator_address is not None or _environment_names_others()
     if not named and not _has_tpu():
         return
     try:
         jax.distributed.initialize(
-            processes.coordinator, processes.count, processes.index
+            config.coordinator_address, config.num_processes, config.process_id
         )
     except (ValueError, RuntimeError) as error:
         if named:
@@ -69,25 +71,25 @@ def join(processes: Processes) -> None:
         # A machine with TPUs, but of no pod: there are no others.
 
 
-def leave() -> None:
+def shutdown() -> None:
     """Waits for the other processes, so that none is gone while others need it."""
     if jax.process_count() > 1:
         jax.distributed.shutdown()
 
 
-def is_first() -> bool:
+def is_first_process() -> bool:
     """Whether this is the process that writes logs and prints."""
     return jax.process_index() == 0
 
 
-def told_by_first(value: int) -> int:
+def broadcast_from_first(value: int) -> int:
     """The first process's value, in all of them."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
-def all_agree(done: bool) -> bool:
+def all_processes(done: bool) -> bool:
     """Whether it is true in every process."""
     if jax.process_count() == 1:
         return done

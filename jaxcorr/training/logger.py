@@ -6,15 +6,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol, TextIO, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 from tqdm.auto import tqdm
+from typing_extensions import override
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
-from jaxcorr.training.tensorboard import Board
+from jaxcorr.training.tensorboard import TensorBoardWriter
 
 METRICS = "metrics.jsonl"
 """One object a logged step."""
@@ -22,19 +23,22 @@ HELD_OUT = "held_out.jsonl"
 """One object an evaluation on held-out crops."""
 
 
-class Log:
-    """Where a run tells what it does: nowhere, unless a method is overridden.
+@runtime_checkable  # So that tests can check types.
+class RunLogger(Protocol):
+    """Reports the progress of a run.
 
     Members of a sweep are told apart by their number.
     """
 
-    def restart_clock(self, step: int) -> None:
-        """Leaves out of the speed what was no training, such as compilation."""
+    def restart_timer(self, step: int) -> None:
+        """Leaves out of the speed what was not training, such as compilation."""
+        ...
 
-    def train(self, step: int, metrics: Mapping[int, Mapping[str, float]]) -> None:
-        """Tells metrics of a training step, of each member."""
+    def log_step(self, step: int, metrics: Mapping[int, Mapping[str, float]]) -> None:
+        """Logs the metrics of a training step, of each member."""
+        ...
 
-    def held_out(
+    def log_held_out(
         self,
         step: int,
         member: int,
@@ -42,22 +46,44 @@ class Log:
         images: Float[np.ndarray, "n h w 3"],
         reconstructions: Float[np.ndarray, "n h w 3"],
     ) -> None:
-        """Tells metrics on held-out crops, and shows what some crops became.
+        """Logs metrics on held-out crops, and reconstructions of some of them.
 
         Args:
           step: Steps taken.
-          member: Whose metrics they are.
+          member: Number of the sweep member.
           metrics: Means over the crops.
           images: Crops in [0, 1].
-          reconstructions: What the codec made of them.
+          reconstructions: Reconstructions of `images`.
         """
+        ...
 
-    def say(self, line: str) -> None:
-        """Tells something else."""
+    def log_message(self, line: str) -> None:
+        """Logs a line of text."""
+        ...
 
 
-class Logs(Log):
-    """Progress of one run, on the terminal and in files."""
+class NullLogger(RunLogger):
+    """Logs nothing, as all processes but the first do."""
+
+    @override
+    def restart_timer(self, step):
+        pass
+
+    @override
+    def log_step(self, step, metrics):
+        pass
+
+    @override
+    def log_held_out(self, step, member, metrics, images, reconstructions):
+        pass
+
+    @override
+    def log_message(self, line):
+        pass
+
+
+class FileLogger(RunLogger):
+    """Logs on the terminal, in JSON lines and for TensorBoard."""
 
     def __init__(
         self,
@@ -83,7 +109,9 @@ class Logs(Log):
         board = workdir / "tensorboard"
         with self._disk():
             self._boards = [
-                Board(board / f"member_{number}" if members > 1 else board, start=start)
+                TensorBoardWriter(
+                    board / f"member_{number}" if members > 1 else board, start=start
+                )
                 for number in range(members)
             ]
         self._bar = tqdm(
@@ -97,7 +125,7 @@ class Logs(Log):
         self._crops = batch_size * members
         self._clock = (start, time.perf_counter())
 
-    def __enter__(self) -> "Logs":
+    def __enter__(self) -> "FileLogger":
         """Returns itself."""
         return self
 
@@ -114,12 +142,13 @@ class Logs(Log):
             with contextlib.suppress(OSError):
                 file.close()
 
-    def restart_clock(self, step: int) -> None:
-        """As of `Log`."""
+    @override
+    def restart_timer(self, step):
         self._clock = (step, time.perf_counter())
 
-    def train(self, step: int, metrics: Mapping[int, Mapping[str, float]]) -> None:
-        """As of `Log`; crops count once for each member that trains on them."""
+    @override
+    def log_step(self, step, metrics):
+        # Crops count once for each member that trains on them.
         now = time.perf_counter()
         seconds_per_step = (now - self._clock[1]) / (step - self._clock[0])
         self._clock = (step, now)
@@ -139,20 +168,13 @@ class Logs(Log):
             f"{speed:.1f} images/s, {left} left"
         )
         if self._bar.disable:
-            self.say(line)
+            self.log_message(line)
         else:
             self._bar.set_description_str(line, refresh=False)
             self._bar.update(step - self._bar.n)
 
-    def held_out(
-        self,
-        step: int,
-        member: int,
-        metrics: Mapping[str, float],
-        images: Float[np.ndarray, "n h w 3"],
-        reconstructions: Float[np.ndarray, "n h w 3"],
-    ) -> None:
-        """As of `Log`."""
+    @override
+    def log_held_out(self, step, member, metrics, images, reconstructions):
         board = self._boards[member]
         pairs = np.concatenate([images, np.clip(reconstructions, 0, 1)], axis=2)
         with self._disk():
@@ -160,13 +182,14 @@ class Logs(Log):
             board.scalars("held_out", metrics, step)
             board.images("held_out/original_and_reconstruction", pairs, step)
         which = f", member {member}" if len(self._boards) > 1 else ""
-        self.say(
+        self.log_message(
             f"step {step}{which}: held out {metrics['bpp']:.4f} bpp, "
             f"{metrics['psnr_db']:.2f} dB, correlation {metrics['correlation']:.4f}"
         )
 
-    def say(self, line: str) -> None:
-        """Prints a line above the progress line."""
+    @override
+    def log_message(self, line):
+        # Above the progress line.
         with tqdm.external_write_mode():
             print(line, flush=True)
 

@@ -14,11 +14,10 @@ from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.saved_model import Model
 from jaxcorr.training import distributed, sharding, sweep
-from jaxcorr.training.checkpoints import Cadence, Checkpoints
-from jaxcorr.training.logger import Log
-from jaxcorr.training.loss import Metrics, Weights
-from jaxcorr.training.step import NEVER, Recipe, TrainState
-from jaxcorr.training.sweep import Member
+from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
+from jaxcorr.training.logger import RunLogger
+from jaxcorr.training.loss import LossWeights, Metrics
+from jaxcorr.training.step import NEVER, StaticConfig, TrainState
 
 
 class Preempted(Exception):
@@ -30,36 +29,38 @@ class Run:
     """What stays the same while a run goes.
 
     Attributes:
-      recipe: Settings of the compiled step.
+      static_config: Settings of the compiled step.
       members: What is trained with it: one run, or those of a sweep.
-      cadence: How often to log, evaluate and save.
+      intervals: How often to log, evaluate and save.
       batch_size: Crops in a batch.
       mesh: The devices.
       held_out: Crops that are never trained on, 0 to 255.
       provenance: What model folders of this run have in common.
     """
 
-    recipe: Recipe
-    members: tuple[Member, ...]
-    cadence: Cadence
+    static_config: StaticConfig
+    members: tuple[SweepMember, ...]
+    intervals: IntervalConfig
     batch_size: int
     mesh: Mesh
     held_out: UInt8[np.ndarray, "n h w 3"]
     provenance: Provenance
 
     @functools.cached_property
-    def weights(self) -> Weights:
+    def weights(self) -> LossWeights:
         """λ and α of all members."""
-        return sweep.weights_of(self.members)
+        return sweep.stacked_weights(self.members)
 
     @functools.cached_property
     def keys(self) -> Key[Array, " members"]:
         """Roots of the noise of all members."""
-        return sweep.noise_keys(self.members)
+        return sweep.stacked_noise_keys(self.members)
 
     def is_due(self, step: int, *intervals: int) -> bool:
         """Returns whether a step ends one of the intervals, or the run."""
-        return step == self.recipe.steps or any(step % each == 0 for each in intervals)
+        return step == self.static_config.steps or any(
+            step % each == 0 for each in intervals
+        )
 
 
 def train(
@@ -67,7 +68,7 @@ def train(
     state: TrainState,
     batches: Iterator[UInt8[np.ndarray, "rows h w 3"]],
     checkpoints: Checkpoints,
-    log: Log,
+    log: RunLogger,
 ) -> TrainState:
     """Trains until the end of the run.
 
@@ -86,16 +87,18 @@ def train(
         checkpoints stay. Or if a checkpoint cannot be written.
       Preempted: If SIGTERM or Ctrl-C arrived; a checkpoint was saved.
     """
-    cadence, last = run.cadence, run.recipe.steps
-    first = int(np.max(sharding.whole(state.step, run.mesh))) + 1
+    intervals, last = run.intervals, run.static_config.steps
+    first = int(np.max(sharding.to_host(state.step, run.mesh))) + 1
     progress = _Progress(run, first, log)
     with distributed.stop_requests() as stop_requested:
         for step in range(first, last + 1):
             state, metrics = _take_step(run, state, next(batches))
             progress.tell(step, metrics)
             stopping = stop_requested(step) and step < last
-            saving = stopping or run.is_due(step, cadence.checkpoint)
-            evaluating = run.is_due(step, cadence.evaluate, cadence.checkpoint)
+            saving = stopping or run.is_due(step, intervals.checkpoint_every)
+            evaluating = run.is_due(
+                step, intervals.eval_every, intervals.checkpoint_every
+            )
             if not (saving or evaluating):
                 continue
             progress.catch_up(metrics)
@@ -105,7 +108,7 @@ def train(
             if saving:
                 models = _models(run, state, step, losses, progress.going)
                 checkpoints.save(step, state, models, losses)
-            log.restart_clock(step)
+            log.restart_timer(step)
             if stopping:
                 raise Preempted(f"Stopped after step {step} and saved a checkpoint")
     return state
@@ -119,7 +122,7 @@ class _Progress:
         gradient that was not finite.
     """
 
-    def __init__(self, run: Run, first: int, log: Log):
+    def __init__(self, run: Run, first: int, log: RunLogger):
         self._run = run
         self._first = first
         self._log = log
@@ -135,11 +138,11 @@ class _Progress:
           UserError: If loss or gradient is not finite, of every member.
         """
         self._tell_waiting()
-        if self._run.is_due(step, self._run.cadence.log):
+        if self._run.is_due(step, self._run.intervals.log_every):
             self._waiting = (step, metrics)
         elif step == self._first:
             jax.block_until_ready(metrics)
-            self._log.restart_clock(step)
+            self._log.restart_timer(step)
 
     def catch_up(self, metrics: Metrics) -> None:
         """Waits for the step that runs, and logs it if it is one to log.
@@ -161,7 +164,7 @@ class _Progress:
             failure = f"{what} is not finite at step {step}"
             if self.going:
                 member = self._run.members[number]
-                self._log.say(
+                self._log.log_message(
                     f"member {number} ({member}) stops: {failure}; the others go on"
                 )
             else:
@@ -179,7 +182,7 @@ class _Progress:
         values = _of_members(metrics, self.going)
         for each in values.values():
             del each["failed_at"]
-        self._log.train(step, values)
+        self._log.log_step(step, values)
 
     def _note(self, metrics: Metrics) -> None:
         """Takes out members whose training step failed."""
@@ -195,15 +198,15 @@ class _Progress:
 def _take_step(
     run: Run, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
 ) -> tuple[TrainState, Metrics]:
-    batch = sharding.split_batch(rows, run.mesh, run.batch_size)
+    batch = sharding.shard_batch(rows, run.mesh, run.batch_size)
     with jax.set_mesh(run.mesh):
-        return sweep.train_step(
+        return sweep.train_members(
             state,
             batch,
             run.weights,
             run.keys,
-            recipe=run.recipe,
-            together=sweep.are_together(run.mesh),
+            static_config=run.static_config,
+            in_one_program=sweep.runs_members_in_one_program(run.mesh),
         )
 
 
@@ -217,7 +220,7 @@ def _of_members(metrics: Metrics, numbers: list[int]) -> dict[int, dict[str, flo
 
 
 def _evaluate(
-    run: Run, state: TrainState, step: int, progress: _Progress, log: Log
+    run: Run, state: TrainState, step: int, progress: _Progress, log: RunLogger
 ) -> tuple[dict[int, float], TrainState]:
     """Logs metrics on the held-out crops.
 
@@ -226,12 +229,12 @@ def _evaluate(
       without a finite one have stopped.
     """
     with jax.set_mesh(run.mesh):
-        metrics, made = sweep.evaluation_step(
+        metrics, made = sweep.evaluate_members(
             state.parameters,
-            sharding.spread(run.held_out, run.mesh),
+            sharding.shard_images(run.held_out, run.mesh),
             run.weights,
-            recipe=run.recipe,
-            together=sweep.are_together(run.mesh),
+            static_config=run.static_config,
+            in_one_program=sweep.runs_members_in_one_program(run.mesh),
         )
     values = _of_members(metrics, progress.going)
     losses = {number: each["rate_distortion"] for number, each in values.items()}
@@ -239,11 +242,11 @@ def _evaluate(
     if lost:
         progress.stop(lost, "loss on held-out crops")
         stopped = [number in lost for number in range(len(run.members))]
-        state = sweep.stop(state, step, stopped)
+        state = sweep.freeze_members(state, step, stopped)
     shown = np.asarray(made)
     originals = run.held_out[: shown.shape[1]].astype(np.float32) / 255
     for number in progress.going:
-        log.held_out(step, number, values[number], originals, shown[number])
+        log.log_held_out(step, number, values[number], originals, shown[number])
     return {number: losses[number] for number in progress.going}, state
 
 
@@ -255,16 +258,16 @@ def _models(
     going: list[int],
 ) -> dict[int, Model]:
     """Models of the members that go on; in the process that writes them."""
-    parameters = sharding.whole(state.parameters, run.mesh)
-    if not distributed.is_first():
+    parameters = sharding.to_host(state.parameters, run.mesh)
+    if not distributed.is_first_process():
         return {}
     return {
         number: saved_model.make_model(
-            run.recipe.codec,
+            run.static_config.codec,
             {name: array[number] for name, array in parameters.items()},
             provenance=dataclasses.replace(
                 run.provenance,
-                member=SweepMember(**dataclasses.asdict(run.members[number])),
+                member=run.members[number],
                 step=step,
                 held_out_loss=losses.get(number),
             ),

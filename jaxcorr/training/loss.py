@@ -8,16 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from jaxcorr import correlation, serialization
-from jaxcorr.codec import Output
+from jaxcorr.codec import CodecOutput
 from jaxcorr.metrics import image_quality
 
-Map = Float[Array, "*c window window"]
+CorrelationMap = Float[Array, "*c window window"]
 Metrics = dict[str, Num[Array, "*members"]]
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Weights:
+class LossWeights:
     """Weights of the terms, as traced arrays: another value does not recompile.
 
     Attributes:
@@ -31,7 +31,7 @@ class Weights:
 
 @serialization.stored("Objective")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Objective:
+class LossConfig:
     """`bpp + λ distortion + α correlation_loss`, for any λ and α."""
 
     distortion: Literal["mse", "ms_ssim"] = "mse"
@@ -47,7 +47,7 @@ class Objective:
     pool_channels: bool = True
     """Whether all channels share one map, or each has its own."""
 
-    def normalized(self, output: Output) -> Float[Array, "b h16 w16 c"]:
+    def normalized(self, output: CodecOutput) -> Float[Array, "b h16 w16 c"]:
         """Latents in units of their predicted distribution."""
         return correlation.normalize(
             getattr(output, self.correlated),
@@ -56,23 +56,23 @@ class Objective:
             stop_scale_gradient=self.stop_scale_gradient,
         )
 
-    def correlation_map(self, output: Output) -> Map:
+    def correlation_map(self, output: CodecOutput) -> CorrelationMap:
         """What the correlation loss is the norm of; may be averaged over batches."""
         normalized = self.normalized(output)
         if self.pool_channels:
             return correlation.correlation_map(normalized, window=self.window)
         return correlation.correlation_maps(normalized, window=self.window)
 
-    def correlation_loss(self, average: Map) -> Float[Array, ""]:
+    def correlation_loss(self, average: CorrelationMap) -> Float[Array, ""]:
         """The correlation loss, from the map averaged over the whole batch."""
         return jnp.mean(correlation.masked_norm(average, self.mask))
 
     def __call__(
         self,
-        output: Output,
+        output: CodecOutput,
         image: Float[Array, "b h w 3"],
-        weights: Weights,
-        average: Map | None = None,
+        weights: LossWeights,
+        average: CorrelationMap | None = None,
     ) -> tuple[Float[Array, ""], Metrics]:
         """The objective on a batch, or on one of the micro-batches of a batch.
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxcorr import serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 
 
 @serialization.stored("Optimizer")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Optimizer:
+class OptimizerConfig:
     """How gradients become steps."""
 
     learning_rate: float = 1e-4
@@ -27,20 +27,14 @@ class Optimizer:
     """Largest norm of the whole gradient; a longer one is scaled down to it."""
 
     def __post_init__(self):
-        """Refuses settings under which nothing would be learned."""
-        allowed = {
-            "learning_rate": (0 < self.learning_rate < math.inf, "positive and finite"),
-            "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
-            "drop_at": (0 <= self.drop_at <= 1, "from 0 to 1"),
-            "drop_factor": (0 < self.drop_factor < math.inf, "positive and finite"),
-            "gradient_clip": (self.gradient_clip > 0, "positive"),
-        }
-        for name, (within, rule) in allowed.items():
-            if not within:
-                raise UserError(
-                    f"optimizer.{name.replace('_', '-')} must be {rule}, "
-                    f"but is {getattr(self, name)}"
-                )
+        """Checks the ranges."""
+        positive = "positive and finite"
+        rate, drop = self.learning_rate, self.drop_factor
+        require(self, "learning_rate", positive, 0 < rate < math.inf)
+        require(self, "warmup_steps", "0 or more", self.warmup_steps >= 0)
+        require(self, "drop_at", "from 0 to 1", 0 <= self.drop_at <= 1)
+        require(self, "drop_factor", positive, 0 < drop < math.inf)
+        require(self, "gradient_clip", "positive", self.gradient_clip > 0)
 
     def schedule(self, steps: int) -> optax.Schedule:
         """Learning rate at each step of a run of this length."""

@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, ArrayLike, PyTree, UInt8
 
 from jaxcorr import serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import FieldError, UserError, require
 
 SWEEP, DATA, FSDP = "sweep", "data", "fsdp"
 REST = -1
@@ -24,7 +24,7 @@ REST = -1
 
 @serialization.stored("MeshShape")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MeshShape:
+class MeshConfig:
     """How the devices of all processes are arranged; -1 takes those that are left."""
 
     data: int = REST
@@ -35,19 +35,20 @@ class MeshShape:
     """Groups of devices that train different members of a sweep."""
 
     def __post_init__(self):
-        """Refuses sizes that no mesh has."""
+        """Checks the sizes."""
         sizes = {DATA: self.data, FSDP: self.fsdp, SWEEP: self.sweep}
         for name, size in sizes.items():
-            if size != REST and size < 1:
-                raise UserError(f"mesh.{name} must be at least 1, or -1, but is {size}")
+            require(self, name, "at least 1, or -1", size >= 1 or size == REST)
         if list(sizes.values()).count(REST) > 1:
-            raise UserError(
-                "only one of mesh.data, mesh.fsdp and mesh.sweep may be -1, "
-                f"but they are {self.data}, {self.fsdp} and {self.sweep}"
+            raise FieldError(
+                self,
+                DATA,
+                "must be the only -1 of data, fsdp and sweep, but they are "
+                f"{self.data}, {self.fsdp} and {self.sweep}",
             )
 
 
-def make_mesh(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
+def make_mesh(shape: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     """Arranges devices: those of all processes, if none are given.
 
     Raises:
@@ -125,14 +126,14 @@ def state_sharding(
     return NamedSharding(mesh, PartitionSpec(SWEEP, *spec) if members else spec)
 
 
-def place_state(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTree:
+def shard_state(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTree:
     """Puts a train state, which every process has whole, where it belongs."""
     return jax.tree.map(
         lambda x: _place(x, state_sharding(x.shape, mesh, members=members)), state
     )
 
 
-def place_abstract(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTree:
+def shard_abstract_state(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTree:
     """Shapes and places of the arrays of a train state, without their values."""
 
     def shape(x) -> jax.ShapeDtypeStruct:
@@ -142,7 +143,7 @@ def place_abstract(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTre
     return jax.tree.map(shape, state)
 
 
-def whole(tree: PyTree, mesh: Mesh) -> PyTree:
+def to_host(tree: PyTree, mesh: Mesh) -> PyTree:
     """Arrays on the host, whole in every process, wherever their parts are."""
     everywhere = NamedSharding(mesh, PartitionSpec())
     return jax.device_get(_copy(tree, everywhere))
@@ -161,7 +162,7 @@ def local_rows(mesh: Mesh, batch_size: int) -> tuple[int, ...]:
     return tuple(held.tolist())
 
 
-def split_batch(
+def shard_batch(
     rows: UInt8[np.ndarray, "rows h w 3"], mesh: Mesh, batch_size: int
 ) -> Array:
     """The global batch, split over the devices.
@@ -180,21 +181,21 @@ def split_batch(
     return jax.make_array_from_callback(shape, batch_sharding(mesh), part)
 
 
-def spread(images: UInt8[np.ndarray, "n h w 3"], mesh: Mesh) -> Array:
+def shard_images(images: UInt8[np.ndarray, "n h w 3"], mesh: Mesh) -> Array:
     """Images that every process has, split over the devices if they can share them."""
     devices = mesh.shape[DATA] * mesh.shape[FSDP]
     everywhere = NamedSharding(mesh, PartitionSpec())
     return _place(images, everywhere if len(images) % devices else batch_sharding(mesh))
 
 
-def gathered(parameters: PyTree) -> PyTree:
+def replicate_in_step(parameters: PyTree) -> PyTree:
     """Within a compiled step: every device computes with whole parameters."""
     if not _mesh_axes():
         return parameters
     return jax.lax.with_sharding_constraint(parameters, PartitionSpec())
 
 
-def scattered(tree: PyTree) -> PyTree:
+def shard_in_step(tree: PyTree) -> PyTree:
     """Within a compiled step: every device keeps its part of parameters alone."""
     fsdp = _mesh_axes().get(FSDP, 1)
     if fsdp == 1:

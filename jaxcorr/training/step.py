@@ -10,24 +10,24 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from jaxcorr import codec, quantization, serialization
-from jaxcorr.codec import CodecSettings, Parameters
-from jaxcorr.errors import UserError
+from jaxcorr.codec import CodecConfig, Parameters
+from jaxcorr.errors import require
 from jaxcorr.metrics import image_quality
-from jaxcorr.quantization import DecoderInput
+from jaxcorr.quantization import QuantizationName
 from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
 from jaxcorr.training import sharding
-from jaxcorr.training.loss import Metrics, Objective, Weights
-from jaxcorr.training.optimizer import Optimizer
+from jaxcorr.training.loss import LossConfig, LossWeights, Metrics
+from jaxcorr.training.optimizer import OptimizerConfig
 
 NEVER = -1
 
 
 @serialization.stored("Step")
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Step:
+class StepConfig:
     """How one step is computed."""
 
-    decoder_input: DecoderInput | None = None
+    quantization: QuantizationName | None = None
     """What synthesis and context model are trained on: latents with uniform noise, as
     in Ballé 2018, rounded ones with the gradient of the identity, or softly rounded
     ones with noise, as in Agustsson and Theis 2020, of which then are the bits too;
@@ -44,22 +44,13 @@ class Step:
     """What analysis and synthesis compute in; everything else is float32."""
 
     def __post_init__(self):
-        """Refuses a batch in no parts, and soft rounding that grows softer."""
-        if self.micro_batches < 1:
-            raise UserError(
-                f"step.micro-batches must be at least 1, but is {self.micro_batches}"
-            )
+        """Checks the micro-batches, and that the sharpness does not decrease."""
         start, end = self.sharpness_start, self.sharpness_end
-        highest = SHARPNESS_MAXIMUM
-        if not 0 <= start <= highest:
-            raise UserError(
-                f"step.sharpness-start must be from 0 to {highest:g}, but is {start:g}"
-            )
-        if not start <= end <= highest:
-            raise UserError(
-                f"step.sharpness-end must be from {start:g} (step.sharpness-start) "
-                f"to {highest:g}, but is {end:g}"
-            )
+        most = SHARPNESS_MAXIMUM
+        require(self, "micro_batches", "at least 1", self.micro_batches >= 1)
+        require(self, "sharpness_start", f"from 0 to {most:g}", 0 <= start <= most)
+        rule = f"from sharpness_start ({start:g}) to {most:g}"
+        require(self, "sharpness_end", rule, start <= end <= most)
 
     def sharpness(self, step: Int[Array, ""], *, steps: int) -> Float[Array, ""]:
         """Sharpness of soft rounding at a step of a run of this length."""
@@ -70,7 +61,7 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
+class StaticConfig:
     """All settings that the compiled step depends on.
 
     Attributes:
@@ -81,10 +72,10 @@ class Recipe:
       steps: Length of the run, for the learning rate and the sharpness.
     """
 
-    codec: CodecSettings
-    objective: Objective
-    optimizer: Optimizer
-    step: Step
+    codec: CodecConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    step: StepConfig
     steps: int
 
 
@@ -109,28 +100,30 @@ class TrainState:
     failed_at: PyTree
 
 
-def initial_state(recipe: Recipe, parameters: Parameters) -> TrainState:
+def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainState:
     """The state before the first step."""
     return TrainState(
         parameters=parameters,
-        optimizer=recipe.optimizer.transformation(recipe.steps).init(parameters),
+        optimizer=static_config.optimizer.transformation(static_config.steps).init(
+            parameters
+        ),
         step=jnp.int32(0),
         failed_at=jnp.int32(NEVER),
     )
 
 
 # Inlined where another program calls it: there is one step, by itself or of a member.
-_compiled = functools.partial(jax.jit, static_argnames="recipe", inline=True)
+_compiled = functools.partial(jax.jit, static_argnames="static_config", inline=True)
 
 
 @functools.partial(_compiled, donate_argnames="state")
 def train_step(
     state: TrainState,
     batch: UInt8[Array, "b h w 3"],
-    weights: Weights,
+    weights: LossWeights,
     key: Key[Array, ""],
     *,
-    recipe: Recipe,
+    static_config: StaticConfig,
 ) -> tuple[TrainState, Metrics]:
     """Takes one step of optimization.
 
@@ -142,7 +135,7 @@ def train_step(
       batch: Crops, 0 to 255.
       weights: λ and α.
       key: Root of all noise of the run; the same at every step.
-      recipe: Settings; others compile another step.
+      static_config: Settings; others compile another step.
 
     Returns:
       The updated state, and metrics at the parameters before the update; among them
@@ -150,12 +143,12 @@ def train_step(
     """
     image = batch.astype(jnp.float32) / 255
     keys = jax.random.split(jax.random.fold_in(key, state.step), len(image))
-    sharpness = recipe.step.sharpness(state.step, steps=recipe.steps)
+    sharpness = static_config.step.sharpness(state.step, steps=static_config.steps)
     gradient, values = _gradient(
-        state.parameters, image, keys, sharpness, weights, recipe
+        state.parameters, image, keys, sharpness, weights, static_config
     )
 
-    transformation = recipe.optimizer.transformation(recipe.steps)
+    transformation = static_config.optimizer.transformation(static_config.steps)
     updates, optimizer = transformation.update(
         gradient, state.optimizer, state.parameters
     )
@@ -168,17 +161,19 @@ def train_step(
     )
     parameters = optax.apply_updates(state.parameters, updates)
     updated = TrainState(
-        parameters=sharding.scattered(keep(parameters, state.parameters)),
-        optimizer=sharding.scattered(keep(optimizer, state.optimizer)),
+        parameters=sharding.shard_in_step(keep(parameters, state.parameters)),
+        optimizer=sharding.shard_in_step(keep(optimizer, state.optimizer)),
         step=state.step + 1,
         failed_at=jnp.where(healthy, NEVER, first_failure),
     )
-    if recipe.step.decoder_input == "soft_round":
+    if static_config.step.quantization == "soft_round":
         values["sharpness"] = sharpness
     return updated, values | {
         "psnr_db": image_quality.psnr_from_mse(values["mse"]),
         "gradient_norm": norm,
-        "learning_rate": recipe.optimizer.schedule(recipe.steps)(state.step),
+        "learning_rate": static_config.optimizer.schedule(static_config.steps)(
+            state.step
+        ),
         "failed_at": updated.failed_at,
     }
 
@@ -187,16 +182,16 @@ def train_step(
 def evaluation_step(
     parameters: Parameters,
     batch: UInt8[Array, "b h w 3"],
-    weights: Weights,
+    weights: LossWeights,
     *,
-    recipe: Recipe,
+    static_config: StaticConfig,
 ) -> tuple[Metrics, Float[Array, "b h w 3"]]:
     """Metrics and reconstructions of crops as a file would give them, without noise."""
     image = batch.astype(jnp.float32) / 255
-    output = codec.with_parameters(recipe.codec, sharding.gathered(parameters))(
-        image, transform_dtype=recipe.step.transform_dtype
-    )
-    _, values = recipe.objective(output, image, weights)
+    output = codec.with_parameters(
+        static_config.codec, sharding.replicate_in_step(parameters)
+    )(image, transform_dtype=static_config.step.transform_dtype)
+    _, values = static_config.loss(output, image, weights)
     values["psnr_db"] = image_quality.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
         values["bpp"] + weights.distortion_weight * values["distortion"]
@@ -209,29 +204,29 @@ def _gradient(
     image: Float[Array, "b h w 3"],
     keys: Key[Array, " b"],
     sharpness: Float[Array, ""],
-    weights: Weights,
-    recipe: Recipe,
+    weights: LossWeights,
+    static_config: StaticConfig,
 ) -> tuple[Parameters, Metrics]:
     """Gradient and metrics of a batch, worked through in micro-batches."""
-    parts = recipe.step.micro_batches
-    whole = sharding.gathered(parameters)
+    parts = static_config.step.micro_batches
+    whole = sharding.replicate_in_step(parameters)
 
     def output(parameters, part):
         image, keys = part
-        built = codec.with_parameters(recipe.codec, parameters)
-        kind = recipe.step.decoder_input or built.context.decoder_input
+        built = codec.with_parameters(static_config.codec, parameters)
+        kind = static_config.step.quantization or built.context.default_quantization
         return built(
             image,
-            quantization=quantization.in_training(kind, keys, sharpness),
-            transform_dtype=recipe.step.transform_dtype,
+            quantization=quantization.training_quantization(kind, keys, sharpness),
+            transform_dtype=static_config.step.transform_dtype,
         )
 
     def loss(parameters, part, average):
-        return recipe.objective(output(parameters, part), part[0], weights, average)
+        return static_config.loss(output(parameters, part), part[0], weights, average)
 
     def gradient_of(part, average=None):
         gradient, values = jax.grad(loss, has_aux=True)(whole, part, average)
-        return sharding.scattered(gradient), values
+        return sharding.shard_in_step(gradient), values
 
     if parts == 1:
         return gradient_of((image, keys))
@@ -239,7 +234,7 @@ def _gradient(
     # Every micro-batch takes each `parts`-th image: a device keeps the images it has.
     split = lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
     parted = (split(image), split(keys))
-    map_of = lambda part: recipe.objective.correlation_map(output(whole, part))
+    map_of = lambda part: static_config.loss.correlation_map(output(whole, part))
     average = _mean_over(map_of, parted)
     return _mean_over(lambda part: gradient_of(part, average), parted)
 

@@ -26,14 +26,15 @@ from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from jaxcorr import serialization
 from jaxcorr.codec import Parameters
-from jaxcorr.errors import UserError
+from jaxcorr.errors import FieldError, require
+from jaxcorr.provenance import SweepMember
 from jaxcorr.run_directory import WEIGHTS
 from jaxcorr.training import sharding
 from jaxcorr.training import step as steps
-from jaxcorr.training.loss import Metrics, Weights
-from jaxcorr.training.step import Recipe, TrainState
+from jaxcorr.training.loss import LossWeights, Metrics
+from jaxcorr.training.step import StaticConfig, TrainState
 
-PICTURES = 4
+SHOWN_CROPS = 4
 """Held-out crops that are looked at."""
 
 
@@ -60,31 +61,25 @@ class SweepConfig:
             if isinstance(value, list):  # Settings are hashable.
                 object.__setattr__(self, field.name, tuple(value))
             if not self._values(field.name):
-                flag = f"sweep.{field.name.replace('_', '-')}"
-                raise UserError(f"{flag} must have at least one value")
+                raise FieldError(self, field.name, "must have at least one value")
         for name in WEIGHTS:
-            for weight in self._values(name):
-                if not 0 <= weight < math.inf:
-                    raise UserError(
-                        f"sweep.{name.replace('_', '-')} must be 0 or more and "
-                        f"finite, but is {weight}"
-                    )
-        for seed in self._values("seed"):
-            if not 0 <= seed < 2**32:
-                raise UserError(f"sweep.seed must be in [0, 2**32), but is {seed}")
-        if len(set(self.members)) < len(self.members):
-            raise UserError(
-                "sweep.seed, sweep.distortion-weight and sweep.correlation-weight "
-                "must not repeat a value"
-            )
+            finite = all(0 <= weight < math.inf for weight in self._values(name))
+            require(self, name, "0 or more and finite", finite)
+        within = all(0 <= seed < 2**32 for seed in self._values("seed"))
+        require(self, "seed", "in [0, 2**32)", within)
+        for name in ("seed", *WEIGHTS):
+            values = self._values(name)
+            different = len(set(values)) == len(values)
+            require(self, name, "without repetitions", different)
 
     @property
-    def members(self) -> tuple["Member", ...]:
+    def members(self) -> tuple[SweepMember, ...]:
         """The runs to train: every seed with every λ and every α, in this order."""
         names = ("seed", *WEIGHTS)
         combinations = itertools.product(*map(self._values, names))
         return tuple(
-            Member(**dict(zip(names, values, strict=True))) for values in combinations
+            SweepMember(**dict(zip(names, values, strict=True)))
+            for values in combinations
         )
 
     def _values(self, name: str) -> tuple[Any, ...]:
@@ -93,72 +88,52 @@ class SweepConfig:
         return value if isinstance(value, tuple) else (value,)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Member:
-    """What one run of a sweep has of its own.
-
-    Attributes:
-      seed: Of the initial parameters and of the noise; not of the order of the data.
-      distortion_weight: λ.
-      correlation_weight: α.
-    """
-
-    seed: int
-    distortion_weight: float
-    correlation_weight: float
-
-    def __str__(self) -> str:
-        """As messages call it."""
-        return (
-            f"λ {self.distortion_weight:g}, α {self.correlation_weight:g}, "
-            f"seed {self.seed}"
-        )
-
-    @property
-    def weights(self) -> Weights:
-        """λ and α as arrays."""
-        return Weights(
-            distortion_weight=jnp.float32(self.distortion_weight),
-            correlation_weight=jnp.float32(self.correlation_weight),
-        )
-
-    @property
-    def keys(self) -> tuple[Key[Array, ""], Key[Array, ""]]:
-        """Keys of the initial parameters and of the noise."""
-        initial, noise = jax.random.split(jax.random.key(self.seed))
-        return initial, noise
+def weights_of(member: SweepMember) -> LossWeights:
+    """Returns λ and α of a member as arrays."""
+    return LossWeights(
+        distortion_weight=jnp.float32(member.distortion_weight),
+        correlation_weight=jnp.float32(member.correlation_weight),
+    )
 
 
-def weights_of(members: Sequence[Member]) -> Weights:
+def keys_of(member: SweepMember) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """Returns the keys of the initial parameters and of the noise of a member."""
+    initial, noise = jax.random.split(jax.random.key(member.seed))
+    return initial, noise
+
+
+def stacked_weights(members: Sequence[SweepMember]) -> LossWeights:
     """λ and α of all members."""
     array = lambda name: jnp.array([getattr(m, name) for m in members], jnp.float32)
-    return Weights(**{name: array(name) for name in WEIGHTS})
+    return LossWeights(**{name: array(name) for name in WEIGHTS})
 
 
-def noise_keys(members: Sequence[Member]) -> Key[Array, " members"]:
+def stacked_noise_keys(members: Sequence[SweepMember]) -> Key[Array, " members"]:
     """Roots of the noise of all members."""
-    return jnp.stack([member.keys[1] for member in members])
+    return jnp.stack([keys_of(member)[1] for member in members])
 
 
-def initial_states(recipe: Recipe, parameters: Sequence[Parameters]) -> TrainState:
+def initial_member_states(
+    static_config: StaticConfig, parameters: Sequence[Parameters]
+) -> TrainState:
     """The states of all members before the first step, on the host."""
-    states = [steps.initial_state(recipe, each) for each in parameters]
+    states = [steps.initial_state(static_config, each) for each in parameters]
     return jax.tree.map(lambda *arrays: np.stack(arrays), *states)
 
 
-def are_together(mesh: Mesh) -> bool:
+def runs_members_in_one_program(mesh: Mesh) -> bool:
     """Whether members take a step in one program rather than in turn."""
     return jax.default_backend() != "cpu" or mesh.shape[sharding.SWEEP] > 1
 
 
-def train_step(
+def train_members(
     states: TrainState,
     batch: UInt8[Array, "b h w 3"],
-    weights: Weights,
+    weights: LossWeights,
     keys: Key[Array, " members"],
     *,
-    recipe: Recipe,
-    together: bool,
+    static_config: StaticConfig,
+    in_one_program: bool,
 ) -> tuple[TrainState, Metrics]:
     """Takes a step with every member, under the mesh that is set.
 
@@ -167,80 +142,90 @@ def train_step(
       batch: Crops, the same for all members.
       weights: λ and α of all members.
       keys: Roots of the noise of all members.
-      recipe: Settings.
-      together: Whether in one program rather than in turn; same result.
+      static_config: Settings.
+      in_one_program: Whether in one program rather than in turn; same result.
 
     Returns:
       The updated states, and metrics as of `steps.train_step`, of all members.
     """
-    if together:
-        return _train_together(states, batch, weights, keys, recipe=recipe)
+    if in_one_program:
+        return _train_together(
+            states, batch, weights, keys, static_config=static_config
+        )
     metrics = []
     for number in range(len(keys)):
         states, values = _train_one(
-            states, jnp.int32(number), batch, weights, keys, recipe=recipe
+            states, jnp.int32(number), batch, weights, keys, static_config=static_config
         )
         metrics.append(values)
     return states, _stack(metrics)
 
 
-def evaluation_step(
+def evaluate_members(
     parameters: Parameters,
     images: UInt8[Array, "b h w 3"],
-    weights: Weights,
+    weights: LossWeights,
     *,
-    recipe: Recipe,
-    together: bool,
+    static_config: StaticConfig,
+    in_one_program: bool,
 ) -> tuple[Metrics, Float[Array, "members n h w 3"]]:
     """Metrics of every member on crops, and what they make of the first few."""
-    if together:
-        return _evaluate_together(parameters, images, weights, recipe=recipe)
+    if in_one_program:
+        return _evaluate_together(
+            parameters, images, weights, static_config=static_config
+        )
     count = len(weights.distortion_weight)
     each = [
-        _evaluate_one(parameters, jnp.int32(number), images, weights, recipe=recipe)
+        _evaluate_one(
+            parameters, jnp.int32(number), images, weights, static_config=static_config
+        )
         for number in range(count)
     ]
     return _stack(each)
 
 
-def stop(states: TrainState, step: int, which: Sequence[bool]) -> TrainState:
+def freeze_members(states: TrainState, step: int, which: Sequence[bool]) -> TrainState:
     """Lets some members change no more, as if step `step` had failed."""
     failed_at = jnp.where(jnp.asarray(which), jnp.int32(step - 1), states.failed_at)
     placed = jax.device_put(failed_at, states.failed_at.sharding)
     return dataclasses.replace(states, failed_at=placed)
 
 
-@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
-def _train_together(states, batch, weights, keys, *, recipe: Recipe):
+@functools.partial(jax.jit, static_argnames="static_config", donate_argnames="states")
+def _train_together(states, batch, weights, keys, *, static_config: StaticConfig):
     one = lambda own, batch: steps.train_step(
-        own[0], batch, own[1], own[2], recipe=recipe
+        own[0], batch, own[1], own[2], static_config=static_config
     )
     states, metrics = _over_members(one, (states, weights, keys), batch)
-    return states, sharding.gathered(metrics)
+    return states, sharding.replicate_in_step(metrics)
 
 
-@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="states")
-def _train_one(states, number, batch, weights, keys, *, recipe: Recipe):
+@functools.partial(jax.jit, static_argnames="static_config", donate_argnames="states")
+def _train_one(states, number, batch, weights, keys, *, static_config: StaticConfig):
     state, weight, key = _take((states, weights, keys), number)
-    state, metrics = steps.train_step(state, batch, weight, key, recipe=recipe)
-    return _put(states, state, number), sharding.gathered(metrics)
+    state, metrics = steps.train_step(
+        state, batch, weight, key, static_config=static_config
+    )
+    return _put(states, state, number), sharding.replicate_in_step(metrics)
 
 
-@functools.partial(jax.jit, static_argnames="recipe")
-def _evaluate_together(parameters, images, weights, *, recipe: Recipe):
-    one = lambda own, images: _evaluate(own[0], images, own[1], recipe)
-    return sharding.gathered(_over_members(one, (parameters, weights), images))
+@functools.partial(jax.jit, static_argnames="static_config")
+def _evaluate_together(parameters, images, weights, *, static_config: StaticConfig):
+    one = lambda own, images: _evaluate(own[0], images, own[1], static_config)
+    return sharding.replicate_in_step(_over_members(one, (parameters, weights), images))
 
 
-@functools.partial(jax.jit, static_argnames="recipe")
-def _evaluate_one(parameters, number, images, weights, *, recipe: Recipe):
+@functools.partial(jax.jit, static_argnames="static_config")
+def _evaluate_one(parameters, number, images, weights, *, static_config: StaticConfig):
     own, weight = _take((parameters, weights), number)
-    return sharding.gathered(_evaluate(own, images, weight, recipe))
+    return sharding.replicate_in_step(_evaluate(own, images, weight, static_config))
 
 
-def _evaluate(parameters, images, weights, recipe: Recipe):
-    metrics, made = steps.evaluation_step(parameters, images, weights, recipe=recipe)
-    return metrics, made[:PICTURES]
+def _evaluate(parameters, images, weights, static_config: StaticConfig):
+    metrics, made = steps.evaluation_step(
+        parameters, images, weights, static_config=static_config
+    )
+    return metrics, made[:SHOWN_CROPS]
 
 
 def _over_members(function: Callable, own: PyTree, shared: PyTree) -> PyTree:

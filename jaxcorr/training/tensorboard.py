@@ -17,7 +17,7 @@ from tensorboardX.proto.event_pb2 import (
 FLUSH_SECONDS = 30
 
 
-class Board:
+class TensorBoardWriter:
     """Events of one run.
 
     They are written at once, not by a thread as tensorboardX has: where the disk is

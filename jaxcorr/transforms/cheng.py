@@ -5,7 +5,7 @@ import dataclasses
 from flax import nnx
 
 from jaxcorr import ops, serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 from jaxcorr.layers.convolution import Convolution
 from jaxcorr.layers.residual import (
     AttentionBlock,
@@ -35,12 +35,9 @@ class Cheng:
     """Whether analysis and synthesis have attention blocks, two each."""
 
     def __post_init__(self):
-        """Refuses sizes that no convolution has."""
-        if self.width < 2 or self.width % 2:
-            raise UserError(
-                "codec.transforms.width must be even and at least 2, "
-                f"but is {self.width}"
-            )
+        """Checks the width."""
+        even = self.width >= 2 and self.width % 2 == 0
+        require(self, "width", "even and at least 2", even)
 
     @property
     def channels(self) -> int:

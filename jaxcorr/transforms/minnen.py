@@ -5,7 +5,7 @@ import dataclasses
 from flax import nnx
 
 from jaxcorr import ops, serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 from jaxcorr.layers.convolution import Convolution, Upsampling
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.transforms.base import Transforms
@@ -27,16 +27,10 @@ class Minnen:
     """Channels of the latents; even."""
 
     def __post_init__(self):
-        """Refuses sizes that no convolution has."""
-        if self.width < 1:
-            raise UserError(
-                f"codec.transforms.width must be at least 1, but is {self.width}"
-            )
-        if self.channels < 2 or self.channels % 2:
-            raise UserError(
-                "codec.transforms.channels must be even and at least 2, "
-                f"but is {self.channels}"
-            )
+        """Checks the sizes."""
+        even = self.channels >= 2 and self.channels % 2 == 0
+        require(self, "width", "at least 1", self.width >= 1)
+        require(self, "channels", "even and at least 2", even)
 
     @property
     def side_channels(self) -> int:

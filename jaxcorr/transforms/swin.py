@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flax import nnx
 
 from jaxcorr import serialization
-from jaxcorr.errors import UserError
+from jaxcorr.errors import require
 from jaxcorr.layers.swin import (
     PatchEmbedding,
     PatchMerging,
@@ -44,33 +44,20 @@ class Swin:
     """Channels of an attention head; divides all widths."""
 
     def __post_init__(self):
-        """Refuses sizes that no block has."""
+        """Checks windows, widths and depths."""
         for name in ("window", "side_window"):
             window = getattr(self, name)
-            if window < 2 or window % 2:
-                raise UserError(
-                    f"codec.transforms.{_flag(name)} must be even and at least 2, as "
-                    f"windows are shifted by half, but is {window}"
-                )
-        if self.head_width < 1:
-            raise UserError(
-                "codec.transforms.head-width must be at least 1, "
-                f"but is {self.head_width}"
-            )
+            rule = "even and at least 2, as windows are shifted by half"
+            require(self, name, rule, window >= 2 and window % 2 == 0)
+        head = self.head_width
+        require(self, "head_width", "at least 1", head >= 1)
         for name in ("widths", "side_widths"):
-            for width in getattr(self, name):
-                if width < 1 or width % self.head_width:
-                    raise UserError(
-                        f"codec.transforms.{_flag(name)} must be multiples of "
-                        f"codec.transforms.head-width ({self.head_width}), "
-                        f"but one is {width}"
-                    )
+            whole = all(
+                width > 0 and width % head == 0 for width in getattr(self, name)
+            )
+            require(self, name, f"positive multiples of head_width ({head})", whole)
         for name in ("depths", "side_depths"):
-            if min(getattr(self, name)) < 0:
-                raise UserError(
-                    f"codec.transforms.{_flag(name)} must be 0 or more, but are "
-                    f"{getattr(self, name)}"
-                )
+            require(self, name, "0 or more each", min(getattr(self, name)) >= 0)
 
     @property
     def channels(self) -> int:
@@ -138,7 +125,3 @@ SIZES = {
     "L": Swin(widths=(160, 256, 352, 448), side_widths=(192, 256)),
 }
 """Sizes of Zhu et al.; theirs is M unless they say otherwise."""
-
-
-def _flag(name: str) -> str:
-    return name.replace("_", "-")

@@ -16,9 +16,9 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcorr.bitstream.coding_loop import Latents
+from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation.measure import Coded, Row
+from jaxcorr.evaluation.measure import CodedImage, ImageMetrics
 from jaxcorr.visualization import reconstructions
 
 Planes = dict[str, Float[np.ndarray, "h16 w16"]]
@@ -28,9 +28,9 @@ SIGNED, POSITIVE = "PuOr", "viridis"
 """Color maps, each legible to the color-blind and in print."""
 
 
-def draw(
+def draw_latents(
     image: UInt8[np.ndarray, "h w 3"],
-    coded: Mapping[str, Coded[Latents]],
+    coded: Mapping[str, CodedImage[DecodedLatents]],
     *,
     channel: int | None = None,
 ) -> Figure:
@@ -46,10 +46,10 @@ def draw(
       UserError: If a model has no such channel, or the image is too small.
     """
     for result in coded.values():
-        if result.row.correlation is None:
+        if result.metrics.correlation is None:
             raise UserError(
-                f"{result.row.file} is too small to show: its latents must be at least "
-                f"{reconstructions.WINDOW} high and wide, but are "
+                f"{result.metrics.file} is too small to show: its latents must be at "
+                f"least {reconstructions.WINDOW} high and wide, but are "
                 + " x ".join(map(str, result.latents.symbols.shape[:2]))
             )
     channels = {
@@ -58,26 +58,26 @@ def draw(
     }
     shown = {name: planes(result, channels[name]) for name, result in coded.items()}
     limits = _limits([*shown.values()])
-    strongest = max(map(reconstructions.strongest, coded.values()))
+    strongest = max(map(reconstructions.largest_correlation, coded.values()))
 
     upright = image.shape[0] > image.shape[1]
     height = (4.4 if upright else 3.2) * len(coded) + 0.6
     figure = Figure(figsize=(20, height), layout="constrained")
     axes = figure.subplots(len(coded), len(limits) + 2, squeeze=False)
     for row, (name, result) in zip(axes, coded.items(), strict=True):
-        _draw_image(row[0], image, name, result.row)
+        _draw_image(row[0], image, name, result.metrics)
         for axis, (title, plane) in zip(row[1:-1], shown[name].items(), strict=True):
             _draw_plane(figure, axis, title, plane, limits[title])
         row[1].set_ylabel(f"channel {channels[name]}")
         reconstructions.draw_map(figure, row[-1], result, limit=strongest)
     if len(coded) == 2:
-        first, second = (result.row for result in coded.values())
-        text = f"Second against first: {differences(first, second)}"
+        first, second = (result.metrics for result in coded.values())
+        text = f"Second against first: {describe_differences(first, second)}"
         figure.supxlabel(f"{text}. Channels of two models do not correspond.")
     return figure
 
 
-def differences(first: Row, second: Row) -> str:
+def describe_differences(first: ImageMetrics, second: ImageMetrics) -> str:
     """What the second model does otherwise than the first, in words."""
     parts = [f"{_percent(first.bpp, second.bpp)} bits"]
     for name, before, after in (
@@ -93,13 +93,13 @@ def differences(first: Row, second: Row) -> str:
     return text
 
 
-def summary(row: Row) -> str:
+def describe_metrics(row: ImageMetrics) -> str:
     """Rate, with its parts, and quality, in words."""
     split = f" ({row.bpp_y:.3f} y + {row.bpp_z:.3f} z)" if row.bpp_z else ""
     return f"{row.bpp:.3f} bpp{split}, {row.psnr_db:.2f} dB"
 
 
-def planes(coded: Coded[Latents], channel: int) -> Planes:
+def planes(coded: CodedImage[DecodedLatents], channel: int) -> Planes:
     """One channel of the latents and of what predicts them.
 
     Raises:
@@ -142,14 +142,14 @@ def _limits(shown: Sequence[Planes]) -> dict[str, float]:
 
 
 def _draw_image(
-    axis: Axes, image: UInt8[np.ndarray, "h w 3"], name: str, row: Row
+    axis: Axes, image: UInt8[np.ndarray, "h w 3"], name: str, row: ImageMetrics
 ) -> None:
     axis.imshow(image)
     axis.set_title(row.file, fontsize="medium")
     path, _, own = name.partition(" (")
     lines = [path, *(textwrap.wrap(f"({own}", 28) if own else [])]
     axis.set_ylabel("\n".join(lines), fontsize="small")
-    axis.set_xlabel(summary(row), fontsize="small")
+    axis.set_xlabel(describe_metrics(row), fontsize="small")
     axis.set_xticks([])
     axis.set_yticks([])
 
@@ -172,7 +172,7 @@ def _draw_plane(
     figure.colorbar(drawn, ax=axis, shrink=0.7, pad=0.02)
 
 
-def _most_varied(coded: Coded[Latents]) -> int:
+def _most_varied(coded: CodedImage[DecodedLatents]) -> int:
     quantized = coded.latents.symbols + coded.latents.mean
     return int(np.argmax(quantized.var(axis=(0, 1))))
 

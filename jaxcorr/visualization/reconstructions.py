@@ -10,13 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxcorr import correlation, files
-from jaxcorr.bitstream.coding_loop import Latents
+from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.evaluation.learned import WINDOW
-from jaxcorr.evaluation.measure import Coded
+from jaxcorr.evaluation.measure import CodedImage
 
 
-def comparison(
-    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], coded: Sequence[Coded[Latents]]
+def draw_reconstructions(
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    coded: Sequence[CodedImage[DecodedLatents]],
 ) -> Figure:
     """A row an image: original, reconstruction, and the correlation that is left."""
     figure = Figure(figsize=(13, 3.6 * len(coded)), layout="constrained")
@@ -24,7 +25,7 @@ def comparison(
         len(coded), 3, squeeze=False, gridspec_kw={"width_ratios": (3, 3, 2)}
     )
     for row, image, result in zip(axes, images, coded, strict=True):
-        measured = result.row
+        measured = result.metrics
         row[0].imshow(image)
         row[0].set_title(f"{measured.file}, {measured.width} x {measured.height}")
         row[1].imshow(result.reconstruction)
@@ -37,16 +38,20 @@ def comparison(
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG, whole or not at all."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    with files.new_file(path) as temporary:
+    with files.atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 
 def draw_map(
-    figure: Figure, axis: Axes, coded: Coded[Latents], *, limit: float | None = None
+    figure: Figure,
+    axis: Axes,
+    coded: CodedImage[DecodedLatents],
+    *,
+    limit: float | None = None,
 ) -> None:
     """The correlation map of the decoded latents; its center, 1 in theory, left out.
 
@@ -58,27 +63,27 @@ def draw_map(
     """
     axis.set_xlabel("columns away")
     axis.set_ylabel("rows away")
-    if coded.row.correlation is None:
+    if coded.metrics.correlation is None:
         axis.set_title("too small for a correlation map")
         return
     reach = WINDOW // 2
     values = correlation_of(coded)
     values[reach, reach] = np.nan
-    limit = strongest(coded) if limit is None else limit
+    limit = largest_correlation(coded) if limit is None else limit
     edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
     shown = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
-    axis.set_title(f"correlation map, loss {coded.row.correlation:.4f}")
+    axis.set_title(f"correlation map, loss {coded.metrics.correlation:.4f}")
     figure.colorbar(shown, ax=axis, label="mean product, normalized latents")
 
 
-def strongest(coded: Coded[Latents]) -> float:
+def largest_correlation(coded: CodedImage[DecodedLatents]) -> float:
     """Largest correlation in the map without its center, 0.05 at least."""
     values = np.abs(correlation_of(coded))
     values[WINDOW // 2, WINDOW // 2] = 0
     return max(0.05, float(values.max()))
 
 
-def correlation_of(coded: Coded[Latents]) -> Float[np.ndarray, "k k"]:
+def correlation_of(coded: CodedImage[DecodedLatents]) -> Float[np.ndarray, "k k"]:
     """Correlation map of the decoded, normalized latents."""
     latents = coded.latents
     normalized = latents.symbols / latents.scale

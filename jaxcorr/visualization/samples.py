@@ -9,7 +9,7 @@ from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.saved_model import Model
 
 
-def show(model: Model, paths: Sequence[Path], directory: Path) -> str:
+def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:
     """Codes photographs to files, decodes those, and draws what came out.
 
     Args:
@@ -30,13 +30,14 @@ def show(model: Model, paths: Sequence[Path], directory: Path) -> str:
     originals = [images.read_image(path)[0] for path in paths]
     codec, coded = LearnedCodec(model), []
     for path, original in zip(paths, originals, strict=True):
-        result = measure.measure(codec, original, path.name)
+        result = measure.measure_image(codec, original, path.name)
         files.write_file(directory / f"{path.stem}.jxc", result.data)
         images.write_image(directory / f"{path.stem}.png", result.reconstruction)
         coded.append(result)
-    measured = [result.row for result in coded]
-    reconstructions.save(
-        reconstructions.comparison(originals, coded), directory / "comparison.png"
+    measured = [result.metrics for result in coded]
+    reconstructions.save_figure(
+        reconstructions.draw_reconstructions(originals, coded),
+        directory / "comparison.png",
     )
     text = formatting.as_json(measured, codec.metadata())
     files.write_file(directory / "table.json", text.encode())

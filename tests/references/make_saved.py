@@ -28,7 +28,7 @@ from PIL import Image
 
 from jaxcorr import run_directory, saved_model
 from jaxcorr.bitstream import coding
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.context.channelwise import Channelwise
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,10 +45,10 @@ MODELS = {
 REFERENCE_CHARM = Channelwise(slices=3, support=2, hidden=(6, 5))
 
 RUN = """
-from jaxcorr.codec import CodecSettings
+from jaxcorr.codec import CodecConfig
 from jaxcorr.config import Config
 from jaxcorr.data.sources import Data
-from jaxcorr.training.checkpoints import Cadence
+from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.loss import Objective
 from jaxcorr.training.optimizer import Optimizer
 from jaxcorr.transforms.minnen import Minnen
@@ -56,11 +56,11 @@ from jaxcorr.transforms.minnen import Minnen
 def get_config():
     return Config(
         steps=6,
-        codec=CodecSettings(transforms=Minnen(width=4, channels=4)),
+        codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
         objective=Objective(window=3),
         optimizer=Optimizer(learning_rate=1e-3, warmup_steps=2, drop_at=0.5),
         data=Data(batch_size=2, crop_size=64, held_out_crops=2),
-        cadence=Cadence(log=1, evaluate=3, checkpoint=3, keep=2),
+        cadence=IntervalConfig(log=1, evaluate=3, checkpoint=3, keep=2),
     )
 """
 SWEEP = [
@@ -72,7 +72,7 @@ SWEEP = [
 
 def main():
     models = {name: tiny.make_combination(*parts) for name, parts in MODELS.items()}
-    settings = CodecSettings(
+    settings = CodecConfig(
         transforms=tiny.TRANSFORMS["minnen"], context=REFERENCE_CHARM
     )
     models["minnen-charm-reference"] = tiny.make_any(
@@ -107,7 +107,7 @@ def save_run(name, arguments):
             | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"},
         )
         arrays = {}
-        for path in run_directory.paths_of_models(workdir):
+        for path in run_directory.model_paths(workdir):
             member = path.rpartition("@")[2] if "@" in path else "0"
             model = run_directory.load(path, checkpoint="newest")
             arrays |= {f"{member}/{key}": x for key, x in model.parameters.items()}

@@ -33,7 +33,7 @@ FILTERS = {
 CHANNELS = 5
 TAIL_MASSES = (2**-8, 1e-6)
 
-SCALE_MINIMUM, SCALE_MAXIMUM, SCALES = 0.11, 256.0, 64
+SCALE_BOUND, SCALE_MAXIMUM, SCALES = 0.11, 256.0, 64
 MEANS = 9
 """Means of the model that is indexed by a scale and a mean."""
 CODED_SCALES = (0, 10, 20, 30, 40, 50, 63)
@@ -43,7 +43,7 @@ CODED = 1500
 
 def scale_of(index: Any) -> tf.Tensor:
     """Scale of an index, whole or not, as in TFC's models bmshj2018 and ms2020."""
-    offset = tf.math.log(SCALE_MINIMUM)
+    offset = tf.math.log(SCALE_BOUND)
     factor = (tf.math.log(SCALE_MAXIMUM) - offset) / (SCALES - 1.0)
     return tf.math.exp(offset + factor * index)
 
@@ -137,7 +137,7 @@ def location_scale(rng: np.random.Generator) -> dict[str, np.ndarray]:
     )
     index = rng.uniform(-3, SCALES + 2, size=(6, 40)).astype(np.float32)
     mean = rng.normal(scale=3, size=index.shape).astype(np.float32)
-    scale = np.geomspace(SCALE_MINIMUM, SCALE_MAXIMUM, SCALES)
+    scale = np.geomspace(SCALE_BOUND, SCALE_MAXIMUM, SCALES)
     scale = scale[index.clip(0, SCALES - 1).astype(int)]
     latent = (mean + scale * rng.normal(size=index.shape)).astype(np.float32)
     rounded, rounded_bits = model(latent, index, loc=mean, training=False)
