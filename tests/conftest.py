@@ -15,11 +15,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import effort
 import pytest
+from support import compilation
 
 os.environ["JAX_PLATFORMS"] = os.environ.get("JAXCORR_TEST_PLATFORMS", "cpu")
-os.environ["XLA_FLAGS"] = effort.flags(devices=8, more=os.environ.get("XLA_FLAGS", ""))
+os.environ["XLA_FLAGS"] = compilation.flags(
+    devices=8, more=os.environ.get("XLA_FLAGS", "")
+)
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # Of this process, of those that it starts, and of the workers of pytest-xdist.
     programs = tempfile.mkdtemp(prefix="jaxcorr-programs-")
@@ -39,7 +41,14 @@ if os.environ["JAX_PLATFORMS"] != "cpu":
 
 STARTED_FIRST = [
     f"test_{name}.py"
-    for name in ("combinations", "sweep", "config_files", "resume", "processes", "mesh")
+    for name in (
+        "combinations",
+        "sweep",
+        "config_files",
+        "resume",
+        "distributed",
+        "sharding",
+    )
 ]
 """The files that take longest, so that none of them is what the others wait for."""
 
@@ -93,9 +102,11 @@ def key():
 @pytest.fixture(scope="session")
 def tiny_model():
     """A small random codec that can code files."""
-    import tiny  # Here: types are checked only of what pytest imports after this file.
+    from support import (
+        codecs,  # Here: types are checked only of what pytest imports after this file.
+    )
 
-    return tiny.make_model()
+    return codecs.make_model()
 
 
 @pytest.fixture(scope="session")

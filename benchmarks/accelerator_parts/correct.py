@@ -54,8 +54,8 @@ MODES = {
 
 
 EIGHT_DEVICES = (
-    "tests/test_mesh.py",
-    "tests/test_step.py::test_a_batch_that_devices_and_parts_cannot_share_is_refused",
+    "tests/training/test_sharding.py",
+    "tests/training/test_step.py::test_a_batch_that_devices_and_parts_cannot_share_is_refused",
 )
 """Fast tests that need eight devices."""
 

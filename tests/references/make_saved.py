@@ -23,8 +23,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import tiny
 from PIL import Image
+from support import codecs
 
 from jaxcorr import run_directory, saved_model
 from jaxcorr.bitstream import coding
@@ -71,12 +71,12 @@ SWEEP = [
 
 
 def main():
-    models = {name: tiny.make_combination(*parts) for name, parts in MODELS.items()}
+    models = {name: codecs.make_combination(*parts) for name, parts in MODELS.items()}
     settings = CodecConfig(
-        transforms=tiny.TRANSFORMS["minnen"], context=REFERENCE_CHARM
+        transforms=codecs.TRANSFORMS["minnen"], context=REFERENCE_CHARM
     )
-    models["minnen-charm-reference"] = tiny.make_any(
-        settings, tiny.GAINS["minnen"], prediction_gain=0.3
+    models["minnen-charm-reference"] = codecs.make_any(
+        settings, codecs.GAINS["minnen"], prediction_gain=0.3
     )
     image = np.asarray(Image.open(SAVED.parent / "astronaut.png").convert("RGB"))
     image = image[:75, :100]
@@ -97,7 +97,7 @@ def save_run(name, arguments):
     if (SAVED / "runs" / name).exists():
         return
     with tempfile.TemporaryDirectory() as folder:
-        config, workdir = Path(folder) / "tiny.py", Path(folder) / name
+        config, workdir = Path(folder) / "codecs.py", Path(folder) / name
         config.write_text(RUN)
         subprocess.run(
             [sys.executable, ROOT / "train.py", config, "--workdir", name, *arguments],

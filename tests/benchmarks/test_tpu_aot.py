@@ -1,0 +1,72 @@
+"""Programs for TPUs, compiled without one."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import program_traffic
+import pytest
+import roofline
+from support.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "tpu_aot.py"
+
+PROGRAM = """
+HloModule step
+
+fused_computation {
+  ROOT a.1 = f32[8,128]{1,0:T(8,128)} add(b, c)
+}
+
+ENTRY main {
+  %param.0 = f32[4,192]{1,0:T(8,128)} parameter(0)
+  %in.1 = (f32[4,192]{1,0:T(8,128)S(1)}, f32[4,192]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(%param.0)
+  %here.1 = f32[4,192]{1,0:T(8,128)S(1)} copy-done(%in.1)
+  %fusion.1 = bf16[4,192]{1,0:T(8,128)(2,1)} fusion(%here.1, %param.0), kind=kLoop, metadata={op_name="jit(step)/mul"}, backend_config={"window_config":{"estimated_cycles":"70"}}
+  ROOT %all-reduce.1 = (f32[100]{0}, f32[28]{0}) all-reduce(%fusion.1), replica_groups={}
+}
+"""  # noqa: E501  # Operations are one line each.
+TILES = 8 * 256
+"""Elements of memory that 4 x 192 take in tiles of 8 x 128."""
+
+
+def test_traffic_is_what_passes_between_chip_and_memory_in_whole_tiles():
+    transfer, fusion, reduction = program_traffic.operations(PROGRAM)
+    assert (transfer.kind, transfer.memory) == ("copy-start", 4 * TILES)
+    # One operand is on the chip already; the result has two bytes an element.
+    assert (fusion.memory, fusion.name) == (4 * TILES + 2 * TILES, "jit(step)/mul")
+    assert reduction.memory == 2 * TILES + 4 * 128
+    assert [each.cycles for each in (transfer, fusion, reduction)] == [0, 70, 0]
+
+
+def test_collectives_are_counted_with_what_they_bring():
+    found = program_traffic.collectives(program_traffic.operations(PROGRAM))
+    assert found == {"all-reduce": {"count": 1, "bytes": 4 * 128}}
+
+
+def test_a_row_of_chips_that_is_no_ring_sends_at_half_the_rate():
+    result = {"flops": 197e12, "memory_traffic": 819e9, "chips": 256}
+    result["collectives"] = {"all-reduce": {"count": 1, "bytes": 100e9}}
+    assert roofline.bounds(result) == (1.0, 1.0, 1.0)
+    assert roofline.bounds(result | {"chips": 8}) == (1.0, 1.0, 2.0)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None,
+    reason="needs libtpu: pip install -c constraints.txt -e '.[tpu-aot]'",
+)
+@pytest.mark.parametrize("sharding", ["data", "fsdp"])
+def test_the_step_compiles_for_eight_chips(sharding):
+    program = {"model": "tiny", "batch": 1, "crop": 64, "sharding": sharding}
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--compile-one", json.dumps(program)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert "all-reduce" in result["collectives"]
+    assert ("all-gather" in result["collectives"]) == (sharding == "fsdp")
+    assert result["flops"] > 0 and result["memory_traffic"] > 0
+    assert result["temporary_bytes"] > 0

@@ -1,0 +1,247 @@
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support.codecs import blocks
+
+import jaxcorr
+from jaxcorr import codec, saved_model
+from jaxcorr.bitstream import coding, grid, networks
+from jaxcorr.bitstream.coding_loop import DecodedLatents
+from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation import learned
+
+LAST_HYPER = "transforms/hyper_synthesis/layers/4"
+SIZES = [(1, 1), (17, 33), (128, 128), (200, 90)]
+LATENTS = [field.name for field in dataclasses.fields(DecodedLatents)]
+
+
+def changed(model, **parameters):
+    """The model with some parameters replaced."""
+    return saved_model.make_model(model.config, model.parameters | parameters)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("size", SIZES)
+def test_decoding_gives_exactly_the_latents_of_the_encoder(tiny_model, size):
+    container, encoded = coding.encode(tiny_model, blocks(*size))
+    image, decoded = coding.decode(tiny_model, container)
+    assert image.shape == (*size, 3)
+    for name in LATENTS:
+        assert np.array_equal(getattr(encoded, name), getattr(decoded, name)), name
+    assert np.array_equal(encoded.latent_hat, encoded.symbols + encoded.mean)
+
+
+def test_the_tiny_codec_is_no_trivial_one(tiny_model):
+    _, latents = coding.encode(tiny_model, blocks(200, 90))
+    for symbols in (latents.symbols, latents.side_symbols):
+        assert np.unique(symbols).size >= 8
+    assert np.unique(grid.ReproducibleGrid().classes(latents.scale)).size >= 4
+
+
+@pytest.mark.parametrize("size", [(17, 33), (200, 90)])
+def test_a_file_shows_what_the_codec_shows(tiny_model, size):
+    """But for the means, which coding rounds to 1/64, and so may round a latent on."""
+    image = blocks(*size)
+    shown = jaxcorr.decompress(tiny_model, jaxcorr.compress(tiny_model, image))
+
+    @jax.jit
+    def forward(parameters, canvas, median):
+        apply = codec.with_parameters(tiny_model.config, parameters)
+        rows, columns = map(jnp.int32, size)
+        return apply(canvas, size=(rows, columns), median=median).reconstruction
+
+    canvas = jnp.asarray(networks.place_on_canvas(image))
+    median = jnp.asarray(tiny_model.median)
+    whole = forward(tiny_model.device_parameters, canvas, median)
+    expected = 255 * np.clip(whole[0, : size[0], : size[1]], 0, 1)
+    assert np.std(expected) > 1
+    assert np.abs(shown - expected).mean() <= 0.5
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_has_the_size_that_the_entropy_model_estimates(tiny_model, size):
+    image = blocks(*size)
+    estimated = learned.estimated_bits(tiny_model, image) / 8
+    data = jaxcorr.compress(tiny_model, image)
+    assert abs(len(data) - estimated) <= 0.01 * estimated + 64
+    assert len(data) > HEADER_BYTES
+
+
+@pytest.mark.fast
+def test_a_mean_on_a_boundary_moves_the_grid_and_the_file_says_so(tiny_model):
+    kernel = np.zeros_like(tiny_model.parameters[f"{LAST_HYPER}/kernel"])
+    bias = np.repeat([2.5, 3.5 / 64], 12)
+    on_boundary = changed(
+        tiny_model, **{f"{LAST_HYPER}/kernel": kernel, f"{LAST_HYPER}/bias": bias}
+    )
+    container, encoded = coding.encode(on_boundary, blocks(40, 40))
+    read = Container.from_bytes(container.to_bytes(), "photo.jxc")
+    assert read.offset == 1
+    _, decoded = coding.decode(on_boundary, read)
+    assert np.array_equal(encoded.latent_hat, decoded.latent_hat)
+    assert np.all(decoded.mean == (3 + 1 / 256) / 64)
+
+
+def test_a_scale_on_a_boundary_moves_the_grid(tiny_model, monkeypatch):
+    """The margin is widened to what float32 parameters can hit."""
+    monkeypatch.setattr(grid, "MARGIN", 1e-6)
+    kernel = np.zeros_like(tiny_model.parameters[f"{LAST_HYPER}/kernel"])
+    boundary = np.sqrt(grid.tables.SCALES[20] * grid.tables.SCALES[21])
+    bias = np.repeat([boundary, 0.0], 12)
+    on_boundary = changed(
+        tiny_model, **{f"{LAST_HYPER}/kernel": kernel, f"{LAST_HYPER}/bias": bias}
+    )
+    container, encoded = coding.encode(on_boundary, blocks(40, 40))
+    assert container.offset == 1
+    _, decoded = coding.decode(on_boundary, container)
+    assert np.array_equal(encoded.symbols, decoded.symbols)
+
+
+def test_an_image_that_no_offset_suits_is_refused(tiny_model, monkeypatch):
+    monkeypatch.setattr(grid, "MARGIN", 1.0)
+    with pytest.raises(UserError, match="no offset of the grid keeps all values off"):
+        coding.encode(tiny_model, blocks(40, 40))
+
+
+def disturb(monkeypatch, error):
+    """Makes the networks that feed the coder those of another machine."""
+    exact = networks.predict_features
+    rng = np.random.default_rng(0)
+
+    def predict(*arguments, **options):
+        features = exact(*arguments, **options)
+        return features + error * rng.uniform(-1, 1, features.shape)
+
+    monkeypatch.setattr(networks, "predict_features", predict)
+
+
+def test_a_machine_with_other_last_digits_decodes_the_same(tiny_model, monkeypatch):
+    container, encoded = coding.encode(tiny_model, blocks(200, 90))
+    image, _ = coding.decode(tiny_model, container)
+    disturb(monkeypatch, 3e-11)
+    there, decoded = coding.decode(tiny_model, container)
+    assert not np.array_equal(encoded.scale, decoded.scale)
+    assert np.array_equal(encoded.latent_hat, decoded.latent_hat)
+    assert np.array_equal(image, there)
+
+
+def test_a_machine_that_decodes_otherwise_shows_nothing(tiny_model, monkeypatch):
+    container, _ = coding.encode(tiny_model, blocks(200, 90))
+    disturb(monkeypatch, 1e-3)
+    with pytest.raises(UserError, match=r"x\.jxc is undamaged but decodes differently"):
+        coding.decode(tiny_model, container, name="x.jxc")
+
+
+@pytest.mark.fast
+def test_other_symbols_than_the_encoder_had_are_not_shown(tiny_model):
+    container, _ = coding.encode(tiny_model, blocks(17, 33))
+    for other in (
+        {"symbols_checksum": container.symbols_checksum ^ 1},
+        {"y_payload": b""},
+        {"z_payload": container.z_payload[:-1]},
+        {"y_payload": bytes(len(container.y_payload))},
+        {"offset": 128},
+    ):
+        with pytest.raises(UserError, match="decodes differently on this device"):
+            coding.decode(tiny_model, dataclasses.replace(container, **other))
+
+
+@pytest.mark.fast
+def test_a_file_of_another_model_is_refused_with_both_names(tiny_model):
+    other = dataclasses.replace(tiny_model, median=tiny_model.median + 1)
+    data = jaxcorr.compress(other, blocks(17, 33))
+    names = f"{other.fingerprint.hex()}, this is {tiny_model.fingerprint.hex()}"
+    with pytest.raises(UserError, match=f"the file was made with model {names}"):
+        jaxcorr.decompress(tiny_model, data)
+
+
+def test_fast_arithmetic_is_noted_in_the_file_and_decodes_here(tiny_model):
+    image = blocks(200, 90)
+    container, encoded = coding.encode(tiny_model, image, arithmetic=Arithmetic.FAST)
+    data = jaxcorr.compress(tiny_model, image, fast=True)
+    assert data == container.to_bytes()
+    read = Container.from_bytes(data, "photo.jxc")
+    assert read.arithmetic == Arithmetic.FAST
+    _, decoded = coding.decode(tiny_model, read)
+    assert np.array_equal(encoded.latent_hat, decoded.latent_hat)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("transforms/analysis/layers/6/bias", "latents that are not finite"),
+        (f"{LAST_HYPER}/bias", "predicts values that are not finite"),
+    ],
+)
+def test_a_model_that_is_not_finite_writes_nothing(tiny_model, name, message):
+    broken = np.full_like(tiny_model.parameters[name], np.nan)
+    model = changed(tiny_model, **{name: broken})
+    with pytest.raises(UserError, match=message):
+        coding.encode(model, blocks(17, 33))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
+def test_what_is_no_8_bit_rgb_image_is_refused(tiny_model, image):
+    with pytest.raises(ValueError, match="`image` must be uint8 of shape"):
+        jaxcorr.compress(tiny_model, image)
+
+
+def test_a_header_cannot_ask_for_all_memory(tiny_model):
+    container, _ = coding.encode(tiny_model, blocks(17, 33))
+    for size in ({"width": 2**32 - 1}, {"width": 2**15, "height": 2**15}):
+        with pytest.raises(UserError, match=r"x \d+ pixels is too large"):
+            coding.decode(tiny_model, dataclasses.replace(container, **size))
+
+
+@pytest.mark.fast
+def test_canvas_sides_are_the_documented_ones():
+    sides = sorted({networks.canvas_side(pixels) for pixels in range(1, 4097)})
+    assert sides == [
+        *(128, 256, 384, 512, 640, 768, 896, 1024),
+        *(1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096),
+    ]
+    for pixels in range(1, 4097):
+        smallest = min(side for side in sides if side >= pixels)
+        assert networks.canvas_side(pixels) == smallest
+
+
+def test_a_folder_of_many_sizes_compiles_a_program_a_canvas(tiny_model):
+    programs: list[Any] = [
+        networks.analyze,
+        networks.predict_features,
+        networks.synthesize,
+    ]
+    for program in programs:
+        program.clear_cache()
+    sizes = [(height, width) for height in (20, 77, 128, 140) for width in (50, 111)]
+    for size in sizes:
+        jaxcorr.decompress(tiny_model, jaxcorr.compress(tiny_model, blocks(*size)))
+    assert [program._cache_size() for program in programs] == [2, 2, 2]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("arithmetic", Arithmetic)
+def test_what_feeds_the_coder_is_float64_unless_fast(tiny_model, arithmetic):
+    expected = {Arithmetic.PORTABLE: np.float64, Arithmetic.FAST: np.float32}
+    with networks.coding_arithmetic(arithmetic) as dtype:
+        side = jnp.ones((1, 2, 2, 8), dtype)
+        features = networks.predict_features(tiny_model.codec, side)
+    assert features.dtype == expected[arithmetic]
+
+
+def test_coding_leaves_the_precision_of_jax_as_it_was(tiny_model):
+    jaxcorr.compress(tiny_model, blocks(17, 33))
+    assert jnp.zeros(1).dtype == np.float32

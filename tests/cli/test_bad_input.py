@@ -1,0 +1,198 @@
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from support.codecs import blocks
+
+from jaxcorr import saved_model
+from jaxcorr.bitstream import coding
+
+pytestmark = pytest.mark.fast
+
+
+@pytest.fixture(scope="session")
+def coded(tiny_model):
+    """A compressed file."""
+    return coding.compress(tiny_model, blocks(17, 33))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A photograph in the working directory."""
+    Image.fromarray(blocks(17, 33)).save(tmp_path / "photo.png")
+    return "photo.png"
+
+
+def refused(result, message):
+    """Asserts exit 2, nothing but one line on standard error, and what it says."""
+    status, out, err = result
+    assert (status, out) == (2, "")
+    assert err.startswith("jaxcorr: error: ") and err.count("\n") == 1
+    assert message in err
+
+
+def damaged_files(coded):
+    image = Path("image.png")
+    Image.fromarray(blocks(8, 8)).save(image)
+    flipped = lambda place: (
+        coded[:place] + bytes([coded[place] ^ 1]) + coded[place + 1 :]
+    )
+    return {
+        "a.jxc is truncated: 40 bytes": coded[:40],
+        f"a.jxc is truncated: {len(coded) - 1} of {len(coded)}": coded[:-1],
+        "a.jxc is damaged: its header fails its checksum": flipped(17),
+        "a.jxc is damaged: its payload fails its checksum": flipped(-9),
+        "a.jxc is empty": b"",
+        "a.jxc is not a jaxcorr file, it looks like a PNG": image.read_bytes(),
+        "a.jxc has version 2, which is newer than 1": coded[:4] + b"\2" + coded[5:],
+    }
+
+
+@pytest.mark.parametrize("command", ["decompress", "info"])
+def test_a_damaged_file_is_refused_and_no_image_is_written(
+    jaxcorr, model_path, coded, command
+):
+    options = ["-m", model_path] if command == "decompress" else []
+    for message, data in damaged_files(coded).items():
+        Path("a.jxc").write_bytes(data)
+        refused(jaxcorr(command, "a.jxc", *options), message)
+    assert sorted(os.listdir()) == ["a.jxc", "image.png"]
+
+
+def test_a_file_of_another_model_is_refused_with_both_names(
+    jaxcorr, tiny_model, coded, tmp_path
+):
+    other = saved_model.make_model(
+        tiny_model.config, tiny_model.parameters, median=tiny_model.median + 1
+    )
+    saved_model.write_model(tmp_path / "other", other)
+    Path("a.jxc").write_bytes(coded)
+    made, this = tiny_model.fingerprint.hex(), other.fingerprint.hex()
+    result = jaxcorr("decompress", "a.jxc", "-m", "other")
+    refused(result, f"a.jxc was made with model {made}, this is {this}")
+    assert sorted(os.listdir()) == ["a.jxc", "other"]
+
+
+def test_what_is_no_image_is_refused_and_no_file_is_written(jaxcorr, model_path):
+    Path("text.png").write_text("hello")
+    Path("empty.png").touch()
+    Path("folder.png").mkdir()
+    for name, message in {
+        "text.png": "text.png is not an image",
+        "empty.png": "empty.png is empty",
+        "missing.png": "missing.png cannot be read as an image: No such file",
+        "folder.png": "folder.png cannot be read as an image: Is a directory",
+        "/": "/ cannot be read as an image: Is a directory",
+    }.items():
+        refused(jaxcorr("compress", name, "-m", model_path, "-o", "a.jxc"), message)
+    assert not Path("a.jxc").exists()
+
+
+def test_a_bad_input_is_told_of_and_the_others_are_converted(
+    jaxcorr, model_path, photo
+):
+    Path("bad.png").write_text("hello")
+    Image.fromarray(blocks(40, 20)).save("tall.png")
+    several = [photo, "bad.png", "missing.png", "tall.png"]
+    status, out, err = jaxcorr("compress", *several, "-m", model_path, "-o", "out")
+    assert status == 2
+    assert [line.split(" ->")[0] for line in out.splitlines()] == [photo, "tall.png"]
+    assert [line.split()[2] for line in err.splitlines()] == ["bad.png", "missing.png"]
+    assert sorted(os.listdir("out")) == ["photo.jxc", "tall.jxc"]
+
+
+def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded):
+    Path("photo.jxc").write_bytes(b"mine")
+    refused(
+        jaxcorr("compress", photo, "-m", model_path),
+        "photo.jxc exists; give --force to replace it",
+    )
+    assert Path("photo.jxc").read_bytes() == b"mine"
+    assert jaxcorr("compress", photo, "-m", model_path, "--force")[0] == 0
+    assert Path("photo.jxc").read_bytes() == coded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compress"], "no input is named"),
+        (["compress", "a.png", "b/a.jpg", "-o", "."], "would both become a.jxc"),
+        (["compress", "a.png", "./a.png"], "would both become a.jxc"),
+        (["compress", "a.jxc"], "a.jxc would replace an input"),
+        (["compress", "a.png", "-o", "./a.png"], "a.png would replace an input"),
+        (["decompress", "a.jxc", "a.png", "--force"], "a.png would replace an input"),
+        (["compress", "a.png", "-o", "file/a.jxc"], "file is not a directory"),
+        (["compress", "a.png", "b.png", "-o", "file"], "file is not a directory"),
+        (["compress", "a.png", "-o", "/dev/null", "--force"], "it is no regular file"),
+        (["decompress", "a.jxc", "-o", "a.txt"], "a.txt must end like an image"),
+        (["evaluate", "nowhere"], "nowhere is not a directory"),
+        (["evaluate", "."], ". holds no image (looked for "),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_any_work(jaxcorr, arguments, message):
+    Path("file").touch()
+    refused(jaxcorr(*arguments, "-m", "no model is read"), message)
+    assert os.listdir() == ["file"]
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    jaxcorr, model_path, photo, coded, monkeypatch
+):
+    Path("old.jxc").write_bytes(coded)
+    before = sorted(os.listdir())
+
+    def write_bytes(path, data):
+        with path.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    for arguments in (
+        ["compress", photo],
+        ["compress", photo, "-o", "old.jxc", "--force"],
+        ["decompress", "old.jxc"],
+    ):
+        refused(jaxcorr(*arguments, "-m", model_path), "No space left on device")
+    assert sorted(os.listdir()) == before
+    assert Path("old.jxc").read_bytes() == coded
+
+
+def test_an_image_that_does_not_fit_into_memory_is_told(
+    jaxcorr, model_path, photo, monkeypatch
+):
+    def encode(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(coding, "encode", encode)
+    refused(jaxcorr("compress", photo, "-m", model_path), "photo.png does not fit into")
+
+
+def test_a_model_that_is_not_there_or_damaged_is_refused(jaxcorr, model_path, photo):
+    Path("empty").mkdir()
+    Path("run/checkpoints").mkdir(parents=True)
+    shutil.copytree(model_path, "damaged")
+    with open("damaged/parameters.npz", "r+b") as file:
+        file.truncate(1000)
+    for path, message in {
+        "nowhere": "nowhere is not a directory",
+        "empty": "empty holds neither a model nor checkpoints of a run",
+        "run": "run holds neither a model nor checkpoints of a run",
+        "damaged": "damaged/parameters.npz",
+    }.items():
+        for command in (["compress", photo], ["pack", path, "-o", "new"]):
+            options = ["-m", path] if command[0] == "compress" else []
+            refused(jaxcorr(*command, *options), message)
+    assert not Path("photo.jxc").exists() and not Path("new").exists()
+
+
+def test_pack_replaces_nothing_but_a_model_folder(jaxcorr, model_path):
+    Path("home").mkdir()
+    Path("home/letters").touch()
+    pack = "pack", model_path, "-o"
+    refused(jaxcorr(*pack, "home", "--force"), "home exists and is not a model folder")
+    assert os.listdir("home") == ["letters"]
+    assert jaxcorr(*pack, "model")[0] == 0
+    refused(jaxcorr(*pack, "model"), "model exists; give --force to replace it")

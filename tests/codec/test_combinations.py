@@ -1,0 +1,164 @@
+"""Any transforms with any context model: trained, coded to a file, read elsewhere."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import skimage
+from support import codecs
+from support.paths import SCRIPTS
+
+from jaxcorr import codec, images, saved_model
+from jaxcorr.bitstream import coding
+from jaxcorr.bitstream.container import HEADER_BYTES, Container
+from jaxcorr.codec import CodecConfig
+from jaxcorr.errors import UserError
+from jaxcorr.evaluation import learned
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
+
+# 451 x 300 pixels: neither whole latents nor whole elements of side information.
+PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
+COMBINATIONS = [
+    (transforms, context)
+    for transforms in codecs.TRANSFORMS
+    for context in codecs.CONTEXTS
+]
+DECODED = ("side_symbols", "symbols", "latent_hat")
+
+combinations = pytest.mark.parametrize(
+    "combination", COMBINATIONS, ids=["-".join(pair) for pair in COMBINATIONS]
+)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    return images.read_image(PHOTOGRAPH)[0]
+
+
+@dataclasses.dataclass
+class Encoded:
+    model: saved_model.Model
+    data: bytes
+    latents: coding.DecodedLatents
+
+
+@pytest.fixture(scope="module")
+def encoded(photograph):
+    """Every combination's model, file and latents."""
+    found = {}
+    for combination in COMBINATIONS:
+        model = codecs.make_combination(*combination)
+        container, latents = coding.encode(model, photograph)
+        found[combination] = Encoded(model, container.to_bytes(), latents)
+    return found
+
+
+@pytest.fixture(scope="module")
+def decoded(encoded, tmp_path_factory):
+    """What another process decodes from the files."""
+    folder = tmp_path_factory.mktemp("files")
+    for combination, coded in encoded.items():
+        place = folder / "-".join(combination)
+        saved_model.write_model(place / "model", coded.model)
+        (place / "photo.jxc").write_bytes(coded.data)
+    script = SCRIPTS / "decode_all.py"
+    done = subprocess.run(
+        [sys.executable, script, folder],
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        combination: dict(np.load(folder / "-".join(combination) / "decoded.npz"))
+        for combination in COMBINATIONS
+    }
+
+
+@combinations
+def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combination):
+    transforms, context = combination
+    static_config = StaticConfig(
+        codec=CodecConfig(
+            transforms=codecs.TRANSFORMS[transforms], context=codecs.CONTEXTS[context]
+        ),
+        loss=LossConfig(window=3),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+        step=StepConfig(),
+        steps=10,
+    )
+    before = codecs.draw(static_config.codec)
+    crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    state, values = train_step(
+        initial_state(static_config, jax.device_put(before)),
+        crops,
+        codecs.weights(correlation_weight=1.0),
+        jax.random.key(1),
+        static_config=static_config,
+    )
+    assert np.isfinite(values["loss"]) and np.isfinite(values["gradient_norm"])
+    assert values["failed_at"] == -1
+    assert values["correlation"] > 0
+    codecs.assert_every_part_moved(before, state.parameters)
+
+
+@combinations
+def test_a_file_decodes_in_another_process_to_exactly_the_encoders_latents(
+    encoded, decoded, combination
+):
+    for name in DECODED:
+        expected = getattr(encoded[combination].latents, name)
+        assert np.array_equal(expected, decoded[combination][name]), name
+        assert np.unique(expected).size > 4
+
+
+@combinations
+def test_the_decoded_picture_has_the_size_of_the_photograph(
+    decoded, photograph, combination
+):
+    image = decoded[combination]["image"]
+    assert image.shape == photograph.shape
+    assert image.std() > 1
+
+
+@combinations
+def test_a_file_is_as_large_as_the_entropy_model_says(encoded, photograph, combination):
+    coded = encoded[combination]
+    estimated = learned.estimated_bits(coded.model, photograph) / 8
+    assert abs(len(coded.data) - estimated) <= 0.01 * estimated + 64
+    assert len(coded.data) > 10 * HEADER_BYTES
+
+
+def test_a_file_of_one_context_model_is_refused_by_another(encoded):
+    for transforms in codecs.TRANSFORMS:
+        pairs = [(transforms, context) for context in codecs.CONTEXTS]
+        for ours, theirs in zip(pairs, pairs[1:] + pairs[:1], strict=True):
+            names = [encoded[pair].model.fingerprint.hex() for pair in (theirs, ours)]
+            container = Container.from_bytes(encoded[theirs].data, "x.jxc")
+            message = f"x.jxc was made with model {names[0]}, this is {names[1]}"
+            with pytest.raises(UserError, match=message):
+                coding.decode(encoded[ours].model, container, name="x.jxc")
+
+
+def test_models_that_differ_in_the_context_model_alone_have_other_fingerprints():
+    parameters = {}
+    settings = {
+        codec.CodecConfig(context=context, transforms=codecs.TRANSFORMS["cheng"])
+        for context in (
+            codecs.CONTEXTS["checkerboard"],
+            codecs.CONTEXTS["autoregressive"],
+        )
+    }
+    made = []
+    for each in settings:
+        # Both have the same parameters, by name and shape.
+        parameters = parameters or codecs.draw(each)
+        made.append(saved_model.make_model(each, parameters).fingerprint)
+    assert made[0] != made[1]

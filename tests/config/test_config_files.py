@@ -1,0 +1,232 @@
+import dataclasses
+import functools
+import runpy
+
+import jax
+import numpy as np
+import pytest
+from support import codecs
+
+from jaxcorr import codec, config_files
+from jaxcorr.config import TrainConfig
+from jaxcorr.errors import UserError
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.step import initial_state, train_step
+from jaxcorr.training.sweep import weights_of
+
+
+def names_in(config: str, variable: str) -> list[str]:
+    return list(runpy.run_path(str(config_files.packaged_configs()[config]))[variable])
+
+
+VARIANTS = {
+    "ali2023": ["", *names_in("ali2023", "SYSTEMS")],
+    "quickstart": [""],
+    "study": ["", *names_in("study", "CONTEXTS")],
+}
+KEY = jax.random.key(0)
+NAMES = [
+    f"{name}:{variant}".rstrip(":")
+    for name, variants in VARIANTS.items()
+    for variant in variants
+]
+
+
+def parse(*arguments) -> TrainConfig:
+    return config_files.parse_config(
+        [str(each) for each in arguments], program="jaxcorr train"
+    )
+
+
+def with_tiny_codec(config: TrainConfig) -> TrainConfig:
+    """The config with a codec of the same kinds that has little to compute."""
+    of_kind = lambda kind, choices: next(x for x in choices if type(x) is type(kind))
+    transforms = of_kind(config.codec.transforms, codecs.TRANSFORMS.values())
+    context = of_kind(config.codec.context, codecs.CONTEXTS.values())
+    small = dataclasses.replace(config.codec, transforms=transforms, context=context)
+    return dataclasses.replace(config, codec=small)
+
+
+def shrunk(config: TrainConfig) -> TrainConfig:
+    """The config with little to compute, and a step that many configs share."""
+    return dataclasses.replace(
+        with_tiny_codec(config),
+        steps=10,
+        loss=dataclasses.replace(config.loss, window=3),
+        # With warm-up the first step is too small to change a float32.
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+        step=dataclasses.replace(config.step, transform_dtype="float32"),
+        data=dataclasses.replace(config.data, batch_size=2, crop_size=64),
+    )
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
+    config = parse(name)
+    assert config.workdir == "runs/" + name.replace(":", "_")
+    parameters = jax.eval_shape(lambda: codec.initialize(config.codec, KEY))
+    assert sum(array.size for array in parameters.values()) > 100_000
+
+    small = with_tiny_codec(config)
+    side, batch_size = small.data.crop_size, small.data.batch_size
+    crops = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.uint8)
+    state = jax.eval_shape(
+        lambda: initial_state(small.static_config, codec.initialize(small.codec, KEY)),
+    )
+    step = functools.partial(train_step, static_config=small.static_config)
+    _, values = jax.eval_shape(step, state, crops, weights_of(config.members[0]), KEY)
+    assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_config_and_variant_trains_a_step(name):
+    config = shrunk(parse(name))
+    before = codecs.draw(config.codec)
+    state = initial_state(config.static_config, jax.device_put(before))
+    crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+    weights, key = weights_of(config.members[0]), KEY
+    state, values = train_step(
+        state, crops, weights, key, static_config=config.static_config
+    )
+    assert np.isfinite(values["loss"])
+    codecs.assert_every_part_moved(before, state.parameters)
+
+
+@pytest.mark.fast
+def test_there_is_a_system_for_every_row_of_the_papers_table():
+    rows = {f"cheng_{name}" for name in ("hyperprior", "checkerboard", "charm")}
+    rows |= {"minnen_hyperprior", "swint_hyperprior", "cheng_autoregressive"}
+    assert set(VARIANTS["ali2023"]) == rows | {""}
+
+
+@pytest.mark.fast
+def test_a_config_is_found_by_name_by_path_and_anywhere(tmp_path, monkeypatch):
+    path = config_files.packaged_configs()["study"]
+    monkeypatch.chdir(path.parent.parent)
+    by_path = parse("configs/study.py:charm")
+    monkeypatch.chdir(tmp_path)
+    assert parse("study:charm") == parse(f"{path}:charm") == by_path
+    assert parse("study") == dataclasses.replace(
+        parse("study:none"), workdir="runs/study"
+    )
+
+
+@pytest.mark.fast
+def test_every_removed_config_has_a_successor_that_is_there():
+    packaged = config_files.packaged_configs()
+    for old, command in config_files.REMOVED_CONFIGS.items():
+        assert old not in packaged
+        name, *flags = command.split()
+        weight = 0.1 if "_corr" in old or "study" in old else 0.0
+        assert parse(name, *flags).sweep.correlation_weight == weight
+        with pytest.raises(UserError, match=f"^configs/{old}.py is now {command}$"):
+            parse(f"configs/{old}.py")
+
+
+VARIANTS_FILE = """
+from jaxcorr.config import TrainConfig, variant
+
+STEPS = {"short": 2, "long": 7}
+
+def get_config(length):
+    return TrainConfig(steps=variant(STEPS, length))
+"""
+
+
+@pytest.mark.fast
+def test_a_config_of_ones_own_may_have_variants(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(VARIANTS_FILE)
+    assert parse(f"{path}:long").steps == 7
+    with pytest.raises(UserError, match="must be one of short, long, but is 'middle'"):
+        parse(f"{path}:middle")
+    with pytest.raises(UserError, match=r"own\.py: TypeError.*argument: 'length'"):
+        parse(path)
+
+
+MISFITS_FILE = """
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.transforms.{module} import {kind}
+
+def get_config():
+    context = Channelwise(slices=4, support=4)
+    return TrainConfig(codec=CodecConfig(transforms={kind}(), context=context))
+"""
+MISFITS = [
+    ("Cheng", "context.slices 0", "slices must be at least 1, but is 0"),
+    (
+        "Cheng",
+        "context.slices 2",
+        "support must be from 0 to slices (2), but is 4",
+    ),
+    (
+        "Cheng",
+        "context.support -1",
+        "support must be from 0 to slices (4), but is -1",
+    ),
+    ("Cheng", "context.hidden 0 4", "hidden must be at least 1 each, but is (0, 4)"),
+    (
+        "Cheng",
+        "context.slices 129",
+        "slices must be at most the channels of the latents (128), but is 129",
+    ),
+    (
+        "Swin",
+        "context.slices 321",
+        "slices must be at most the channels of the latents (320), but is 321",
+    ),
+    ("Cheng", "transforms.width 127", "width must be even and at least 2, but is 127"),
+    (
+        "Swin",
+        "transforms.window 7",
+        "window must be even and at least 2, as windows are shifted by half, but is 7",
+    ),
+    (
+        "Swin",
+        "transforms.side-window 0",
+        "side-window must be even and at least 2, as windows are shifted by half, "
+        "but is 0",
+    ),
+    ("Swin", "transforms.head-width 0", "head-width must be at least 1, but is 0"),
+    (
+        "Swin",
+        "transforms.head-width 24",
+        "widths must be positive multiples of head_width (24), but is",
+    ),
+    (
+        "Swin",
+        "transforms.side-widths 64 33",
+        "side-widths must be positive multiples of head_width (32), but is (64, 33)",
+    ),
+    (
+        "Swin",
+        "transforms.depths 2 -1 2 2",
+        "depths must be 0 or more each, but is (2, -1, 2, 2)",
+    ),
+]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("kind, setting, message", MISFITS)
+def test_parts_that_do_not_fit_are_refused_with_the_field(
+    tmp_path, kind, setting, message, capsys
+):
+    path = tmp_path / "misfit.py"
+    path.write_text(MISFITS_FILE.format(module=kind.lower(), kind=kind))
+    with pytest.raises((UserError, SystemExit)) as refusal:
+        parse(path, *f"--codec.{setting}".split())
+    said = " ".join(capsys.readouterr().err.split())  # tyro breaks its lines.
+    part = setting.partition(".")[0]
+    assert f"codec.{part}.{message}" in (said or str(refusal.value))
+
+
+@pytest.mark.fast
+def test_networks_of_no_known_kind_are_refused(tmp_path, capsys):
+    path = tmp_path / "misfit.py"
+    path.write_text(MISFITS_FILE.format(module="cheng", kind="Cheng"))
+    with pytest.raises(SystemExit):
+        parse(path, "--codec.context.networks", "heavy")
+    assert "--codec.context.networks" in capsys.readouterr().err

@@ -1,0 +1,197 @@
+import os
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.codecs import blocks
+
+from jaxcorr import images
+from jaxcorr.errors import UserError
+
+pytestmark = pytest.mark.fast
+
+RGB = blocks(24, 40)
+GREY = RGB[:, :, 0]
+DEEP = GREY.astype(np.uint16) * 200 + 3
+"""A grey image in 16 bits."""
+
+
+def saved(path, image, **options):
+    """Writes an image, an array or Pillow's, and gives its path."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(path, **options)
+    return path
+
+
+def half_transparent():
+    return np.dstack([RGB, np.where(np.arange(40) < 20, 0, 255) + 0 * GREY]).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".ppm", ".tiff", ".PNG"])
+def test_an_rgb_image_is_read_as_it_is(tmp_path, ending):
+    image, note = images.read_image(saved(tmp_path / f"photo{ending}", RGB))
+    assert np.array_equal(image, RGB)
+    assert note is None
+
+
+GREY_RGB = np.dstack([GREY] * 3)
+OVER_WHITE = np.where(np.arange(40)[:, None] < 20, 255, RGB)
+BLACK_AND_WHITE = np.where(GREY_RGB < 128, 0, 255)
+CONVERTED = {
+    "grey": (GREY, GREY_RGB),
+    "16-bit grey": (DEEP, np.dstack([np.rint(DEEP / 257)] * 3)),
+    "black and white": (Image.fromarray(BLACK_AND_WHITE[..., 0] > 0), BLACK_AND_WHITE),
+    "palette": (Image.fromarray(RGB).quantize(256), RGB),
+    "transparency": (half_transparent(), OVER_WHITE),
+}
+
+
+@pytest.mark.parametrize("kind", CONVERTED)
+def test_another_kind_of_png_is_converted_and_it_is_said(tmp_path, kind):
+    given, expected = CONVERTED[kind]
+    path = saved(tmp_path / "photo.png", given)
+    image, note = images.read_image(path)
+    assert np.array_equal(image, expected)
+    change = "laid over white" if kind == "transparency" else "converted to 8-bit RGB"
+    assert note == f"{path}: {kind} {change}"
+
+
+def test_cmyk_is_converted(tmp_path):
+    path = saved(tmp_path / "photo.tiff", Image.fromarray(RGB).convert("CMYK"))
+    image, note = images.read_image(path)
+    assert np.abs(image.astype(int) - RGB).max() <= 1
+    assert note == f"{path}: CMYK converted to 8-bit RGB"
+
+
+def test_16_bit_rgb_is_converted(tmp_path):
+    """Pillow reads it as 8 bits without a word, and cannot write it."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(deep_png(RGB.astype(">u2") * 257))
+    image, note = images.read_image(path)
+    assert np.array_equal(image, RGB)
+    assert note == f"{path}: 16-bit RGB converted to 8-bit RGB"
+
+
+def deep_png(image):
+    """A PNG file of 16-bit RGB."""
+    height, width, _ = image.shape
+
+    def chunk(data):
+        return (
+            struct.pack(">I", len(data) - 4)
+            + data
+            + struct.pack(">I", zlib.crc32(data))
+        )
+
+    header = struct.pack(">4sIIBBBBB", b"IHDR", width, height, 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in image)
+    chunks = header, b"IDAT" + zlib.compress(rows), b"IEND"
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, chunks))
+
+
+def test_an_image_is_turned_as_its_exif_data_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Rows are stored as columns, to be turned right by 90 degrees.
+    path = saved(tmp_path / "photo.png", np.rot90(RGB).copy(), exif=exif)
+    image, note = images.read_image(path)
+    assert np.array_equal(image, RGB)
+    assert note == f"{path}: turned upright as its EXIF data says"
+
+
+def test_transparency_of_a_color_is_laid_over_white(tmp_path):
+    color = tuple(int(value) for value in RGB[0, 0])
+    path = saved(tmp_path / "photo.png", RGB, transparency=color)
+    image, note = images.read_image(path)
+    there = np.all(color == RGB, axis=-1, keepdims=True)
+    assert np.array_equal(image, np.where(there, 255, RGB))
+    assert note == f"{path}: transparency laid over white"
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        (GREY.astype(np.float32) / 255, "floating-point numbers of no known range"),
+        (GREY.astype(np.int32) << 20, "its values are outside 16 bits"),
+    ],
+)
+def test_values_of_no_known_range_are_refused(tmp_path, values, rule):
+    path = saved(tmp_path / "photo.tiff", values)
+    with pytest.raises(UserError, match=rule):
+        images.read_image(path)
+
+
+def test_what_is_no_image_is_refused_by_name(tmp_path):
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("hello")
+    whole = saved(tmp_path / "photo.png", RGB).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    for name, message in {
+        "empty.png": " is empty$",
+        "text.png": " is not an image$",
+        "cut.png": " cannot be read as an image: .*(truncated|broken)",
+        "missing.png": " cannot be read as an image: No such file or directory$",
+        ".": " cannot be read as an image: Is a directory$",
+    }.items():
+        path = tmp_path / name
+        with pytest.raises(UserError, match=re.escape(str(path)) + message):
+            images.read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WebP", "GIF", "BMP", "PPM"])
+def test_damaged_images_are_read_or_refused(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"photo.{kind.lower()}"
+    whole = saved(path, RGB).read_bytes()
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in rng.integers(0, min(len(data), 300), 3):
+            data[place] = rng.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            images.read_image(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+        except Warning:
+            pass  # Pillow's words on what it read all the same.
+
+
+def test_images_are_found_at_any_depth_in_order(tmp_path):
+    for name in ("b.png", "a.JPG", "notes.txt", "below/c.webp", "d.png/e.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in images.find_images(tmp_path)]
+    assert found == ["a.JPG", "b.png", "below/c.webp", "d.png/e.tif"]
+
+
+def test_a_directory_that_is_missing_or_empty_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is not a directory"):
+        images.find_images(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"holds no image \(looked for .*\.png"):
+        images.find_images(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".webp", ".TIFF"])
+def test_an_image_is_written_in_the_format_of_its_name(tmp_path, ending):
+    images.write_image(tmp_path / f"photo{ending}", RGB)
+    with Image.open(tmp_path / f"photo{ending}") as opened:
+        kind = {".jpg": "JPEG", ".tiff": "TIFF"}.get(ending.lower(), ending[1:].upper())
+        assert (opened.format, opened.size) == (kind, (40, 24))
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.jxc", "photo.pdf", "photo.txt"])
+def test_a_name_that_is_no_image_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=f"{name} must end like an image that can be"):
+        images.write_image(tmp_path / name, RGB)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_format_cannot_hold_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write .*wide\.webp: "):
+        images.write_image(tmp_path / "wide.webp", np.zeros((1, 20_000, 3), np.uint8))
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,247 @@
+"""Exports run in a process without jaxcorr, and give what jaxcorr gives."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import skimage
+from jax import export
+from jaxtyping import config
+from support import codecs
+from support.paths import SCRIPTS
+
+import jaxcorr as package
+from jaxcorr import images
+from jaxcorr.bitstream import coding
+from jaxcorr.errors import UserError
+from jaxcorr.interop import stablehlo
+
+PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
+WALKED = [("minnen", context) for context in codecs.CONTEXTS]
+EVALUATED = [*WALKED, ("cheng", "checkerboard"), ("swin", "channelwise")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _types_unchecked():
+    """An export has symbols for sides, which jaxtyping cannot broadcast.
+
+    Types are checked where the same functions run on arrays, in all other tests.
+    """
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Neither side holds whole latents, or whole elements of side information."""
+    return images.read_image(PHOTOGRAPH)[0][100:205, 60:230]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {pair: codecs.make_combination(*pair) for pair in EVALUATED}
+
+
+@pytest.fixture(scope="module")
+def coded(models, photograph):
+    """Files and latents of the context models, with one kind of transforms."""
+    return {pair: coding.encode(models[pair], photograph) for pair in WALKED}
+
+
+@pytest.fixture(scope="module")
+def folder(models, coded, photograph, tmp_path_factory):
+    """Exports, each with what to run it on."""
+    folder = tmp_path_factory.mktemp("exports")
+    for pair, model in models.items():
+        place = folder / "-".join(pair)
+        stablehlo.write_export(place / "export", model)
+        given = {"photograph": photograph}
+        if pair in coded:
+            container, latents = coded[pair]
+            given |= {
+                "side_symbols": latents.side_symbols,
+                "symbols": latents.symbols,
+                "offset": np.int32(container.offset),
+            }
+        np.savez(place / "given.npz", **given)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    """What another process makes of the exports."""
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "reload_export.py", folder],
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        pair: dict(np.load(folder / "-".join(pair) / "found.npz")) for pair in EVALUATED
+    }
+
+
+def named(pairs):
+    return pytest.mark.parametrize(
+        "pair", pairs, ids=["-".join(pair) for pair in pairs]
+    )
+
+
+@named(EVALUATED)
+def test_reconstruction_and_bits_are_those_of_the_codec(
+    models, found, photograph, pair
+):
+    model = models[pair]
+    image = photograph[None].astype(np.float32) / 255
+    run = jax.jit(lambda image: model.codec(image, median=model.median))
+    output = run(image)
+    reconstruction = np.asarray(output.reconstruction[0])
+    error = np.abs(found[pair]["reconstruction"] - reconstruction).max()
+    bits = float(output.latent_bits.sum() + output.side_bits.sum())
+    assert (
+        reconstruction.std() > 0.02 and np.unique(np.round(output.quantized)).size > 4
+    )
+    assert error < 1e-5
+    assert found[pair]["bits"] == pytest.approx(bits, rel=1e-5)
+
+
+@named(WALKED)
+def test_a_walk_through_the_passes_gives_the_latents_of_a_file(coded, found, pair):
+    _, latents = coded[pair]
+    for name in ("mean", "latent_hat"):
+        np.testing.assert_array_equal(found[pair][name], getattr(latents, name))
+    np.testing.assert_allclose(found[pair]["scale"], latents.scale, rtol=1e-10)
+
+
+@named(WALKED)
+def test_tables_give_the_size_of_a_file(coded, found, pair):
+    container, _ = coded[pair]
+    for bits, payload in (
+        (found[pair]["y_bits"], container.y_payload),
+        (found[pair]["z_bits"], container.z_payload),
+    ):
+        assert abs(8 * len(payload) - bits) < 64 + 0.001 * bits
+
+
+def test_images_of_a_batch_are_those_of_their_own(folder, models):
+    pair = "minnen", "independent"
+    data = (folder / "-".join(pair) / "export/analysis.jaxexport").read_bytes()
+    batch = np.stack([codecs.blocks(64, 64, seed) for seed in range(3)]) / np.float32(
+        255
+    )
+    found = jax.jit(export.deserialize(bytearray(data)).call)(batch)
+    model = models[pair]
+    expected = jax.jit(model.codec.transforms.analysis)(batch)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert np.abs(np.diff(expected, axis=0)).max() > 0.1
+
+
+def test_an_image_of_half_side_information_is_refused_by_jax(folder):
+    data = (folder / "minnen-independent/export/analysis.jaxexport").read_bytes()
+    call = export.deserialize(bytearray(data)).call
+    with pytest.raises(ValueError, match="Division had remainder 32"):
+        call(np.zeros((1, 64, 96, 3), np.float32))
+
+
+def test_the_config_says_what_the_functions_take_and_give(folder):
+    place = folder / "swin-channelwise/export"
+    config = json.loads((place / "config.json").read_text())["export"]
+    files = [x.relative_to(place).with_suffix("") for x in place.rglob("*.jaxexport")]
+    assert sorted(config["functions"]) == sorted(map(str, files))
+    for name, described in config["functions"].items():
+        data = (place / f"{name}.jaxexport").read_bytes()
+        exported = export.deserialize(bytearray(data))
+        assert list(map(str, exported.in_avals)) == list(described["inputs"].values())
+        assert list(map(str, exported.out_avals)) == list(described["outputs"].values())
+        coding_ = name.startswith("float64/")
+        assert exported.platforms == ("cpu", "cuda", "tpu")[: 2 if coding_ else 3]
+        assert all("float64" in x for x in described["outputs"].values()) == coding_
+        assert (
+            exported.calling_convention_version == config["calling_convention_version"]
+        )
+
+
+def test_two_exports_are_equal_and_hold_no_path_of_this_machine(models, tmp_path):
+    model = models["cheng", "checkerboard"]
+    for name in ("one", "two"):
+        stablehlo.write_export(tmp_path / name, model)
+    place = str(Path(package.__file__).parent).encode()
+    for one in (tmp_path / "one").rglob("*.*"):
+        if one.is_file() and one.suffix != ".npz":  # Those hold the time of writing.
+            two = tmp_path / "two" / one.relative_to(tmp_path / "one")
+            assert one.read_bytes() == two.read_bytes()
+            assert place not in one.read_bytes()
+
+
+def test_the_command_writes_the_folder_and_says_what_is_in_it(
+    jaxcorr, model_path, tiny_model
+):
+    status, out, err = jaxcorr("export", "--stablehlo", "-m", model_path, "-o", "new")
+    assert (status, err) == (0, "")
+    *lines, last = out.splitlines()
+    written = [line.split()[0] for line in lines]
+    assert written == [
+        *("analysis", "hyper_analysis", "side_bits", "hyper_synthesis", "context"),
+        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict_0"),
+    ]
+    sizes = [Path(f"new/{name}.jaxexport").stat().st_size for name in written]
+    assert [line.split()[1] for line in lines] == [f"{x / 1e6:.2f}" for x in sizes]
+    assert last.startswith(f"new: model {tiny_model.fingerprint.hex()}, 9 functions")
+    assert sorted(os.listdir("new")) == sorted(
+        ["README.md", "config.json", "tables.npz", "float64"]
+        + [f"{name}.jaxexport" for name in written if "/" not in name]
+    )
+    page = Path("new/README.md").read_text()
+    for line in page.splitlines():
+        assert "$" not in line
+    for name in written:
+        assert f"| `{name}` |" in page
+    with np.load("new/tables.npz") as tables:
+        np.testing.assert_array_equal(tables["median"], tiny_model.median)
+
+
+def test_an_export_is_no_model_and_replaces_none(jaxcorr, model_path, tmp_path):
+    command = "export", "--stablehlo", "-m", model_path, "-o"
+    assert jaxcorr(*command, "new")[0] == 0
+    assert jaxcorr("pack", model_path, "-o", "packed")[0] == 0
+    Path("home").mkdir()
+    Path("file").touch()
+    for arguments, message in {
+        (*command, "new"): "new exists; give --force to replace it",
+        (*command, "packed", "--force"): "packed exists and is not an export",
+        (*command, "home", "--force"): "home exists and is not an export",
+        (*command, "file", "--force"): "cannot write file/README.md: ",
+        (*command, "file/new"): "cannot write file/new/README.md: ",
+        ("pack", model_path, "-o", "new"): "new exists; give --force to replace it",
+        ("export", "-m", model_path, "-o", "other"): "name a format: --stablehlo",
+        ("export", "--stablehlo", "-m", "nowhere", "-o", "other"): "nowhere is not a",
+        ("export", "--stablehlo", "-m", "new", "-o", "other"): "new: model folder of "
+        "format stablehlo-1, but this jaxcorr reads format 1",
+    }.items():
+        status, out, err = jaxcorr(*arguments)
+        assert (status, out, err.count("\n")) == (2, "", 1), arguments
+        assert err.startswith(f"jaxcorr: error: {message}")
+    assert sorted(os.listdir()) == ["file", "home", "new", "packed"]
+    assert jaxcorr(*command, "new", "--force")[0] == 0
+
+
+def test_a_full_disk_leaves_no_half_of_an_export(tiny_model, tmp_path, monkeypatch):
+    write_bytes, left = Path.write_bytes, [3]
+
+    def until_full(path, data):
+        left[0] -= 1
+        if not left[0]:
+            raise OSError(28, os.strerror(28))
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", until_full)
+    with pytest.raises(UserError, match=r"cannot write .*new: No space left"):
+        stablehlo.write_export(tmp_path / "new", tiny_model)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,1 @@
+"""What tests share: tiny codecs, reference implementations, and other processes."""

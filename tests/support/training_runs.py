@@ -1,0 +1,115 @@
+"""Starts `train.py` as a process that can be stopped at a given moment."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from jaxcorr import run_directory
+from support import compilation
+from support.paths import ROOT
+
+STEPS, EVERY, KEEP = 12, 3, 2
+PATIENCE = 600
+"""Seconds after which a process counts as hanging; busy machines are slow."""
+CONFIG = f"""
+from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.transforms.minnen import Minnen
+
+def get_config():
+    return TrainConfig(
+        steps={STEPS},
+        codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
+        loss=LossConfig(window=3),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+        data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
+        intervals=IntervalConfig(
+            log_every=1,
+            eval_every={EVERY},
+            checkpoint_every={EVERY},
+            max_to_keep={KEEP},
+        ),
+    )
+"""
+
+
+class Runs:
+    """Starts processes that share a config and compiled programs."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = folder / "tiny.py"
+        self.config.write_text(CONFIG)
+        self.environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+    def keep_programs_by_run(self) -> None:
+        """Lets each run keep its programs where it does so by itself."""
+        del self.environment["JAX_COMPILATION_CACHE_DIR"]
+
+    def share_programs(self, workdir: Path) -> None:
+        self.environment["JAX_COMPILATION_CACHE_DIR"] = str(workdir / "programs")
+
+    def start(
+        self, workdir: Path, *arguments: str, devices: int = 1
+    ) -> subprocess.Popen[str]:
+        """Starts from another directory than the repository."""
+        command = [sys.executable, ROOT / "train.py", self.config]
+        # One device: the eight that other tests have compile more slowly.
+        flags = compilation.flags(devices=devices)
+        return subprocess.Popen(
+            [*command, "--workdir", workdir, *arguments],
+            cwd=self.folder,
+            env=self.environment | {"XLA_FLAGS": flags},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error of a run to its end."""
+        process = self.start(workdir, *arguments)
+        try:
+            output, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return process.returncode, output, errors
+
+    def stop(self, workdir: Path, number: int, when: Callable[[], bool]):
+        """Starts a run, and sends it a signal at the moment that `when` is true."""
+        process = self.start(workdir)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not when():
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.001)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+        return process.returncode, output, errors
+
+
+def records(workdir: Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:
+    """Lines of a log without the speed."""
+    lines = (workdir / name).read_text().splitlines()
+    return [json.loads(line) | {"images_per_second": None} for line in lines]
+
+
+def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:
+    for name in ("metrics.jsonl", "held_out.jsonl"):
+        assert records(workdir, name) == records(expected, name)
+    final = lambda run: run_directory.load(run, checkpoint=str(last)).parameters
+    parameters = final(workdir)
+    for name, value in final(expected).items():
+        np.testing.assert_array_equal(parameters[name], value, err_msg=name)

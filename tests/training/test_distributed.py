@@ -1,0 +1,130 @@
+"""One run in two processes with two devices each, against the same run in one."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.training_runs import PATIENCE, Runs
+
+from jaxcorr.errors import UserError
+from jaxcorr.training import checkpoints, distributed
+from jaxcorr.training.distributed import DistributedConfig
+
+STEPS = 20
+SETTINGS = ("--data.batch-size", "4", "--steps", str(STEPS))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("processes"))
+
+
+@pytest.fixture(scope="module")
+def alone(runs) -> Path:
+    """The run in one process, on one device."""
+    workdir = runs.folder / "alone"
+    status, _, errors = runs.finish(workdir, *SETTINGS)
+    assert (status, errors) == (0, "")
+    return workdir
+
+
+def start_two(runs: Runs, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    return [
+        runs.start(
+            workdir,
+            *(*SETTINGS, *arguments),
+            *("--distributed.coordinator-address", f"127.0.0.1:{port}"),
+            *(
+                "--distributed.num-processes",
+                "2",
+                "--distributed.process-id",
+                str(index),
+            ),
+            devices=2,
+        )
+        for index in range(2)
+    ]
+
+
+def finish_two(both: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    try:
+        said = [each.communicate(timeout=PATIENCE) for each in both]
+    finally:
+        for each in both:
+            each.kill()
+    return [(each.returncode, *told) for each, told in zip(both, said, strict=True)]
+
+
+def losses(workdir: Path) -> dict[int, float]:
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return {each["step"]: each["loss"] for each in map(json.loads, lines)}
+
+
+def assert_same_losses(workdir: Path, expected: Path) -> None:
+    mine, theirs = losses(workdir), losses(expected)
+    assert list(mine) == list(theirs) == list(range(1, STEPS + 1))
+    np.testing.assert_allclose(list(mine.values()), list(theirs.values()), rtol=1e-5)
+
+
+def test_two_processes_that_share_parameters_train_as_one(runs, alone):
+    workdir = runs.folder / "two"
+    first, second = finish_two(start_two(runs, workdir, "--mesh.fsdp", "4"))
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert "4 cpu device(s)" in first[1] and "Photographs" in first[1]
+    assert "step" not in second[1] and "Photographs" not in second[1]
+    assert_same_losses(workdir, alone)
+
+
+def test_a_signal_to_one_process_saves_in_all_and_one_process_goes_on(runs, alone):
+    workdir = runs.folder / "stopped"
+    # Checkpoints at each step, so that the run does not end before all are told.
+    both = start_two(runs, workdir, "--intervals.checkpoint-every", "1")
+    log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
+    while not (log.exists() and '"step": 3' in log.read_text()):
+        assert both[0].poll() is None and time.monotonic() < deadline
+        time.sleep(0.001)
+    both[1].send_signal(signal.SIGTERM)
+    first, second = finish_two(both)
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    saved = checkpoints.latest_step(workdir)
+    assert 3 <= saved < STEPS
+    assert f"Stopped after step {saved} and saved a checkpoint" in first[1]
+    status, output, errors = runs.finish(workdir, *SETTINGS)
+    assert (status, errors) == (0, "")
+    assert f"Going on from step {saved} of {STEPS}" in output
+    assert_same_losses(workdir, alone)
+
+
+def test_processes_that_do_not_meet_are_told():
+    with pytest.raises(UserError, match="must be given together, but are a:1, 2 and"):
+        DistributedConfig(coordinator_address="a:1", num_processes=2)
+    with pytest.raises(UserError, match=r"must be from 0 to num_processes - 1 \(1\)"):
+        DistributedConfig(coordinator_address="a:1", num_processes=2, process_id=2)
+
+
+def test_a_process_that_nobody_calls_one_of_several_is_alone(monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    distributed.initialize(DistributedConfig())
+    assert distributed.is_first_process()
+    assert distributed.broadcast_from_first(7) == 7
+    assert distributed.all_processes(True) and not distributed.all_processes(False)
+
+
+def test_a_config_is_read_before_any_device_is_touched(runs):
+    """Processes must meet before that."""
+    program = (
+        "import sys, jax; from jaxcorr import config_files, trainer; "
+        "config_files.parse_config(sys.argv[1:], program=''); "
+        "assert not jax._src.xla_bridge.backends_are_initialized()"
+    )
+    python = [sys.executable, "-c", program, str(runs.config)]
+    assert subprocess.run(python).returncode == 0

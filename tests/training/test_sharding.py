@@ -1,0 +1,207 @@
+"""Eight simulated devices: batches and parameters split, and checkpoints between."""
+
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+from support import codecs
+
+from jaxcorr import codec, saved_model
+from jaxcorr.codec import CodecConfig
+from jaxcorr.errors import UserError
+from jaxcorr.training import checkpoints, sharding
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
+from jaxcorr.transforms.minnen import Minnen
+
+STEPS, HALF = 20, 10
+BATCH, CROP = 8, 64
+RECIPE = StaticConfig(
+    codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3),
+    step=StepConfig(),
+    steps=STEPS,
+)
+WEIGHTS = codecs.weights(correlation_weight=1.0)
+KEY = jax.random.key(0)
+SHAPES = {
+    "data": MeshConfig(),
+    "fsdp": MeshConfig(data=1, fsdp=8),
+    "both": MeshConfig(data=4, fsdp=2),
+}
+
+
+@pytest.fixture(scope="module")
+def crops():
+    shape = (STEPS, BATCH, CROP, CROP, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    return codec.initialize(RECIPE.codec, KEY)
+
+
+def start(parameters, mesh):
+    return sharding.shard_state(initial_state(RECIPE, parameters), mesh)
+
+
+def train(state, crops, mesh):
+    losses = []
+    for batch in crops:
+        placed = sharding.shard_batch(batch, mesh, BATCH)
+        weights, key = WEIGHTS, jax.random.key(1)
+        with jax.set_mesh(mesh):
+            state, metrics = train_step(
+                state, placed, weights, key, static_config=RECIPE
+            )
+        losses.append(metrics["loss"])
+    return state, np.array(losses)
+
+
+@pytest.fixture(scope="module")
+def single(crops, parameters):
+    """Losses on one device."""
+    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
+    return train(start(parameters, mesh), crops, mesh)[1]
+
+
+@pytest.fixture(scope="module")
+def halves(crops, parameters):
+    """States on eight devices after half of the steps, and their losses."""
+    meshes_of = {name: sharding.make_mesh(shape) for name, shape in SHAPES.items()}
+    return {
+        name: (mesh, *train(start(parameters, mesh), crops[:HALF], mesh))
+        for name, mesh in meshes_of.items()
+    }
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_eight_devices_train_as_one(halves, crops, single, name):
+    mesh, state, losses = halves[name]
+    copy = jax.tree.map(jnp.copy, state)  # Training gives its buffers away.
+    _, rest = train(copy, crops[HALF:], mesh)
+    np.testing.assert_allclose([*losses, *rest], single, rtol=1e-5)
+
+
+def test_each_device_keeps_its_part_of_parameters_and_moments(halves):
+    for mesh, state, _ in halves.values():
+        placed = sharding.shard_state(jax.device_get(state), mesh)
+        for array, expected in zip(*map(jax.tree.leaves, (state, placed)), strict=True):
+            assert array.sharding.is_equivalent_to(expected.sharding, array.ndim)
+        kernel = state.parameters["transforms/analysis/layers/2/kernel"]
+        part = kernel.addressable_shards[0].data
+        assert part.size == kernel.size // mesh.shape["fsdp"]
+
+
+@pytest.mark.parametrize(
+    ("saved_on", "shape", "devices"),
+    [
+        ("data", MeshConfig(), 2),
+        ("data", MeshConfig(data=1, fsdp=8), 8),
+        ("fsdp", MeshConfig(), 1),
+        ("both", MeshConfig(data=2, fsdp=4), 8),
+    ],
+)
+def test_a_run_goes_on_on_another_mesh(
+    halves, crops, single, parameters, tmp_path, saved_on, shape, devices
+):
+    _, state, losses = halves[saved_on]
+    model = saved_model.make_model(RECIPE.codec, parameters)
+    with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
+        saved.save(HALF, state, {0: model}, {})
+    mesh = sharding.make_mesh(shape, jax.devices()[:devices])
+    initial = lambda: initial_state(RECIPE, codec.initialize(RECIPE.codec, KEY))
+    like = sharding.shard_abstract_state(jax.eval_shape(initial), mesh)
+    with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
+        step, restored = saved.restore_newest(like)
+    assert step == HALF
+    _, rest = train(restored, crops[HALF:], mesh)
+    np.testing.assert_allclose([*losses, *rest], single, rtol=1e-5)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("shape", "fsdp", "spec"),
+    [
+        ((5, 5, 3, 192), 8, PartitionSpec(None, None, None, "fsdp")),
+        ((5, 5, 320, 192), 8, PartitionSpec(None, None, "fsdp")),
+        ((5, 5, 3, 6), 4, PartitionSpec()),
+        ((192, 192), 8, PartitionSpec("fsdp")),
+        ((192,), 1, PartitionSpec()),
+        ((), 8, PartitionSpec()),
+    ],
+)
+def test_the_largest_axis_that_divides_is_split(shape, fsdp, spec):
+    assert sharding.parameter_spec(shape, fsdp) == spec
+
+
+@pytest.mark.fast
+def test_what_is_left_of_the_devices_goes_where_the_shape_says():
+    sizes = lambda **shape: tuple(
+        sharding.make_mesh(MeshConfig(**shape)).shape.values()
+    )
+    assert sizes() == (1, 8, 1)
+    assert sizes(fsdp=4) == (1, 2, 4)
+    assert sizes(data=2, fsdp=-1) == (1, 2, 4)
+    assert sizes(data=1, fsdp=2, sweep=4) == (4, 1, 2)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (
+            {"fsdp": 3},
+            "data -1 x mesh.fsdp 3 x mesh.sweep 1 must make up the 8 devices",
+        ),
+        ({"data": 4}, "must make up the 8 devices"),
+        ({"data": 0}, r"MeshConfig\.data must be at least 1, or -1, but is 0"),
+        ({"fsdp": -1}, "the only -1 of .*, but they are -1, -1 and 1"),
+    ],
+)
+def test_a_shape_that_devices_do_not_fill_is_refused(shape, message):
+    with pytest.raises(UserError, match=message):
+        sharding.make_mesh(MeshConfig(**shape))
+
+
+@pytest.mark.fast
+def test_a_sweep_that_groups_cannot_share_is_refused():
+    mesh = sharding.make_mesh(MeshConfig(sweep=4))
+    sharding.check_members(mesh, 8)
+    with pytest.raises(UserError, match=r"mesh\.sweep must divide the 6 members"):
+        sharding.check_members(mesh, 6)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_nothing_but_parameters_is_gathered(halves, crops, name):
+    """Activations stay with the device that has the image: they are far larger."""
+    mesh, state, _ = halves[name]
+    batch = sharding.shard_batch(crops[0], mesh, BATCH)
+    step = lambda state, batch: train_step(
+        state, batch, WEIGHTS, KEY, static_config=RECIPE
+    )
+    with jax.set_mesh(mesh):
+        text = jax.jit(step).lower(state, batch).compile().as_text()
+    shapes = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", text or "")
+    sizes = [math.prod(map(int, shape.split(","))) for shape in shapes]
+    largest = max(array.size for array in state.parameters.values())
+    assert max(sizes, default=0) <= largest
+    assert bool(sizes) == (mesh.shape["fsdp"] > 1)
+
+
+@pytest.mark.fast
+def test_images_that_devices_cannot_share_go_to_all(crops):
+    mesh = sharding.make_mesh(MeshConfig())
+    for count, spec in ((8, PartitionSpec(("data", "fsdp"))), (6, PartitionSpec())):
+        placed = sharding.shard_images(crops[0][:count], mesh)
+        expected = jax.sharding.NamedSharding(mesh, spec)
+        assert placed.sharding.is_equivalent_to(expected, placed.ndim)
+        np.testing.assert_array_equal(placed, crops[0][:count])
