@@ -1,0 +1,142 @@
+"""Recipes that contributors, hooks and CI share.
+
+    nox -s setup     makes `.venv` with everything to develop, and installs the hooks
+    nox              runs the linters and the test command of the README
+    nox --list       names the other recipes
+
+`.ci/run` runs all that a change must pass in fresh environments.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "tests"]
+
+GROUPS = nox.project.load_toml("pyproject.toml")
+DEFAULT = "3.11"
+LATER = ("3.12", "3.13")
+EVERYTHING = ".[test,compressai,prepare]"
+PEERS = (
+    "tests/bitstream/test_portability.py",
+    "tests/docs",
+    "tests/interop",
+    "tests/loss",
+    "tests/quantization",
+)
+"""Tests against torch, TensorFlow, TensorFlow Compression and CoDeX, among others."""
+FULL_EFFORT = (
+    "--xla_backend_optimization_level=3 --xla_llvm_disable_expensive_passes=false"
+)
+"""Compiler flags that users have; the tests compile with little effort by default."""
+
+
+@nox.session(venv_backend="none")
+def setup(session: nox.Session) -> None:
+    """Makes `.venv` with everything to develop, and installs the hooks."""
+    session.run("python3", "-m", "venv", ".venv")
+    groups = nox.project.dependency_groups(GROUPS, "dev")
+    pip = (".venv/bin/python", "-m", "pip", "install", "-c", "constraints.txt")
+    session.run(*pip, "-e", ".[test]", *groups)
+    session.run(".venv/bin/pre-commit", "install")
+
+
+@nox.session(python=DEFAULT)
+def lint(session: nox.Session) -> None:
+    """Checks format, style, types, layers, and the workflows against their schema."""
+    groups = nox.project.dependency_groups(GROUPS, "lint")
+    session.install("-q", "-c", "constraints.txt", "-e", ".[test]", *groups)
+    workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
+    _run_all(
+        session,
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["pyright"],
+        ["lint-imports"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
+    )
+
+
+@nox.session(python=DEFAULT)
+def tests(session: nox.Session) -> None:
+    """Runs the test command of the README."""
+    session.install("-q", "-c", "constraints.txt", "-e", ".[test]")
+    other = _python_of(session, "fast_jax_0_11")
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs, env=other)
+
+
+@nox.session(python="3.12")
+def fast_jax_0_11(session: nox.Session) -> None:
+    """Runs the fast tests on Python 3.12 with jax 0.11."""
+    session.install("-q", "-c", "constraints-jax-0.11.txt", "-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast")
+
+
+@nox.session(python=LATER)
+def fast(session: nox.Session) -> None:
+    """Runs the fast tests on a later Python, compiled as users have it."""
+    session.install("-q", "-c", "constraints.txt", "-e", ".[test]")
+    flags = {"XLA_FLAGS": FULL_EFFORT}
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast", env=flags)
+
+
+@nox.session(python=DEFAULT)
+def slow(session: nox.Session) -> None:
+    """Runs tests of minutes, and those against other frameworks."""
+    session.install("-q", "-c", "constraints.txt", "-e", EVERYTHING)
+    # It asks for versions of long ago.
+    session.install("-q", "--no-deps", "jax-codex==0.0.1")
+    env = _tensorflow_compression(session) | _python_of(session, "fast-3-13")
+    pytest = ["python", "-m", "pytest", "-q", "-n", "2"]
+    _run_all(session, [*pytest, "-m", "slow"], [*pytest, *PEERS], env=env)
+
+
+@nox.session(python=DEFAULT)
+def build(session: nox.Session) -> None:
+    """Builds the wheel and the source distribution into `dist`."""
+    session.install("-q", "-c", "constraints.txt", "build")
+    session.run("python", "-m", "build", "--outdir", "dist")
+
+
+def _run_all(
+    session: nox.Session,
+    *commands: Sequence[str],
+    env: dict[str, str] | None = None,
+) -> None:
+    """Runs every command, and fails at the end if one of them failed."""
+    failed = []
+    for command in commands:
+        try:
+            session.run(*command, env=env)
+        except nox.command.CommandFailed:
+            failed.append(" ".join(command))
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
+
+
+def _python_of(session: nox.Session, name: str) -> dict[str, str]:
+    """Returns the variable by which tests find the Python of another session."""
+    python = Path(session.virtualenv.location).parent / name / "bin" / "python"
+    return {"JAXCORR_OTHER_PYTHON": str(python)} if python.exists() else {}
+
+
+def _tensorflow_compression(session: nox.Session) -> dict[str, str]:
+    """Makes an environment with TensorFlow Compression; returns its variable.
+
+    TensorFlow Compression needs TensorFlow 2.14 and Python 3.11, and cannot share an
+    environment with a current JAX. The wheel is installed there without dependencies.
+    """
+    folder = Path(session.create_tmp()) / "tensorflow-compression"
+    python = str(folder / "bin" / "python")
+    install = (python, "-m", "pip", "install", "-q")
+    try:
+        session.run("python", "-m", "venv", str(folder))
+        packages = ("tensorflow-compression==2.14.1", "setuptools<70")
+        session.run(*install, *packages, external=True)
+        session.run(*install, "--no-deps", ".", external=True)
+    except nox.command.CommandFailed:
+        session.warn("TensorFlow Compression cannot be installed: its tests skip")
+        return {}
+    return {"JAXCORR_TFC_PYTHON": python}
