@@ -1,4 +1,4 @@
-"""Commands that turn photographs into files and back."""
+"""Commands that compress images and decode compressed files."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def compress(
     fast: Fast = False,
     force: Force = False,
 ) -> None:
-    """Codes images to files, by default beside them with the ending .jxc."""
+    """Compresses images to .jxc files, by default beside the images."""
     targets = batch.output_paths(images_, output, FILE_SUFFIX, force=force)
     loaded = run_directory.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
@@ -51,7 +51,7 @@ def decompress(
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
-    """Reads images back from files, by default beside them with the ending .png."""
+    """Decompresses files to images, by default .png files beside them."""
     targets = batch.output_paths(files_, output, ".png", force=force)
     for _, target in targets:
         images.check_suffix(target)
@@ -67,7 +67,7 @@ def decompress(
 
 
 def info(file: File) -> None:
-    """Prints what the header of a file says; needs no model."""
+    """Prints the header of a compressed file (needs no model)."""
     data = arguments.read_file(file)
     container = Container.from_bytes(data, str(file))
     header = len(data) - len(container.y_payload) - len(container.z_payload)
