@@ -21,7 +21,7 @@ FILE_SUFFIX = ".jxc"
 
 
 def compress(
-    images_: Images,
+    paths: Images,
     model: ModelPath,
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
@@ -29,7 +29,7 @@ def compress(
     force: Force = False,
 ) -> None:
     """Compresses images to .jxc files, by default beside the images."""
-    targets = batch.output_paths(images_, output, FILE_SUFFIX, force=force)
+    targets = batch.output_paths(paths, output, FILE_SUFFIX, force=force)
     loaded = run_directory.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
@@ -45,14 +45,14 @@ def compress(
 
 
 def decompress(
-    files_: Files,
+    paths: Files,
     model: ModelPath,
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
     """Decompresses files to images, by default .png files beside them."""
-    targets = batch.output_paths(files_, output, ".png", force=force)
+    targets = batch.output_paths(paths, output, ".png", force=force)
     for _, target in targets:
         images.check_suffix(target)
     loaded = run_directory.load(model, checkpoint=checkpoint)

@@ -66,7 +66,7 @@ Runs = Annotated[
         hint="",
     ),
 ]
-Photographs = Annotated[
+EvaluationImages = Annotated[
     Path | None,
     tyro.conf.arg(
         name="images",
@@ -83,7 +83,7 @@ Anchor = Annotated[
         hint="(default: the first curve without the loss)",
     ),
 ]
-BetweenPoints = Annotated[
+InterpolationMethod = Annotated[
     Interpolation, tyro.conf.arg(help="Interpolation between the points of a curve.")
 ]
 
@@ -171,9 +171,9 @@ def show(
 def report(
     runs: Runs,
     output: ReportFolder,
-    images_: Photographs = None,
+    image_folder: EvaluationImages = None,
     anchor: Anchor = None,
-    interpolation: BetweenPoints = "pchip",
+    interpolation: InterpolationMethod = "pchip",
     checkpoint: Checkpoint = "best",
 ) -> None:
     """Writes a report on evaluated codecs, with tables and figures.
@@ -187,8 +187,8 @@ def report(
             "no run is given: name run directories, or results of jaxcorr evaluate"
         )
     files.check_target(output / render.MARKDOWN)
-    if images_ is not None:
-        _evaluate_runs(runs, images_, checkpoint)
+    if image_folder is not None:
+        _evaluate_runs(runs, image_folder, checkpoint)
     evaluations = results.read_results(runs)
     comparison = render.write_report(
         evaluations,
