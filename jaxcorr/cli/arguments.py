@@ -1,4 +1,4 @@
-"""Arguments of the commands, with their help."""
+"""Types of the command-line arguments, with their help texts."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +12,12 @@ from jaxcorr.errors import UserError
 def argument(
     metavar: str, help: str, *, hint: str | None = None, short: str | None = None
 ) -> Any:
-    """Returns what an argument is called and what its help says, for `Annotated`.
+    """Returns the name and the help of an argument, for `Annotated`.
 
     Args:
-      metavar: Name of the value.
-      help: One sentence.
-      hint: Words in place of the default value; None shows the default.
+      metavar: Name of the value in the help.
+      help: Help text, one sentence.
+      hint: Text in place of the default value; None shows the default value.
       short: Short form of the flag.
     """
     return tyro.conf.arg(
@@ -31,7 +31,7 @@ def argument(
 _MODEL_NAMES = "MODEL|RUN[@MEMBER]|demo"
 _MODEL = argument(
     _MODEL_NAMES,
-    "Model folder, or run directory; of a sweep, which member.",
+    "Model folder, run directory (with a member if it is a sweep), or built-in demo.",
     hint="",
     short="-m",
 )
@@ -39,48 +39,78 @@ ModelPath = Annotated[str, _MODEL]
 OptionalModelPath = Annotated[str | None, _MODEL]
 ModelPaths = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],
-    argument(_MODEL_NAMES, "Once, or twice to compare.", hint="(required)", short="-m"),
+    argument(
+        _MODEL_NAMES,
+        "Model to draw; give the option twice to compare two models.",
+        hint="(required)",
+        short="-m",
+    ),
 ]
-Run = Annotated[Positional[str], argument("RUN[@MEMBER]", "Run directory.")]
+Run = Annotated[
+    Positional[str],
+    argument("RUN[@MEMBER]", "Run directory, with a member if it is a sweep."),
+]
 Checkpoint = Annotated[
-    str, argument("newest|best|STEP", "Of a run; best is on held-out images.")
+    str,
+    argument(
+        "newest|best|STEP",
+        "Checkpoint of a run; best has the lowest loss on held-out images.",
+    ),
 ]
 
-Image = Annotated[Positional[Path], argument("IMAGE", "Photograph.")]
+Image = Annotated[Positional[Path], argument("IMAGE", "Image to draw.")]
 Images = Annotated[
-    Positional[tuple[Path, ...]], argument("IMAGE…", "Photographs.", hint="")
+    Positional[tuple[Path, ...]], argument("IMAGE…", "Images to compress.", hint="")
 ]
-ImageFolder = Annotated[Positional[Path], argument("DIR", "Folder of photographs.")]
+ImageFolder = Annotated[
+    Positional[Path], argument("DIR", "Folder of images, searched recursively.")
+]
 File = Annotated[Positional[Path], argument("FILE", "Compressed file.")]
 Files = Annotated[
-    Positional[tuple[Path, ...]], argument("FILE…", "Compressed files.", hint="")
+    Positional[tuple[Path, ...]],
+    argument("FILE…", "Compressed files to decode.", hint=""),
 ]
 
 OutputPath = Annotated[
     Path | None,
     argument(
         "PATH",
-        "File, or folder for several.",
+        "Output file, or output folder for several inputs.",
         hint="(default: beside each input)",
         short="-o",
     ),
 ]
-NewModelPath = Annotated[Path, argument("PATH", "The model folder.", short="-o")]
-ReportFolder = Annotated[Path, argument("DIR", "Folder of the report.", short="-o")]
-ExportFolder = Annotated[Path, argument("DIR", "Folder of the export.", short="-o")]
+FigurePath = Annotated[
+    Path | None,
+    argument(
+        "PATH",
+        "PNG file to write, or its folder.",
+        hint="(default: beside the image)",
+        short="-o",
+    ),
+]
+NewModelPath = Annotated[Path, argument("PATH", "Model folder to write.", short="-o")]
+ReportFolder = Annotated[
+    Path, argument("DIR", "Folder to write the report to.", short="-o")
+]
+ExportFolder = Annotated[
+    Path, argument("DIR", "Folder to write the export to.", short="-o")
+]
 
-Force = Annotated[bool, tyro.conf.arg(help="Replace files that exist.")]
+Force = Annotated[bool, tyro.conf.arg(help="Replace existing files.")]
 Fast = Annotated[
     bool,
-    tyro.conf.arg(help="Float32 on this device: other machines may fail to read it."),
+    tyro.conf.arg(
+        help="Use float32: faster, but other machines may fail to decode the file."
+    ),
 ]
 
 
 def read_file(path: Path) -> bytes:
-    """Reads a file that the user named.
+    """Reads a file.
 
     Raises:
-      UserError: If it cannot be read.
+      UserError: If the file cannot be read.
     """
     try:
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Many files one after another: where each goes, and what is told of it."""
+"""Processes many files for a command: output paths, progress and errors."""
 
 import contextlib
 import sys
@@ -20,63 +20,70 @@ from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
 def output_paths(
     sources: Sequence[Path], output: Path | None, suffix: str, *, force: bool
 ) -> list[tuple[Path, Path]]:
-    """Where each input goes; refuses, before any work, to lose a file.
+    """Returns the output path of each input, after checking that no file is lost.
 
     Args:
-      sources: Inputs.
-      output: File, or folder for several; beside each input if None.
-      suffix: Ending of the files.
-      force: Whether to replace files that exist.
+      sources: Input files.
+      output: Output file, or output folder for several inputs; None writes each output
+        beside its input.
+      suffix: Suffix of the output files.
+      force: Whether existing files may be replaced.
 
     Returns:
-      Each input with its output.
+      Pairs of input and output.
 
     Raises:
-      UserError: If an output cannot be written, or is an input or another output.
+      UserError: If an output cannot be written, is also an input, or is the output of
+        two inputs.
     """
     if not sources:
-        raise UserError("no input is named")
+        raise UserError("no input file is given")
     if output is None:
-        places = [source.parent / f"{source.stem}{suffix}" for source in sources]
+        targets = [source.parent / f"{source.stem}{suffix}" for source in sources]
     elif len(sources) > 1 or output.is_dir():
-        places = [output / f"{source.stem}{suffix}" for source in sources]
+        targets = [output / f"{source.stem}{suffix}" for source in sources]
     else:
-        places = [output]
+        targets = [output]
     inputs = {source.resolve() for source in sources}
-    taken: dict[Path, Path] = {}
-    for source, target in zip(sources, places, strict=True):
-        place = target.resolve()
-        if place in taken:
-            raise UserError(f"{taken[place]} and {source} would both become {target}")
-        if place in inputs:
+    source_of: dict[Path, Path] = {}
+    for source, target in zip(sources, targets, strict=True):
+        path = target.resolve()
+        if path in source_of:
+            raise UserError(
+                f"{source_of[path]} and {source} would both become {target}"
+            )
+        if path in inputs:
             raise UserError(f"{target} would replace an input")
         files.check_target(target, force=force)
-        taken[place] = source
-    return list(zip(sources, places, strict=True))
+        source_of[path] = source
+    return list(zip(sources, targets, strict=True))
 
 
 def convert_files(
     pairs: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], str]
 ) -> None:
-    """Converts one file after another; a bad one is told of and the rest go on.
+    """Converts files, and exits with status 2 at the end if one of them failed.
+
+    A failure is reported on standard error and does not stop the others.
 
     Args:
-      pairs: Inputs with their outputs.
-      convert: Writes an output, and says in some words what it is.
+      pairs: Pairs of input and output.
+      convert: Writes an output and returns a short description of it.
     """
     failed = False
-    hidden = len(pairs) == 1 or None  # None hides it where there is no terminal.
-    for source, target in tqdm(pairs, unit="file", disable=hidden):
+    # tqdm hides the bar for True, and for None where there is no terminal.
+    hide_progress = True if len(pairs) == 1 else None
+    for source, target in tqdm(pairs, unit="file", disable=hide_progress):
         start = time.perf_counter()
         try:
             with report_memory_errors(source):
-                result = convert(source, target)
+                description = convert(source, target)
         except UserError as error:
             failed = True
             print_error(f"error: {error}")
             continue
         seconds = time.perf_counter() - start
-        tqdm.write(f"{source} -> {target}: {result}, {seconds:.2f} s")
+        tqdm.write(f"{source} -> {target}: {description}, {seconds:.2f} s")
     if failed:
         sys.exit(2)
 
@@ -84,34 +91,37 @@ def convert_files(
 def measure_images(
     codec: ImageCodec, directory: Path, paths: Sequence[Path]
 ) -> list[ImageMetrics]:
-    """Measures images below a folder; a bad one is told of and the rest go on.
+    """Measures a codec on images, and reports failures on standard error.
 
     Args:
-      codec: The codec to measure.
-      directory: The folder.
-      paths: The images.
+      codec: Codec to measure.
+      directory: Folder that the names of the images are relative to.
+      paths: Images below the folder.
+
+    Returns:
+      Measurements of the images that did not fail.
 
     Raises:
-      UserError: If none can be measured.
+      UserError: If no image can be measured.
     """
-    measured = []
+    measurements = []
     for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
         try:
             name = str(path.relative_to(directory))
             with report_memory_errors(path):
                 image = read_image(path)
-                row = measure.measure_image(codec, image, name).metrics
+                metrics = measure.measure_image(codec, image, name).metrics
         except UserError as error:
             print_error(f"error: {error}")
             continue
-        measured.append(row)
-    if not measured:
+        measurements.append(metrics)
+    if not measurements:
         raise UserError(f"{directory}: none of {len(paths)} images can be measured")
-    return measured
+    return measurements
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads an image, and says on standard error what had to be converted."""
+    """Reads an image, and reports a conversion to 8-bit RGB on standard error."""
     image, note = images.read_image(path)
     if note:
         print_error(note)
@@ -120,10 +130,13 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 @contextlib.contextmanager
 def report_memory_errors(path: Path) -> Iterator[None]:
-    """Tells a user whose machine is too small for an image.
+    """Turns a lack of memory into a user error.
+
+    Args:
+      path: Image that the block works on.
 
     Raises:
-      UserError: If memory runs out within the block.
+      UserError: If memory runs out in the block.
     """
     try:
         yield
@@ -134,5 +147,5 @@ def report_memory_errors(path: Path) -> Iterator[None]:
 
 
 def print_error(line: str) -> None:
-    """Writes a line to standard error, above the progress bar."""
+    """Prints a line to standard error, above the progress bar."""
     tqdm.write(f"jaxcorr: {line}", file=sys.stderr)

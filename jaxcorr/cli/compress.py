@@ -1,4 +1,4 @@
-"""Commands that turn photographs into files and back."""
+"""Commands that compress images and decode compressed files."""
 
 from pathlib import Path
 
@@ -21,15 +21,15 @@ FILE_SUFFIX = ".jxc"
 
 
 def compress(
-    images_: Images,
+    paths: Images,
     model: ModelPath,
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
     fast: Fast = False,
     force: Force = False,
 ) -> None:
-    """Codes images to files, by default beside them with the ending .jxc."""
-    targets = batch.output_paths(images_, output, FILE_SUFFIX, force=force)
+    """Compresses images to .jxc files, by default beside the images."""
+    targets = batch.output_paths(paths, output, FILE_SUFFIX, force=force)
     loaded = run_directory.load(model, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
@@ -45,14 +45,14 @@ def compress(
 
 
 def decompress(
-    files_: Files,
+    paths: Files,
     model: ModelPath,
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
-    """Reads images back from files, by default beside them with the ending .png."""
-    targets = batch.output_paths(files_, output, ".png", force=force)
+    """Decompresses files to images, by default .png files beside them."""
+    targets = batch.output_paths(paths, output, ".png", force=force)
     for _, target in targets:
         images.check_suffix(target)
     loaded = run_directory.load(model, checkpoint=checkpoint)
@@ -67,7 +67,7 @@ def decompress(
 
 
 def info(file: File) -> None:
-    """Prints what the header of a file says; needs no model."""
+    """Prints the header of a compressed file (needs no model)."""
     data = arguments.read_file(file)
     container = Container.from_bytes(data, str(file))
     header = len(data) - len(container.y_payload) - len(container.z_payload)

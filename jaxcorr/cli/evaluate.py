@@ -1,4 +1,4 @@
-"""Commands that measure codecs and draw what they do."""
+"""Commands that measure codecs, draw their latents and write reports."""
 
 import shlex
 import sys
@@ -15,12 +15,12 @@ from jaxcorr.cli import batch
 from jaxcorr.cli.arguments import (
     Checkpoint,
     Fast,
+    FigurePath,
     Force,
     Image,
     ImageFolder,
     ModelPaths,
     OptionalModelPath,
-    OutputPath,
     ReportFolder,
     argument,
 )
@@ -34,34 +34,44 @@ from jaxcorr.metrics.bjontegaard import Interpolation
 CodecName = Annotated[
     str | None,
     argument(
-        "|".join(classical.CODECS), "Classical codec, instead of a model.", hint=""
+        "|".join(classical.CODECS),
+        "Classical codec to evaluate in place of a model.",
+        hint="",
     ),
 ]
 Qualities = Annotated[
     tuple[float, ...],
     argument(
-        "NUMBER…", "Of the classical codec.", hint="(default: enough for a curve)"
+        "NUMBER…",
+        "Qualities of the classical codec.",
+        hint="(default: enough for a rate-distortion curve)",
     ),
 ]
 JsonPath = Annotated[
-    Path | None, argument("FILE", "Also write the table here.", hint="")
+    Path | None, argument("FILE", "JSON file to write the results to.", hint="")
 ]
 Channel = Annotated[
     int | None,
-    argument("NUMBER", "Of the latents.", hint="(default: the most varied)"),
+    argument(
+        "NUMBER",
+        "Channel of the latents to draw.",
+        hint="(default: the one with the highest variance)",
+    ),
 ]
 Runs = Annotated[
     Positional[tuple[Path, ...]],
     argument(
-        "RUN|FILE…", "Runs with tables in them, folders of tables, tables.", hint=""
+        "RUN|FILE…",
+        "Evaluated runs, or files and folders with results of `jaxcorr evaluate`.",
+        hint="",
     ),
 ]
-Photographs = Annotated[
+EvaluationImages = Annotated[
     Path | None,
     tyro.conf.arg(
         name="images",
         metavar="DIR",
-        help="First evaluate every RUN on these photographs.",
+        help="Folder of images on which every RUN is evaluated first.",
         help_behavior_hint="",
     ),
 ]
@@ -69,12 +79,12 @@ Anchor = Annotated[
     str | None,
     argument(
         "CURVE",
-        "Curve to compare with, by its name or a part of it.",
-        hint="(default: the first without the loss)",
+        "Curve to compare the others with: its name, or a part of the name.",
+        hint="(default: the first curve without the loss)",
     ),
 ]
-BetweenPoints = Annotated[
-    Interpolation, tyro.conf.arg(help="Between the points of a curve.")
+InterpolationMethod = Annotated[
+    Interpolation, tyro.conf.arg(help="Interpolation between the points of a curve.")
 ]
 
 
@@ -87,49 +97,48 @@ def evaluate(
     json: JsonPath = None,
     fast: Fast = False,
 ) -> None:
-    """Codes every image below a folder to real bytes and back, and prints a table.
+    """Codes the images in a folder to files and back, and prints measurements.
 
-    Of a sweep, all members are evaluated one after another; of a classical codec, all
-    qualities.
+    Evaluates every member of a sweep and every quality of a classical codec.
     """
     if (model is None) == (codec is None):
         raise UserError("give either -m MODEL or --codec NAME")
     if quality and codec is None:
-        raise UserError("--quality is of classical codecs: give --codec NAME")
+        raise UserError("--quality applies to classical codecs: give --codec NAME")
     paths = images.find_images(directory)
     if json is not None:
-        files.check_target(json)  # Whatever is wrong with the models.
+        files.check_target(json)  # Reported before any model is read.
     codecs: Iterable[ImageCodec]
     if codec is None:
         models = run_directory.model_paths(str(model))
         names = [path.rpartition("@")[2] for path in models]
-        # Read when their turn comes, so that memory holds a model or two.
-        codecs = (_learned(path, checkpoint, fast=fast) for path in models)
+        # A generator, so that memory holds one or two models at a time.
+        codecs = (_load_codec(path, checkpoint, fast=fast) for path in models)
     else:
-        codecs = _qualities(codec, quality)
-        names = [f"{each.quality:g}" for each in codecs]
-    targets = _targets(json, names)
+        codecs = _classical_codecs(codec, quality)
+        names = [f"{image_codec.quality:g}" for image_codec in codecs]
+    targets = _json_paths(json, names)
     for target in targets.values():
         files.check_target(target)
-    whole = True
-    for key, each in zip(names, codecs, strict=True):
-        measured = _measure(each, directory, paths, titled=len(names) > 1)
-        if key in targets:
-            _write(targets[key], each, measured)
-        whole &= len(measured) == len(paths)
-    if not whole:
+    complete = True
+    for name, image_codec in zip(names, codecs, strict=True):
+        metrics = _measure(image_codec, directory, paths, with_title=len(names) > 1)
+        if name in targets:
+            _write_results(targets[name], image_codec, metrics)
+        complete &= len(metrics) == len(paths)
+    if not complete:
         sys.exit(2)
 
 
 def show(
     image: Image,
     model: ModelPaths = (),
-    output: OutputPath = None,
+    output: FigurePath = None,
     channel: Channel = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
-    """Draws latents, what predicts them, and the correlation that is left."""
+    """Draws the latents of an image, their predictions and the correlation map."""
     from jaxcorr.visualization import latents_figure, reconstructions
 
     if not 1 <= len(model) <= 2:
@@ -141,10 +150,10 @@ def show(
     ((source, target),) = batch.output_paths([image], output, "-shown.png", force=force)
     if target.suffix != ".png":
         raise UserError(f"{target} must end in .png")
-    codecs = [_learned(path, checkpoint) for path in model]
+    codecs = [_load_codec(path, checkpoint) for path in model]
     pixels = batch.read_image(source)
     coded = {
-        _entitled(codec): measure.measure_image(codec, pixels, source.name)
+        _title_with_settings(codec): measure.measure_image(codec, pixels, source.name)
         for codec in codecs
     }
     reconstructions.save_figure(
@@ -162,54 +171,63 @@ def show(
 def report(
     runs: Runs,
     output: ReportFolder,
-    images_: Photographs = None,
+    image_folder: EvaluationImages = None,
     anchor: Anchor = None,
-    interpolation: BetweenPoints = "pchip",
+    interpolation: InterpolationMethod = "pchip",
     checkpoint: Checkpoint = "best",
 ) -> None:
-    """Writes curves, tables and pictures of evaluated codecs as Markdown and HTML."""
-    from jaxcorr.report import render  # Brings matplotlib.
+    """Writes a report on evaluated codecs, with tables and figures.
+
+    The report is a Markdown file and one page of HTML.
+    """
+    from jaxcorr.report import render  # Imports matplotlib.
 
     if not runs:
-        raise UserError("no run is named: give run directories, or tables of evaluate")
+        raise UserError(
+            "no run is given: name run directories, or results of jaxcorr evaluate"
+        )
     files.check_target(output / render.MARKDOWN)
-    if images_ is not None:
-        _evaluate_runs(runs, images_, checkpoint)
-    found = results.read_results(runs)
-    command = shlex.join(["jaxcorr", *sys.argv[1:]])
-    drawn = render.write_report(
-        found, output, anchor=anchor, interpolation=interpolation, command=command
+    if image_folder is not None:
+        _evaluate_runs(runs, image_folder, checkpoint)
+    evaluations = results.read_results(runs)
+    comparison = render.write_report(
+        evaluations,
+        output,
+        anchor=anchor,
+        interpolation=interpolation,
+        command=shlex.join(["jaxcorr", *sys.argv[1:]]),
     )
-    for note in drawn.notes:
+    for note in comparison.notes:
         batch.print_error(f"note: {note}")
     print(f"{output / render.MARKDOWN}, {output / render.PAGE}")
 
 
 def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> None:
-    """Leaves a table in the folder of every run.
+    """Evaluates runs, and writes the results to their folders.
 
     Raises:
-      UserError: If a run cannot keep one, or an image cannot be measured.
+      UserError: If a folder cannot hold results, or an image cannot be measured.
     """
     paths = images.find_images(directory)
     models = [path for run in runs for path in run_directory.model_paths(str(run))]
     for path in models:
         if path == run_directory.DEMO:
             raise UserError(
-                f"{run_directory.DEMO} keeps no table: give it a file with `jaxcorr "
-                f"evaluate {directory} -m {run_directory.DEMO} --json FILE`"
+                f"{run_directory.DEMO} has no folder for results: write them to a file "
+                f"with `jaxcorr evaluate {directory} -m {run_directory.DEMO} "
+                "--json FILE`"
             )
         files.check_target(results.results_path(path))
     for path in models:
-        codec = _learned(path, checkpoint)
-        measured = _measure(codec, directory, paths, titled=True)
-        if len(measured) < len(paths):
+        codec = _load_codec(path, checkpoint)
+        metrics = _measure(codec, directory, paths, with_title=True)
+        if len(metrics) < len(paths):
             raise UserError(f"{directory} holds images that cannot be measured")
-        _write(results.results_path(path), codec, measured)
+        _write_results(results.results_path(path), codec, metrics)
 
 
-def _targets(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
-    """Returns where the table of each codec goes, by the name of the codec."""
+def _json_paths(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
+    """Returns the JSON file of each codec by the name of the codec."""
     if json is None:
         return {}
     if len(names) == 1:
@@ -218,35 +236,37 @@ def _targets(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
 
 
 def _measure(
-    codec: ImageCodec, directory: Path, paths: Sequence[Path], *, titled: bool
+    codec: ImageCodec, directory: Path, paths: Sequence[Path], *, with_title: bool
 ) -> list[ImageMetrics]:
-    """Measures a codec and prints its table."""
-    measured = batch.measure_images(codec, directory, paths)
-    if titled:
+    """Measures a codec and prints the results."""
+    metrics = batch.measure_images(codec, directory, paths)
+    if with_title:
         print(f"\n{codec.title}: {codec.metadata().describe()}\n")
-    print(formatting.as_text(measured))
-    return measured
+    print(formatting.as_text(metrics))
+    return metrics
 
 
-def _write(target: Path, codec: ImageCodec, measured: Sequence[ImageMetrics]) -> None:
-    files.write_file(target, formatting.as_json(measured, codec.metadata()).encode())
+def _write_results(
+    target: Path, codec: ImageCodec, metrics: Sequence[ImageMetrics]
+) -> None:
+    files.write_file(target, formatting.as_json(metrics, codec.metadata()).encode())
 
 
-def _learned(path: str, checkpoint: str, *, fast: bool = False) -> LearnedCodec:
-    """Reads the model that a path names."""
+def _load_codec(path: str, checkpoint: str, *, fast: bool = False) -> LearnedCodec:
+    """Loads the codec of a model folder or a run."""
     model = run_directory.load(path, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
     return LearnedCodec(model, path=path, arithmetic=arithmetic)
 
 
-def _qualities(name: str, asked: Sequence[float]) -> list[ClassicalCodec]:
-    """Returns a classical codec at every quality that is asked for."""
-    qualities = asked or classical.open_codec(name).qualities
-    different = {f"{quality:g}": quality for quality in qualities}
-    return [ClassicalCodec(name, quality) for quality in different.values()]
+def _classical_codecs(name: str, qualities: Sequence[float]) -> list[ClassicalCodec]:
+    """Returns a classical codec at each quality, or by default at those of a curve."""
+    qualities = qualities or classical.open_codec(name).qualities
+    distinct = {f"{quality:g}": quality for quality in qualities}
+    return [ClassicalCodec(name, quality) for quality in distinct.values()]
 
 
-def _entitled(codec: LearnedCodec) -> str:
-    """Returns a model's path, with the settings that tell it from its sweep."""
-    own = codec.metadata().describe()
-    return f"{codec.title} ({own})" if own else codec.title
+def _title_with_settings(codec: LearnedCodec) -> str:
+    """Returns the path of a model with its settings in a sweep, if it is a member."""
+    settings = codec.metadata().describe()
+    return f"{codec.title} ({settings})" if settings else codec.title

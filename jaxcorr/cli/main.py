@@ -1,4 +1,4 @@
-"""The command line: `jaxcorr train | compress | decompress | evaluate | …`."""
+"""Command line: `jaxcorr train | compress | decompress | evaluate | …`."""
 
 import sys
 from collections.abc import Callable
@@ -8,24 +8,29 @@ import tyro
 from jaxcorr import runtime
 from jaxcorr.cli import compress, evaluate, models, train
 
-DESCRIPTION = "Turns photographs into small files and back, with a trained model."
+DESCRIPTION = "Trains learned image codecs, and compresses images with them."
 
 
 def main() -> None:
-    """Runs the command that the command line names."""
-    commands: dict[str, Callable] = {
-        function.__name__.replace("_", "-"): function
-        for function in (
-            *(train.train, train.prepare),
-            *(compress.compress, compress.decompress, compress.info),
-            *(evaluate.evaluate, evaluate.show, evaluate.report),
-            *(models.pack, models.import_compressai, models.export),
-        )
-    }
+    """Runs the command in `sys.argv`."""
+    functions: list[Callable] = [
+        train.train,
+        train.prepare,
+        compress.compress,
+        compress.decompress,
+        compress.info,
+        evaluate.evaluate,
+        evaluate.show,
+        evaluate.report,
+        models.pack,
+        models.import_compressai,
+        models.export,
+    ]
+    commands = {function.__name__.replace("_", "-"): function for function in functions}
     name, *arguments = sys.argv[1:] or ["--help"]
     with runtime.run_command():
         if name == "train":
-            # Its flags are those of a config. It keeps programs in the run directory.
+            # The config parses the flags, and the run directory has its own cache.
             train.train(tuple(arguments))
             return
         runtime.enable_compilation_cache()

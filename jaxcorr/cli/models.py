@@ -1,4 +1,4 @@
-"""Commands that make model folders, or turn them into something else."""
+"""Commands that write model folders and export models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +20,18 @@ from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai, stablehlo
 
 Weights = Annotated[
-    Positional[Path], argument("WEIGHTS", "State dict: .pth, or .pth.tar.")
+    Positional[Path],
+    argument("WEIGHTS", "State dict of CompressAI, a .pth or .pth.tar file."),
 ]
 Architecture = Annotated[
-    compressai.Architecture, tyro.conf.arg(help="What the weights are of.")
+    compressai.Architecture, tyro.conf.arg(help="Architecture of the weights.")
 ]
 AsStableHlo = Annotated[
     bool,
-    tyro.conf.arg(name="stablehlo", help="Functions that JAX runs without jaxcorr."),
+    tyro.conf.arg(
+        name="stablehlo",
+        help="Write StableHLO functions, which JAX runs without jaxcorr.",
+    ),
 ]
 
 
@@ -37,13 +41,13 @@ def pack(
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
-    """Copies the model of a run into a folder of its own."""
+    """Copies the model of a run to a model folder."""
     _check_target(output, force=force)
     model = run_directory.load(run, checkpoint=checkpoint)
     saved_model.write_model(output, model)
-    known = model.provenance.step
-    step = "" if known is None else f", step {known}"
-    print(f"{output}: model {model.fingerprint.hex()}{step}")
+    step = model.provenance.step
+    suffix = "" if step is None else f", step {step}"
+    print(f"{output}: model {model.fingerprint.hex()}{suffix}")
 
 
 def import_compressai(
@@ -52,7 +56,7 @@ def import_compressai(
     output: NewModelPath,
     force: Force = False,
 ) -> None:
-    """Turns weights of CompressAI into a model folder; needs torch."""
+    """Converts weights of CompressAI to a model folder (needs torch)."""
     _check_target(output, force=force)
     state = compressai.read_state(weights)
     model = compressai.convert(state, architecture, name=str(weights))
@@ -73,22 +77,23 @@ def export(
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
-    """Writes what a model computes in a form that other programs run."""
+    """Exports the functions of a model to a format that other programs can run."""
     if not as_stablehlo:
         raise UserError("name a format: --stablehlo")
     stablehlo.check_target(output, force=force)
     loaded = run_directory.load(model, checkpoint=checkpoint)
-    written = stablehlo.write_export(output, loaded)
-    for each in written:
-        print(f"{each.name:28} {each.size / 1e6:6.2f} MB  {each.seconds:5.2f} s")
+    functions = stablehlo.write_export(output, loaded)
+    for function in functions:
+        megabytes = function.size / 1e6
+        print(f"{function.name:28} {megabytes:6.2f} MB  {function.seconds:5.2f} s")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(
-        f"{output}: model {loaded.fingerprint.hex()}, {len(written)} functions for any "
-        f"size of image, {size / 1e6:.2f} MB in "
-        f"{sum(each.seconds for each in written):.1f} s"
+        f"{output}: model {loaded.fingerprint.hex()}, {len(functions)} functions for "
+        f"any size of image, {size / 1e6:.2f} MB in "
+        f"{sum(function.seconds for function in functions):.1f} s"
     )
 
 
 def _check_target(output: Path, *, force: bool) -> None:
-    is_one = (output / saved_model.CONFIG).is_file()
-    files.check_folder(output, "a model folder", is_one=is_one, force=force)
+    is_model = (output / saved_model.CONFIG).is_file()
+    files.check_folder(output, "a model folder", is_one=is_model, force=force)

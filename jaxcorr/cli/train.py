@@ -1,4 +1,4 @@
-"""Commands that train, and that prepare what is trained on."""
+"""Commands that train a codec and prepare training images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,16 +11,16 @@ def train(
         tyro.conf.Positional[tuple[str, ...]],
         tyro.conf.arg(
             metavar="CONFIG [--SETTING VALUE]…",
-            help="Config, such as quickstart, and what is changed in it.",
+            help="Config, such as quickstart, and settings to change in it.",
             help_behavior_hint="",
         ),
     ],
 ) -> None:
-    """Trains a codec, or goes on where an earlier start was stopped.
+    """Trains a codec, or resumes a run that was stopped.
 
-    At the end it codes photographs that were not trained on.
+    At the end, the codec compresses photographs that it was not trained on.
     """
-    # They bring Orbax, Grain and Optax, which no other command needs.
+    # These import Orbax, Grain and Optax, which no other command needs.
     from jaxcorr import config_files, trainer
     from jaxcorr.training import distributed, loop
 
@@ -29,10 +29,10 @@ def train(
     try:
         workdir = trainer.train(config)
         if distributed.is_first_process():
-            _show(workdir)
+            _write_samples(workdir)
     except loop.Preempted as stop:
         if distributed.is_first_process():
-            print(f"{stop}; the same command goes on from there.")
+            print(f"{stop}; the same command resumes the run.")
     distributed.shutdown()
 
 
@@ -42,23 +42,27 @@ def prepare(
         tyro.conf.arg(metavar="DIR", help="Folder of images, searched recursively."),
     ],
     data_dir: Annotated[
-        Path, tyro.conf.arg(metavar="DIR", help="Folder of TFDS data sets to write to.")
+        Path,
+        tyro.conf.arg(
+            metavar="DIR", help="Folder of TFDS data sets to write the data set to."
+        ),
     ],
     name: Annotated[
         str,
         tyro.conf.arg(
-            metavar="NAME", help="Of the data set: letters, digits, underscores."
+            metavar="NAME",
+            help="Name of the data set, of letters, digits and underscores.",
         ),
     ],
 ) -> None:
-    """Prepares a folder of images as a TFDS data set to train on."""
-    from jaxcorr.data import tfds_writer  # Brings TFDS.
+    """Writes a folder of images as a TFDS data set to train on."""
+    from jaxcorr.data import tfds_writer  # Imports TFDS.
 
     print(tfds_writer.prepare(directory, data_dir=data_dir, name=name))
 
 
-def _show(workdir: Path) -> None:
-    """Codes photographs with the best checkpoints, and prints what came out."""
+def _write_samples(workdir: Path) -> None:
+    """Codes photographs with the best checkpoints, and prints the measurements."""
     from jaxcorr import run_directory
     from jaxcorr.data import built_in
     from jaxcorr.visualization import samples

@@ -1,1 +1,1 @@
-"""Measurements of codecs on images, through real files."""
+"""Measures learned and classical codecs on images, through real files."""

@@ -22,13 +22,14 @@ class Codec:
     """A codec of another library.
 
     Attributes:
-      title: Name, with what is fixed about it.
-      qualities: Settings that make a curve, from low rates to high ones.
-      unit: What a quality means.
-      check: Raises ValueError for a quality that the codec has not.
-      library: What codes, with its version; None where the build lacks it.
-      encode: Image and quality to the bytes of a file.
-      decode: Bytes of a file to the image.
+      title: Name of the codec with its fixed settings.
+      qualities: Qualities that make a rate-distortion curve, by ascending rate.
+      unit: Unit and range of a quality, in words.
+      check: Raises ValueError for a quality that the codec does not support.
+      library: Returns the coding library with its version, or None where it is not
+        installed.
+      encode: Codes an image at a quality to the bytes of a file.
+      decode: Decodes the bytes of a file.
     """
 
     title: str
@@ -41,25 +42,28 @@ class Codec:
 
 
 def open_codec(name: str) -> Codec:
-    """The codec of a name.
+    """Returns the codec of a name, which is a key of `CODECS`.
 
     Raises:
-      UserError: If there is none, or the libraries here were built without it.
+      UserError: If the name is unknown, or the installed libraries lack the codec.
     """
     codec = CODECS.get(name)
     if codec is None:
         raise UserError(f"codec must be one of {', '.join(CODECS)}, but is {name}")
     if codec.library() is None:
-        here = ", ".join(each for each in CODECS if CODECS[each].library())
-        raise UserError(f"codec {name} is not in the libraries here; there are {here}")
+        available = ", ".join(key for key, other in CODECS.items() if other.library())
+        raise UserError(
+            f"codec {name} is missing from the installed libraries; "
+            f"available are {available}"
+        )
     return codec
 
 
 def check_quality(name: str, quality: float) -> None:
-    """Refuses a quality that a codec has not.
+    """Checks that a codec is available and supports a quality.
 
     Raises:
-      UserError: If it is out of the codec's range.
+      UserError: If the codec is not available, or the quality is out of its range.
     """
     try:
         open_codec(name).check(quality)
@@ -69,27 +73,27 @@ def check_quality(name: str, quality: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class ClassicalCodec:
-    """A classical codec at one quality, as an `ImageCodec`.
+    """A classical codec at one quality; an `ImageCodec`.
 
     Attributes:
       name: Name of the codec, a key of `CODECS`.
-      quality: Quality, in the codec's own unit; see `check_quality`.
+      quality: Quality in the codec's own unit, which `Codec.unit` describes.
     """
 
     name: str
     quality: float
 
     def __post_init__(self):
-        """Checks that the codec is here and has the quality."""
+        """Checks that the codec is available and supports the quality."""
         check_quality(self.name, self.quality)
 
     @property
     def title(self) -> str:
-        """Name with what is fixed about the codec, and the quality."""
+        """Name of the codec with its fixed settings and its quality."""
         return f"{CODECS[self.name].title} at {self.quality:g}"
 
     def metadata(self) -> ClassicalMetadata:
-        """Returns what is written beside its measurements."""
+        """Returns the description of the codec for results."""
         codec = CODECS[self.name]
         return ClassicalMetadata(
             codec=self.name,
@@ -100,29 +104,29 @@ class ClassicalCodec:
         )
 
     def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Does nothing: such codecs have nothing to compile."""
+        """Does nothing, since classical codecs compile nothing."""
         del image
 
     def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> bytes:
         """Returns the bytes of a file."""
-        with self._refusals():
+        with self._user_errors():
             return CODECS[self.name].encode(image, self.quality)
 
     def decode(self, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], None]:
-        """Returns the image that a file holds, and no latents."""
-        with self._refusals():
+        """Returns the image that a file holds, and None for the latents."""
+        with self._user_errors():
             return CODECS[self.name].decode(data), None
 
     def details(
         self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: None
     ) -> FileDetails:
-        """Returns that nothing else is known of a file."""
+        """Returns no details, since only learned codecs know them."""
         del image, data, latents
         return FileDetails()
 
     @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Says in one line what the library refuses."""
+    def _user_errors(self) -> Iterator[None]:
+        """Turns errors of the coding library into user errors."""
         try:
             yield
         except (OSError, RuntimeError, ValueError) as error:
@@ -131,9 +135,9 @@ class ClassicalCodec:
             ) from error
 
 
-def _pillow(
+def _pillow_codec(
     title: str,
-    kind: str,
+    file_format: str,
     feature: str,
     options: Callable[[float], Mapping[str, Any]],
     *,
@@ -141,7 +145,7 @@ def _pillow(
     unit: str = "quality, 0 to 100",
     check: Callable[[float], None] | None = None,
 ) -> Codec:
-    """A codec that Pillow brings; unless told otherwise, of whole qualities to 100."""
+    """Returns a codec of Pillow; by default its qualities are integers to 100."""
 
     def library() -> str | None:
         if not features.check(feature):
@@ -150,7 +154,7 @@ def _pillow(
 
     def encode(image: np.ndarray, quality: float) -> bytes:
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, format=kind, **options(quality))
+        Image.fromarray(image).save(buffer, format=file_format, **options(quality))
         return buffer.getvalue()
 
     def decode(data: bytes) -> np.ndarray:
@@ -160,7 +164,7 @@ def _pillow(
         title=title,
         qualities=qualities,
         unit=unit,
-        check=check or _whole,
+        check=check or _check_integer_quality,
         library=library,
         encode=encode,
         decode=decode,
@@ -168,7 +172,7 @@ def _pillow(
 
 
 def _imagecodecs() -> Any | None:
-    """The imagecodecs library, where it is installed: Pillow reads no JPEG XL."""
+    """Returns the imagecodecs library (Pillow lacks JPEG XL), or None without it."""
     try:
         return importlib.import_module("imagecodecs")
     except ImportError:
@@ -176,15 +180,16 @@ def _imagecodecs() -> Any | None:
 
 
 def _jpegxl_library() -> str | None:
-    found = _imagecodecs()
-    if found is None or not found.JPEGXL.available:
+    codecs = _imagecodecs()
+    if codecs is None or not codecs.JPEGXL.available:
         return None
-    return f"imagecodecs {found.__version__}, {found.jpegxl_version()}"
+    return f"imagecodecs {codecs.__version__}, {codecs.jpegxl_version()}"
 
 
 def _jpegxl_encode(image: np.ndarray, quality: float) -> bytes:
     codecs: Any = _imagecodecs()
-    # A distance of 1 is about where differences can be seen; quality falls with it.
+    # JPEG XL takes a distance from the original: differences are visible from about 1,
+    # and a larger distance is a lower quality.
     return codecs.jpegxl_encode(
         image, distance=quality, effort=7, lossless=False, numthreads=1
     )
@@ -195,12 +200,14 @@ def _jpegxl_decode(data: bytes) -> np.ndarray:
     return codecs.jpegxl_decode(data)
 
 
-def _whole(quality: float) -> None:
+def _check_integer_quality(quality: float) -> None:
     if not (0 <= quality <= 100 and quality == int(quality)):
         raise ValueError("must be a whole number from 0 to 100")
 
 
-def _within(lowest: float | int, highest: float | int) -> Callable[[float], None]:
+def _range_check(lowest: float | int, highest: float | int) -> Callable[[float], None]:
+    """Returns a check that a quality is in a range."""
+
     def check(quality: float) -> None:
         if not lowest <= quality <= highest:
             raise ValueError(f"must be from {lowest} to {highest}")
@@ -209,7 +216,7 @@ def _within(lowest: float | int, highest: float | int) -> Callable[[float], None
 
 
 CODECS: dict[str, Codec] = {
-    "jpeg": _pillow(
+    "jpeg": _pillow_codec(
         "JPEG, 4:2:0",
         "JPEG",
         "jpg",
@@ -220,7 +227,7 @@ CODECS: dict[str, Codec] = {
         },
         qualities=(5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0, 90.0, 95.0),
     ),
-    "jpeg2000": _pillow(
+    "jpeg2000": _pillow_codec(
         "JPEG 2000, 9/7",
         "JPEG2000",
         "jpg_2000",
@@ -228,22 +235,22 @@ CODECS: dict[str, Codec] = {
             "quality_mode": "dB",
             "quality_layers": [quality],
             "irreversible": True,
-            # Without this transform Pillow codes red, green and blue apart, which
-            # doubles the rate.
+            # Without the color transform Pillow codes red, green and blue separately,
+            # which doubles the rate.
             "mct": 1,
         },
         qualities=(22.0, 24.0, 26.0, 28.0, 30.0, 32.0, 34.0, 36.0, 38.0, 40.0, 42.0),
         unit="PSNR to reach, in dB",
-        check=_within(1, 100),
+        check=_range_check(1, 100),
     ),
-    "webp": _pillow(
+    "webp": _pillow_codec(
         "WebP, method 6",
         "WEBP",
         "webp",
         lambda quality: {"quality": int(quality), "method": 6},
         qualities=(1.0, 10.0, 25.0, 40.0, 55.0, 70.0, 80.0, 90.0, 95.0),
     ),
-    "avif": _pillow(
+    "avif": _pillow_codec(
         "AVIF, 4:4:4, speed 6",
         "AVIF",
         "avif",
@@ -258,7 +265,7 @@ CODECS: dict[str, Codec] = {
         title="JPEG XL, effort 7",
         qualities=(15.0, 10.0, 7.0, 5.0, 3.5, 2.5, 1.7, 1.0, 0.5),
         unit="distance, from 25 down to 0.01",
-        check=_within(0.01, 25),
+        check=_range_check(0.01, 25),
         library=_jpegxl_library,
         encode=_jpegxl_encode,
         decode=_jpegxl_decode,

@@ -1,4 +1,4 @@
-"""Rows as a table on the terminal, and as JSON."""
+"""Formats measurements as a text table and as JSON."""
 
 import dataclasses
 import json
@@ -8,45 +8,65 @@ from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.measure import ImageMetrics
 from jaxcorr.evaluation.metadata import CodecMetadata
 
-COLUMNS = {
-    "file": "{}",
-    "bytes": "{:.0f}",
-    "bpp": "{:.4f}",
-    "bpp_estimated": "{:.4f}",
-    "bpp_y": "{:.4f}",
-    "bpp_z": "{:.4f}",
-    "bpp_header": "{:.4f}",
-    "psnr_db": "{:.2f}",
-    "ms_ssim": "{:.4f}",
-    "correlation": "{:.4f}",
-    "encode_seconds": "{:.2f}",
-    "decode_seconds": "{:.2f}",
-}
-"""What is printed of a row, and how; a report prints some of it in the same way."""
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of tables of measurements.
+
+    Attributes:
+      name: Field of `ImageMetrics`, whose words are the heading on the terminal.
+      template: Template of a value for `str.format`.
+      report_heading: Heading in a report; None if reports do not have the column.
+    """
+
+    name: str
+    template: str
+    report_heading: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """Heading on the terminal."""
+        return self.name.replace("_", " ")
+
+
+COLUMNS = (
+    Column("file", "{}"),
+    Column("bytes", "{:.0f}"),
+    Column("bpp", "{:.4f}", "bpp"),
+    Column("bpp_estimated", "{:.4f}"),
+    Column("bpp_y", "{:.4f}", "y"),
+    Column("bpp_z", "{:.4f}", "z"),
+    Column("bpp_header", "{:.4f}", "header"),
+    Column("psnr_db", "{:.2f}", "PSNR dB"),
+    Column("ms_ssim", "{:.4f}", "MS-SSIM"),
+    Column("correlation", "{:.4f}", "correlation"),
+    Column("encode_seconds", "{:.2f}", "encode s"),
+    Column("decode_seconds", "{:.2f}", "decode s"),
+)
+"""Columns of the table on the terminal and of the points in a report."""
 
 
 def as_text(rows: Sequence[ImageMetrics]) -> str:
-    """A table with a line a row and a last line of means."""
-    lines = [dataclasses.asdict(row) for row in rows]
-    lines.append({"file": f"mean of {len(rows)}"} | measure.mean_metrics(rows))
-    cells = [
-        [name.replace("_", " ") for name in COLUMNS],
-        *([cell(line[name], form) for name, form in COLUMNS.items()] for line in lines),
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    """Returns a table with one line per image and a last line of means."""
+    values = [dataclasses.asdict(row) for row in rows]
+    values.append({"file": f"mean of {len(rows)}"} | measure.mean_metrics(rows))
+    lines = [[column.heading for column in COLUMNS]]
+    for row in values:
+        lines.append([format_value(row[c.name], c.template) for c in COLUMNS])
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     table = [
         "  ".join(
             cell.ljust(width) if index == 0 else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        for line in cells
+        for line in lines
     ]
     rule = "-" * len(table[0])
     return "\n".join([table[0], rule, *table[1:-1], rule, table[-1]])
 
 
 def as_json(rows: Sequence[ImageMetrics], metadata: CodecMetadata) -> str:
-    """The rows, their means, and what coded them."""
+    """Returns the measurements, their means and the codec as JSON."""
     return json.dumps(
         {
             "model": metadata.to_json(),
@@ -57,6 +77,6 @@ def as_json(rows: Sequence[ImageMetrics], metadata: CodecMetadata) -> str:
     )
 
 
-def cell(value: int | float | str | None, form: str) -> str:
-    """Returns a value in the form of its column, or a dash where there is none."""
-    return "-" if value is None else form.format(value)
+def format_value(value: int | float | str | None, template: str) -> str:
+    """Returns a formatted value, or a dash for None."""
+    return "-" if value is None else template.format(value)

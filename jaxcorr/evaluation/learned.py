@@ -1,4 +1,4 @@
-"""Models as codecs that are measured."""
+"""Learned codecs in the form that `measure` takes."""
 
 import dataclasses
 
@@ -17,16 +17,17 @@ from jaxcorr.evaluation.metadata import ModelMetadata
 from jaxcorr.saved_model import Model
 
 WINDOW = 7
-"""Window of the correlation that is reported, the one of the published figure."""
+"""Window of the reported correlation, as in the published figure; in latents."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LearnedCodec:
-    """A model as an `ImageCodec`.
+    """A trained model; an `ImageCodec`.
 
     Attributes:
       model: The model.
-      path: Where it was read, with the member of a sweep; None if that is not told.
+      path: Path that the model was read from, with its member of a sweep, if any; None
+        if not known.
       arithmetic: Arithmetic to code with, as in `coding.encode`.
     """
 
@@ -44,7 +45,7 @@ class LearnedCodec:
         return self.path or self.model.fingerprint.hex()
 
     def metadata(self) -> ModelMetadata:
-        """Returns what is written beside its measurements."""
+        """Returns the description of the model for results."""
         return ModelMetadata(
             path=self.path,
             fingerprint=self.model.fingerprint.hex(),
@@ -52,25 +53,25 @@ class LearnedCodec:
         )
 
     def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Codes a blank image of each new canvas, so that times hold no compilation."""
+        """Compiles coding for the canvas of an image, by coding a blank image."""
         canvas = tuple(map(networks.canvas_side, image.shape[:2]))
         if canvas not in self._prepared:
             self.decode(self.encode(np.zeros((*canvas, 3), np.uint8)))
             self._prepared.add(canvas)
 
     def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> bytes:
-        """Returns the bytes of a file, as `coding.encode` makes it."""
+        """Returns the bytes of a file; see `coding.encode`."""
         container, _ = coding.encode(self.model, image, arithmetic=self.arithmetic)
         return container.to_bytes()
 
     def decode(self, data: bytes) -> tuple[UInt8[np.ndarray, "h w 3"], DecodedLatents]:
-        """Returns the image that a file holds, and its latents."""
+        """Returns the image that a file holds, and the decoded latents."""
         return coding.decode(self.model, Container.from_bytes(data, "the file"))
 
     def details(
         self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: DecodedLatents
     ) -> FileDetails:
-        """Returns the entropy model's estimate, the parts of a file and correlation."""
+        """Returns the estimated bits, the sizes of the payloads and the correlation."""
         container = Container.from_bytes(data, "the file")
         return FileDetails(
             estimated_bits=estimated_bits(self.model, image),
@@ -81,7 +82,7 @@ class LearnedCodec:
 
 
 def estimated_bits(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> float:
-    """Bits of latents and side information by the continuous entropy model."""
+    """Returns the bits of y and z that the continuous entropy model estimates."""
     return float(
         _estimated_bits(
             model.codec,
@@ -95,11 +96,11 @@ def estimated_bits(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> float:
 def _correlation(latents: DecodedLatents) -> float | None:
     if min(latents.symbols.shape[:2]) < WINDOW:
         return None
-    # A symbol is the distance of a quantized latent from its mean.
-    distance = latents.symbols.astype(np.float64)[None]
+    # A symbol is a quantized latent minus its mean, so the mean of a residual is 0.
+    residual = latents.symbols.astype(np.float64)[None]
     return float(
         correlation.correlation_loss(
-            distance, np.zeros_like(distance), latents.scale[None]
+            residual, np.zeros_like(residual), latents.scale[None]
         )
     )
 

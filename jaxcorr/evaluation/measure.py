@@ -1,4 +1,4 @@
-"""One row of measurements an image, from its real file, for any codec."""
+"""Measures a codec, learned or classical, on images through real files."""
 
 import dataclasses
 import time
@@ -13,17 +13,17 @@ from jaxcorr.evaluation.metadata import CodecMetadata
 from jaxcorr.metrics import image_quality
 
 Latents = TypeVar("Latents")
-"""Type of the latents that a codec decodes; `None` of a codec without latents."""
+"""Type of the latents that a codec decodes; `None` for a codec without latents."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileDetails:
-    """What only a learned codec knows of a file; None where there is no such value.
+    """Details of a file that only a learned codec knows; None for a missing value.
 
     Attributes:
-      estimated_bits: Bits of the file by the continuous entropy model.
-      y_bytes: Bytes of the file that hold latents.
-      z_bytes: Bytes of the file that hold side information.
+      estimated_bits: Bits of the image by the continuous entropy model.
+      y_bytes: Size of the latents in the file.
+      z_bytes: Size of the side information in the file.
       correlation: Correlation loss of the decoded latents.
     """
 
@@ -33,21 +33,21 @@ class FileDetails:
     correlation: float | None = None
 
 
-@runtime_checkable  # So that tests can check types.
+@runtime_checkable  # Tests check the types of arguments.
 class ImageCodec(Protocol[Latents]):
-    """A codec at one rate: a model (`learned`) or a classical codec (`classical`)."""
+    """A codec at one rate point, such as a `LearnedCodec` or a `ClassicalCodec`."""
 
     @property
     def title(self) -> str:
-        """Name in headings, which tells it from others that are measured with it."""
+        """Name of the codec in headings; includes the model or the quality."""
         ...
 
     def metadata(self) -> CodecMetadata:
-        """Returns what is written beside its measurements."""
+        """Returns the description of the codec for results."""
         ...
 
     def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Does what is done once for images of this size, such as compiling."""
+        """Prepares for images of this size, for example by compiling; not timed."""
         ...
 
     def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> bytes:
@@ -69,29 +69,29 @@ class ImageCodec(Protocol[Latents]):
     def details(
         self, image: UInt8[np.ndarray, "h w 3"], data: bytes, latents: Latents
     ) -> FileDetails:
-        """Returns what else is known of the file of an image."""
+        """Returns what only the codec knows of the file of an image."""
         ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageMetrics:
-    """What a codec made of an image; None where there is no such value.
+    """Measurements of a codec on an image; None for a missing value.
 
     Attributes:
       file: Name of the image.
-      width: Of the image, in pixels.
-      height: Of the image, in pixels.
+      width: Width of the image, in pixels.
+      height: Height of the image, in pixels.
       bytes: Size of the coded file, header included.
-      bpp: Bits of the file per pixel.
+      bpp: Bits per pixel of the coded file.
       bpp_estimated: Bits per pixel by the continuous entropy model.
-      bpp_y: Bits per pixel of the file that hold latents.
-      bpp_z: Bits per pixel of the file that hold side information.
-      bpp_header: Bits per pixel of the file that hold neither.
-      psnr_db: Of the decoded 8-bit image.
-      ms_ssim: Of the decoded 8-bit image.
+      bpp_y: Bits per pixel of the latents in the file.
+      bpp_z: Bits per pixel of the side information in the file.
+      bpp_header: Bits per pixel of the header of the file.
+      psnr_db: PSNR of the decoded 8-bit image, in dB.
+      ms_ssim: MS-SSIM of the decoded 8-bit image.
       correlation: Correlation loss of the decoded latents.
-      encode_seconds: From image to bytes, compilation left out.
-      decode_seconds: From bytes to image, compilation left out.
+      encode_seconds: Time from image to bytes, without compilation.
+      decode_seconds: Time from bytes to image, without compilation.
     """
 
     file: str
@@ -112,13 +112,13 @@ class ImageMetrics:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class CodedImage(Generic[Latents]):
-    """An image after its way through a file.
+    """An image that was coded to a file and decoded from it.
 
     Attributes:
-      metrics: Its measurements.
-      data: The file.
-      reconstruction: What was decoded from the file.
-      latents: The decoded latents; None of a codec without latents.
+      metrics: Measurements of the codec on the image.
+      data: Bytes of the file.
+      reconstruction: Image decoded from the file.
+      latents: Latents decoded from the file; None for a codec without latents.
     """
 
     metrics: ImageMetrics
@@ -133,9 +133,9 @@ def measure_image(
     """Codes an image to the bytes of a file, decodes them and measures both.
 
     Args:
-      codec: The codec.
-      image: The image.
-      file: What to call it.
+      codec: Codec to measure.
+      image: Image to code.
+      file: Name of the image in the measurements and in errors.
 
     Raises:
       UserError: If the codec cannot code the image.
@@ -155,7 +155,7 @@ def measure_image(
     details = codec.details(image, data, latents)
     y, z, estimated = details.y_bytes, details.z_bytes, details.estimated_bits
     header = None if y is None or z is None else len(data) - y - z
-    row = ImageMetrics(
+    metrics = ImageMetrics(
         file=file,
         width=width,
         height=height,
@@ -172,14 +172,14 @@ def measure_image(
         decode_seconds=end - middle,
     )
     return CodedImage(
-        metrics=row, data=data, reconstruction=reconstruction, latents=latents
+        metrics=metrics, data=data, reconstruction=reconstruction, latents=latents
     )
 
 
 def psnr_db(
     image: UInt8[np.ndarray, "h w 3"], reconstruction: UInt8[np.ndarray, "h w 3"]
 ) -> float:
-    """PSNR of an 8-bit image, over all pixels and channels."""
+    """Returns the PSNR of an 8-bit image over all pixels and channels, in dB."""
     mse = np.mean((image.astype(np.float64) - reconstruction) ** 2)
     return float(image_quality.psnr_from_mse(float(mse)))
 
@@ -187,7 +187,7 @@ def psnr_db(
 def ms_ssim(
     image: UInt8[np.ndarray, "h w 3"], reconstruction: UInt8[np.ndarray, "h w 3"]
 ) -> float | None:
-    """MS-SSIM of an 8-bit image; None where the image is too small."""
+    """Returns the MS-SSIM of an 8-bit image, or None if the image is too small."""
     if min(image.shape[:2]) < image_quality.MS_SSIM_MINIMUM_SIDE:
         return None
     pair = [x[None].astype(np.float32) / 255 for x in (image, reconstruction)]
@@ -195,10 +195,13 @@ def ms_ssim(
 
 
 def mean_metrics(rows: Sequence[ImageMetrics]) -> dict[str, float | None]:
-    """Mean of every number over the rows that have it; None where none has."""
-    found = {}
+    """Returns the mean of every metric over the images that have a value.
+
+    The mean is None for a metric that no image has.
+    """
+    means = {}
     for field in dataclasses.fields(ImageMetrics)[1:]:
         values = [getattr(row, field.name) for row in rows]
-        given = [value for value in values if value is not None]
-        found[field.name] = float(np.mean(given)) if given else None
-    return found
+        known = [value for value in values if value is not None]
+        means[field.name] = float(np.mean(known)) if known else None
+    return means

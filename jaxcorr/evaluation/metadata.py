@@ -1,4 +1,4 @@
-"""What codecs say of themselves: the object `model` of a table of measurements."""
+"""Descriptions of the measured codecs, which results hold under the key `model`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from jaxcorr.provenance import Provenance
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
-    """A model that was measured.
+    """Description of a measured model; None for a missing value.
 
     Attributes:
-      path: Run directory or model folder, with the member of a sweep.
+      path: Run directory or model folder, with the member of a sweep, if any.
       fingerprint: Fingerprint of the model, in hexadecimal.
-      provenance: Where its parameters come from.
+      provenance: Origin of its parameters.
     """
 
     path: str | None = None
@@ -22,26 +22,26 @@ class ModelMetadata:
     provenance: Provenance = dataclasses.field(default_factory=Provenance)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what a table says of the model."""
+        """Returns the description as JSON; missing values are left out."""
         values = {"path": self.path, "fingerprint": self.fingerprint}
         known = {key: value for key, value in values.items() if value is not None}
         return known | self.provenance.to_json()
 
     def describe(self) -> str:
-        """Returns in words how the model differs from the others of its sweep."""
+        """Returns in words how the model differs from other members of its sweep."""
         return self.provenance.describe()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassicalMetadata:
-    """A classical codec that was measured.
+    """Description of a measured classical codec; None for a missing value.
 
     Attributes:
       codec: Name of the codec on the command line.
-      title: Name, with what is fixed about it.
-      quality: Quality that it coded with.
-      unit: Unit of the quality.
-      library: Library that coded, with its version.
+      title: Name of the codec with its fixed settings.
+      quality: Quality that the images were coded at.
+      unit: Unit and range of the quality.
+      library: Coding library with its version.
     """
 
     codec: str
@@ -51,7 +51,7 @@ class ClassicalMetadata:
     library: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what a table says of the codec."""
+        """Returns the description as JSON."""
         return dataclasses.asdict(self)
 
     def describe(self) -> str:
@@ -63,7 +63,7 @@ CodecMetadata = ModelMetadata | ClassicalMetadata
 
 
 def from_json(values: Mapping[str, Any]) -> CodecMetadata:
-    """Returns what `to_json` wrote, with this or another version of jaxcorr."""
+    """Reads the JSON that `to_json` returned, in this or another version of jaxcorr."""
     if "codec" in values:
         names = [field.name for field in dataclasses.fields(ClassicalMetadata)]
         known = {name: values[name] for name in names if name in values}

@@ -1,8 +1,8 @@
-"""What the correlation loss changes: models with it beside the same ones without it."""
+"""Effect of the correlation loss: models with it against the same models without it."""
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,170 +11,200 @@ from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
 from jaxcorr.report.labels import Label
 
 HISTORY = "held_out.jsonl"
+"""File of losses on held-out crops, in the run directory."""
+
 MIN_WEIGHTS = 3
-"""How many α make a line."""
+"""Fewest models with the loss, each with another α, that make a line."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Series:
-    """A series of values, as a line of a figure.
+class WeightStudy:
+    """Models that differ only in α, the weight of the loss.
 
     Attributes:
-      name: What to call it.
-      x: Of its points.
-      y: Of its points.
-      color: Lines of a number share their color.
-      dashes: Lines of a number share their dashes.
+      distortion_weight: λ of the models.
+      seed: Seed of the models.
+      correlation_weights: α of each model in ascending order, from 0.
+      correlations: Median correlation loss of each model; NaN if unknown.
+      cost_changes: Change of bpp + λ MSE against α = 0, in percent.
     """
 
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-    color: int
-    dashes: int = 0
+    distortion_weight: float | int
+    seed: int | None
+    correlation_weights: np.ndarray
+    correlations: np.ndarray
+    cost_changes: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """λ and the seed, in words."""
+        return f"λ = {self.distortion_weight:g}, seed {self.seed}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class History:
+    """A value on held-out crops in the course of a training run.
+
+    Attributes:
+      curve: Name of the rate-distortion curve that the model is on.
+      distortion_weight: λ of the model.
+      steps: Numbers of training steps, in ascending order.
+      values: Value after each number of steps.
+    """
+
+    curve: str
+    distortion_weight: float | int
+    steps: np.ndarray
+    values: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """Curve and λ, in words."""
+        return f"{self.curve}, λ = {self.distortion_weight:g}"
 
 
 def without_loss(
-    each: EvaluationResult, found: Sequence[EvaluationResult]
+    evaluation: EvaluationResult, evaluations: Sequence[EvaluationResult]
 ) -> EvaluationResult | None:
-    """The model that was trained as this one was, but without the loss."""
-    if not each.trained or not each.correlation_weight:
+    """Returns the model that differs from a model with the loss only in α = 0."""
+    if not evaluation.trained or not evaluation.correlation_weight:
         return None
-    wanted = _rest(each)
+    settings = _settings_without_loss(evaluation)
     return next(
-        (e for e in found if e.correlation_weight == 0 and _rest(e) == wanted), None
+        (
+            other
+            for other in evaluations
+            if other.correlation_weight == 0
+            and _settings_without_loss(other) == settings
+        ),
+        None,
     )
 
 
-def cost_change(each: EvaluationResult, base: EvaluationResult) -> float:
-    """How much more bpp + λ MSE a model costs than another, in percent."""
-    return 100 * (each.cost / base.cost - 1)
+def cost_change(evaluation: EvaluationResult, base: EvaluationResult) -> float:
+    """Returns the change of bpp + λ MSE from `base` to a model, in percent."""
+    return 100 * (evaluation.cost / base.cost - 1)
 
 
 def held_out_changes(
-    each: EvaluationResult, base: EvaluationResult
+    evaluation: EvaluationResult, base: EvaluationResult
 ) -> dict[int, float]:
-    """The change of cost on held-out crops, by the model's estimate, at each step.
+    """Returns the change of bpp + λ MSE on held-out crops, in percent, by step.
 
-    These crops are of the kind that was trained on, so that a few photographs of
-    another kind do not decide.
+    The crops resemble the training images, so the change does not depend on a few
+    photographs of another kind. Rates are estimates of the entropy model.
     """
-    after, before = _history(each), _history(base)
+    costs, base_costs = _held_out_costs(evaluation), _held_out_costs(base)
     return {
-        step: 100 * (after[step] / before[step] - 1)
-        for step in sorted(after)
-        if step in before
+        step: 100 * (costs[step] / base_costs[step] - 1)
+        for step in sorted(costs)
+        if step in base_costs
     }
 
 
-def held_out_change(each: EvaluationResult, base: EvaluationResult) -> float | None:
-    """The last of `held_out_changes`; None where there are none."""
-    return next(reversed(held_out_changes(each, base).values()), None)
+def held_out_change(
+    evaluation: EvaluationResult, base: EvaluationResult
+) -> float | None:
+    """Returns the last of `held_out_changes`, or None if there are none."""
+    return next(reversed(held_out_changes(evaluation, base).values()), None)
 
 
-def against_weight(
-    found: Sequence[EvaluationResult],
-) -> tuple[list[Series], list[Series]]:
-    """Correlation, and change of cost, against α: a line a λ and seed.
+def weight_studies(evaluations: Sequence[EvaluationResult]) -> list[WeightStudy]:
+    """Returns how correlation and cost depend on α, for each λ and seed.
 
-    Only where there is a model without the loss and three or more with it.
+    A study needs a model without the loss and at least three models with it.
     """
-    lines: dict[tuple, dict[float, tuple[EvaluationResult, EvaluationResult]]] = {}
-    for each in found:
-        base = without_loss(each, found)
-        if base is None or not each.has_cost:
+    pairs_by_study: dict[
+        tuple, dict[float, tuple[EvaluationResult, EvaluationResult]]
+    ] = {}
+    for evaluation in evaluations:
+        base = without_loss(evaluation, evaluations)
+        if base is None or not evaluation.has_cost:
             continue
-        settings = repr(sorted(each.settings.items()))
-        key = (each.distortion_weight, str(each.seed), settings)
-        line = lines.setdefault(key, {0.0: (base, base)})
-        line[float(each.correlation_weight or 0)] = (each, base)
-    long_enough = {
-        key: line for key, line in sorted(lines.items()) if len(line) > MIN_WEIGHTS
-    }
-    colors = [*dict.fromkeys(weight for weight, *_ in long_enough)]
-    correlations, changes = [], []
-    for (weight, seed, _), line in long_enough.items():
-        style: dict[str, Any] = {
-            "name": f"λ = {weight:g}, seed {seed}",
-            "x": np.array(sorted(line)),
-            "color": colors.index(weight),
-        }
-        pairs = [line[alpha] for alpha in sorted(line)]
-        y = [each.median_correlation for each, _ in pairs]
-        correlations.append(Series(y=np.array(y, float), **style))
-        y = [cost_change(each, base) for each, base in pairs]
-        changes.append(Series(y=np.array(y), **style))
-    return correlations, changes
-
-
-def histories(
-    found: Sequence[EvaluationResult], label: Label
-) -> tuple[list[Series], list[Series]]:
-    """Objective on held-out crops against steps, and how the loss changes it.
-
-    Of pairs with and without the loss, from the first seed there is. A color is a λ,
-    dashes are a curve.
-    """
-    first = {(label(e), e.distortion_weight): e for e in reversed(found) if e.trained}
-    pairs = {}
-    for key, each in sorted(first.items()):
-        base = without_loss(each, found)
-        if base is not None and _history(each) and _history(base):
-            pairs[key] = (each, base)
-    weights = sorted({weight for _, weight in pairs})
-    names = [*dict.fromkeys(label(e) for pair in pairs.values() for e in pair[::-1])]
-    losses: dict[str, Series] = {}
-    changes = []
-    for each, base in pairs.values():
-        for model in (base, each):
-            losses[_named(model, label)] = _line(
-                model, _history(model), weights, names, label
+        settings = repr(sorted(evaluation.settings.items()))
+        key = (evaluation.distortion_weight, str(evaluation.seed), settings)
+        pairs = pairs_by_study.setdefault(key, {0.0: (base, base)})
+        pairs[float(evaluation.correlation_weight or 0)] = (evaluation, base)
+    studies = []
+    for (distortion_weight, _, _), pairs in sorted(pairs_by_study.items()):
+        if len(pairs) <= MIN_WEIGHTS:
+            continue
+        weights = sorted(pairs)
+        models = [pairs[weight][0] for weight in weights]
+        correlations = [model.median_correlation for model in models]
+        studies.append(
+            WeightStudy(
+                distortion_weight=distortion_weight,
+                seed=models[0].seed,
+                correlation_weights=np.array(weights),
+                correlations=np.array(correlations, float),
+                cost_changes=np.array([cost_change(*pairs[w]) for w in weights]),
             )
-        relative = held_out_changes(each, base)
-        changes.append(_line(each, relative, weights, names, label))
-    return list(losses.values()), changes
+        )
+    return studies
 
 
-def _line(
-    each: EvaluationResult,
-    values: dict[int, float],
-    weights: list,
-    names: list[str],
-    label: Label,
-) -> Series:
+def held_out_histories(
+    evaluations: Sequence[EvaluationResult], label: Label
+) -> tuple[list[History], list[History]]:
+    """Returns bpp + λ MSE on held-out crops, and its change by the loss in percent.
+
+    Includes the models with the loss and the same models without it, each of the first
+    seed that was evaluated. Only models with the loss have a change.
+    """
+    first_seed = {
+        (label(evaluation), evaluation.distortion_weight): evaluation
+        for evaluation in reversed(evaluations)
+        if evaluation.trained
+    }
+    costs: dict[str, History] = {}
+    changes = []
+    for _, evaluation in sorted(first_seed.items(), key=lambda item: item[0]):
+        base = without_loss(evaluation, evaluations)
+        if base is None:
+            continue
+        if not _held_out_costs(evaluation) or not _held_out_costs(base):
+            continue
+        for model in (base, evaluation):
+            history = _history(model, _held_out_costs(model), label)
+            costs[history.name] = history
+        relative = held_out_changes(evaluation, base)
+        changes.append(_history(evaluation, relative, label))
+    return list(costs.values()), changes
+
+
+def _history(
+    evaluation: EvaluationResult, values: Mapping[int, float], label: Label
+) -> History:
+    assert evaluation.distortion_weight is not None
     steps = sorted(values)
-    return Series(
-        name=_named(each, label),
-        x=np.array(steps),
-        y=np.array([values[step] for step in steps]),
-        color=weights.index(each.distortion_weight),
-        dashes=names.index(label(each)),
+    return History(
+        curve=label(evaluation),
+        distortion_weight=evaluation.distortion_weight,
+        steps=np.array(steps),
+        values=np.array([values[step] for step in steps]),
     )
 
 
-def _named(each: EvaluationResult, label: Label) -> str:
-    return f"{label(each)}, λ = {each.distortion_weight:g}"
-
-
-def _rest(each: EvaluationResult) -> dict[str, Any]:
-    """All that must be the same in a model without the loss."""
-    kept = {
+def _settings_without_loss(evaluation: EvaluationResult) -> dict[str, Any]:
+    """Returns the settings that a model shares with its model without the loss."""
+    settings = {
         name: value
-        for name, value in each.settings.items()
+        for name, value in evaluation.settings.items()
         if name not in LOSS_SETTINGS
     }
-    return kept | {"seed": each.seed, "λ": each.distortion_weight}
+    return settings | {"seed": evaluation.seed, "λ": evaluation.distortion_weight}
 
 
-def _history(each: EvaluationResult) -> dict[int, float]:
-    """Bpp + λ MSE on held-out crops, by step, from beside the evaluation."""
-    path = each.path.parent / HISTORY
-    found = {}
+def _held_out_costs(evaluation: EvaluationResult) -> dict[int, float]:
+    """Reads bpp + λ MSE on held-out crops by step, from the run directory."""
+    path = evaluation.path.parent / HISTORY
+    costs = {}
     for line in path.read_text().splitlines() if path.is_file() else []:
         try:
             values = json.loads(line)
         except ValueError:
-            continue  # A run that was killed may have left half a line.
-        if values.get("member", 0) == each.member:
-            found[values["step"]] = values["rate_distortion"]
-    return found
+            continue  # A run that was killed can leave half a line.
+        if values.get("member", 0) == evaluation.member:
+            costs[values["step"]] = values["rate_distortion"]
+    return costs

@@ -1,4 +1,4 @@
-"""A set of evaluations as curves, each compared with an anchor."""
+"""Compares the rate-distortion curves of evaluations with an anchor."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ BDComparisons = dict[str, dict[Quality, BDComparison]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnchorComparison:
-    """Evaluations, as curves, against an anchor.
+    """Evaluations grouped into curves, each compared with an anchor.
 
     Attributes:
-      evaluations: All of them.
-      label: Names the curve that an evaluation is on.
-      families: The curves.
-      published: Curves of others on the same images.
-      anchor: What is compared with; None if there is nothing to compare with.
-      comparisons: In PSNR and in MS-SSIM, by the name of the curve; what cannot be
-        compared is missing.
-      notes: What makes comparisons doubtful, or impossible.
-      interpolation: Between points.
+      evaluations: All evaluations.
+      label: Returns the name of the curve of an evaluation.
+      curves: Curves of the evaluations.
+      published: Published curves on the same images.
+      anchor: Curve that the others are compared with; None if none can be compared.
+      comparisons: Comparisons in PSNR and MS-SSIM by the name of the curve, where
+        they are possible.
+      notes: Reasons why comparisons are doubtful or impossible.
+      interpolation: Interpolation between the points of a curve.
     """
 
     evaluations: Sequence[EvaluationResult]
     label: Label
-    families: Sequence[RDCurve]
+    curves: Sequence[RDCurve]
     published: Sequence[RDCurve]
     anchor: RDCurve | None
     comparisons: BDComparisons
@@ -40,42 +40,49 @@ class AnchorComparison:
 
 
 def compare_with_anchor(
-    found: Sequence[EvaluationResult],
+    evaluations: Sequence[EvaluationResult],
     *,
     anchor: str | None,
     interpolation: Interpolation,
 ) -> AnchorComparison:
-    """Groups evaluations into curves and compares these with an anchor.
+    """Groups evaluations into curves and compares the curves with an anchor.
+
+    Args:
+      evaluations: Evaluations on the same images.
+      anchor: Name of the anchor, or a part of it; by default the first curve without
+        the loss that has enough points.
+      interpolation: Interpolation between the points of a curve.
 
     Raises:
-      UserError: If the anchor that is named is not one curve, or none can be compared
-        with it.
+      UserError: If `anchor` does not name exactly one curve, or if no curve can be
+        compared with it.
     """
-    label = curve_labels(found)
-    families = rd_curves.group_into_curves(found, label)
-    others = published.published_curves() if published.are_kodak(found) else []
-    every = [*families, *others]
+    label = curve_labels(evaluations)
+    curves = rd_curves.group_into_curves(evaluations, label)
+    others = published.published_curves() if published.are_kodak(evaluations) else []
     if anchor:
-        chosen = rd_curves.find_curve(anchor, every)
-        if chosen.length < MIN_POINTS:
+        anchor_curve = rd_curves.find_curve(anchor, [*curves, *others])
+        if anchor_curve.length < MIN_POINTS:
             raise UserError(
-                f"anchor {chosen.name} has {chosen.length} points, but a comparison of "
-                f"curves needs at least {MIN_POINTS}"
+                f"anchor {anchor_curve.name} has {anchor_curve.length} points, but a "
+                f"comparison of curves needs at least {MIN_POINTS}"
             )
     else:
-        chosen = _default_anchor(found, families, label)
+        anchor_curve = _default_anchor(evaluations, curves, label)
     comparisons: BDComparisons = {}
     notes: tuple[str, ...] = ()
-    if chosen is not None:
-        comparisons, notes = _compare(chosen, every, interpolation)
+    if anchor_curve is not None:
+        comparisons, notes = _compare(
+            anchor_curve, [*curves, *others], interpolation=interpolation
+        )
         if anchor and not comparisons:
             raise UserError(notes[0] if notes else f"nothing to compare with {anchor}")
     return AnchorComparison(
-        evaluations=found,
+        evaluations=evaluations,
         label=label,
-        families=families,
+        curves=curves,
         published=others,
-        anchor=chosen if comparisons else None,
+        anchor=anchor_curve if comparisons else None,
         comparisons=comparisons,
         notes=notes,
         interpolation=interpolation,
@@ -83,47 +90,49 @@ def compare_with_anchor(
 
 
 def _compare(
-    anchor: RDCurve, every: Sequence[RDCurve], interpolation: Interpolation
+    anchor: RDCurve, curves: Sequence[RDCurve], *, interpolation: Interpolation
 ) -> tuple[BDComparisons, tuple[str, ...]]:
-    """What can be compared with the anchor, and what to say of the rest."""
+    """Returns the possible comparisons, and notes on the others."""
     comparisons: BDComparisons = {}
-    apart, short, notes = [], [], []
-    for family in every:
-        if family is anchor:
+    too_short, no_overlap, notes = [], [], []
+    for curve in curves:
+        if curve is anchor:
             continue
-        if family.length < MIN_POINTS:
-            short.append(family.name)
+        if curve.length < MIN_POINTS:
+            too_short.append(curve.name)
             continue
         try:
-            compared = rd_curves.compare(anchor, family, "psnr_db", interpolation)
+            in_psnr = rd_curves.compare(anchor, curve, "psnr_db", interpolation)
         except NoOverlap:
-            apart.append(family.name)
+            no_overlap.append(curve.name)
             continue
         except UserError as error:
             notes.append(str(error))
             continue
-        comparisons[family.name] = {"psnr_db": compared}
-        if family.kind == "model":
-            notes += compared.warnings
+        comparisons[curve.name] = {"psnr_db": in_psnr}
+        if curve.kind == "model":
+            notes += in_psnr.warnings
         try:
-            compared = rd_curves.compare(anchor, family, "ms_ssim_db", interpolation)
-            comparisons[family.name]["ms_ssim_db"] = compared
+            in_ms_ssim = rd_curves.compare(anchor, curve, "ms_ssim_db", interpolation)
+            comparisons[curve.name]["ms_ssim_db"] = in_ms_ssim
         except UserError:
-            continue  # Many published curves have no MS-SSIM; the table says so.
-    if short:
-        notes.append(f"fewer than {MIN_POINTS} points, no curve: {'; '.join(short)}")
-    if apart:
-        notes.append(f"no quality in common with {anchor.name}: {'; '.join(apart)}")
+            continue  # Many published curves have no MS-SSIM: the table shows a dash.
+    if too_short:
+        names = "; ".join(too_short)
+        notes.append(f"fewer than {MIN_POINTS} points, no curve: {names}")
+    if no_overlap:
+        names = "; ".join(no_overlap)
+        notes.append(f"no quality in common with {anchor.name}: {names}")
     return comparisons, tuple(dict.fromkeys(notes))
 
 
 def _default_anchor(
-    found: Sequence[EvaluationResult], families: Sequence[RDCurve], label: Label
+    evaluations: Sequence[EvaluationResult], curves: Sequence[RDCurve], label: Label
 ) -> RDCurve | None:
-    """The first curve without the loss that is long enough, else any of ours."""
-    plain = {label(each) for each in found if each.correlation_weight == 0}
-    long_enough = [family for family in families if family.length >= MIN_POINTS]
+    """Returns the first long curve without the loss, or else the first long one."""
+    without_loss = {label(e) for e in evaluations if e.correlation_weight == 0}
+    long_enough = [curve for curve in curves if curve.length >= MIN_POINTS]
     return next(
-        (family for family in long_enough if family.name in plain),
+        (curve for curve in long_enough if curve.name in without_loss),
         next(iter(long_enough), None),
     )

@@ -1,4 +1,4 @@
-"""Names for curves, by what tells their models apart."""
+"""Names curves by the settings in which their models differ."""
 
 import collections
 import re
@@ -10,60 +10,64 @@ from jaxcorr.evaluation.metadata import ClassicalMetadata
 from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
 
 Label = Callable[[EvaluationResult], str]
+"""Returns the name of the curve that an evaluation is a point of."""
 
-IN_ARCHITECTURE = re.compile(
+ARCHITECTURE_SETTINGS = re.compile(
     r".*\.kind|codec\.transforms\.(width|channels|widths|side_widths)"
 )
-"""Settings that `Evaluation.architecture` says already."""
+"""Settings that `EvaluationResult.architecture` already contains."""
 
 
-def curve_labels(found: Sequence[EvaluationResult]) -> Label:
-    """Names curves by architecture, α, and settings that most others have not.
+def curve_labels(evaluations: Sequence[EvaluationResult]) -> Label:
+    """Returns a function that names the curve of each evaluation.
 
-    Two models have the same name only if they differ in λ and seed alone. Those that do
-    not say how they were trained are named by their folder.
+    A name contains the architecture, α and every setting whose value is not the most
+    common one. Two models have the same name only if they differ in λ and seed alone.
+    A model without training settings is named by its folder.
     """
-    trained = [each for each in found if each.trained]
+    trained = [evaluation for evaluation in evaluations if evaluation.trained]
     varying = [
         name
         for name in sorted(results.differing_settings(trained))
-        if not IN_ARCHITECTURE.fullmatch(name)
+        if not ARCHITECTURE_SETTINGS.fullmatch(name)
     ]
-    shown = {name: _shown(name, varying) for name in varying}
-    usual = {
+    short_names = {name: _short_name(name, varying) for name in varying}
+    most_common = {
         name: collections.Counter(
-            _value(each.settings[name]) for each in trained if name in each.settings
+            _in_words(evaluation.settings[name])
+            for evaluation in trained
+            if name in evaluation.settings
         ).most_common(1)[0][0]
         for name in varying
     }
 
-    def label(each: EvaluationResult) -> str:
-        if isinstance(each.model, ClassicalMetadata):
-            return each.model.title
-        if not each.trained:
-            return each.path.resolve().parent.name
-        parts = [each.architecture, f"α = {each.correlation_weight:g}"]
+    def label(evaluation: EvaluationResult) -> str:
+        if isinstance(evaluation.model, ClassicalMetadata):
+            return evaluation.model.title
+        if not evaluation.trained:
+            return evaluation.path.resolve().parent.name
+        parts = [evaluation.architecture, f"α = {evaluation.correlation_weight:g}"]
         for name in varying:
-            # Without the loss, how it would be computed makes no difference.
-            unused = each.correlation_weight == 0 and name in LOSS_SETTINGS
-            if name in each.settings and not unused:
-                value = _value(each.settings[name])
-                if value != usual[name]:
-                    parts.append(f"{shown[name]} {value}")
+            # Without the loss, its settings make no difference.
+            unused = evaluation.correlation_weight == 0 and name in LOSS_SETTINGS
+            if name in evaluation.settings and not unused:
+                value = _in_words(evaluation.settings[name])
+                if value != most_common[name]:
+                    parts.append(f"{short_names[name]} {value}")
         return ", ".join(parts)
 
     return label
 
 
-def _shown(name: str, among: Sequence[str]) -> str:
-    """The last word of a setting's name, or more where two settings share it."""
+def _short_name(name: str, names: Sequence[str]) -> str:
+    """Returns the last part of a dotted name if no other name ends in it."""
     last = name.rpartition(".")[2]
-    same = [other for other in among if other.rpartition(".")[2] == last]
+    same = [other for other in names if other.rpartition(".")[2] == last]
     return (name if len(same) > 1 else last).replace("_", " ")
 
 
-def _value(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if value is None:
         return "default"
-    shown = ("off", "on")[value] if isinstance(value, bool) else value
-    return re.sub(r"[\[\]'\"]", "", str(shown))
+    text = ("off", "on")[value] if isinstance(value, bool) else value
+    return re.sub(r"[\[\]'\"]", "", str(text))

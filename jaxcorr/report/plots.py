@@ -1,80 +1,113 @@
-"""Curves of a report, drawn: rate against quality, time, weights and training."""
+"""Figures of a report: rate-distortion, complexity, weights and training."""
 
+import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcorr.report.ablation import Series
-from jaxcorr.report.rd_curves import ComplexityPoint, Quality, RDCurve
-
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colors, which the color-blind tell apart."""
+"""Palette of Okabe and Ito, which color-blind readers can distinguish."""
 MARKERS = "osD^v"
-DASHES = (
-    *("-", "--", ":", "-."),
-    *((0, (1, 3)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1))),
-)
-BEHIND = "#8A8A8A"
-UNITS = {"psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB: -10 log10(1 - MS-SSIM))"}
+DASHES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
+BACKGROUND_COLOR = "#8A8A8A"
+
+Lines = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
+"""x and y of one or more lines, by their name in the legend."""
 
 
-def rate_distortion(
-    ours: Sequence[RDCurve], behind: Sequence[RDCurve], quality: Quality
-) -> Figure:
-    """Quality against rate: what was measured, before curves of others in grey."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Series:
+    """A line of a figure.
+
+    Attributes:
+      name: Name in the legend.
+      x: Horizontal positions of the points.
+      y: Vertical positions of the points.
+      hue: Series with the same value have the same color.
+      style: Series with the same value have the same dashes.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    hue: float
+    style: str = ""
+
+
+def rate_distortion(curves: Lines, background: Lines, *, quality: str) -> Figure:
+    """Draws quality against rate.
+
+    Args:
+      curves: Rates (bits per pixel) and qualities, drawn in color.
+      background: Rates and qualities of other codecs, drawn in grey behind `curves`
+        and only up to their highest rate.
+      quality: Name of the quality with its unit.
+    """
     figure = Figure(figsize=(12, 6.5), layout="constrained")
     axes = figure.subplots()
     axes.grid(alpha=0.3)
-    rates, heights = [], []
-    long_enough = [family for family in ours if family.length > 1] or ours
-    for family, color, marker in _styled(long_enough):
-        for number, (x, y) in enumerate(family.points(quality)):
+    limit = 1.1 * max(x.max() for lines in curves.values() for x, _ in lines)
+    visible = []
+    for index, (name, lines) in enumerate(curves.items()):
+        for number, (x, y) in enumerate(lines):
             axes.plot(
-                *(x, y),
-                color=color,
-                marker=marker,
+                x,
+                y,
+                color=COLORS[index % len(COLORS)],
+                marker=MARKERS[index % len(MARKERS)],
                 markersize=5,
-                label=family.name if number == 0 else None,
+                label=name if number == 0 else None,
                 zorder=3,
             )
-            rates.append(x)
-            heights.append(y)
-    limit = 1.1 * max(x.max() for x in rates)
-    lines = itertools.cycle(DASHES)
-    for family, line in zip(behind, lines, strict=False):
-        for x, y in family.points(quality):
-            label = None
-            if (x < limit).sum() > 1:
-                label = family.name
-            axes.plot(x, y, color=BEHIND, linestyle=line, linewidth=1.1, label=label)
-            heights.append(y[x < limit])
+            visible.append(y)
+    for (name, lines), dashes in zip(
+        background.items(), itertools.cycle(DASHES), strict=False
+    ):
+        for x, y in lines:
+            axes.plot(
+                x,
+                y,
+                color=BACKGROUND_COLOR,
+                linestyle=dashes,
+                linewidth=1.1,
+                label=name if (x < limit).sum() > 1 else None,
+            )
+            visible.append(y[x < limit])
     axes.set_xlim(0, limit)
-    shown = np.concatenate(heights)
-    axes.set_ylim(shown.min() - 0.5, shown.max() + 0.5)
+    qualities = np.concatenate(visible)
+    axes.set_ylim(qualities.min() - 0.5, qualities.max() + 0.5)
     axes.set_xlabel("rate (bits per pixel of the real file)")
-    axes.set_ylabel(UNITS[quality])
+    axes.set_ylabel(quality)
     figure.legend(fontsize="small", loc="outside right upper")
     return figure
 
 
 def complexity(
-    ours: Sequence[ComplexityPoint],
-    paper: Sequence[ComplexityPoint],
-    anchor: str,
-    papers_anchor: str,
+    measured: Mapping[str, tuple[float, float]],
+    published: Mapping[str, tuple[float, float]],
+    *,
+    measured_anchor: str,
+    published_anchor: str,
 ) -> Figure:
-    """Rate saved against the time to encode and decode an image."""
+    """Draws the saved rate against the time to encode and decode an image.
+
+    Args:
+      measured: Seconds and saved rate (percent) of each codec that was measured here.
+      published: Seconds and saved rate of each codec in the paper.
+      measured_anchor: Name of the curve that `measured` is compared with.
+      published_anchor: Name of the curve that `published` is compared with.
+    """
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw_spots(left, ours)
-    left.set_title(f"measured here, against {anchor}", fontsize="medium")
+    _draw_complexity(left, measured)
+    left.set_title(f"measured here, against {measured_anchor}", fontsize="medium")
     left.set_xlabel("encode and decode an image (s)")
-    _draw_spots(right, paper)
-    right.set_title(f"in the paper, against {papers_anchor}", fontsize="medium")
+    _draw_complexity(right, published)
+    right.set_title(f"in the paper, against {published_anchor}", fontsize="medium")
     right.set_xlabel("as printed there (s; images and hardware not known)")
     for axes in (left, right):
         axes.set_ylabel("rate saved at equal PSNR (BD-rate, %)")
@@ -83,21 +116,24 @@ def complexity(
     return figure
 
 
-def weights(correlation: Sequence[Series], cost: Sequence[Series]) -> Figure:
-    """Against α: the correlation that is left, and what the objective without it cost.
+def weights(correlations: Sequence[Series], cost_changes: Sequence[Series]) -> Figure:
+    """Draws the remaining correlation, and the change of cost, against α.
 
     Args:
-      correlation: For each λ, α and correlation loss.
-      cost: For each λ, α and change of bpp + λ MSE against α = 0, in percent.
+      correlations: Correlation loss against α, for each λ and seed.
+      cost_changes: Change of bpp + λ MSE against α, in percent, for each λ and seed.
     """
-    # Linear below the smallest α, so that 0 is on the axis.
-    smallest = min(line.x[line.x > 0].min() for line in cost)
+    # The axis is linear below the smallest α, so that it contains 0.
+    smallest = min(series.x[series.x > 0].min() for series in cost_changes)
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, lines in ((left, correlation), (right, cost)):
-        for line in lines:
-            marker = MARKERS[line.color % len(MARKERS)]
-            axes.plot(line.x, line.y, marker=marker, label=line.name, **_style(line))
+    for axes, lines in ((left, correlations), (right, cost_changes)):
+        hues = sorted({series.hue for series in lines})
+        styles = _line_styles(lines)
+        for series in lines:
+            marker = MARKERS[hues.index(series.hue) % len(MARKERS)]
+            style = styles[series.name]
+            axes.plot(series.x, series.y, marker=marker, label=series.name, **style)
         axes.set_xscale("symlog", linthresh=smallest)
         axes.set_xlabel("weight of the loss, α (bits per pixel per unit)")
         axes.grid(alpha=0.3)
@@ -110,23 +146,25 @@ def weights(correlation: Sequence[Series], cost: Sequence[Series]) -> Figure:
     return figure
 
 
-def training(losses: Sequence[Series], changes: Sequence[Series]) -> Figure:
-    """Against steps, on held-out crops: the objective, and what the loss changes in it.
+def training(costs: Sequence[Series], changes: Sequence[Series]) -> Figure:
+    """Draws the cost on held-out crops, and its change by the loss, against steps.
 
     Args:
-      losses: For each run, steps and bpp + λ MSE.
-      changes: For each run with the loss, steps and change against that without it, in
-        percent.
+      costs: bpp + λ MSE against training steps, for each model.
+      changes: Change of bpp + λ MSE by the loss, in percent, for each model with the
+        loss. The names are among those of `costs`.
     """
     figure = Figure(figsize=(15, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, lines in ((left, losses), (right, changes)):
-        for line in lines:
-            # Both panels have the same styles: one legend serves them.
-            label = line.name if axes is left else None
-            axes.plot(line.x, line.y, linewidth=1.4, label=label, **_style(line))
-            # The last point, at the low learning rate, is what counts.
-            axes.plot(line.x[-1:], line.y[-1:], "o", color=_style(line)["color"])
+    styles = _line_styles(costs)
+    for axes, lines in ((left, costs), (right, changes)):
+        for series in lines:
+            # The styles of both panels are the same, so one legend is enough.
+            label = series.name if axes is left else None
+            style = styles[series.name]
+            axes.plot(series.x, series.y, linewidth=1.4, label=label, **style)
+            # The last point, at the low learning rate, is the one that counts.
+            axes.plot(series.x[-1:], series.y[-1:], "o", color=style["color"])
         axes.set_xlabel("training steps")
         axes.grid(alpha=0.3)
     figure.legend(fontsize="x-small", loc="outside right upper")
@@ -138,31 +176,31 @@ def training(losses: Sequence[Series], changes: Sequence[Series]) -> Figure:
     return figure
 
 
-def _styled(families: Sequence[RDCurve]) -> list[tuple[RDCurve, str, str]]:
-    return [
-        (family, COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
-        for i, family in enumerate(families)
-    ]
-
-
-def _style(line: Series) -> dict[str, Any]:
+def _line_styles(lines: Sequence[Series]) -> dict[str, dict[str, Any]]:
+    """Returns the color and the dashes of each series by its name."""
+    hues = sorted({series.hue for series in lines})
+    styles = [*dict.fromkeys(series.style for series in lines)]
     return {
-        "color": COLORS[line.color % len(COLORS)],
-        "linestyle": DASHES[line.dashes % len(DASHES)],
+        series.name: {
+            "color": COLORS[hues.index(series.hue) % len(COLORS)],
+            "linestyle": DASHES[styles.index(series.style) % len(DASHES)],
+        }
+        for series in lines
     }
 
 
-def _draw_spots(axes: Axes, spots: Sequence[ComplexityPoint]) -> None:
-    """A marker a codec, on an axis of time that covers a factor of four or more."""
-    for index, spot in enumerate(spots):
+def _draw_complexity(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Draws one marker per codec, on a time axis that spans at least a factor of 4."""
+    for index, (name, (seconds, saved)) in enumerate(points.items()):
         axes.plot(
-            *(spot.seconds, spot.saved),
+            seconds,
+            saved,
             MARKERS[index % len(MARKERS)],
             color=COLORS[index % len(COLORS)],
             markersize=8,
-            label=spot.name,
+            label=name,
         )
-    times = [spot.seconds for spot in spots]
+    times = [seconds for seconds, _ in points.values()]
     axes.set_xscale("log")
     axes.set_xlim(min(times) / 2, max(times) * 2)
     axes.margins(y=0.15)

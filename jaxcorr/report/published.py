@@ -1,4 +1,4 @@
-"""Numbers that others published, with their sources, as they are packaged."""
+"""Results that others published, with their sources; `published.json` holds them."""
 
 import importlib.resources
 import json
@@ -11,44 +11,40 @@ from jaxcorr.report.rd_curves import RDCurve, rd_point
 
 FILE = "published.json"
 KODAK = {f"kodim{number:02}" for number in range(1, 25)}
-COLUMNS = {
+KEYS = {
     "bpp": "bpp",
     "psnr_db": "psnr_rgb_db",
     "ms_ssim": "ms_ssim_rgb",
     "encode_seconds": "encode_seconds",
     "decode_seconds": "decode_seconds",
 }
-"""Our names of what a published curve holds, and its own."""
+"""Key in the file of each metric of a point."""
 
 
 def published_curves() -> list[RDCurve]:
-    """Curves on the 24 Kodak photographs."""
-    return [_family(curve) for curve in load_published()["curves"].values()]
+    """Returns the published curves, all measured on the 24 images of Kodak."""
+    return [_curve(values) for values in load_published()["curves"].values()]
 
 
 def load_published() -> Mapping[str, Any]:
-    """All that is packaged."""
-    held = importlib.resources.files("jaxcorr.report") / FILE
-    return json.loads(held.read_text(encoding="utf-8"))
+    """Reads the published results from the package."""
+    file = importlib.resources.files("jaxcorr.report") / FILE
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
-def are_kodak(found: Sequence[EvaluationResult]) -> bool:
-    """Whether evaluations are of the images that the curves are of."""
-    return {Path(row["file"]).stem for row in found[0].images} == KODAK
+def are_kodak(evaluations: Sequence[EvaluationResult]) -> bool:
+    """Returns whether the evaluated images are those of the published curves."""
+    return {Path(row["file"]).stem for row in evaluations[0].images} == KODAK
 
 
-def _family(curve: Mapping[str, Any]) -> RDCurve:
-    rows = [
-        {
-            ours: curve[theirs][row]
-            for ours, theirs in COLUMNS.items()
-            if theirs in curve
-        }
-        for row in range(len(curve["bpp"]))
+def _curve(values: Mapping[str, Any]) -> RDCurve:
+    points = [
+        rd_point({name: values[key][i] for name, key in KEYS.items() if key in values})
+        for i in range(len(values["bpp"]))
     ]
     return RDCurve(
-        name=curve["name"],
+        name=values["name"],
         kind="published",
-        series={None: tuple(sorted(map(rd_point, rows), key=lambda each: each.bpp))},
-        source=curve["source"],
+        series={None: tuple(sorted(points, key=lambda point: point.bpp))},
+        source=values["source"],
     )

@@ -1,4 +1,4 @@
-"""Evaluations as rate-distortion curves, and how far these are apart."""
+"""Rate-distortion curves of evaluations, and their Bjøntegaard differences."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.metrics import bjontegaard
-from jaxcorr.metrics.bjontegaard import Interpolation, NoOverlap
+from jaxcorr.metrics.bjontegaard import Interpolation, NoOverlap, RDSamples
 from jaxcorr.report.labels import Label
 
 Kind = Literal["model", "classical", "published"]
@@ -19,7 +19,14 @@ Quality = Literal["psnr_db", "ms_ssim_db"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RDPoint:
-    """Means over a set of images at one rate; None where something is not known."""
+    """Means over a set of images at one rate; None for an unknown value.
+
+    Attributes:
+      bpp: Bits per pixel of the files.
+      psnr_db: PSNR, in dB.
+      ms_ssim: MS-SSIM, from 0 to 1.
+      seconds: Time to encode and decode an image.
+    """
 
     bpp: float
     psnr_db: float
@@ -28,7 +35,7 @@ class RDPoint:
 
     @property
     def ms_ssim_db(self) -> float | None:
-        """MS-SSIM in decibels, -10 log10(1 - MS-SSIM): what curves are drawn in."""
+        """MS-SSIM in dB, -10 log10(1 - MS-SSIM), as figures show it."""
         if self.ms_ssim is None or not self.ms_ssim < 1:
             return None
         return -10 * math.log10(1 - self.ms_ssim)
@@ -36,13 +43,14 @@ class RDPoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RDCurve:
-    """A codec at several rates, of one training or of several with other seeds.
+    """A codec at several rates, with one series of points per training seed.
 
     Attributes:
-      name: What to call it.
-      kind: Ours, a classical codec measured here, or a curve that others published.
-      series: Points by ascending rate, of each seed.
-      source: Where published points are from.
+      name: Name of the curve, unique in a report.
+      kind: `model` and `classical` were measured here, `published` by others.
+      series: Points by ascending rate, of each seed; the seed is None where there is
+        no training.
+      source: Source of published points.
     """
 
     name: str
@@ -52,18 +60,23 @@ class RDCurve:
 
     @property
     def length(self) -> int:
-        """Points of the longest series."""
+        """Number of points of the longest series."""
         return max(map(len, self.series.values()))
 
-    def points(self, quality: Quality) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rates and qualities of each seed, of the points that have the quality."""
-        found = []
-        for points in self.series.values():
-            given = [p for p in points if getattr(p, quality) is not None]
-            if given:
-                rates = np.array([each.bpp for each in given])
-                found.append((rates, np.array([getattr(p, quality) for p in given])))
-        return found
+    def samples(self, seed: int | None, quality: Quality) -> RDSamples:
+        """Returns the points of a seed that have the quality."""
+        points = self.series[seed]
+        known = [point for point in points if getattr(point, quality) is not None]
+        return RDSamples(
+            name=self.name,
+            bpp=tuple(point.bpp for point in known),
+            quality=tuple(getattr(point, quality) for point in known),
+        )
+
+    def lines(self, quality: Quality) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Returns the rates and qualities of each seed that has such points."""
+        samples = [self.samples(seed, quality) for seed in self.series]
+        return [(np.array(s.bpp), np.array(s.quality)) for s in samples if s.bpp]
 
     @property
     def seconds(self) -> float | None:
@@ -75,13 +88,13 @@ class RDCurve:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BDComparison:
-    """A family against an anchor.
+    """Bjøntegaard differences between a curve and an anchor.
 
     Attributes:
       rates: BD-rate of each pair of seeds, in percent.
-      qualities: BD-PSNR of each pair of seeds, in dB; empty where no rate is shared.
-      overlap: Smallest share of the range of both curves that they have in common.
-      warnings: What makes them doubtful.
+      qualities: BD-PSNR of each pair of seeds, in dB; empty if no rates overlap.
+      overlap: Smallest share of the range of both curves that a pair has in common.
+      warnings: Reasons to doubt the differences.
     """
 
     rates: tuple[float, ...]
@@ -90,71 +103,61 @@ class BDComparison:
     warnings: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ComplexityPoint:
-    """A codec in the plane of time and rate.
-
-    Attributes:
-      name: What to call it.
-      seconds: To encode and decode an image.
-      saved: Percent of the anchor's rate that it saves.
-    """
-
-    name: str
-    seconds: float
-    saved: float
-
-
-def group_into_curves(found: Sequence[EvaluationResult], label: Label) -> list[RDCurve]:
-    """Groups evaluations that differ in λ, in the quality or in the seed alone."""
+def group_into_curves(
+    evaluations: Sequence[EvaluationResult], label: Label
+) -> list[RDCurve]:
+    """Groups evaluations that differ only in λ, the quality or the seed."""
     groups: dict[str, list[EvaluationResult]] = {}
-    for each in found:
-        groups.setdefault(label(each), []).append(each)
+    for evaluation in evaluations:
+        groups.setdefault(label(evaluation), []).append(evaluation)
     return [
         RDCurve(
             name=name,
             kind="classical" if members[0].is_classical else "model",
             series={
-                seed: _series([each for each in members if each.seed == seed])
-                for seed in sorted({each.seed for each in members}, key=str)
+                seed: _series([member for member in members if member.seed == seed])
+                for seed in sorted({member.seed for member in members}, key=str)
             },
         )
         for name, members in groups.items()
     ]
 
 
-def find_curve(name: str, among: Sequence[RDCurve]) -> RDCurve:
-    """The one curve of a name; of a part of the name, if that tells it from the others.
+def find_curve(name: str, curves: Sequence[RDCurve]) -> RDCurve:
+    """Returns the curve of a name, or of an unambiguous part of a name.
 
-    Parts of names are between commas: "α = 0" is one of "Minnen 48/64, α = 0" and none
-    of "Minnen 48/64, α = 0.1". Of several curves with the part, the one is meant that
-    has the fewest others.
+    A part between commas takes precedence over other text: "α = 0" is a part of
+    "Minnen 48/64, α = 0" but not of "Minnen 48/64, α = 0.1". Of several curves with
+    the part, the one with the fewest parts is returned.
 
     Raises:
-      UserError: If there is none, or several.
+      UserError: If no curve or several curves match.
     """
-    holds = lambda family: name.casefold() in family.name.casefold()
-    exact = [family for family in among if family.name == name]
-    parts = [family for family in among if name in family.name.split(", ")]
-    if parts:
-        fewest = min(family.name.count(", ") for family in parts)
-        parts = [family for family in parts if family.name.count(", ") == fewest]
-    close = exact or parts or list(filter(holds, among))
-    if len(close) != 1:
-        names = "; ".join(family.name for family in (close or among))
+    exact = [curve for curve in curves if curve.name == name]
+    with_part = [curve for curve in curves if name in curve.name.split(", ")]
+    if with_part:
+        fewest = min(curve.name.count(", ") for curve in with_part)
+        with_part = [c for c in with_part if c.name.count(", ") == fewest]
+    with_text = [c for c in curves if name.casefold() in c.name.casefold()]
+    matching = exact or with_part or with_text
+    if len(matching) != 1:
+        names = "; ".join(curve.name for curve in (matching or curves))
         raise UserError(
-            f"anchor {name!r} names {len(close) or 'no'} curves; there are {names}"
+            f"anchor {name!r} names {len(matching) or 'no'} curves; there are {names}"
         )
-    return close[0]
+    return matching[0]
 
 
 def compare(
     anchor: RDCurve, test: RDCurve, quality: Quality, interpolation: Interpolation
 ) -> BDComparison:
-    """BD-rate and BD-PSNR of a family, each seed against the same seed of the anchor.
+    """Returns BD-rate and BD-PSNR of a curve against an anchor.
+
+    Each seed is compared with the same seed of the anchor; if the curves share no seed,
+    each is compared with every one.
 
     Raises:
-      UserError: If the curves cannot be compared in rate.
+      UserError: If the curves have no BD-rate.
     """
     shared = [seed for seed in test.series if seed in anchor.series]
     pairs = [(seed, seed) for seed in shared] or [
@@ -162,28 +165,29 @@ def compare(
     ]
     rates, qualities = [], []
     for first, second in pairs:
-        both = _curve(anchor, first, quality), _curve(test, second, quality)
-        rates.append(bjontegaard.bd_rate(*both, interpolation=interpolation))
+        samples = anchor.samples(first, quality), test.samples(second, quality)
+        rates.append(bjontegaard.bd_rate(*samples, interpolation=interpolation))
         try:
-            qualities.append(bjontegaard.bd_psnr(*both, interpolation=interpolation))
+            qualities.append(bjontegaard.bd_psnr(*samples, interpolation=interpolation))
         except NoOverlap:
-            continue  # Curves may share qualities and no rate.
-    warnings = [note for each in (*rates, *qualities) for note in each.warnings]
+            continue  # Qualities can overlap where rates do not.
+    differences = [*rates, *qualities]
+    warnings = [note for difference in differences for note in difference.warnings]
     if shared and {*test.series} != {*anchor.series}:
         warnings.append(
             f"{test.name} and {anchor.name} are compared in {len(shared)} seeds only, "
             "those that both have"
         )
     return BDComparison(
-        rates=tuple(each.value for each in rates),
-        qualities=tuple(each.value for each in qualities),
-        overlap=min(each.overlap for each in rates),
+        rates=tuple(rate.value for rate in rates),
+        qualities=tuple(difference.value for difference in qualities),
+        overlap=min(rate.overlap for rate in rates),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
 def rd_point(means: Mapping[str, Any]) -> RDPoint:
-    """A point from the means of a table."""
+    """Returns a point with the mean metrics of an evaluation."""
     encode, decode = means.get("encode_seconds"), means.get("decode_seconds")
     return RDPoint(
         bpp=float(means["bpp"]),
@@ -193,17 +197,6 @@ def rd_point(means: Mapping[str, Any]) -> RDPoint:
     )
 
 
-def _curve(
-    family: RDCurve, seed: int | None, quality: Quality
-) -> bjontegaard.RDSamples:
-    given = [p for p in family.series[seed] if getattr(p, quality) is not None]
-    return bjontegaard.RDSamples(
-        name=family.name,
-        bpp=tuple(each.bpp for each in given),
-        quality=tuple(getattr(each, quality) for each in given),
-    )
-
-
-def _series(members: Sequence[EvaluationResult]) -> tuple[RDPoint, ...]:
-    points = [rd_point(each.mean) for each in members]
-    return tuple(sorted(points, key=lambda each: each.bpp))
+def _series(evaluations: Sequence[EvaluationResult]) -> tuple[RDPoint, ...]:
+    points = [rd_point(evaluation.mean) for evaluation in evaluations]
+    return tuple(sorted(points, key=lambda point: point.bpp))

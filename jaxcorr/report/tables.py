@@ -1,83 +1,84 @@
-"""What evaluations show, as tables."""
+"""Tables of a report."""
 
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
-from jaxcorr.evaluation.formatting import COLUMNS, cell
+from jaxcorr.evaluation.formatting import COLUMNS, format_value
 from jaxcorr.evaluation.results import EvaluationResult
-from jaxcorr.metrics.bjontegaard import MIN_OVERLAP
-from jaxcorr.report import ablation, published
+from jaxcorr.report import ablation
 from jaxcorr.report.comparison import AnchorComparison
+from jaxcorr.report.complexity import ComplexityPoint
 from jaxcorr.report.labels import Label
-from jaxcorr.report.rd_curves import BDComparison, ComplexityPoint
+from jaxcorr.report.rd_curves import BDComparison
 
-SHOWN_OVERLAP = 0.25
-"""Share of the range below which a difference of curves is not told as a number."""
+MIN_SHOWN_OVERLAP = 0.25
+"""Shared part of the range below which a difference of curves is shown as a dash."""
 
-HEADINGS = {
-    "bpp": "bpp",
-    "bpp_y": "y",
-    "bpp_z": "z",
-    "bpp_header": "header",
-    "psnr_db": "PSNR dB",
-    "ms_ssim": "MS-SSIM",
-    "correlation": "correlation",
-    "encode_seconds": "encode s",
-    "decode_seconds": "decode s",
-}
-"""Columns of the table of points, with their headings."""
+POINT_COLUMNS = tuple(column for column in COLUMNS if column.report_heading)
+EFFECT_COLUMNS = (
+    "model",
+    "λ",
+    "seed",
+    "cost %",
+    "held out cost %",
+    "cost bpp",
+    "y %",
+    "z %",
+    "bpp %",
+    "PSNR dB",
+    "correlation without",
+    "with",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; its first column holds names, the others numbers."""
+    """A table whose first column holds names and whose other columns hold numbers."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def as_markdown(self) -> str:
-        """The table in Markdown."""
+        """Returns the table in Markdown."""
         rule = ("---", *("---:" for _ in self.columns[1:]))
         lines = [self.columns, rule, *self.rows]
         cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
         return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def points(found: Sequence[EvaluationResult], label: Label) -> Table:
-    """Means of each evaluation, by curve and rate."""
-    first_of_curve = {
-        label(each): index for index, each in reversed([*enumerate(found)])
-    }
-    order = sorted(
-        found, key=lambda each: (first_of_curve[label(each)], each.mean["bpp"])
-    )
-    return Table(
-        columns=("curve", "λ or quality", "seed", *HEADINGS.values()),
-        rows=tuple(
+def points(evaluations: Sequence[EvaluationResult], label: Label) -> Table:
+    """Returns the mean metrics of each evaluation, by curve and by ascending rate."""
+    curves = [*dict.fromkeys(label(evaluation) for evaluation in evaluations)]
+    ordered = sorted(evaluations, key=lambda e: (curves.index(label(e)), e.mean["bpp"]))
+    rows = []
+    for evaluation in ordered:
+        mean = evaluation.mean
+        metrics = [format_value(mean.get(c.name), c.template) for c in POINT_COLUMNS]
+        rows.append(
             (
-                label(each),
-                _number(each.distortion_weight or each.quality),
-                _number(each.seed),
-                *(cell(each.mean.get(name), COLUMNS[name]) for name in HEADINGS),
+                label(evaluation),
+                _number(evaluation.distortion_weight or evaluation.quality),
+                _number(evaluation.seed),
+                *metrics,
             )
-            for each in order
-        ),
-    )
+        )
+    headings = [str(column.report_heading) for column in POINT_COLUMNS]
+    return Table(columns=("curve", "λ or quality", "seed", *headings), rows=tuple(rows))
 
 
-def bd_table(findings: AnchorComparison) -> Table:
-    """BD-rate and BD-PSNR of every curve, the best first, with their sources.
+def bd_table(comparison: AnchorComparison) -> Table:
+    """Returns BD-rate and BD-PSNR of every curve by ascending BD-rate.
 
-    Those that share little of their range are last, without numbers.
+    Curves that share too little of their range come last, without numbers.
     """
     rows = []
-    sources = {family.name: family.source for family in findings.published}
+    sources = {curve.name: curve.source for curve in comparison.published}
     ranked = sorted(
-        findings.comparisons.items(),
+        comparison.comparisons.items(),
         key=lambda item: (
-            item[1]["psnr_db"].overlap < SHOWN_OVERLAP,
+            item[1]["psnr_db"].overlap < MIN_SHOWN_OVERLAP,
             np.mean(item[1]["psnr_db"].rates),
         ),
     )
@@ -86,110 +87,96 @@ def bd_table(findings: AnchorComparison) -> Table:
         rows.append(
             (
                 name,
-                _spread(in_psnr, "rates", "{:+.1f}"),
-                _spread(in_psnr, "qualities", "{:+.2f}"),
-                _spread(in_ms_ssim, "rates", "{:+.1f}"),
+                _mean_and_range(in_psnr, in_psnr.rates, "{:+.1f}"),
+                _mean_and_range(in_psnr, in_psnr.qualities, "{:+.2f}"),
+                _mean_and_range(in_ms_ssim, in_ms_ssim.rates, "{:+.1f}")
+                if in_ms_ssim
+                else "-",
                 f"{in_psnr.overlap:.0%}",
                 sources.get(name, "measured here"),
             )
         )
     return Table(
         columns=(
-            *("curve", "BD-rate %", "BD-PSNR dB", "BD-rate % (MS-SSIM)"),
-            *("range shared", "source"),
+            "curve",
+            "BD-rate %",
+            "BD-PSNR dB",
+            "BD-rate % (MS-SSIM)",
+            "range shared",
+            "source",
         ),
         rows=tuple(rows),
     )
 
 
-def complexity(findings: AnchorComparison) -> tuple[list[ComplexityPoint], Table]:
-    """Rate saved against the anchor, and the time to encode and decode an image.
-
-    Only of curves that share enough of their range with the anchor.
-    """
-    spots = []
-    for family in findings.families:
-        compared = findings.comparisons.get(family.name, {}).get("psnr_db")
-        saved = -float(np.mean(compared.rates)) if compared else 0.0
-        is_anchor = findings.anchor is not None and family.name == findings.anchor.name
-        close = compared is not None and compared.overlap >= MIN_OVERLAP
-        if family.seconds is not None and (close or is_anchor):
-            spots.append(
-                ComplexityPoint(name=family.name, seconds=family.seconds, saved=saved)
-            )
-    paper, _ = published_complexity()
-    lines = [(spot, "measured here") for spot in spots]
-    lines += [(spot, "the paper") for spot in paper]
+def complexity(
+    measured: Sequence[ComplexityPoint], published: Sequence[ComplexityPoint]
+) -> Table:
+    """Returns the saved rate and the coding time of every codec."""
+    sources = [(measured, "measured here"), (published, "the paper")]
     rows = tuple(
-        (spot.name, f"{spot.saved:.2f}", f"{spot.seconds:.2f}", where)
-        for spot, where in lines
+        (point.name, f"{point.saved:.2f}", f"{point.seconds:.2f}", source)
+        for points, source in sources
+        for point in points
     )
-    table = Table(columns=("curve", "rate saved %", "seconds", "where"), rows=rows)
-    return spots, table
+    return Table(columns=("curve", "rate saved %", "seconds", "where"), rows=rows)
 
 
-def published_complexity() -> tuple[list[ComplexityPoint], str]:
-    """The paper's table of complexity, and where it is from."""
-    paper = published.load_published()["paper"]
-    spots = [
-        ComplexityPoint(name=n, saved=saved, seconds=s) for n, saved, s in paper["rows"]
-    ]
-    return spots, paper["source"]
-
-
-def effects(found: Sequence[EvaluationResult], label: Label) -> Table:
-    """Each model with the loss against the same without it."""
+def loss_effects(evaluations: Sequence[EvaluationResult], label: Label) -> Table:
+    """Returns the difference of each model with the loss to the same without it."""
     rows = []
-    for each in found:
-        base = ablation.without_loss(each, found)
-        if base is None or not each.has_cost:
+    for evaluation in evaluations:
+        base = ablation.without_loss(evaluation, evaluations)
+        if base is None or not evaluation.has_cost:
             continue
+        psnr_change = _known_mean(evaluation, "psnr_db") - _known_mean(base, "psnr_db")
+        held_out_change = ablation.held_out_change(evaluation, base)
         rows.append(
             (
-                label(each),
-                _number(each.distortion_weight),
-                _number(each.seed),
-                f"{ablation.cost_change(each, base):+.2f}",
-                cell(ablation.held_out_change(each, base), "{:+.2f}"),
-                f"{each.cost - base.cost:+.4f}",
-                *(_change(each, base, name) for name in ("bpp_y", "bpp_z", "bpp")),
-                f"{_mean(each, 'psnr_db') - _mean(base, 'psnr_db'):+.2f}",
-                cell(base.median_correlation, "{:.4f}"),
-                cell(each.median_correlation, "{:.4f}"),
+                label(evaluation),
+                _number(evaluation.distortion_weight),
+                _number(evaluation.seed),
+                f"{ablation.cost_change(evaluation, base):+.2f}",
+                format_value(held_out_change, "{:+.2f}"),
+                f"{evaluation.cost - base.cost:+.4f}",
+                _percent_change(evaluation, base, "bpp_y"),
+                _percent_change(evaluation, base, "bpp_z"),
+                _percent_change(evaluation, base, "bpp"),
+                f"{psnr_change:+.2f}",
+                format_value(base.median_correlation, "{:.4f}"),
+                format_value(evaluation.median_correlation, "{:.4f}"),
             )
         )
-    return Table(
-        columns=(
-            *("model", "λ", "seed", "cost %", "held out cost %", "cost bpp"),
-            *("y %", "z %", "bpp %", "PSNR dB", "correlation without", "with"),
-        ),
-        rows=tuple(rows),
-    )
+    return Table(columns=EFFECT_COLUMNS, rows=tuple(rows))
 
 
-def _spread(compared: BDComparison | None, name: str, form: str) -> str:
-    """Mean over the seeds, with the lowest and the highest; where it can be told."""
-    values = getattr(compared, name) if compared is not None else ()
-    if compared is None or compared.overlap < SHOWN_OVERLAP or not values:
+def _mean_and_range(
+    comparison: BDComparison, differences: Sequence[float], template: str
+) -> str:
+    """Returns mean, minimum and maximum over the seeds, or a dash without overlap."""
+    if comparison.overlap < MIN_SHOWN_OVERLAP or not differences:
         return "-"
-    mean = form.format(float(np.mean(values)))
-    if len(values) == 1:
+    mean = template.format(float(np.mean(differences)))
+    if len(differences) == 1:
         return mean
-    return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
+    lowest, highest = map(template.format, (min(differences), max(differences)))
+    return f"{mean} ({lowest} to {highest})"
 
 
-def _change(each: EvaluationResult, base: EvaluationResult, name: str) -> str:
-    before, after = base.mean.get(name), each.mean.get(name)
+def _percent_change(
+    evaluation: EvaluationResult, base: EvaluationResult, metric: str
+) -> str:
+    before, after = base.mean.get(metric), evaluation.mean.get(metric)
     if not before or after is None:
         return "-"
     return f"{100 * (after / before - 1):+.1f}"
 
 
-def _mean(each: EvaluationResult, name: str) -> int | float:
-    value = each.mean[name]
+def _known_mean(evaluation: EvaluationResult, metric: str) -> int | float:
+    value = evaluation.mean[metric]
     assert value is not None
     return value
 
 
 def _number(value: int | float | None) -> str:
-    return "-" if value is None else f"{value:g}"
+    return format_value(value, "{:g}")

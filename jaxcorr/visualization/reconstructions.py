@@ -1,4 +1,4 @@
-"""Pictures of what a codec does."""
+"""Figures of reconstructions and of correlation maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,47 +19,49 @@ def draw_reconstructions(
     images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     coded: Sequence[CodedImage[DecodedLatents]],
 ) -> Figure:
-    """A row an image: original, reconstruction, and the correlation that is left."""
+    """Draws one row per image: original, reconstruction and correlation map."""
     figure = Figure(figsize=(13, 3.6 * len(coded)), layout="constrained")
     axes = figure.subplots(
         len(coded), 3, squeeze=False, gridspec_kw={"width_ratios": (3, 3, 2)}
     )
     for row, image, result in zip(axes, images, coded, strict=True):
-        measured = result.metrics
+        metrics = result.metrics
         row[0].imshow(image)
-        row[0].set_title(f"{measured.file}, {measured.width} x {measured.height}")
+        row[0].set_title(f"{metrics.file}, {metrics.width} x {metrics.height}")
         row[1].imshow(result.reconstruction)
         row[1].set_title(
-            f"{measured.bytes} bytes, {measured.bpp:.3f} bpp, {measured.psnr_db:.2f} dB"
+            f"{metrics.bytes} bytes, {metrics.bpp:.3f} bpp, {metrics.psnr_db:.2f} dB"
         )
         for axis in row[:2]:
             axis.set_axis_off()
-        draw_map(figure, row[2], result)
+        draw_correlation_map(figure, row[2], result)
     return figure
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, whole or not at all."""
+    """Writes a figure as PNG; a failed write leaves no file."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     with files.atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def draw_map(
+def draw_correlation_map(
     figure: Figure,
     axis: Axes,
     coded: CodedImage[DecodedLatents],
     *,
     limit: float | None = None,
 ) -> None:
-    """The correlation map of the decoded latents; its center, 1 in theory, left out.
+    """Draws the correlation map of the decoded latents.
+
+    The center of the map is left out: it is the variance, which is 1 in theory.
 
     Args:
-      figure: Where to draw.
-      axis: Where in it.
-      coded: What to draw the map of.
-      limit: Value of the strongest color; by default, of the strongest correlation.
+      figure: Figure of the axes, for the color bar.
+      axis: Axes to draw on.
+      coded: Coded image with its decoded latents.
+      limit: Limit of the color scale; by default the largest correlation.
     """
     axis.set_xlabel("columns away")
     axis.set_ylabel("rows away")
@@ -67,24 +69,24 @@ def draw_map(
         axis.set_title("too small for a correlation map")
         return
     reach = WINDOW // 2
-    values = correlation_of(coded)
+    values = correlation_map(coded)
     values[reach, reach] = np.nan
     limit = largest_correlation(coded) if limit is None else limit
     edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
-    shown = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
+    mappable = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
     axis.set_title(f"correlation map, loss {coded.metrics.correlation:.4f}")
-    figure.colorbar(shown, ax=axis, label="mean product, normalized latents")
+    figure.colorbar(mappable, ax=axis, label="mean product, normalized latents")
 
 
 def largest_correlation(coded: CodedImage[DecodedLatents]) -> float:
-    """Largest correlation in the map without its center, 0.05 at least."""
-    values = np.abs(correlation_of(coded))
+    """Returns the largest magnitude beside the center of the map, or 0.05 if less."""
+    values = np.abs(correlation_map(coded))
     values[WINDOW // 2, WINDOW // 2] = 0
     return max(0.05, float(values.max()))
 
 
-def correlation_of(coded: CodedImage[DecodedLatents]) -> Float[np.ndarray, "k k"]:
-    """Correlation map of the decoded, normalized latents."""
+def correlation_map(coded: CodedImage[DecodedLatents]) -> Float[np.ndarray, "k k"]:
+    """Returns the correlation map of the decoded, normalized latents."""
     latents = coded.latents
     normalized = latents.symbols / latents.scale
     return np.array(

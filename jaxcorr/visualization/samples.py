@@ -1,4 +1,4 @@
-"""What a run ends with: photographs it never saw, through real files."""
+"""Samples of a trained codec: photographs coded to files, and a figure of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from jaxcorr.saved_model import Model
 
 
 def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:
-    """Codes photographs to files, decodes those, and draws what came out.
+    """Codes photographs to files, decodes the files and draws the reconstructions.
 
     Args:
-      model: What codes them.
-      paths: The photographs.
-      directory: Where the files, the decoded images, `table.json` and
-        `comparison.png` go.
+      model: Model to code with.
+      paths: Photographs.
+      directory: Folder for the files, the decoded images, `table.json` and
+        `comparison.png`.
 
     Returns:
-      The table of measurements.
+      Table of measurements, as text.
 
     Raises:
       UserError: If a photograph cannot be read or a file cannot be written.
     """
-    # Brings matplotlib, a fifth of all imports of a training, needed at its end alone.
+    # Matplotlib takes a fifth of the import time of a training, so it is imported late.
     from jaxcorr.visualization import reconstructions
 
     originals = [images.read_image(path)[0] for path in paths]
@@ -34,11 +34,11 @@ def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:
         files.write_file(directory / f"{path.stem}.jxc", result.data)
         images.write_image(directory / f"{path.stem}.png", result.reconstruction)
         coded.append(result)
-    measured = [result.metrics for result in coded]
+    metrics = [result.metrics for result in coded]
     reconstructions.save_figure(
         reconstructions.draw_reconstructions(originals, coded),
         directory / "comparison.png",
     )
-    text = formatting.as_json(measured, codec.metadata())
+    text = formatting.as_json(metrics, codec.metadata())
     files.write_file(directory / "table.json", text.encode())
-    return formatting.as_text(measured)
+    return formatting.as_text(metrics)

@@ -26,8 +26,8 @@ def photo(tmp_path):
     return "photo.png"
 
 
-def refused(result, message):
-    """Asserts exit 2, nothing but one line on standard error, and what it says."""
+def assert_refused(result, message):
+    """Asserts exit status 2 and a single line of output, an error with the message."""
     status, out, err = result
     assert (status, out) == (2, "")
     assert err.startswith("jaxcorr: error: ") and err.count("\n") == 1
@@ -37,14 +37,15 @@ def refused(result, message):
 def damaged_files(coded):
     image = Path("image.png")
     Image.fromarray(blocks(8, 8)).save(image)
-    flipped = lambda place: (
-        coded[:place] + bytes([coded[place] ^ 1]) + coded[place + 1 :]
-    )
+
+    def with_flipped_bit(place):
+        return coded[:place] + bytes([coded[place] ^ 1]) + coded[place + 1 :]
+
     return {
         "a.jxc is truncated: 40 bytes": coded[:40],
         f"a.jxc is truncated: {len(coded) - 1} of {len(coded)}": coded[:-1],
-        "a.jxc is damaged: its header fails its checksum": flipped(17),
-        "a.jxc is damaged: its payload fails its checksum": flipped(-9),
+        "a.jxc is damaged: its header fails its checksum": with_flipped_bit(17),
+        "a.jxc is damaged: its payload fails its checksum": with_flipped_bit(-9),
         "a.jxc is empty": b"",
         "a.jxc is not a jaxcorr file, it looks like a PNG": image.read_bytes(),
         "a.jxc has version 2, which is newer than 1": coded[:4] + b"\2" + coded[5:],
@@ -58,7 +59,7 @@ def test_a_damaged_file_is_refused_and_no_image_is_written(
     options = ["-m", model_path] if command == "decompress" else []
     for message, data in damaged_files(coded).items():
         Path("a.jxc").write_bytes(data)
-        refused(jaxcorr(command, "a.jxc", *options), message)
+        assert_refused(jaxcorr(command, "a.jxc", *options), message)
     assert sorted(os.listdir()) == ["a.jxc", "image.png"]
 
 
@@ -70,13 +71,15 @@ def test_a_file_of_another_model_is_refused_with_both_names(
     )
     saved_model.write_model(tmp_path / "other", other)
     Path("a.jxc").write_bytes(coded)
-    made, this = tiny_model.fingerprint.hex(), other.fingerprint.hex()
+    first, second = tiny_model.fingerprint.hex(), other.fingerprint.hex()
     result = jaxcorr("decompress", "a.jxc", "-m", "other")
-    refused(result, f"a.jxc was made with model {made}, this is {this}")
+    assert_refused(result, f"a.jxc was made with model {first}, this is {second}")
     assert sorted(os.listdir()) == ["a.jxc", "other"]
 
 
-def test_what_is_no_image_is_refused_and_no_file_is_written(jaxcorr, model_path):
+def test_an_input_that_is_not_an_image_is_refused_and_nothing_written(
+    jaxcorr, model_path
+):
     Path("text.png").write_text("hello")
     Path("empty.png").touch()
     Path("folder.png").mkdir()
@@ -87,17 +90,19 @@ def test_what_is_no_image_is_refused_and_no_file_is_written(jaxcorr, model_path)
         "folder.png": "folder.png cannot be read as an image: Is a directory",
         "/": "/ cannot be read as an image: Is a directory",
     }.items():
-        refused(jaxcorr("compress", name, "-m", model_path, "-o", "a.jxc"), message)
+        assert_refused(
+            jaxcorr("compress", name, "-m", model_path, "-o", "a.jxc"), message
+        )
     assert not Path("a.jxc").exists()
 
 
-def test_a_bad_input_is_told_of_and_the_others_are_converted(
+def test_a_bad_input_is_reported_and_the_others_are_converted(
     jaxcorr, model_path, photo
 ):
     Path("bad.png").write_text("hello")
     Image.fromarray(blocks(40, 20)).save("tall.png")
-    several = [photo, "bad.png", "missing.png", "tall.png"]
-    status, out, err = jaxcorr("compress", *several, "-m", model_path, "-o", "out")
+    inputs = [photo, "bad.png", "missing.png", "tall.png"]
+    status, out, err = jaxcorr("compress", *inputs, "-m", model_path, "-o", "out")
     assert status == 2
     assert [line.split(" ->")[0] for line in out.splitlines()] == [photo, "tall.png"]
     assert [line.split()[2] for line in err.splitlines()] == ["bad.png", "missing.png"]
@@ -106,7 +111,7 @@ def test_a_bad_input_is_told_of_and_the_others_are_converted(
 
 def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded):
     Path("photo.jxc").write_bytes(b"mine")
-    refused(
+    assert_refused(
         jaxcorr("compress", photo, "-m", model_path),
         "photo.jxc exists; give --force to replace it",
     )
@@ -118,7 +123,7 @@ def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["compress"], "no input is named"),
+        (["compress"], "no input file is given"),
         (["compress", "a.png", "b/a.jpg", "-o", "."], "would both become a.jxc"),
         (["compress", "a.png", "./a.png"], "would both become a.jxc"),
         (["compress", "a.jxc"], "a.jxc would replace an input"),
@@ -132,9 +137,9 @@ def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded)
         (["evaluate", "."], ". holds no image (looked for "),
     ],
 )
-def test_what_cannot_end_well_is_refused_before_any_work(jaxcorr, arguments, message):
+def test_an_impossible_output_is_refused_before_any_work(jaxcorr, arguments, message):
     Path("file").touch()
-    refused(jaxcorr(*arguments, "-m", "no model is read"), message)
+    assert_refused(jaxcorr(*arguments, "-m", "no model is read"), message)
     assert os.listdir() == ["file"]
 
 
@@ -155,22 +160,24 @@ def test_a_full_disk_leaves_nothing_half_written(
         ["compress", photo, "-o", "old.jxc", "--force"],
         ["decompress", "old.jxc"],
     ):
-        refused(jaxcorr(*arguments, "-m", model_path), "No space left on device")
+        assert_refused(jaxcorr(*arguments, "-m", model_path), "No space left on device")
     assert sorted(os.listdir()) == before
     assert Path("old.jxc").read_bytes() == coded
 
 
-def test_an_image_that_does_not_fit_into_memory_is_told(
+def test_an_image_that_does_not_fit_into_memory_is_reported(
     jaxcorr, model_path, photo, monkeypatch
 ):
     def encode(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(coding, "encode", encode)
-    refused(jaxcorr("compress", photo, "-m", model_path), "photo.png does not fit into")
+    assert_refused(
+        jaxcorr("compress", photo, "-m", model_path), "photo.png does not fit into"
+    )
 
 
-def test_a_model_that_is_not_there_or_damaged_is_refused(jaxcorr, model_path, photo):
+def test_a_missing_or_damaged_model_is_refused(jaxcorr, model_path, photo):
     Path("empty").mkdir()
     Path("run/checkpoints").mkdir(parents=True)
     shutil.copytree(model_path, "damaged")
@@ -184,7 +191,7 @@ def test_a_model_that_is_not_there_or_damaged_is_refused(jaxcorr, model_path, ph
     }.items():
         for command in (["compress", photo], ["pack", path, "-o", "new"]):
             options = ["-m", path] if command[0] == "compress" else []
-            refused(jaxcorr(*command, *options), message)
+            assert_refused(jaxcorr(*command, *options), message)
     assert not Path("photo.jxc").exists() and not Path("new").exists()
 
 
@@ -192,7 +199,9 @@ def test_pack_replaces_nothing_but_a_model_folder(jaxcorr, model_path):
     Path("home").mkdir()
     Path("home/letters").touch()
     pack = "pack", model_path, "-o"
-    refused(jaxcorr(*pack, "home", "--force"), "home exists and is not a model folder")
+    assert_refused(
+        jaxcorr(*pack, "home", "--force"), "home exists and is not a model folder"
+    )
     assert os.listdir("home") == ["letters"]
     assert jaxcorr(*pack, "model")[0] == 0
-    refused(jaxcorr(*pack, "model"), "model exists; give --force to replace it")
+    assert_refused(jaxcorr(*pack, "model"), "model exists; give --force to replace it")

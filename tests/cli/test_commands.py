@@ -26,17 +26,17 @@ def photos(tmp_path):
 
 @pytest.fixture
 def run_of_tiny_model(tiny_model, tmp_path):
-    """A run with two checkpoints, the first one the better."""
+    """A run with two checkpoints, of which the first is the better one."""
     for step, loss in ((100, 1.0), (200, 2.0)):
         folder = tmp_path / "run" / "checkpoints" / str(step) / "models" / "0"
         folder.mkdir(parents=True)
-        made = saved_model.make_model(
+        model = saved_model.make_model(
             tiny_model.config,
             tiny_model.parameters,
             median=tiny_model.median + step,
             provenance=Provenance(step=step, held_out_loss=loss),
         )
-        saved_model.write_model_files(folder, made)
+        saved_model.write_model_files(folder, model)
     return "run"
 
 
@@ -67,7 +67,7 @@ def test_a_single_file_may_have_any_name_and_folder(jaxcorr, model_path, photos)
 def test_files_come_back_in_another_process_with_their_sizes(
     model_path, photos, tmp_path
 ):
-    """The command as users have it, with its cache of compiled programs."""
+    """Runs the installed command, with its cache of compiled programs."""
     command = Path(sys.executable).with_name("jaxcorr")
     environment = {
         "PATH": os.environ["PATH"],
@@ -77,14 +77,14 @@ def test_files_come_back_in_another_process_with_their_sizes(
     }
 
     def run(*arguments):
-        done = subprocess.run(
+        process = subprocess.run(
             [command, *arguments, "-m", model_path],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (process.returncode, process.stderr) == (0, "")
 
     run("compress", *photos)
     run("decompress", "small.jxc", "tall.jxc", "--force")
@@ -94,14 +94,14 @@ def test_files_come_back_in_another_process_with_their_sizes(
     assert any((tmp_path / "cache" / "jaxcorr").iterdir())
 
 
-def test_fast_is_noted_in_the_file(jaxcorr, model_path, photos):
+def test_fast_arithmetic_is_noted_in_the_file(jaxcorr, model_path, photos):
     assert jaxcorr("compress", photos[0], "-m", model_path, "--fast")[0] == 0
     assert "arithmetic  fast\n" in jaxcorr("info", "small.jxc")[1]
     assert jaxcorr("decompress", "small.jxc", "-m", model_path, "--force")[0] == 0
 
 
 @pytest.mark.fast
-def test_info_says_what_the_header_holds(jaxcorr, tiny_model):
+def test_info_prints_the_header(jaxcorr, tiny_model):
     coded = coding.compress(tiny_model, blocks(17, 33))
     Path("small.jxc").write_bytes(coded)
     status, out, err = jaxcorr("info", "small.jxc")
@@ -119,14 +119,14 @@ def test_info_says_what_the_header_holds(jaxcorr, tiny_model):
 
 
 @pytest.mark.fast
-def test_an_image_that_is_converted_is_said_to_be(jaxcorr, model_path):
+def test_a_converted_image_is_reported(jaxcorr, model_path):
     Image.fromarray(blocks(17, 33)[..., 0]).save("grey.png")
     status, _, err = jaxcorr("compress", "grey.png", "-m", model_path)
     assert status == 0
     assert err == "jaxcorr: grey.png: grey converted to 8-bit RGB\n"
 
 
-def test_a_packed_run_is_a_model_folder_of_its_own(jaxcorr, run_of_tiny_model):
+def test_a_packed_run_is_a_model_folder(jaxcorr, run_of_tiny_model):
     status, out, err = jaxcorr("pack", run_of_tiny_model, "-o", "packed")
     model = run_directory.load("packed")
     assert (status, err) == (0, "")
@@ -138,9 +138,7 @@ def test_a_packed_run_is_a_model_folder_of_its_own(jaxcorr, run_of_tiny_model):
     ]
 
 
-def test_another_checkpoint_can_be_packed_in_place_of_the_older_one(
-    jaxcorr, run_of_tiny_model
-):
+def test_another_checkpoint_can_replace_a_packed_one(jaxcorr, run_of_tiny_model):
     pack = "pack", run_of_tiny_model, "-o", "packed"
     assert jaxcorr(*pack)[0] == 0
     assert jaxcorr(*pack, "--checkpoint", "newest", "--force")[0] == 0
@@ -148,7 +146,7 @@ def test_another_checkpoint_can_be_packed_in_place_of_the_older_one(
 
 
 @pytest.mark.fast
-def test_a_run_codes_with_its_best_checkpoint_or_with_the_one_named(
+def test_a_run_codes_with_its_best_checkpoint_or_a_given_one(
     jaxcorr, run_of_tiny_model, photos
 ):
     for options, step in ([], 100), (["--checkpoint", "200"], 200):
@@ -205,8 +203,8 @@ def test_a_mistyped_command_or_option_exits_with_2(jaxcorr):
 
 @pytest.mark.fast
 def test_ctrl_c_ends_without_a_traceback(jaxcorr, monkeypatch):
-    def interrupted(*_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arguments, "read_file", interrupted)
+    monkeypatch.setattr(arguments, "read_file", interrupt)
     assert jaxcorr("info", "a.jxc") == (130, "", "jaxcorr: interrupted\n")

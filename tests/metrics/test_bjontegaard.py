@@ -61,8 +61,8 @@ def test_swapping_anchor_and_test_inverts_the_ratio_of_rates(interpolation):
 )
 def test_published_curves_differ_as_the_bjontegaard_package_says(name, interpolation):
     anchor, test = (
-        rd_curves._curve(PUBLISHED[each], None, "psnr_db")
-        for each in ("mean-scale hyperprior", name)
+        PUBLISHED[curve].samples(None, "psnr_db")
+        for curve in ("mean-scale hyperprior", name)
     )
     arguments = (anchor.bpp, anchor.quality, test.bpp, test.quality)
     options = {"require_matching_points": False, "min_overlap": 0}

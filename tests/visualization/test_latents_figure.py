@@ -1,76 +1,34 @@
 import numpy as np
 import pytest
-from PIL import Image
 from support.codecs import blocks
 
-from jaxcorr import images, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.visualization import latents_figure
 
-SIZE = (130, 170)
-
 
 @pytest.fixture(scope="module")
 def coded(tiny_model):
-    return measure.measure_image(LearnedCodec(tiny_model), blocks(*SIZE), "a.png")
+    return measure.measure_image(LearnedCodec(tiny_model), blocks(130, 170), "a.png")
 
 
-def test_planes_are_those_of_the_latents(coded):
-    shown, latents = latents_figure.planes(coded, 3), coded.latents
-    assert np.array_equal(shown["mean"], latents.mean[..., 3])
-    assert np.array_equal(shown["scale"], latents.scale[..., 3])
-    distance = shown["quantized latent"] - shown["mean"]
-    normalized = shown["normalized latent"] * shown["scale"]
+def test_planes_are_a_channel_of_the_latents(coded):
+    planes, latents = latents_figure.latent_planes(coded, 3), coded.latents
+    assert np.array_equal(planes["mean"], latents.mean[..., 3])
+    assert np.array_equal(planes["scale"], latents.scale[..., 3])
+    distance = planes["quantized latent"] - planes["mean"]
+    normalized = planes["normalized latent"] * planes["scale"]
     assert distance == pytest.approx(normalized, abs=1e-9)
     assert distance == pytest.approx(np.round(distance), abs=1e-9)
 
 
-def test_a_channel_that_is_not_there_is_refused(coded):
+def test_a_missing_channel_is_refused(coded):
     with pytest.raises(UserError, match=r"channel must be from 0 to 11, .* is 12"):
-        latents_figure.planes(coded, 12)
+        latents_figure.latent_planes(coded, 12)
 
 
-def test_differences_are_those_of_the_rows(coded):
-    first = coded.metrics
-    text = latents_figure.describe_differences(first, first)
+def test_a_model_does_not_differ_from_itself(coded):
+    metrics = coded.metrics
+    text = latents_figure.describe_differences(metrics, metrics)
     assert text.startswith("+0.0 % bits (y +0.0 %, z +0.0 %), +0.00 dB PSNR")
-
-
-def test_show_draws_one_model_and_two(jaxcorr, model_path, tiny_model, tmp_path):
-    Image.fromarray(blocks(*SIZE)).save(tmp_path / "a.png")
-    other = {name: 0.9 * array for name, array in tiny_model.parameters.items()}
-    second = saved_model.make_model(tiny_model.config, other)
-    saved_model.write_model(tmp_path / "second", second)
-
-    status, out, err = jaxcorr("show", "a.png", "-m", model_path)
-    assert status == 0, err
-    assert "drawn in a-shown.png" in out and " y + " in out
-    one = images.read_image(tmp_path / "a-shown.png")[0].shape
-    status, out, err = jaxcorr(
-        "show", "a.png", "-m", model_path, "-m", "second", "-o", "two.png"
-    )
-    assert status == 0, err
-    assert "second against first: " in out
-    two = images.read_image(tmp_path / "two.png")[0].shape
-    assert two[1] == one[1] and two[0] > 1.5 * one[0]
-
-
-@pytest.mark.fast
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "give one or two models"),
-        (["-m", "a", "-m", "b", "-m", "c"], "give one or two models"),
-        (["-m", "a", "-m", "a"], "the two models must differ, but both are a"),
-        (["-m", "a", "-o", "x.jpg"], "x.jpg must end in .png"),
-        (["-m", "a", "-o", "a.png"], "a.png would replace an input"),
-        (["-m", "nowhere"], "nowhere is not a directory"),
-    ],
-)
-def test_what_cannot_be_shown_is_refused(jaxcorr, tmp_path, arguments, message):
-    Image.fromarray(blocks(8, 8)).save(tmp_path / "a.png")
-    status, out, err = jaxcorr("show", "a.png", *arguments)
-    assert (status, out) == (2, "")
-    assert message in err and err.count("\n") == 1
