@@ -150,7 +150,7 @@ def test_every_weight_arrives_once(architecture):
     state = state_of(architecture)
     if architecture in AUTOREGRESSIVE:
         state["context_prediction.weight"] *= state["context_prediction.mask"]
-    names = compressai.tensors_of(architecture) - {"entropy_bottleneck.quantiles"}
+    names = compressai.tensor_names(architecture) - {"entropy_bottleneck.quantiles"}
     values = [np.ravel(state[name]) for name in names]
     found = [np.ravel(array) for array in imported(architecture).parameters.values()]
     np.testing.assert_array_equal(

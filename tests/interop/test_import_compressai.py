@@ -53,7 +53,7 @@ def test_names_of_other_versions_mean_the_same(variant):
 
 def test_buffers_change_nothing():
     state = state_of(MEAN)
-    parameters = {name: state[name] for name in compressai.tensors_of(MEAN)}
+    parameters = {name: state[name] for name in compressai.tensor_names(MEAN)}
     buffers = {
         name: np.full((64, 100), 7, np.float32)
         for name in state
@@ -123,7 +123,7 @@ REFUSED = {
         MEAN,
         changed("g_a.1.gamma", lambda array: array * np.float32(np.nan)),
     ),
-    "the state dict has sizes that no mbt2018-mean has: Minnen.channels must "
+    "the state dict has sizes that mbt2018-mean cannot have: Minnen.channels must "
     "be even and at least 2, but is 11": (
         MEAN,
         changed("g_a.6.weight", lambda array: array[:11]),
@@ -270,10 +270,10 @@ def test_what_holds_no_state_dict_is_refused_in_one_line(torch, jaxcorr):
     for name, message in {
         "text.pth": "text.pth cannot be read: torch did not write it, or it is damaged",
         "empty.pth": "empty.pth cannot be read: torch did not write it, or",
-        "code.pth": "code.pth cannot be read: it holds a pathlib.Path, and what is no",
+        "code.pth": "code.pth cannot be read: it holds a pathlib.Path; only tensors",
         "missing.pth": "missing.pth cannot be read: No such file or directory",
         "folder.pth": "folder.pth cannot be read: Is a directory",
-        "list.pth": "list.pth holds no state dict: tensors by name, or these under ",
+        "list.pth": "list.pth holds no state dict: it must map names to tensors",
         "numbers.pth": "numbers.pth holds no state dict",
     }.items():
         command = "import-compressai", name, "--architecture", MEAN, "-o", "model"
