@@ -50,7 +50,8 @@ def factorized_prior(
                 f"matrix_{layer} must have the shape (channels, outputs, inputs), but "
                 f"has {matrix.shape}"
             )
-    channels, *widths = (len(matrices[0]), *(m.shape[1] for m in matrices[:-1]))
+    channels = len(matrices[0])
+    widths = [matrix.shape[1] for matrix in matrices[:-1]]
     prior = FactorizedPrior(channels, hidden_widths=widths, rngs=nnx.Rngs(0))
     for name, parameter in _parameters(prior).items():
         array, shape = arrays[name], parameter.shape

@@ -36,9 +36,8 @@ def test_a_committed_notebook_holds_no_outputs(path):
 
 @pytest.mark.fast
 def test_every_notebook_opens_with_the_same_install_cell():
-    assert {path.stem for path in NOTEBOOKS} == {
-        *("quickstart", "port_the_loss", "scale_up")
-    }
+    names = {"quickstart", "port_the_loss", "scale_up"}
+    assert {path.stem for path in NOTEBOOKS} == names
     first = [code_cells(read(path))[0] for path in NOTEBOOKS]
     assert {cell.id for cell in first} == {"install"}
     assert len({cell.source for cell in first}) == 1

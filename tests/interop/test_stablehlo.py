@@ -190,8 +190,15 @@ def test_command_writes_an_export_and_lists_its_functions(
     *lines, last = out.splitlines()
     written = [line.split()[0] for line in lines]
     assert written == [
-        *("analysis", "hyper_analysis", "side_bits", "hyper_synthesis", "context"),
-        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict_0"),
+        "analysis",
+        "hyper_analysis",
+        "side_bits",
+        "hyper_synthesis",
+        "context",
+        "latent_bits",
+        "synthesis",
+        "float64/hyper_synthesis",
+        "float64/predict_0",
     ]
     sizes = [Path(f"new/{name}.jaxexport").stat().st_size for name in written]
     assert [line.split()[1] for line in lines] == [f"{x / 1e6:.2f}" for x in sizes]
