@@ -1,17 +1,18 @@
 """The correlation loss in an Equinox model, written as CoDeX writes its codecs.
 
-A model takes one image with channels first, and `vmap` makes it one of batches. Two
-things follow for the loss, and both are in `objective`:
+The model takes one image with channels first, and `vmap` extends it to batches.
+`objective` shows the two consequences for the loss:
 
-- it wants channels last: move the axis of latents, means and scales before the call.
-  Left where it is, channels pass for rows, and no check of shapes can notice;
-- it is one loss of the whole batch: call it on what `vmap` returns. Called inside, on
-  one image at a time, and averaged, it is another and larger number.
+- The loss needs channels last, so move the channel axis of latents, means and scales
+  before the call. Otherwise channels are taken for rows, which no check of shapes can
+  notice.
+- The loss is a function of the whole batch, so call it on the output of `vmap`. The
+  mean of the losses of single images is another, larger number.
 
     python examples/equinox_codec.py
 
-Needs `equinox`, `optax` and `scikit-image`. Trains two small codecs of the same seed,
-with and without the loss, for a minute or two.
+Needs `equinox`, `optax` and `scikit-image`. Trains two small codecs with the same seed,
+without and with the loss, for a minute or two.
 """
 
 import itertools
@@ -29,11 +30,11 @@ from jaxcorr.correlation import normalize
 from jaxcorr.entropy.gaussian import gaussian_bits
 
 DISTORTION_WEIGHT = 0.0067
-"""λ: bits per pixel for a squared error of 1 on the scale of 0 to 255."""
+"""λ, in bits per pixel per unit of MSE on the 0-255 scale."""
 
 
 class Coded(NamedTuple):
-    """What the model makes of one image; arrays are [channels, height, width]."""
+    """Output of the model for one image, in arrays [channels, height, width]."""
 
     reconstruction: Array
     latent: Array
@@ -43,7 +44,13 @@ class Coded(NamedTuple):
 
 
 class MeanScaleHyperprior(eqx.Module):
-    """Latents at an eighth of the size, side information at a thirty-second of it."""
+    """Codec with latents at stride 8 and side information at stride 32.
+
+    Args:
+      width: Channels of the hidden layers and of the side information.
+      channels: Channels of the latents.
+      key: Draws the initial parameters.
+    """
 
     analysis: eqx.nn.Sequential
     synthesis: eqx.nn.Sequential
@@ -52,7 +59,6 @@ class MeanScaleHyperprior(eqx.Module):
     side_scale: Array
 
     def __init__(self, width: int, channels: int, *, key: Array):
-        """Draws the initial parameters."""
         keys = jax.random.split(key, 4)
         self.analysis = stack(eqx.nn.Conv2d, (3, width, width, channels), keys[0])
         self.synthesis = stack(
@@ -65,7 +71,7 @@ class MeanScaleHyperprior(eqx.Module):
         self.side_scale = jnp.zeros((width, 1, 1))
 
     def __call__(self, image: Array, key: Array) -> Coded:
-        """Codes one image of [3, height, width], with noise instead of rounding."""
+        """Encodes and decodes one image [3, height, width], with noise for rounding."""
         y_key, z_key = jax.random.split(key)
         y = self.analysis(image)
         z = self.hyper_analysis(y)
@@ -85,7 +91,7 @@ class MeanScaleHyperprior(eqx.Module):
 
 
 def stack(layer: type, channels: tuple[int, ...], key: Array) -> eqx.nn.Sequential:
-    """Convolutions that halve or double the size, with ReLU between them."""
+    """Returns convolutions that halve or double the size, with ReLUs between them."""
     sizes: dict[str, Any] = {"stride": 2, "padding": 1}
     sizes |= {"output_padding": 1} if layer is eqx.nn.ConvTranspose2d else {}
     layers = []
@@ -99,7 +105,7 @@ def stack(layer: type, channels: tuple[int, ...], key: Array) -> eqx.nn.Sequenti
 def objective(
     model: MeanScaleHyperprior, images: Array, key: Array, correlation_weight: float
 ) -> tuple[Array, dict[str, Array]]:
-    """Rate, distortion and correlation of a batch, [batch, 3, height, width]."""
+    """Returns the loss of a batch [batch, 3, height, width], and its terms."""
     coded = jax.vmap(model)(images, jax.random.split(key, len(images)))
     channels_last = [
         jnp.moveaxis(array, -3, -1) for array in (coded.latent, coded.mean, coded.scale)
@@ -119,7 +125,7 @@ def objective(
 def train(
     correlation_weight: float, *, steps: int, width: int = 32, channels: int = 32
 ) -> dict[str, float]:
-    """What a codec does, after so many steps, to crops that it never saw."""
+    """Trains a codec, and returns its terms of the loss on held-out crops."""
     key = jax.random.key(0)
     model = MeanScaleHyperprior(width, channels, key=key)
     optimizer = optax.adam(1e-3)

@@ -1,14 +1,14 @@
 """The correlation loss in a Linen model with the entropy models of CoDeX.
 
-Linen keeps channels last and takes whole batches, so latents, means and scales go into
-the loss as they are: one line in `objective`.
+Linen keeps channels last and takes whole batches, so the loss takes latents, means and
+scales as they are: it is one line in `objective`.
 
     pip install --no-deps jax-codex==0.0.1
     python examples/linen_codec.py
 
-CoDeX's only release asks for a Flax and a JAX of 2022, hence `--no-deps`; what is used
-of it here runs with today's. Trains two small codecs of the same seed, with and without
-the loss, for a minute or two.
+CoDeX's only release requires versions of Flax and JAX from 2022, hence `--no-deps`; its
+entropy models run with today's versions. Trains two small codecs with the same seed,
+without and with the loss, for a minute or two.
 """
 
 import functools
@@ -27,11 +27,11 @@ from jaxcorr import correlation_loss
 from jaxcorr.correlation import normalize
 
 DISTORTION_WEIGHT = 0.0067
-"""λ: bits per pixel for a squared error of 1 on the scale of 0 to 255."""
+"""λ, in bits per pixel per unit of MSE on the 0-255 scale."""
 
 
 class Coded(NamedTuple):
-    """What the model makes of a batch; latents are [batch, height, width, channels]."""
+    """Output of the model for a batch, in arrays [batch, height, width, channels]."""
 
     reconstruction: Array
     latent: Array
@@ -41,35 +41,40 @@ class Coded(NamedTuple):
 
 
 class Gaussian(NamedTuple):
-    """As much of a distribution of mean 0 as CoDeX asks of a symmetric one."""
+    """The part of a zero-mean Gaussian that CoDeX needs of a symmetric distribution."""
 
     scale: Array
 
     def log_cdf(self, value: Array) -> Array:
-        """Logarithm of the probability of anything below."""
+        """Returns the logarithm of the cumulative probability."""
         return log_ndtr(value / self.scale)
 
 
 class GaussianConditional(cdx.ems.DistributionEntropyModel):
-    """Entropy model of latents less their means."""
+    """Entropy model of latents minus their means."""
 
     scale: Array
     even_symmetric = True
 
     @property
     def distribution(self) -> Gaussian:
-        """What CoDeX computes bits from."""
+        """The distribution from which CoDeX computes bits."""
         return Gaussian(self.scale)
 
 
 class MeanScaleHyperprior(nn.Module):
-    """Latents at an eighth of the size, side information at a thirty-second of it."""
+    """Codec with latents at stride 8 and side information at stride 32.
+
+    Attributes:
+      width: Channels of the hidden layers and of the side information.
+      channels: Channels of the latents.
+    """
 
     width: int = 32
     channels: int = 32
 
     def setup(self):
-        """Names the transforms and the prior of the side information."""
+        """Defines the transforms and the prior of the side information."""
         down = functools.partial(stack, nn.Conv)
         up = functools.partial(stack, nn.ConvTranspose)
         self.analysis = down((self.width, self.width, self.channels))
@@ -79,7 +84,7 @@ class MeanScaleHyperprior(nn.Module):
         self.prior = cdx.ems.DeepFactorizedEntropyModel()
 
     def __call__(self, images: Array, key: Array) -> Coded:
-        """Codes images of [batch, height, width, 3], with noise instead of rounding."""
+        """Encodes and decodes [batch, height, width, 3], with noise for rounding."""
         y_key, z_key = jax.random.split(key)
         y = self.analysis(images)
         z = self.hyper_analysis(y)
@@ -99,7 +104,7 @@ class MeanScaleHyperprior(nn.Module):
 
 
 def stack(layer: type[nn.Module], channels: tuple[int, ...]) -> nn.Sequential:
-    """Convolutions that halve or double the size, with ReLU between them."""
+    """Returns convolutions that halve or double the size, with ReLUs between them."""
     layers = []
     for outputs in channels:
         layers += [layer(outputs, (3, 3), strides=(2, 2)), nn.relu]
@@ -113,7 +118,7 @@ def objective(
     key: Array,
     correlation_weight: float,
 ) -> tuple[Array, dict[str, Array]]:
-    """Rate, distortion and correlation of a batch, [batch, height, width, 3]."""
+    """Returns the loss of a batch [batch, height, width, 3], and its terms."""
     coded = cast(Coded, model.apply(variables, images, key))
     correlation = correlation_loss(coded.latent, coded.mean, coded.scale, window=5)
     bpp = coded.bits / (images.size / 3)
@@ -132,7 +137,7 @@ def objective(
 def train(
     correlation_weight: float, *, steps: int, width: int = 32, channels: int = 32
 ) -> dict[str, float]:
-    """What a codec does, after so many steps, to crops that it never saw."""
+    """Trains a codec, and returns its terms of the loss on held-out crops."""
     key = jax.random.key(0)
     model = MeanScaleHyperprior(width, channels)
     optimizer = optax.adam(1e-3)

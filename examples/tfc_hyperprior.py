@@ -1,19 +1,19 @@
-"""The correlation loss in a codec made of TensorFlow Compression's own parts.
+"""The correlation loss in a codec built from TensorFlow Compression (TFC).
 
     pip install tensorflow-compression==2.14.1 "setuptools<70"
     pip install --no-deps .   # In a clone of jaxcorr.
     python examples/tfc_hyperprior.py PHOTOGRAPHS
 
 Trains a mean-scale hyperprior without and with the loss, from the same seed, on a
-folder of photographs. Then codes those that it held out to real strings, with TFC's
-range coder, decodes them, and prints a line for each training. JAX is not needed.
+folder of photographs. Then encodes the held-out photographs to real strings with TFC's
+range coder, decodes them, and prints a line for each training. Does not need JAX.
 
-The loss takes two lines, its import and one in `objective`. Threads sum in any order,
-so equal trainings come apart over hundreds of steps: `--alpha 0 0` shows how far.
+The loss takes two lines: its import, and one in `objective`. Threads sum in any order,
+so equal trainings drift apart over hundreds of steps; `--alpha 0 0` shows how far.
 
 References:
   Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
-  Compression", NeurIPS 2018, https://arxiv.org/abs/1809.02736; without its context.
+  Compression", NeurIPS 2018, https://arxiv.org/abs/1809.02736 (no context model).
 """
 
 import argparse
@@ -25,10 +25,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Read when TensorFlow is imported, which complains of GPUs that are not there.
+# Before the import of TensorFlow, which otherwise warns that it finds no GPU.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# These live in an environment of their own, without JAX.
 import numpy as np
 import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
 import tensorflow_compression as tfc  # pyright: ignore[reportMissingImports]
@@ -37,16 +36,12 @@ from jaxcorr.interop.tensorflow import correlation_loss, normalize
 
 LEARNING_RATE = 1e-3
 DISTORTION_WEIGHT = 0.013
-"""Bits per pixel per unit of MSE on the 0-255 scale."""
-
+"""λ, in bits per pixel per unit of MSE on the 0-255 scale."""
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png"}
 STRIDE = 64
-"""Pixels of an image per value of the side information, along each side."""
-
-SCALES = 64
-SMALLEST, LARGEST = math.log(0.11), math.log(256)
-"""Logarithms of the scales of the first and the last of the coder's tables."""
-
+"""Pixels from one element of the side information to the next."""
+SCALES, SMALLEST, LARGEST = 64, math.log(0.11), math.log(256)
+"""Number of the coder's tables, and the logarithms of the first and last scale."""
 HEADER = (
     "alpha  y bpp  z bpp  y bytes  z bytes   PSNR  correlation  squared  same  time"
 )
@@ -59,10 +54,13 @@ class MeanScaleHyperprior(tf.Module):
                          │                   ▲
                          ▼                   │ mean, scale
                    hyper_analysis ─► z ─► Q ─┴ hyper_synthesis
+
+    Args:
+      width: Channels of the hidden layers and of the side information.
+      channels: Channels of the latents.
     """
 
     def __init__(self, width: int, channels: int):
-        """Makes hidden layers of `width` channels and latents of `channels`."""
         super().__init__()
         relu, sequential = tf.keras.layers.ReLU, tf.keras.Sequential
         encoder, decoder = [], []
@@ -81,7 +79,7 @@ class MeanScaleHyperprior(tf.Module):
         self.side_prior = tfc.NoisyDeepFactorized(batch_shape=(width,))
 
     def entropy_models(self, *, compression: bool) -> tuple[Any, Any]:
-        """Those of latents and side information; for compression, with tables."""
+        """Returns the entropy models of y and z; for compression, with tables."""
         latent_model = tfc.LocationScaleIndexedEntropyModel(
             tfc.NoisyNormal, SCALES, scale_of, coding_rank=3, compression=compression
         )
@@ -91,18 +89,18 @@ class MeanScaleHyperprior(tf.Module):
         return latent_model, side_model
 
     def predict(self, z_hat: Any) -> tuple[Any, Any]:
-        """Mean of each latent, and index of its scale: a fraction, as TFC wants it."""
+        """Returns the mean of each latent, and the fractional index of its scale."""
         mean, log_scale = tf.split(self.hyper_synthesis(z_hat), 2, axis=-1)
-        # The network gives a logarithm, which is about 0 at first: scales start at 1.
-        # Were it to give the index, they would start at the smallest, 0.11.
+        # The output is a logarithm, about 0 at first, so scales start at 1. If it were
+        # the index, they would start at the smallest scale, 0.11.
         index = (log_scale - SMALLEST) * (SCALES - 1) / (LARGEST - SMALLEST)
-        # The entropy model ends at its last table. So has the scale that the loss sees,
-        # or the loss could be lowered by scales that nothing is coded with.
+        # The entropy model uses its last table for all larger scales. The loss must see
+        # the same scales, or training lowers it by scales that code nothing.
         return mean, tfc.upper_bound(index, SCALES - 1)
 
 
 def convolution(filters: int, *, down: int = 1, up: int = 1) -> Any:
-    """A layer that changes the height and the width by `up / down`."""
+    """Returns a convolution that scales height and width by `up / down`."""
     return tfc.SignalConv2D(
         filters,
         5 if max(down, up) > 1 else 3,
@@ -116,17 +114,14 @@ def convolution(filters: int, *, down: int = 1, up: int = 1) -> Any:
 
 
 def scale_of(index: Any) -> Any:
-    """Scale of a table, in quantization steps; between the tables, too."""
+    """Returns the scale of an index, in quantization steps; between tables as well."""
     return tf.exp(SMALLEST + index * (LARGEST - SMALLEST) / (SCALES - 1))
 
 
 def objective(model: MeanScaleHyperprior, image: Any, alpha: float) -> Any:
-    """Bits per pixel, and what else training minimizes.
+    """Returns rate, distortion and correlation of a batch, in bits per pixel.
 
-    Args:
-      model: What is trained.
-      image: Batch of crops, in [0, 1].
-      alpha: Weight of the correlation loss, in bits per pixel.
+    Crops are in [0, 1]; `alpha` is the weight of the correlation loss.
     """
     latent_model, side_model = model.entropy_models(compression=False)
     y = model.analysis(image)
@@ -145,7 +140,7 @@ def objective(model: MeanScaleHyperprior, image: Any, alpha: float) -> Any:
 def train(
     model: MeanScaleHyperprior, batches: Iterable[np.ndarray], alpha: float
 ) -> None:
-    """Takes a step with each batch; tells of every hundredth on standard error."""
+    """Takes a step with each batch; reports every 100th step on standard error."""
     optimizer = tf.keras.optimizers.Adam(LEARNING_RATE, global_clipnorm=1.0)
 
     @tf.function
@@ -166,7 +161,7 @@ def train(
 def measure(
     model: MeanScaleHyperprior, latent_model: Any, side_model: Any, photograph: Any
 ) -> tuple[list[float], dict[str, Any]]:
-    """Codes and decodes a photograph with the entropy models that have tables.
+    """Encodes and decodes a photograph with entropy models that have tables.
 
     Returns:
       Figures in the order of `main`, and the arguments of the correlation loss.
@@ -180,7 +175,7 @@ def measure(
     y_hat, y_bits = latent_model(y, index, mean, training=False)
     latents = {"latent": y, "mean": mean, "scale": scale_of(index)}
 
-    # The decoder: of the above it knows the strings and the shape.
+    # The decoder: it knows the strings and the shape of z only.
     z_decoded = side_model.decompress(z_string, z.shape[1:3])
     mean, index = model.predict(z_decoded)
     y_decoded = latent_model.decompress(y_string, index, mean)
@@ -200,13 +195,13 @@ def measure(
 
 
 def read(folder: Path, crop: int) -> list[np.ndarray]:
-    """Photographs that a crop fits into, by name; as much of them as needs no padding.
+    """Reads photographs at least as large as a crop, cropped to multiples of STRIDE.
 
     Raises:
-      ValueError: If one of them cannot be decoded.
+      ValueError: If a photograph cannot be decoded.
     """
     photographs = []
-    for path in sorted(x for x in folder.iterdir() if x.suffix.lower() in SUFFIXES):
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
         try:
             image = tf.io.decode_image(path.read_bytes(), 3, expand_animations=False)
         except tf.errors.InvalidArgumentError:
@@ -220,36 +215,40 @@ def read(folder: Path, crop: int) -> list[np.ndarray]:
 def crops(
     photographs: list[np.ndarray], settings: argparse.Namespace
 ) -> Iterator[np.ndarray]:
-    """A batch in [0, 1] for every step."""
-    draw, crop = np.random.default_rng(settings.seed), settings.crop
+    """Yields a batch of random crops in [0, 1] for every step."""
+    rng, crop = np.random.default_rng(settings.seed), settings.crop
     for _ in range(settings.steps):
         images = []
-        for index in draw.integers(len(photographs), size=settings.batch):
+        for index in rng.integers(len(photographs), size=settings.batch):
             image = photographs[index]
-            top, left = draw.integers(np.array(image.shape[:2]) - crop + 1)
+            top, left = rng.integers(np.array(image.shape[:2]) - crop + 1)
             images.append(image[top : top + crop, left : left + crop])
         yield np.stack(images).astype(np.float32) / 255
 
 
 def parse() -> tuple[argparse.Namespace, list[np.ndarray]]:
-    """The settings and the photographs; ends the program where they cannot be used."""
+    """Reads the settings and the photographs; exits if they cannot be used."""
     parser = argparse.ArgumentParser(
         description=f"{__doc__}".split("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("photographs", type=Path, help="folder of PNG, JPEG or BMP files")
-    add("--held-out", type=int, default=4, help="how many, the last, are for measuring")
-    add("--alpha", type=float, nargs="+", default=[0.0, 0.1], help="the loss's weights")
+    add(
+        "--held-out", type=int, default=4, help="photographs, the last ones, to measure"
+    )
+    add(
+        "--alpha", type=float, nargs="+", default=[0.0, 0.1], help="weights of the loss"
+    )
     add("--steps", type=int, default=400, help="steps of each training")
     add("--batch", type=int, default=4, help="crops per step")
-    add("--crop", type=int, default=192, help="side, in pixels: a multiple of 64")
+    add("--crop", type=int, default=192, help="side in pixels, a multiple of 64")
     add("--width", type=int, default=32, help="channels of the hidden layers")
     add("--channels", type=int, default=48, help="channels of the latents")
-    add("--seed", type=int, default=0, help="of weights, crops and noise")
-    add("--dump", type=Path, help="NPZ file for the latents, means and scales measured")
+    add("--seed", type=int, default=0, help="seed of weights, crops and noise")
+    add("--dump", type=Path, help="NPZ file for measured latents, means and scales")
     settings = parser.parse_args()
-    # In smaller crops there is no latent whose window of 7x7 lies inside.
+    # Smaller crops hold no 7x7 window of latents.
     if settings.crop < 2 * STRIDE or settings.crop % STRIDE:
         parser.error(f"--crop must be 128, 192, 256, ..., but is {settings.crop}")
     try:
@@ -258,14 +257,14 @@ def parse() -> tuple[argparse.Namespace, list[np.ndarray]]:
         parser.error(str(error))
     if not 0 < settings.held_out < len(photographs):
         parser.error(
-            f"--held-out must be from 1 to {len(photographs) - 1}, as a crop fits into "
-            f"{len(photographs)} photographs, but is {settings.held_out}"
+            f"--held-out must be from 1 to {len(photographs) - 1}, since a crop fits "
+            f"into {len(photographs)} photographs, but is {settings.held_out}"
         )
     return settings, photographs
 
 
 def main() -> None:
-    """Trains with each weight of the loss, and prints what became of the held-out."""
+    """Trains with each weight of the loss, and prints results on held-out images."""
     settings, photographs = parse()
     training = photographs[: -settings.held_out]
     held_out = photographs[-settings.held_out :]
@@ -274,7 +273,7 @@ def main() -> None:
     print(HEADER)
     dumped = {}
     for alpha in settings.alpha:
-        # Every training starts from the same weights and sees the same crops and noise.
+        # Every training has the same initial weights, crops and noise.
         tf.keras.utils.set_random_seed(settings.seed)
         model = MeanScaleHyperprior(settings.width, settings.channels)
         start = time.perf_counter()
@@ -291,8 +290,8 @@ def main() -> None:
             f"{seconds:6.0f}",
             flush=True,
         )
-        for number, arrays in enumerate(latents):
-            dumped |= {f"{alpha:g}/{number}/{name}": x for name, x in arrays.items()}
+        for index, arrays in enumerate(latents):
+            dumped |= {f"{alpha:g}/{index}/{name}": x for name, x in arrays.items()}
     if settings.dump:
         np.savez(settings.dump, **dumped)
 

@@ -1,4 +1,4 @@
-"""What the examples share: crops of packaged photographs, and a table of results."""
+"""Shared code of the examples: crops of photographs, and a table of results."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +12,15 @@ TRAINING, HELD_OUT = ("astronaut", "chelsea", "rocket"), ("coffee",)
 def batches(
     size: int, *, count: int = 8, names: Sequence[str] = TRAINING
 ) -> Iterator[np.ndarray]:
-    """Batches of crops as [count, size, size, 3] in [0, 1], the same every time.
+    """Yields batches of random crops, the same at every call.
 
     Args:
       size: Side of a crop, in pixels.
       count: Crops in a batch.
       names: Photographs of scikit-image.
+
+    Yields:
+      Crops of shape [count, size, size, 3], in [0, 1].
     """
     photographs = [getattr(skimage.data, name)()[..., :3] for name in names]
     rng = np.random.default_rng(0)
@@ -31,12 +34,13 @@ def batches(
 
 
 def compare(train: Callable[..., Mapping[str, float]], title: str) -> None:
-    """Trains a codec for each weight of the loss, and prints what became of it.
+    """Trains a codec with each weight of the loss, and prints a table of the results.
 
     Args:
-      train: Takes the weight and `steps`, and gives `bpp`, `psnr_db`, `correlation` and
-        `normalized_square` of crops of a photograph that it did not train on.
-      title: What the command line's help says.
+      train: Function of the weight and of `steps`. It trains a codec, and returns the
+        means of `bpp`, `psnr_db`, `correlation` and `normalized_square` on crops of a
+        held-out photograph.
+      title: Description for the command line's help.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--steps", type=int, default=1000)
@@ -44,9 +48,9 @@ def compare(train: Callable[..., Mapping[str, float]], title: str) -> None:
     arguments = parser.parse_args()
     print(f"{'α':>5}    bpp  PSNR dB  correlation  mean of normalized²")
     for weight in arguments.weights:
-        found = train(weight, steps=arguments.steps)
+        terms = train(weight, steps=arguments.steps)
         print(
-            f"{weight:5g} {found['bpp']:6.3f} {found['psnr_db']:8.2f} "
-            f"{found['correlation']:12.4f} {found['normalized_square']:20.3f}",
+            f"{weight:5g} {terms['bpp']:6.3f} {terms['psnr_db']:8.2f} "
+            f"{terms['correlation']:12.4f} {terms['normalized_square']:20.3f}",
             flush=True,
         )

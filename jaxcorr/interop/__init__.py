@@ -1,1 +1,1 @@
-"""What other code bases need of this one, and the reverse: weights, loss, programs."""
+"""Interoperability: imported weights, a ported loss and exported programs."""

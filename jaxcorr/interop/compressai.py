@@ -1,4 +1,4 @@
-"""Models from weights of CompressAI, https://github.com/InterDigitalInc/CompressAI."""
+"""Imports weights of CompressAI, https://github.com/InterDigitalInc/CompressAI."""
 
 import functools
 import re
@@ -20,7 +20,7 @@ from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 
 Architecture = Literal["mbt2018-mean", "mbt2018", "cheng2020-anchor", "cheng2020-attn"]
-"""What CompressAI calls the architectures that can be read."""
+"""Architectures that can be imported, by their names in CompressAI."""
 
 State = Mapping[str, Float32[np.ndarray, "..."]]
 """Tensors of a state dict, by name."""
@@ -37,35 +37,35 @@ ARCHITECTURES: dict[Architecture, Callable[[State], CodecConfig]] = {
         transforms=_cheng(state, attention=True), context=Autoregressive()
     ),
 }
-"""Settings of each architecture, at the sizes that the tensors have."""
+"""Settings of each architecture, with sizes read off the tensors."""
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model")
-"""Where checkpoints of training scripts hold the state dict."""
+"""Keys under which checkpoints of training scripts hold the state dict."""
 
 _QUANTILES = "entropy_bottleneck.quantiles"
 _MASK = "context_prediction.mask"
-_NO_PARAMETER = re.compile(
+_BUFFERS = re.compile(
     r"^gaussian_conditional\.|_reparam\."
     r"|\.(_offset|_quantized_cdf|_cdf_length|target|bound|mask)$"
 )
-"""Buffers: what CompressAI computes from parameters, or does not train."""
-_RENAMED = (
+"""Names of tensors that CompressAI computes from parameters or does not train."""
+_RENAMES = (
     (r"^module\.", ""),  # By torch's DataParallel.
     (r"\.downsample\.", ".skip."),
     (r"^(entropy_bottleneck)\._(?:matrices\.|matrix)(\d)$", r"\1.matrices.\2"),
     (r"^(entropy_bottleneck)\._(?:biases\.|bias)(\d)$", r"\1.biases.\2"),
     (r"^(entropy_bottleneck)\._(?:factors\.|factor)(\d)$", r"\1.factors.\2"),
 )
-"""Names of earlier versions, as patterns, and what they became."""
-_STAND_IN = 2
-"""Size of an architecture of which the names alone are asked."""
+"""Patterns of names of earlier versions, and their replacements."""
+_ANY_SIZE = 2
+"""Size of an architecture of which only the tensor names are needed."""
 
 
 def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Reads a state dict, by itself or in a checkpoint of a training script.
+    """Reads a state dict, saved by itself or in a checkpoint of a training script.
 
     Raises:
-      UserError: If there is no torch, or no state dict in the file.
+      UserError: If torch is not installed, or the file holds no state dict.
     """
     try:
         import torch  # pyright: ignore[reportMissingImports]  # An extra.
@@ -74,51 +74,53 @@ def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
             f"{path} cannot be read without torch: pip install 'jaxcorr[compressai]'"
         ) from error
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # Of many kinds, where bytes are no file of torch.
-        other = re.search(r"GLOBAL (\S+)", str(error))
+    except Exception as error:  # Errors of many kinds, if torch did not write the file.
+        refused_type = re.search(r"GLOBAL (\S+)", str(error))
         reason = (
-            f"it holds a {other[1]}, and what is no tensor could run code"
-            if other
+            f"it holds a {refused_type[1]}; only tensors are loaded, since other "
+            "objects could run code"
+            if refused_type
             else "torch did not write it, or it is damaged"
         )
         raise UserError(f"{path} cannot be read: {reason}") from error
-    inner = held if isinstance(held, Mapping) else {}
-    held = next((inner[key] for key in STATE_KEYS if key in inner), held)
+    checkpoint = content if isinstance(content, Mapping) else {}
+    state = next((checkpoint[key] for key in STATE_KEYS if key in checkpoint), content)
     if not (
-        isinstance(held, Mapping)
-        and held
-        and all(isinstance(tensor, torch.Tensor) for tensor in held.values())
+        isinstance(state, Mapping)
+        and state
+        and all(isinstance(tensor, torch.Tensor) for tensor in state.values())
     ):
         raise UserError(
-            f"{path} holds no state dict: tensors by name, or these under one of "
-            f"{', '.join(STATE_KEYS)}"
+            f"{path} holds no state dict: it must map names to tensors, at the top "
+            f"level or under one of {', '.join(STATE_KEYS)}"
         )
-    return {str(name): tensor.detach().float().numpy() for name, tensor in held.items()}
+    return {
+        str(name): tensor.detach().float().numpy() for name, tensor in state.items()
+    }
 
 
 def convert(
     state: State, architecture: Architecture, *, name: str = "the state dict"
 ) -> Model:
-    """The model with these weights.
+    """Converts a state dict of CompressAI to a model.
 
     Args:
-      state: Tensors of CompressAI's model, under its names of today or of earlier
-        versions.
-      architecture: What the model is.
-      name: Of the state dict, in messages.
+      state: Tensors by name, as version 1.2.8 or an earlier one names them.
+      architecture: Architecture of the model.
+      name: Name of the state dict in messages.
 
     Raises:
-      UserError: If these are not the tensors of such a model.
+      UserError: If the tensors are not those of a model of the architecture.
     """
-    tensors = _renamed(state)
+    tensors = _parameters(state)
     try:
         settings = ARCHITECTURES[architecture](tensors)
     except UserError as error:
         raise UserError(
-            f"{name} has sizes that no {architecture} has: {error}"
+            f"{name} has sizes that {architecture} cannot have: {error}"
         ) from error
     sources = compressai_mapping.tensor_sources(settings)
     _check_names(name, tensors, architecture)
@@ -147,8 +149,8 @@ def convert(
 
 
 @functools.cache
-def tensors_of(architecture: Architecture) -> frozenset[str]:
-    """Names of the tensors that an architecture has, buffers apart."""
+def tensor_names(architecture: Architecture) -> frozenset[str]:
+    """Returns the names of the tensors of an architecture, without buffers."""
     sources = compressai_mapping.tensor_sources(ARCHITECTURES[architecture]({}))
     return frozenset({_QUANTILES, *(source.tensor for source in sources.values())})
 
@@ -164,45 +166,45 @@ def _cheng(state: State, *, attention: bool) -> Cheng:
 
 
 def _outputs(state: State, tensor: str) -> int:
-    """Output channels of a convolution; any, where it is missing."""
+    """Returns the output channels of a convolution, or any number if it is missing."""
     shape = state[tensor].shape if tensor in state else ()
-    return shape[0] if shape else _STAND_IN
+    return shape[0] if shape else _ANY_SIZE
 
 
-def _renamed(state: State) -> State:
-    """The parameters, under the names that version 1.2.8 gives them."""
-    found = {}
+def _parameters(state: State) -> State:
+    """Returns the tensors without buffers, by their names in version 1.2.8."""
+    parameters = {}
     for name, tensor in state.items():
-        for pattern, new in _RENAMED:
+        for pattern, new in _RENAMES:
             name = re.sub(pattern, new, name)
-        if not _NO_PARAMETER.search(name):
-            found[name] = tensor
-    return found
+        if not _BUFFERS.search(name):
+            parameters[name] = tensor
+    return parameters
 
 
 def _check_names(name: str, tensors: State, architecture: Architecture) -> None:
-    """Refuses missing and left-over tensors."""
-    missing = tensors_of(architecture) - set(tensors)
-    extra = set(tensors) - tensors_of(architecture)
+    """Checks that no tensor is missing and none is left over."""
+    missing = tensor_names(architecture) - set(tensors)
+    extra = set(tensors) - tensor_names(architecture)
     if missing:
-        fault = f"lacks {_listed(missing)}, which {architecture} has"
+        problem = f"lacks {_listed(missing)}, which {architecture} has"
     elif extra:
-        fault = f"has {_listed(extra)}, which {architecture} lacks"
+        problem = f"has {_listed(extra)}, which {architecture} lacks"
     else:
         return
     closest = _closest(set(tensors))
     if closest is None:
-        fault += f"; it looks like none of {', '.join(ARCHITECTURES)}"
+        problem += f"; it looks like none of {', '.join(ARCHITECTURES)}"
     elif closest != architecture:
-        fault += f"; it looks like {closest}"
-    raise UserError(f"{name} {fault}")
+        problem += f"; it looks like {closest}"
+    raise UserError(f"{name} {problem}")
 
 
 def _closest(names: set[str]) -> Architecture | None:
-    """Architecture with about these tensors, if there is one."""
-    differing = {kind: len(names ^ tensors_of(kind)) for kind in ARCHITECTURES}
+    """Returns the architecture whose tensor names are similar, or None."""
+    differing = {kind: len(names ^ tensor_names(kind)) for kind in ARCHITECTURES}
     best = min(ARCHITECTURES, key=differing.__getitem__)
-    return best if differing[best] < len(tensors_of(best)) / 2 else None
+    return best if differing[best] < len(tensor_names(best)) / 2 else None
 
 
 def _listed(names: Collection[str]) -> str:
@@ -211,7 +213,7 @@ def _listed(names: Collection[str]) -> str:
 
 
 def _check_mask(name: str, state: State) -> None:
-    """Refuses a context model that has these names, but sees other latents."""
+    """Checks that the masked convolution, if there is one, sees the causal taps."""
     mask = state.get(_MASK, state.get(f"module.{_MASK}"))
     if mask is None:
         return
@@ -219,5 +221,5 @@ def _check_mask(name: str, state: State) -> None:
     if not np.array_equal(seen, CAUSAL_TAPS):
         raise UserError(
             f"{name}: {_MASK} must be 1 at the {len(CAUSAL_TAPS)} latents before the "
-            f"center, but is 1 at {len(seen)} latents, others among them"
+            f"center and 0 elsewhere, but is not (it is 1 at {len(seen)})"
         )

@@ -1,7 +1,8 @@
-"""Which tensor of CompressAI each parameter of a codec is, and in what layout.
+"""Maps each parameter of a codec to a tensor of CompressAI, by name and layout.
 
-A codec is walked from the top. What every part is called there follows from the type of
-the module that it is a part of, and the layout of a tensor from the type of its layer.
+The name of a tensor follows from the path to the parameter: the type of each module on
+it says what CompressAI calls the parts of the module. The layout of the tensor follows
+from the type of the layer.
 """
 
 import dataclasses
@@ -62,8 +63,8 @@ _NAMES: dict[type, dict[str, str]] = {
     residual.Bottleneck: {"first": "conv.0", "second": "conv.2", "third": "conv.4"},
     GDN: {"beta_root": "beta", "gamma_root": "gamma"},
 }
-"""CompressAI's names of the parts of each module, where they are not ours; empty where
-there is no such level."""
+"""CompressAI's names of the parts of each module, where they differ from ours; empty
+where CompressAI has no such level."""
 
 _LAYOUTS: dict[tuple[type, str], tuple[str, str]] = {
     (Convolution, "kernel"): ("hwio", "oihw"),
@@ -75,18 +76,20 @@ _LAYOUTS: dict[tuple[type, str], tuple[str, str]] = {
     (FactorizedPrior, "biases"): ("co", "co1"),
     (FactorizedPrior, "gates"): ("co", "co1"),
 }
-"""Axes here and there: height, width, inputs, outputs, channels; 1 is a length."""
+"""Axes of the parameter and of the tensor: height, width, inputs, outputs, channels,
+and 1 for an axis of length 1."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorSource:
-    """Where the value of a parameter comes from.
+    """The tensor of CompressAI that holds the value of a parameter.
 
     Attributes:
-      tensor: Its name in a state dict of CompressAI.
-      shape: Shape of that tensor.
-      layout: Axes of the parameter, and of the tensor.
-      finish: What else is to be done, once the axes are those of the parameter.
+      tensor: Name of the tensor in a state dict.
+      shape: Shape of the tensor.
+      layout: Axes of the parameter, then axes of the tensor.
+      finish: Maps the tensor, with its axes in the order of the parameter, to the
+        parameter.
     """
 
     tensor: str
@@ -95,15 +98,15 @@ class TensorSource:
     finish: Callable[[np.ndarray], np.ndarray]
 
     def parameter(self, tensor: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """The parameter, from a tensor of the right shape."""
-        ours, theirs = self.layout
-        kept = theirs.rstrip("1")
-        array = tensor.reshape(tensor.shape[: len(kept)])
-        return self.finish(array.transpose([kept.index(axis) for axis in ours]))
+        """Returns the parameter, given the tensor."""
+        axes, tensor_axes = self.layout
+        tensor_axes = tensor_axes.rstrip("1")
+        array = tensor.reshape(tensor.shape[: len(tensor_axes)])
+        return self.finish(array.transpose([tensor_axes.index(axis) for axis in axes]))
 
 
 def tensor_sources(settings: CodecConfig) -> dict[str, TensorSource]:
-    """Returns where each parameter of a codec comes from, by its name in files."""
+    """Returns the source of each parameter of a codec, by its name in files."""
     codec = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
     shapes = {
         path: variable.shape
@@ -119,39 +122,40 @@ def _source(codec: Codec, path: Path, shape: tuple[int, ...]) -> TensorSource:
     def rename(node: Any, key: str) -> str:
         return _NAMES.get(type(node), {}).get(key, key)
 
-    walked = list(steps(codec, path, rename))
-    names = [str(name) for name, _, _ in walked]
-    owners = [(node, key) for _, node, key in walked if isinstance(key, str)]
-    (above, part), (layer, kind) = owners[-2:]
+    levels = list(steps(codec, path, rename))
+    names = [str(name) for name, _, _ in levels]
+    owners = [(node, key) for _, node, key in levels if isinstance(key, str)]
+    (parent, part), (layer, kind) = owners[-2:]
     names = ["weight" if name == "kernel" else name for name in names if name]
-    ours, theirs = _LAYOUTS.get((type(layer), kind), ("o", "o"))
-    lengths = dict(zip(ours, shape, strict=True)) | {"1": 1}
-    finish = _as_it_is
-    if isinstance(above, SubPixelUpsampling):
+    axes, tensor_axes = _LAYOUTS.get((type(layer), kind), ("o", "o"))
+    lengths = dict(zip(axes, shape, strict=True)) | {"1": 1}
+    finish = _unchanged
+    if isinstance(parent, SubPixelUpsampling):
         finish = _phases_first
     elif isinstance(layer, MaskedConvolution) and kind == "kernel":
         finish = functools.partial(_masked, taps=layer.taps)
-    elif isinstance(above, ParameterNetwork) and (part, kind) in _HALVES:
-        # There one kernel sees features and what describes neighbors, in this order.
+    elif isinstance(parent, ParameterNetwork) and (part, kind) in _HALVES:
+        # CompressAI has one kernel for features and context, in this order.
         finish = functools.partial(_half, index=_HALVES[part, kind])
         lengths["i"] *= 2
     return TensorSource(
         tensor=".".join(names),
-        shape=tuple(lengths[axis] for axis in theirs),
-        layout=(ours, theirs),
+        shape=tuple(lengths[axis] for axis in tensor_axes),
+        layout=(axes, tensor_axes),
         finish=finish,
     )
 
 
 _HALVES = {("features", "kernel"): 0, ("neighbors", "kernel"): 1}
+"""Half of CompressAI's kernel that each kernel of a parameter network is."""
 
 
-def _as_it_is(array: np.ndarray) -> np.ndarray:
+def _unchanged(array: np.ndarray) -> np.ndarray:
     return array
 
 
 def _phases_first(array: np.ndarray) -> np.ndarray:
-    """Output channels, each with its four phases, as four phases of all channels."""
+    """Reorders output channels so that phases, not channels, are the outer axis."""
     split = array.reshape(*array.shape[:-1], -1, 4)
     return split.swapaxes(-1, -2).reshape(array.shape)
 
@@ -161,7 +165,7 @@ def _half(kernel: np.ndarray, *, index: int) -> np.ndarray:
 
 
 def _masked(kernel: np.ndarray, *, taps: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """The kernel with zeros at all other taps."""
+    """Returns the kernel with zeros at all taps but the given ones."""
     rows, columns = tap_index(taps)
     masked = np.zeros_like(kernel)
     masked[rows, columns] = kernel[rows, columns]

@@ -1,4 +1,4 @@
-"""The functions of a codec, described for programs that do not know jaxcorr."""
+"""The functions of a codec, as exports hold and describe them."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -19,14 +19,14 @@ from jaxcorr.transforms.base import LATENT_STRIDE, over_image
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportedFunction:
-    """A function of arrays, described for programs that do not know jaxcorr.
+    """A function of arrays, with the description that an export gives of it.
 
     Attributes:
       function: The function; it computes in the precision of its inputs.
       inputs: Shape of each input by its name, with symbols for free sizes, such as
-        `b, 4*h, 4*w, 192`. An empty shape is that of an integer.
+        `b, 4*h, 4*w, 192`. An empty shape marks an integer.
       outputs: Names of the outputs.
-      meaning: Says in a sentence or two what it computes.
+      meaning: Description of the function, in a sentence or two.
     """
 
     function: Callable[..., Any]
@@ -35,47 +35,48 @@ class ExportedFunction:
     meaning: str
 
 
-def evaluation_networks(model: Model) -> dict[str, ExportedFunction]:
+def evaluation_functions(model: Model) -> dict[str, ExportedFunction]:
     """Returns the functions from image to reconstruction and bits, in order of use."""
-    built, floor = model.codec, model.codec.likelihood_bound
+    codec, bound = model.codec, model.codec.likelihood_bound
     latents, side, features = _shapes(model)
 
     def context(
         features: Array, y: Array, height: Array, width: Array
-    ) -> tuple[Array, ...]:
+    ) -> tuple[Array, Array, Array, Array]:
         coded = over_image(y, height, width, LATENT_STRIDE)
-        found = built.context.forward(features, y, Rounding(), coded)
-        hats = (jnp.where(coded, x, 0.0) for x in (found.quantized, found.latent_hat))
-        return (found.mean, found.scale, *hats)
+        prediction = codec.context.forward(features, y, Rounding(), coded)
+        quantized = jnp.where(coded, prediction.quantized, 0.0)
+        latent_hat = jnp.where(coded, prediction.latent_hat, 0.0)
+        return prediction.mean, prediction.scale, quantized, latent_hat
 
     def latent_bits(quantized: Array, mean: Array, scale: Array) -> Array:
-        return gaussian_bits(quantized - mean, scale, likelihood_bound=floor)
+        return gaussian_bits(quantized - mean, scale, likelihood_bound=bound)
 
     def side_bits(z_hat: Array) -> Array:
-        return built.prior.bits(z_hat, likelihood_bound=floor)
+        return codec.prior.bits(z_hat, likelihood_bound=bound)
 
     return {
         "analysis": ExportedFunction(
-            function=built.transforms.analysis,
+            function=codec.transforms.analysis,
             inputs={"image": "b, 64*h, 64*w, 3"},
             outputs=("y",),
             meaning="Latents of images in [0, 1], before quantization.",
         ),
         "hyper_analysis": ExportedFunction(
-            function=built.transforms.hyper_analysis,
+            function=codec.transforms.hyper_analysis,
             inputs={"y": latents},
             outputs=("z",),
             meaning="Side information, before quantization.",
         ),
         "side_bits": ExportedFunction(
-            function=_precise(side_bits),
+            function=_in_full_precision(side_bits),
             inputs={"z_hat": side},
             outputs=("bits",),
             meaning="Bits of each element of the quantized side information.",
         ),
         "hyper_synthesis": _hyper_synthesis(model),
         "context": ExportedFunction(
-            function=_precise(context),
+            function=_in_full_precision(context),
             inputs={"features": features, "y": latents, "height": "", "width": ""},
             outputs=("mean", "scale", "quantized", "latent_hat"),
             meaning="Predicts and quantizes latents of images of `height` x `width` "
@@ -83,40 +84,40 @@ def evaluation_networks(model: Model) -> dict[str, ExportedFunction]:
             "quantized latents are 0 where the padding is.",
         ),
         "latent_bits": ExportedFunction(
-            function=_precise(latent_bits),
+            function=_in_full_precision(latent_bits),
             inputs={"quantized": latents, "mean": latents, "scale": latents},
             outputs=("bits",),
             meaning="Bits of each latent.",
         ),
         "synthesis": ExportedFunction(
-            function=built.synthesize,
+            function=codec.synthesize,
             inputs={"latent_hat": latents},
             outputs=("reconstruction",),
-            meaning="Images in [0, 1], but for overshoot.",
+            meaning="Images in [0, 1], apart from overshoot.",
         ),
     }
 
 
-def coding_networks(model: Model) -> dict[str, ExportedFunction]:
-    """Returns the functions that feed the coder, pass by pass."""
-    networks = {"hyper_synthesis": _hyper_synthesis(model)}
+def coding_functions(model: Model) -> dict[str, ExportedFunction]:
+    """Returns the functions that feed the range coder, pass by pass."""
+    functions = {"hyper_synthesis": _hyper_synthesis(model)}
     context = model.codec.context
     if isinstance(context, AutoregressiveContext):
-        return networks | {"predict": _wavefront(context)}
+        return functions | {"predict": _wavefront(context)}
     for index in range(len(context.schedule)):
-        networks |= _pass(context, index, model)
-    return networks
+        functions |= _pass_functions(context, index, model)
+    return functions
 
 
-def described_passes(model: Model) -> list[dict[str, Any]] | None:
-    """Returns channels and parity of each pass, for a config; None for wavefronts."""
+def describe_passes(model: Model) -> list[dict[str, Any]] | None:
+    """Returns the channels and parity of each pass as JSON; None for wavefronts."""
     context = model.codec.context
     if isinstance(context, AutoregressiveContext):
         return None
     return [dataclasses.asdict(part) for part in context.schedule]
 
 
-def _pass(
+def _pass_functions(
     context: PassContext, index: int, model: Model
 ) -> dict[str, ExportedFunction]:
     """Returns the functions of a pass."""
@@ -132,28 +133,33 @@ def _pass(
         seen = context.network_inputs(context.prepare(features), latent_hat, index)
         return context.refine(seen, quantized, index)
 
-    networks = {
+    functions = {
         f"predict_{index}": ExportedFunction(
             function=predict,
             inputs=inputs,
             outputs=("mean", "scale"),
-            meaning=f"Pass {index}: codes {_described(part)}.",
+            meaning=f"Pass {index}: codes {_describe(part)}.",
         )
     }
     if context.refines:
         start, end = part.channels
-        networks[f"refine_{index}"] = ExportedFunction(
+        functions[f"refine_{index}"] = ExportedFunction(
             function=refine,
             inputs=inputs | {"quantized": f"b, 4*h, 4*w, {end - start}"},
             outputs=("refined",),
-            meaning=f"Pass {index}: what goes into `latent_hat` for `quantized`.",
+            meaning=f"Pass {index}: latents to put into `latent_hat`, given "
+            "`quantized`.",
         )
-    return networks
+    return functions
 
 
-def _described(part: Pass) -> str:
+def _describe(part: Pass) -> str:
     start, end = part.channels
-    where = {None: "", 0: " where row + column is even", 1: " where it is odd"}
+    where = {
+        None: "",
+        0: " where row + column is even",
+        1: " where row + column is odd",
+    }
     return f"channels {start} to {end - 1}{where[part.parity]}"
 
 
@@ -177,10 +183,10 @@ def _wavefront(context: AutoregressiveContext) -> ExportedFunction:
 
 def _hyper_synthesis(model: Model) -> ExportedFunction:
     return ExportedFunction(
-        function=_precise(model.codec.predict_features),
+        function=_in_full_precision(model.codec.predict_features),
         inputs={"z_hat": _shapes(model)[1]},
         outputs=("features",),
-        meaning="What the quantized side information says of the latents.",
+        meaning="Features, from which the context model predicts the latents.",
     )
 
 
@@ -192,8 +198,8 @@ def _shapes(model: Model) -> tuple[str, str, str]:
     return latents, f"b, h, w, {transforms.side_channels}", features
 
 
-def _precise(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with products in float32, where a device would take less."""
+def _in_full_precision(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function with matrix products in full float32 on every device."""
 
     def precise(*arrays: Array) -> Any:
         with jax.default_matmul_precision("highest"):

@@ -1,8 +1,8 @@
-"""Trained codecs as StableHLO: functions that run where jaxcorr is not installed.
+"""Exports of trained codecs as StableHLO, which runs where jaxcorr is not installed.
 
-Every network of a codec becomes a file of `jax.export`, with its parameters inside and
-with symbols for the number and the size of images. The README beside them says how they
-are chained, in code that a test runs.
+Every function of a codec becomes a file of `jax.export`, with its parameters inside and
+with symbols for the number and the size of images. The README of an export shows how to
+chain the functions, in code that a test runs.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.saved_model import TABLES, Model
 
 FORMAT = "stablehlo-1"
-"""What the config of an export has where that of a model has a number."""
+"""Format in the config of an export, where a model folder has a number."""
 SUFFIX = ".jaxexport"
 README = "README.md"
 CODING = "float64"
-"""Folder of what coding computes in float64."""
+"""Folder of the functions of coding, which compute in float64."""
 PLATFORMS = ("cpu", "cuda", "tpu")
 CODING_PLATFORMS = ("cpu", "cuda")
-"""TPUs have no float64."""
+"""Platforms with float64."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,18 +42,18 @@ class ExportRecord:
     """A file of an export.
 
     Attributes:
-      name: Its name in the folder, without its suffix.
-      network: The function in it.
+      name: Name of the file in the folder, without its suffix.
+      function: The function in the file.
       inputs: Type and shape of each input by its name, such as `float32[b,4*h,4*w,8]`.
-      outputs: The same of each output.
-      platforms: What it runs on.
-      size: Bytes of the file.
-      seconds: Taken to trace and to write it.
+      outputs: Type and shape of each output by its name.
+      platforms: Platforms that the function runs on.
+      size: Size of the file, in bytes.
+      seconds: Time taken to trace the function and to write the file.
       conventions: Versions of the calling convention and of StableHLO.
     """
 
     name: str
-    network: ExportedFunction
+    function: ExportedFunction
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     platforms: tuple[str, ...]
@@ -63,38 +63,42 @@ class ExportRecord:
 
 
 def write_export(path: Path, model: Model) -> list[ExportRecord]:
-    """Writes the folder of an export, whole or not at all; an older one is replaced.
+    """Writes the folder of an export atomically, and replaces an older export.
 
     Args:
       path: The folder.
-      model: What to export.
+      model: The model to export.
 
     Raises:
       UserError: If the folder cannot be written.
     """
     with files.atomic_folder(Path(path)) as folder, _without_source_locations():
-        write = functools.partial(_write_network, folder)
-        written = [
-            write(name, network, jnp.float32, PLATFORMS)
-            for name, network in exported_functions.evaluation_networks(model).items()
+        write = functools.partial(_write_function, folder)
+        records = [
+            write(name, function, jnp.float32, PLATFORMS)
+            for name, function in exported_functions.evaluation_functions(model).items()
         ]
         (folder / CODING).mkdir()
         with jax.enable_x64(True):
-            written += [
-                write(f"{CODING}/{name}", network, jnp.float64, CODING_PLATFORMS)
-                for name, network in exported_functions.coding_networks(model).items()
+            records += [
+                write(f"{CODING}/{name}", function, jnp.float64, CODING_PLATFORMS)
+                for name, function in exported_functions.coding_functions(model).items()
             ]
         np.savez_compressed(folder / TABLES, **model.table_arrays())
-        saved_model.write_config(folder, _config(model, written))
-        (folder / README).write_text(_readme(model, written))
-    return written
+        saved_model.write_config(folder, _config(model, records))
+        (folder / README).write_text(_readme(model, records))
+    return records
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Refuses, before any work, to replace anything but an older export.
+    """Checks, before any work, that writing an export replaces nothing else.
+
+    Args:
+      path: Folder of the export.
+      force: Whether to replace an older export.
 
     Raises:
-      UserError: If there is something else, or an export and not `force`.
+      UserError: If the folder is something else, or an older export without `force`.
     """
     files.check_target(path / README)
     try:
@@ -104,10 +108,10 @@ def check_target(path: Path, *, force: bool) -> None:
     files.check_folder(path, "an export", is_one=is_export, force=force)
 
 
-def _write_network(
+def _write_function(
     folder: Path,
     name: str,
-    network: ExportedFunction,
+    function: ExportedFunction,
     dtype: Any,
     platforms: tuple[str, ...],
 ) -> ExportRecord:
@@ -118,31 +122,30 @@ def _write_network(
         jax.ShapeDtypeStruct(
             export.symbolic_shape(shape, scope=scope), dtype if shape else jnp.int32
         )
-        for shape in network.inputs.values()
+        for shape in function.inputs.values()
     ]
-    exported = export.export(jax.jit(network.function), platforms=platforms)(*inputs)
+    exported = export.export(jax.jit(function.function), platforms=platforms)(*inputs)
     data = exported.serialize()
     (folder / f"{name}{SUFFIX}").write_bytes(data)
-    found = re.search(rb"StableHLO_v([\d.]+)", exported.mlir_module_serialized)
-    named = lambda names, avals: dict(zip(names, map(str, avals), strict=True))
+    version = re.search(rb"StableHLO_v([\d.]+)", exported.mlir_module_serialized)
     return ExportRecord(
         name=name,
-        network=network,
-        inputs=named(network.inputs, exported.in_avals),
-        outputs=named(network.outputs, exported.out_avals),
+        function=function,
+        inputs=dict(zip(function.inputs, map(str, exported.in_avals), strict=True)),
+        outputs=dict(zip(function.outputs, map(str, exported.out_avals), strict=True)),
         platforms=platforms,
         size=len(data),
         seconds=time.perf_counter() - start,
         conventions=(
             exported.calling_convention_version,
-            found[1].decode() if found else "unknown",
+            version[1].decode() if version else "unknown",
         ),
     )
 
 
 @contextlib.contextmanager
 def _without_source_locations() -> Iterator[None]:
-    """Keeps the paths of this machine out of programs, which JAX notes in them."""
+    """Keeps source paths out of programs, where JAX would record them."""
     name = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, name)
     jax.config.update(name, 0)
@@ -152,17 +155,17 @@ def _without_source_locations() -> Iterator[None]:
         jax.config.update(name, before)
 
 
-def _config(model: Model, written: list[ExportRecord]) -> dict[str, Any]:
-    """What `config.json` says of a model, and of the functions exported from it."""
+def _config(model: Model, records: list[ExportRecord]) -> dict[str, Any]:
+    """Returns `config.json`: it describes the model and the exported functions."""
     functions = {
-        each.name: {
-            "inputs": dict(each.inputs),
-            "outputs": dict(each.outputs),
-            "platforms": list(each.platforms),
+        record.name: {
+            "inputs": dict(record.inputs),
+            "outputs": dict(record.outputs),
+            "platforms": list(record.platforms),
         }
-        for each in written
+        for record in records
     }
-    convention, stablehlo = written[0].conventions
+    convention, stablehlo = records[0].conventions
     return (
         {"format": FORMAT}
         | saved_model.describe(model)
@@ -172,21 +175,24 @@ def _config(model: Model, written: list[ExportRecord]) -> dict[str, Any]:
                 "calling_convention_version": convention,
                 "stablehlo": stablehlo,
                 "functions": functions,
-                "passes": exported_functions.described_passes(model),
+                "passes": exported_functions.describe_passes(model),
             }
         }
     )
 
 
-def _readme(model: Model, written: list[ExportRecord]) -> str:
-    """The page that says what is in the folder and how to use it."""
-    arrays = lambda named: "<br>".join(f"`{k}` `{v}`" for k, v in named.items())
+def _readme(model: Model, records: list[ExportRecord]) -> str:
+    """Returns the README of an export: what the folder holds and how to use it."""
+
+    def cell(arrays: Mapping[str, str]) -> str:
+        return "<br>".join(f"`{name}` `{shape}`" for name, shape in arrays.items())
+
     lines = [
-        f"| `{each.name}` | {arrays(each.inputs)} | {arrays(each.outputs)} "
-        f"| {each.network.meaning} |"
-        for each in written
+        f"| `{record.name}` | {cell(record.inputs)} | {cell(record.outputs)} "
+        f"| {record.function.meaning} |"
+        for record in records
     ]
-    convention, stablehlo = written[0].conventions
+    convention, stablehlo = records[0].conventions
     template = Path(__file__).with_name("stablehlo.md").read_text()
     return string.Template(template).substitute(
         fingerprint=model.fingerprint.hex(),

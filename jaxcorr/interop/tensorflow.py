@@ -1,15 +1,15 @@
-"""The correlation loss in TensorFlow, for code bases that are written in it.
+"""The correlation loss of Ali et al. (NeurIPS 2023) in TensorFlow.
 
     latent, mean, scale ─► normalize ─► correlation_map ─► masked_norm ─► loss
 
-The same functions as in `jaxcorr.correlation`, with the same arguments, values and
-messages. Masks and messages are repeated here on purpose: this file imports TensorFlow
-alone, 2.14 or later, so that it works where JAX is not installed (`pip install
---no-deps`), and may be copied.
+A port of `jaxcorr/correlation.py`, with the same functions, arguments, values and error
+messages. It repeats masks and messages on purpose: this file imports TensorFlow (2.14
+or later) and nothing else, so it may be copied, and it works where JAX is not installed
+(`pip install --no-deps`). `tests/loss/test_tensorflow_port.py` keeps the two equal.
 
-**Several replicas.** Under `tf.distribute` a replica sees its own part of the batch,
-and `correlation_loss` there is the loss of that part: another, larger number. The loss
-of the global batch is the norm of the mean map; every replica counts its share of it:
+**Several replicas.** Under `tf.distribute` each replica sees a part of the batch, whose
+`correlation_loss` is another, larger number than that of the whole batch. The loss of
+the whole batch is the norm of the mean map; each replica counts its share of it:
 
     z = normalize(latent, mean, scale)
     map = tf.distribute.get_replica_context().all_reduce(
@@ -17,16 +17,15 @@ of the global batch is the norm of the mean map; every replica counts its share 
     )
     loss = masked_norm(map, "point") / strategy.num_replicas_in_sync
 
-With parts of equal size the sum of these losses, and the sum of their gradients that an
-optimizer takes, are those of one device that has the whole batch.
+With parts of equal size, the sums of these losses and of their gradients over replicas
+equal the loss and the gradient of one device that has the whole batch.
 """
 
 from typing import Any
 
 import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]  # No dependency.
 
-# Which cells a named mask leaves out, by their distance in rows and columns from the
-# middle of the map.
+# Cells that a mask leaves out, by their distance in rows and columns from the middle.
 _EXCLUDED = {
     "point": lambda rows, columns: rows == columns == 0,
     "short_cross": lambda rows, columns: rows + columns <= 1,
@@ -56,7 +55,7 @@ def correlation_loss(
       window: Side of the map; odd, at least 3 and at most the height and the width.
       mask: Which cells of the map count, as in `masked_norm`.
       scale_bound: Smallest scale to divide by, as in `normalize`.
-      stop_scale_gradient: Whether the loss leaves the scale alone, as in `normalize`.
+      stop_scale_gradient: Whether to treat the scale as a constant.
       pool_channels: Whether channels share a map. If not, the loss is the mean over
         channels of the masked norms of `correlation_maps`.
 
@@ -64,10 +63,9 @@ def correlation_loss(
       The loss, a scalar without a unit.
 
     Raises:
-      ValueError: If shapes, window, mask or floor break the rules above. Sizes that are
-        unknown when a `tf.function` is traced are checked when it runs, by
-        `tf.errors.InvalidArgumentError`, but not under `jit_compile`, which drops
-        such checks.
+      ValueError: If shapes, window, mask or bound break the rules above.
+      tf.errors.InvalidArgumentError: The same, when a `tf.function` runs, for sizes
+        that were unknown when it was traced. `jit_compile` drops these checks.
 
     References:
       Ali et al., "Towards Efficient Image Compression Without Autoregressive Models",
@@ -98,27 +96,25 @@ def normalize(
       latent: Latents.
       mean: Predicted mean of each latent.
       scale: Predicted standard deviation of each latent, in quantization steps.
-      scale_bound: Smallest scale to divide by; positive. The gradient of a scale below
-        it is zero; that of a scale at the floor or above is whole.
-      stop_scale_gradient: Whether the scale counts as a constant.
+      scale_bound: Smallest scale to divide by; positive. Scales below it get no
+        gradient; scales at the bound or above get the full gradient.
+      stop_scale_gradient: Whether to treat the scale as a constant.
 
     Returns:
       (latent - mean) / max(scale, scale_bound), in float32 or the wider input type.
 
     Raises:
-      ValueError: If the shapes differ, or the floor is not positive.
+      ValueError: If the shapes differ, or the bound is not positive.
     """
-    arrays = [tf.convert_to_tensor(array) for array in (latent, mean, scale)]
-    latent, mean, scale = _of_one_shape(*arrays)
+    latent, mean, scale = _check_same_shape(latent, mean, scale)
     if not scale_bound > 0:
         raise ValueError(f"`scale_bound` must be positive, but is {scale_bound}.")
     dtype = _accumulator(latent, mean, scale)
     latent, mean, scale = (tf.cast(array, dtype) for array in (latent, mean, scale))
-    if stop_scale_gradient:
-        scale = tf.stop_gradient(scale)
-    # A selection, as in JAX, so that the gradient of a scale at the floor is whole.
-    floor = tf.constant(scale_bound, dtype)
-    return (latent - mean) / tf.where(scale < floor, floor, scale)
+    scale = tf.stop_gradient(scale) if stop_scale_gradient else scale
+    # Not `tf.maximum`, so that a scale exactly at the bound gets the full gradient.
+    bound = tf.constant(scale_bound, dtype)
+    return (latent - mean) / tf.where(scale < bound, bound, scale)
 
 
 def correlation_map(normalized: Any, *, window: int = 7) -> Any:
@@ -141,22 +137,16 @@ def correlation_map(normalized: Any, *, window: int = 7) -> Any:
 
 
 def correlation_maps(normalized: Any, *, window: int = 7) -> Any:
-    """Gives every channel a map of its own; `correlation_map` is their mean.
-
-    Arguments and errors are those of `correlation_map`; the maps are of shape
-    [channels, window, window].
-    """
-    normalized = tf.convert_to_tensor(normalized)
-    normalized = _with_window_inside(normalized, window)
-    sizes = tf.shape(normalized)[-3:]
-    flat = tf.reshape(normalized, tf.concat([[-1], sizes], axis=0))
+    """Computes `correlation_map` of each channel alone: [channels, window, window]."""
+    normalized = _check_window(tf.convert_to_tensor(normalized), window)
+    flat = tf.reshape(normalized, tf.concat([[-1], tf.shape(normalized)[-3:]], axis=0))
     flat.set_shape([None, *normalized.shape[-3:]])
     maps = _channel_maps(tf.cast(flat, _accumulator(flat)), window)
     return tf.reshape(tf.transpose(maps), [-1, window, window])
 
 
 def masked_norm(map: Any, mask: Any) -> Any:
-    """Takes the squared norm of a map, or of each of several, under a mask.
+    """Computes the squared norm of a map, or of each of several, under a mask.
 
     Args:
       map: Correlation map of shape [..., window, window].
@@ -173,43 +163,37 @@ def masked_norm(map: Any, mask: Any) -> Any:
         another shape or an unknown name, or it leaves no cell ("box" in a 3x3 map).
     """
     map = tf.convert_to_tensor(map)
-    sides = [None] if map.shape.rank is None else tuple(map.shape)[-2:]
-    if None in sides:
+    shape = (None,) if map.shape.rank is None else tuple(map.shape)
+    if None in shape[-2:]:
         raise ValueError("The sides of `map` must be known; give them by `set_shape`.")
-    if len(sides) < 2 or sides[0] != sides[1]:
+    if len(shape) < 2 or shape[-1] != shape[-2]:
         raise ValueError(
-            "`map` must have the shape [..., window, window], but has "
-            f"{tuple(map.shape)}."
+            f"`map` must have the shape [..., window, window], but has {shape}."
         )
-    window = map.shape[-1]
+    window = shape[-1]
     if window % 2 != 1 or window < 3:
         raise ValueError(f"The side of `map` must be odd, at least 3, but is {window}.")
-    weights = tf.convert_to_tensor(
-        named_mask(mask, window) if isinstance(mask, str) else mask
-    )
+    mask = named_mask(mask, window) if isinstance(mask, str) else mask
+    weights = tf.convert_to_tensor(mask)
     if tuple(weights.shape) != (window, window):
         raise ValueError(
             f"`mask` must have the shape of the map, {(window, window)}, but has "
             f"{tuple(weights.shape)}."
         )
     dtype = _accumulator(map)
-    return tf.reduce_sum(
-        (tf.cast(weights, dtype) * tf.cast(map, dtype)) ** 2, axis=(-2, -1)
-    )
+    weighted = tf.cast(weights, dtype) * tf.cast(map, dtype)
+    return tf.reduce_sum(weighted**2, axis=(-2, -1))
 
 
 def named_mask(name: str, window: int) -> list[list[float]]:
-    """Gives the weights of a mask of this side, row by row; raises as `masked_norm`."""
+    """Returns the weights of a named mask, row by row; raises as `masked_norm`."""
     if name not in _EXCLUDED:
         raise ValueError(
             f"`mask` must be one of {', '.join(_EXCLUDED)} or an array of weights, "
             f"but is {name!r}."
         )
     distances = [abs(cell - window // 2) for cell in range(window)]
-    mask = [
-        [0.0 if _EXCLUDED[name](rows, columns) else 1.0 for columns in distances]
-        for rows in distances
-    ]
+    mask = [[float(not _EXCLUDED[name](i, j)) for j in distances] for i in distances]
     if not any(map(any, mask)):
         raise ValueError(
             f"`mask` must leave at least one cell, but {name!r} leaves none of a "
@@ -219,9 +203,9 @@ def named_mask(name: str, window: int) -> list[list[float]]:
 
 
 # TensorFlow would keep the products of all offsets for the backward pass, window² times
-# the latents. With a gradient of its own there is one offset at a time, both ways.
+# the latents. This gradient works on one offset at a time, as the forward pass does.
 def _channel_maps(normalized: Any, window: int) -> Any:
-    """Maps of [b, h, w, c] that are known to be right, as [window², c]."""
+    """Computes the maps of checked latents [b, h, w, c], as [window², c]."""
     margin = window // 2
 
     @tf.custom_gradient
@@ -231,36 +215,34 @@ def _channel_maps(normalized: Any, window: int) -> Any:
         count = tf.cast(shape[0] * inner[1] * inner[2], z.dtype)
         centers = tf.slice(z, [0, margin, margin, 0], inner)
 
+        def shifted(array, offset, size):
+            return tf.slice(array, [0, offset // window, offset % window, 0], size)
+
         def mean_product(offset):
-            row, column = offset // window, offset % window
-            neighbors = tf.slice(z, [0, row, column, 0], inner)
-            return tf.reduce_sum(centers * neighbors, axis=(0, 1, 2)) / count
+            products = centers * shifted(z, offset, inner)
+            return tf.reduce_sum(products, axis=(0, 1, 2)) / count
 
         def gradient(upstream):
-            to_all_sides = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
-            # Zero outside of the centers, so that what lies beyond adds nothing.
-            around = tf.pad(tf.pad(centers, to_all_sides), to_all_sides)
+            margins = [[0, 0], [margin, margin], [margin, margin], [0, 0]]
+            # Zeros outside of the centers, so that other positions add nothing.
+            around = tf.pad(tf.pad(centers, margins), margins)
 
-            def add(offset, of_centers, of_neighbors):
-                row, column = offset // window, offset % window
+            def add(offset, center_gradient, neighbor_gradient):
                 weight = upstream[offset] / count
-                neighbors = tf.slice(z, [0, row, column, 0], inner)
-                opposite = [0, 2 * margin - row, 2 * margin - column, 0]
-                return (
-                    offset + 1,
-                    of_centers + weight * neighbors,
-                    of_neighbors + weight * tf.slice(around, opposite, shape),
-                )
+                center_gradient += weight * shifted(z, offset, inner)
+                opposite = window**2 - 1 - offset
+                neighbor_gradient += weight * shifted(around, opposite, shape)
+                return offset + 1, center_gradient, neighbor_gradient
 
             any_size = tf.TensorShape([None] * 4)
-            _, of_centers, of_neighbors = tf.while_loop(
+            _, center_gradient, neighbor_gradient = tf.while_loop(
                 lambda offset, *_: offset < window**2,
                 add,
                 (0, tf.zeros_like(centers), tf.zeros_like(z)),
                 shape_invariants=(tf.TensorShape([]), any_size, any_size),
                 parallel_iterations=1,
             )
-            return tf.pad(of_centers, to_all_sides) + of_neighbors
+            return tf.pad(center_gradient, margins) + neighbor_gradient
 
         offsets = tf.range(window**2)
         products = tf.map_fn(
@@ -271,46 +253,45 @@ def _channel_maps(normalized: Any, window: int) -> Any:
     return maps(normalized)
 
 
-def _with_window_inside(normalized: Any, window: int) -> Any:
-    """The latents, once it is certain that the window fits into them."""
+def _check_window(normalized: Any, window: int) -> Any:
+    """Checks that the window fits into the latents, and returns the latents."""
     rule = "Latents must have the shape [..., height, width, channels] and not be empty"
     shape = None if normalized.shape.rank is None else tuple(normalized.shape)
     if shape is None or len(shape) < 3 or 0 in shape:
         raise ValueError(f"{rule}, but their shape is {shape}.")
     size = tf.size(normalized)
     checks = [] if None not in shape else [tf.debugging.assert_positive(size, rule)]
-    rule = "`window` must be odd, at least 3 and at most {}, the smaller side of the "
     sides = [side for side in shape[-3:-1] if side is not None]
     limit = min(sides, default=window)
+    rule = "`window` must be odd, at least 3 and at most"
     if window % 2 != 1 or not 3 <= window <= limit:
-        raise ValueError(f"{rule.format(limit)}latents, but is {window}.")
-    smaller = tf.reduce_min(tf.shape(normalized)[-3:-1])
-    rule = f"{rule.format('the last number here')}latents, but is the one before."
+        raise ValueError(
+            f"{rule} {limit}, the smaller side of the latents, but is {window}."
+        )
     if len(sides) < 2:
-        checks += [tf.debugging.assert_less_equal(window, smaller, message=rule)]
+        smaller = tf.reduce_min(tf.shape(normalized)[-3:-1])
+        rule = f"{rule} the smaller side of the latents"
+        checks += [tf.debugging.assert_less_equal(window, smaller, rule)]
     with tf.control_dependencies(checks):
         return tf.identity(normalized)
 
 
-def _of_one_shape(*arrays: Any) -> list[Any]:
-    """Latent, mean and scale, once it is certain that they have the same shape."""
-    rule = "`latent`, `mean` and `scale` must have the same shape, but have"
-    first, *others = (array.shape for array in arrays)
-    if not all(first.is_compatible_with(other) for other in others):
-        latent, mean, scale = (tuple(array.shape) for array in arrays)
-        raise ValueError(f"{rule} {latent}, {mean} and {scale}.")
-    if all(array.shape.is_fully_defined() for array in arrays):
-        return list(arrays)
-    first, *others = (tf.shape(array) for array in arrays)
-    checks = [
-        tf.debugging.assert_equal(first, other, message=f"{rule} these.")
-        for other in others
-    ]
+def _check_same_shape(*arrays: Any) -> list[Any]:
+    """Checks that arrays have the same shape, and returns them as tensors."""
+    tensors = [tf.convert_to_tensor(array) for array in arrays]
+    shapes = [tensor.shape for tensor in tensors]
+    rule = "`latent`, `mean` and `scale` must have the same shape"
+    if not all(shapes[0].is_compatible_with(shape) for shape in shapes):
+        latent, mean, scale = (tuple(shape) for shape in shapes)
+        raise ValueError(f"{rule}, but have {latent}, {mean} and {scale}.")
+    if all(shape.is_fully_defined() for shape in shapes):
+        return tensors
+    first, *others = (tf.shape(tensor) for tensor in tensors)
+    checks = [tf.debugging.assert_equal(first, other, rule) for other in others]
     with tf.control_dependencies(checks):
-        return [tf.identity(array) for array in arrays]
+        return [tf.identity(tensor) for tensor in tensors]
 
 
 def _accumulator(*arrays: Any) -> Any:
-    """At least float32, whatever the arrays hold."""
-    double = any(array.dtype == tf.float64 for array in arrays)
-    return tf.float64 if double else tf.float32
+    """Returns the type to compute in: float64 if an array has it, else float32."""
+    return tf.float64 if any(x.dtype == tf.float64 for x in arrays) else tf.float32

@@ -1,8 +1,8 @@
-"""Factorized priors with the parameters of TensorFlow Compression, and the reverse.
+"""Converts factorized priors to and from TensorFlow Compression (TFC).
 
-The density of Ballé et al. 2018 has the same parameters there, in `DeepFactorized` and
-`NoisyDeepFactorized`, as in `FactorizedPrior`. They pass as NumPy arrays under the
-names of its variables, so TensorFlow is needed only where they come from, or go to.
+TFC's `DeepFactorized` and `NoisyDeepFactorized` have the same parameters as
+`FactorizedPrior`: all three are the density of Ballé et al. 2018. Parameters pass as
+NumPy arrays by the names of TFC's variables, so only TFC's side needs TensorFlow.
 
 References:
   https://github.com/tensorflow/compression, version 2.14.1.
@@ -20,25 +20,26 @@ from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.errors import UserError
 
 _NAME = re.compile(r"(?:.*/)?((?:matrix|bias|factor)_\d+)(?::\d+)?")
-"""Name of a variable, between the scope that it is in and the number of an output."""
+"""Name of a variable, between its scope and the number of an output."""
 
 _KINDS = (("matrix", "matrices"), ("bias", "biases"), ("factor", "gates"))
-"""What the parameters of a layer are called there, and here."""
+"""Name of each parameter of a layer in TFC, and attribute of `FactorizedPrior`."""
 
 
 def factorized_prior(
     variables: Mapping[str, Float[np.ndarray, "..."]],
 ) -> FactorizedPrior:
-    """The prior with these parameters, as wide as they are.
+    """Returns the prior with the parameters of a distribution of TFC.
+
+    Channels are the elements of the distribution's batch shape, in their order.
 
     Args:
-      variables: By name, as `{v.name: v.numpy() for v in distribution.variables}`
-        gives them: `matrix_0`, `bias_0`, `factor_0` and so on, in any scope. Channels
-        are the elements of the distribution's batch shape, in their order. The last
-        axis of biases and factors, of length 1, may be missing, as it is in CoDeX.
+      variables: Parameters by name, from `matrix_0`, `bias_0` and `factor_0` on, in any
+        scope: `{v.name: v.numpy() for v in distribution.variables}`. Biases and factors
+        may lack their last axis, of length 1, as they do in CoDeX.
 
     Raises:
-      UserError: If these are not all parameters of one such distribution.
+      UserError: If the variables are not the parameters of one distribution.
     """
     arrays = _without_scopes(variables)
     count = _checked_layers(arrays)
@@ -49,15 +50,16 @@ def factorized_prior(
                 f"matrix_{layer} must have the shape (channels, outputs, inputs), but "
                 f"has {matrix.shape}"
             )
-    channels, *widths = (len(matrices[0]), *(m.shape[1] for m in matrices[:-1]))
+    channels = len(matrices[0])
+    widths = [matrix.shape[1] for matrix in matrices[:-1]]
     prior = FactorizedPrior(channels, hidden_widths=widths, rngs=nnx.Rngs(0))
     for name, parameter in _parameters(prior).items():
         array, shape = arrays[name], parameter.shape
-        there = _shape_there(name, shape)
-        if array.shape not in (shape, there):
+        tfc_shape = _tfc_shape(name, shape)
+        if array.shape not in (shape, tfc_shape):
             raise UserError(
-                f"{name} must have the shape {there} in a prior of {channels} channels "
-                f"with hidden widths {tuple(widths)}, but has {array.shape}"
+                f"{name} must have the shape {tfc_shape} in a prior of {channels} "
+                f"channels with hidden widths {tuple(widths)}, but has {array.shape}"
             )
         if not np.isfinite(array).all():
             raise UserError(f"{name} must be finite, but is not")
@@ -66,37 +68,37 @@ def factorized_prior(
 
 
 def deep_factorized(prior: FactorizedPrior) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Parameters of a prior, by name and in the shapes of a `DeepFactorized`.
+    """Returns the parameters of a prior, with the names and shapes of `DeepFactorized`.
 
-    They are those of one with the batch shape and the `num_filters` that the arrays
-    have, `(len(a["matrix_0"]),)` and the outputs of all matrices but the last. Each of
-    its variables takes the array of its name, without scope and number.
+    The `DeepFactorized` to assign them to has the batch shape `(channels,)`, and the
+    hidden widths of the prior as its `num_filters`. Each variable takes the array of
+    its name, without scope and output number.
     """
     return {
         name: np.asarray(parameter, np.float32).reshape(
-            _shape_there(name, parameter.shape)
+            _tfc_shape(name, parameter.shape)
         )
         for name, parameter in _parameters(prior).items()
     }
 
 
 def _parameters(prior: FactorizedPrior) -> dict[str, nnx.Param]:
-    """Parameters of a prior by the names that they have there."""
+    """Returns the parameters of a prior by their names in TFC."""
     return {
         f"{kind}_{layer}": parameter
-        for kind, ours in _KINDS
-        for layer, parameter in enumerate(getattr(prior, ours))
+        for kind, attribute in _KINDS
+        for layer, parameter in enumerate(getattr(prior, attribute))
     }
 
 
-def _shape_there(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _tfc_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if name.startswith("matrix") else (*shape, 1)
 
 
 def _without_scopes(
     variables: Mapping[str, Float[np.ndarray, "..."]],
 ) -> dict[str, Float[np.ndarray, "..."]]:
-    """Arrays by what their names end in."""
+    """Returns the arrays by their names without scope and output number."""
     full_names: dict[str, str] = {}
     for name in variables:
         match = _NAME.fullmatch(name)
@@ -115,17 +117,17 @@ def _without_scopes(
 
 
 def _checked_layers(names: Iterable[str]) -> int:
-    """How many layers there are, once it is certain that each is whole."""
+    """Returns the number of layers, after checking that none lacks a parameter."""
     names = set(names)
     layers = [int(name.rpartition("_")[2]) for name in names if name[0] != "f"]
     count = max(layers, default=0) + 1
     needed = {f"{kind}_{layer}" for kind, _ in _KINDS for layer in range(count)}
     needed -= {f"factor_{count - 1}"}
-    for fault, of in (("lack", needed - names), ("have", names - needed)):
-        if of:
+    for verb, wrong in (("lack", needed - names), ("have", names - needed)):
+        if wrong:
             raise UserError(
                 f"parameters of a factorized prior of {count} layers must be a matrix "
                 "and a bias of each and a factor of each but the last, but these "
-                f"{fault} {', '.join(sorted(of))}"
+                f"{verb} {', '.join(sorted(wrong))}"
             )
     return count

@@ -1,4 +1,4 @@
-"""The loss in models of Equinox and of Linen with CoDeX."""
+"""The examples in Equinox, and in Linen with CoDeX, use the loss as they should."""
 
 import importlib.util
 import itertools
@@ -21,7 +21,7 @@ def example(request):
 
 
 def looped_loss(latent, mean, scale, window):
-    """The loss of [batch, channels, height, width], by its definition."""
+    """Computes the loss of [batch, channels, height, width] by its definition."""
     z = (latent - mean) / np.maximum(scale, 0.11)
     middle, (height, width) = window // 2, z.shape[-2:]
     loss = 0.0
@@ -35,7 +35,7 @@ def looped_loss(latent, mean, scale, window):
     return loss
 
 
-def test_channels_first_and_a_batch_by_vmap_give_the_loss_of_the_whole_batch(key):
+def test_equinox_example_computes_the_loss_of_the_whole_batch(key):
     example = importlib.import_module("equinox_codec")
     model = example.MeanScaleHyperprior(8, 6, key=key)
     brightness = jnp.array([0.1, 1.0, 3.0])[:, None, None, None]
@@ -49,22 +49,22 @@ def test_channels_first_and_a_batch_by_vmap_give_the_loss_of_the_whole_batch(key
     _, terms = eqx.filter_jit(example.objective)(model, images, key, 0.0)
     expected = looped_loss(*arrays, window=5)
     np.testing.assert_allclose(terms["correlation"], expected, rtol=1e-4)
-    # The two mistakes that the example warns of give other numbers.
-    each = [looped_loss(*(a[[i]] for a in arrays), window=5) for i in range(3)]
-    assert sum(each) / 3 > 1.01 * expected
+    # The mistakes that the example warns of give other numbers.
+    losses = [looped_loss(*(a[[i]] for a in arrays), window=5) for i in range(3)]
+    assert sum(losses) / 3 > 1.01 * expected
     unmoved = looped_loss(*(np.moveaxis(a, -1, 1) for a in arrays), window=5)
     assert abs(unmoved / expected - 1) > 0.01
 
 
 def test_training_with_the_loss_leaves_less_correlation(example):
     sizes = {"steps": 60, "width": 8, "channels": 8}
-    with jax.numpy_rank_promotion("allow"):  # CoDeX is not as strict as we are.
+    with jax.numpy_rank_promotion("allow"):  # CoDeX broadcasts ranks.
         without, with_loss = (example.train(a, **sizes) for a in (0.0, 1.0))
     assert with_loss["correlation"] < 0.7 * without["correlation"]
     assert all(np.isfinite(value) for value in with_loss.values())
 
 
-def test_bits_of_codex_are_ours(example):
+def test_bits_of_codex_equal_ours(example):
     if example.__name__ != "linen_codec":
         pytest.skip("only the Linen example has the entropy models of CoDeX")
     from jaxcorr.entropy.gaussian import gaussian_bits

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and print what they promise."""
+"""The notebooks run from top to bottom, and print what they describe."""
 
 import importlib.metadata
 import re
@@ -25,7 +25,7 @@ def code_cells(notebook):
 
 @pytest.mark.fast
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_committed_notebook_holds_no_results(path):
+def test_a_committed_notebook_holds_no_outputs(path):
     notebook = read(path)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
@@ -36,9 +36,8 @@ def test_a_committed_notebook_holds_no_results(path):
 
 @pytest.mark.fast
 def test_every_notebook_opens_with_the_same_install_cell():
-    assert {path.stem for path in NOTEBOOKS} == {
-        *("quickstart", "port_the_loss", "scale_up")
-    }
+    names = {"quickstart", "port_the_loss", "scale_up"}
+    assert {path.stem for path in NOTEBOOKS} == names
     first = [code_cells(read(path))[0] for path in NOTEBOOKS]
     assert {cell.id for cell in first} == {"install"}
     assert len({cell.source for cell in first}) == 1
@@ -46,7 +45,7 @@ def test_every_notebook_opens_with_the_same_install_cell():
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Runs the install cell in a folder; gives what it has pip do, and its names."""
+    """Runs the install cell in a folder; returns its calls of pip and its names."""
     source = TransformerManager().transform_cell(
         code_cells(read(NOTEBOOKS[0]))[0].source
     )
@@ -54,11 +53,11 @@ def install(tmp_path, monkeypatch):
     def run(folder):
         monkeypatch.chdir(folder)
         monkeypatch.setattr("sys.path", [*sys.path])
-        asked = []
-        shell = SimpleNamespace(run_line_magic=lambda *magic: asked.append(magic))
+        calls = []
+        shell = SimpleNamespace(run_line_magic=lambda *magic: calls.append(magic))
         names = {"get_ipython": lambda: shell}
         exec(source, names)
-        return asked, names
+        return calls, names
 
     return run
 
@@ -70,16 +69,16 @@ def nothing_installed(monkeypatch):
 
 @pytest.mark.fast
 def test_install_cell_does_nothing_where_jaxcorr_is_installed(install, tmp_path):
-    asked, _ = install(tmp_path)
-    assert asked == []
+    calls, _ = install(tmp_path)
+    assert calls == []
 
 
 @pytest.mark.fast
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "colab"])
 @pytest.mark.usefixtures("nothing_installed")
 def test_install_cell_installs_the_clone_that_it_lies_in(install, folder):
-    asked, names = install(folder)
-    assert asked == [("pip", 'install -q -e "{clone}[{EXTRAS}]"')]
+    calls, names = install(folder)
+    assert calls == [("pip", 'install -q -e "{clone}[{EXTRAS}]"')]
     assert (names["clone"], names["EXTRAS"]) == (ROOT, "notebooks")
 
 
@@ -92,12 +91,12 @@ def test_install_cell_asks_for_an_address_elsewhere(install, tmp_path):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a notebook in an empty folder; gives what each cell printed."""
+    """Runs a notebook in an empty folder; returns the output of each cell by id."""
 
     def run(name, **settings):
         for setting, value in settings.items():
             monkeypatch.setenv(f"JAXCORR_NOTEBOOK_{setting}", str(value))
-        # Compiles in half the time what takes a few steps only.
+        # Halves the time to compile; a few steps take hardly longer.
         monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
         before = files()
@@ -115,13 +114,13 @@ def run(tmp_path, monkeypatch):
 
 
 def files():
-    """What lies where a notebook could leave something in the repository."""
-    found = {*ROOT.iterdir(), *(ROOT / "colab").rglob("*")}
-    return {path for path in found if path.name != "__pycache__"}
+    """Returns the paths of the repository where a notebook could leave files."""
+    paths = {*ROOT.iterdir(), *(ROOT / "colab").rglob("*")}
+    return {path for path in paths if path.name != "__pycache__"}
 
 
 def printed(cell):
-    """What a cell printed, and a word for each picture; nothing may be an error."""
+    """Returns what a cell printed, with "picture" for each picture."""
     lines = []
     for output in cell.outputs:
         if output.output_type == "stream":
@@ -133,75 +132,83 @@ def printed(cell):
 
 
 def numbers(pattern, text):
-    """The groups of a pattern that has to match, as numbers."""
-    found = re.search(pattern, text)
-    assert found, (pattern, text)
-    return [float(group.replace(",", "")) for group in found.groups()]
+    """Returns the groups of a pattern as numbers; the pattern must match."""
+    match = re.search(pattern, text)
+    assert match, (pattern, text)
+    return [float(group.replace(",", "")) for group in match.groups()]
 
 
 @pytest.mark.slow
 def test_quickstart_trains_and_codes_a_photograph_to_a_file(run, tmp_path):
-    said = run("quickstart", STEPS=20, WIDTH=8)
-    assert "step 20: held out" in said["train"]
-    assert said["curve"] == said["look"] == "picture"
-    pixels, size = numbers(r"([\d,]+) bytes of pixels, ([\d,]+) bytes in", said["code"])
+    printed_by = run("quickstart", STEPS=20, WIDTH=8)
+    assert "step 20: held out" in printed_by["train"]
+    assert printed_by["curve"] == printed_by["look"] == "picture"
+    pixels, size = numbers(
+        r"([\d,]+) bytes of pixels, ([\d,]+) bytes in", printed_by["code"]
+    )
     file = tmp_path / "runs/quickstart/chelsea.jxc"
     assert (pixels, size) == (300 * 451 * 3, file.stat().st_size)
-    (psnr,) = numbers(f"PSNR {NUMBER} dB", said["code"])
+    (psnr,) = numbers(f"PSNR {NUMBER} dB", printed_by["code"])
     # The table measures the same file by itself.
-    row = next(row for row in said["evaluate"].split("\n") if "chelsea" in row).split()
+    row = next(
+        row for row in printed_by["evaluate"].split("\n") if "chelsea" in row
+    ).split()
     assert (float(row[1]), float(row[7])) == (size, psnr)
-    assert said["refused"].startswith("chelsea.jxc is damaged")
+    assert printed_by["refused"].startswith("chelsea.jxc is damaged")
 
 
 @pytest.mark.slow
-def test_ported_loss_is_the_same_everywhere_and_lowers_the_correlation(run):
-    said = run("port_the_loss", STEPS=60)
+def test_ported_loss_is_the_same_in_every_framework(run):
+    printed_by = run("port_the_loss", STEPS=60)
     white, expected = numbers(
-        f"white: loss {NUMBER}, expected about {NUMBER}", said["plain"]
+        f"white: loss {NUMBER}, expected about {NUMBER}", printed_by["plain"]
     )
     assert white == pytest.approx(expected, rel=0.3)
     in_equinox, in_linen = numbers(
-        f"Equinox: loss {NUMBER}, Linen: {NUMBER}", said["equinox"]
+        f"Equinox: loss {NUMBER}, Linen: {NUMBER}", printed_by["equinox"]
     )
-    (unmoved,) = numbers(f"left where it was: {NUMBER}", said["equinox"])
+    (unmoved,) = numbers(f"left where it was: {NUMBER}", printed_by["equinox"])
     assert in_equinox == pytest.approx(in_linen, rel=1e-5)
     assert abs(unmoved - in_linen) > 0.01
-    assert re.findall(f"norm {NUMBER}, printed {NUMBER}", said["published"]) == [
+    assert re.findall(f"norm {NUMBER}, printed {NUMBER}", printed_by["published"]) == [
         ("0.0452", "0.0454"),
         ("0.0107", "0.0107"),
     ]
-    row = lambda name: f"{name} +" + f"{NUMBER} +" * 4 + NUMBER
-    before, without, with_it = (
-        numbers(row(name), said["compare"])
+    columns = f"{NUMBER} +" * 4 + NUMBER
+    before, without, with_loss = (
+        numbers(f"{name} +{columns}", printed_by["compare"])
         for name in ("before training", "without the loss", "with the loss")
     )
-    assert with_it[3] < 0.7 * without[3] < 0.7 * before[3]
+    assert with_loss[3] < 0.7 * without[3] < 0.7 * before[3]
     assert without[2] < before[2]
-    assert said["maps"] == "picture"
+    assert printed_by["maps"] == "picture"
     whole, of_mean_map, mean_of_losses = numbers(
-        rf"batch +{NUMBER}\n.* {NUMBER}\n.* {NUMBER}", said["averaging"]
+        rf"batch +{NUMBER}\n.* {NUMBER}\n.* {NUMBER}", printed_by["averaging"]
     )
     assert of_mean_map == pytest.approx(whole, rel=0.01)
     assert mean_of_losses == pytest.approx(16 * whole, rel=0.3)
 
 
 @pytest.mark.slow
-def test_scale_up_trains_a_sweep_on_eight_devices_and_goes_on_on_others(run):
-    said = run("scale_up", STEPS=4, WIDTH=4)
-    assert said["devices"] == "8 devices: cpu\n"
-    assert "{'sweep': 1, 'data': 4, 'fsdp': 2}" in said["mesh"]
-    assert "mesh.data 9 x" in said["mesh"] and "the 8 devices" in said["mesh"]
-    assert "fsdp 2: each device holds (5, 5, 192, 160)" in said["place"]
-    assert "for each of 4 members" in said["sweep"]
-    members = re.findall(r"runs/sweep@(\d) \(.* (\S+), .* (\S+)\): ", said["members"])
+def test_scale_up_trains_a_sweep_and_resumes_on_another_mesh(run):
+    printed_by = run("scale_up", STEPS=4, WIDTH=4)
+    assert printed_by["devices"] == "8 devices: cpu\n"
+    assert "{'sweep': 1, 'data': 4, 'fsdp': 2}" in printed_by["mesh"]
+    assert (
+        "mesh.data 9 x" in printed_by["mesh"] and "the 8 devices" in printed_by["mesh"]
+    )
+    assert "fsdp 2: each device holds (5, 5, 192, 160)" in printed_by["place"]
+    assert "for each of 4 members" in printed_by["sweep"]
+    members = re.findall(
+        r"runs/sweep@(\d) \(.* (\S+), .* (\S+)\): ", printed_by["members"]
+    )
     assert members == [
         ("0", "0.005", "0.0"),
         ("1", "0.005", "0.1"),
         ("2", "0.025", "0.0"),
         ("3", "0.025", "0.1"),
     ]
-    assert said["members"].endswith("picture")
-    steps = re.findall(r"newest checkpoint: (\d+)", said["resume"])
-    assert steps == ["4", "6"] and "Going on from step 4 of 6" in said["resume"]
-    assert "a run with data.batch-size 8, not 16" in said["refused"]
+    assert printed_by["members"].endswith("picture")
+    steps = re.findall(r"newest checkpoint: (\d+)", printed_by["resume"])
+    assert steps == ["4", "6"] and "Going on from step 4 of 6" in printed_by["resume"]
+    assert "was started with data.batch-size 8, not 16" in printed_by["refused"]

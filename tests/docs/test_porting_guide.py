@@ -1,4 +1,4 @@
-"""The numbers of the porting guide, by the definition and by the code."""
+"""The numbers in the porting guide agree with the definition and with the code."""
 
 import re
 
@@ -21,14 +21,14 @@ MASKS = ("point", "short_cross", "box", "long_cross")
 
 @pytest.fixture(scope="module")
 def arrays():
-    """Latents, means and scales as the guide makes them."""
+    """Latents, means and scales by the guide's code."""
     names = {}
     exec(re.search(r"```python\n(.*?)```", GUIDE, re.DOTALL)[1], names)  # type: ignore
     return names["latent"], names["mean"], names["scale"]
 
 
-def told(start):
-    """Numbers at the end of the row of the last table that starts so."""
+def stated(start):
+    """Returns the numbers in the last cell of the last table row that starts so."""
     rows = [line for line in GUIDE.splitlines() if line.startswith(f"| {start}")]
     row = rows[-1]
     return [float(number) for number in row.split("|")[-2].split(",")]
@@ -38,14 +38,14 @@ def floats(values):
     return [*map(float, values)]
 
 
-def loss_by_loops(arrays, *, window=7, mask="point", floor=0.11):
+def loss_by_loops(arrays, *, window=7, mask="point", scale_bound=0.11):
     latent, mean, scale = arrays
-    maps = looped_maps((latent - mean) / np.maximum(scale, floor), window)
+    maps = looped_maps((latent - mean) / np.maximum(scale, scale_bound), window)
     return np.sum((weights_of(mask, window) * maps.mean(axis=0)) ** 2)
 
 
 @pytest.mark.parametrize("window", [3, 5, 7])
-def test_losses_of_all_masks_and_windows_are_as_told(arrays, window):
+def test_losses_of_all_masks_and_windows_are_as_stated(arrays, window):
     row = re.search(rf"\n\| {window} \|(.*)\|\n", GUIDE)[1]  # type: ignore
     for mask, cell in zip(MASKS, row.split("|"), strict=True):
         if cell.strip() == "refused":
@@ -55,48 +55,48 @@ def test_losses_of_all_masks_and_windows_are_as_told(arrays, window):
         by_loops = loss_by_loops(arrays, window=window, mask=mask)
         assert float(cell) == pytest.approx(by_loops, abs=1e-6)
         with jax.enable_x64(True):
-            found = correlation.correlation_loss(*arrays, window=window, mask=mask)
-        assert float(cell) == pytest.approx(float(found), abs=1e-6)
+            loss = correlation.correlation_loss(*arrays, window=window, mask=mask)
+        assert float(cell) == pytest.approx(float(loss), abs=1e-6)
 
 
-def test_the_other_values_are_as_told(arrays):
+def test_other_values_are_as_stated(arrays):
     scale = arrays[2]
     assert f"{np.sum(scale < 0.11)} of the {scale.size} scales" in GUIDE
     with jax.enable_x64(True):
         z = np.asarray(correlation.normalize(*arrays))
-        assert told("mean of z²") == pytest.approx([(z**2).mean()], abs=1e-6)
+        assert stated("mean of z²") == pytest.approx([(z**2).mean()], abs=1e-6)
         map = correlation.correlation_map(z, window=3)
         cells = [map[0, 0], map[0, 1], map[1, 0]]
-        assert told("cells [0, 0]") == pytest.approx(floats(cells), abs=1e-6)
-        slopes = jax.grad(correlation.correlation_loss, argnums=(0, 1, 2))(*arrays)
-        at = [slope[0, 4, 4, 1] for slope in slopes]
-        assert told("derivative") == pytest.approx(floats(at), abs=1e-6)
-        sums = [abs(slopes[0]).sum(), abs(slopes[2]).sum()]
-        assert told("sum of the absolute derivatives to latent") == pytest.approx(
+        assert stated("cells [0, 0]") == pytest.approx(floats(cells), abs=1e-6)
+        gradients = jax.grad(correlation.correlation_loss, argnums=(0, 1, 2))(*arrays)
+        at = [gradient[0, 4, 4, 1] for gradient in gradients]
+        assert stated("derivatives with respect") == pytest.approx(floats(at), abs=1e-6)
+        sums = [abs(gradients[0]).sum(), abs(gradients[2]).sum()]
+        assert stated("sums of the absolute derivatives") == pytest.approx(
             floats(sums), abs=1e-6
         )
         own = correlation.correlation_loss(*arrays, pool_channels=False)
-        assert told("mean over channels") == pytest.approx([float(own)], abs=1e-6)
+        assert stated("mean over channels") == pytest.approx([float(own)], abs=1e-6)
         assert (
-            told("gradients of two replicas")
-            == told("sum of the absolute derivatives to latent")[:2]
+            stated("gradients of two replicas")
+            == stated("sums of the absolute derivatives")[:2]
         )
         assert np.sum(scale == 0.5) == 62
-        slope = jax.grad(correlation.correlation_loss, argnums=2)(
+        gradient = jax.grad(correlation.correlation_loss, argnums=2)(
             *arrays, scale_bound=0.5
         )
-        assert told("sum of the absolute derivatives to scale with") == pytest.approx(
-            [float(abs(slope).sum())], abs=1e-6
-        )
-    high = loss_by_loops(arrays, floor=0.2)
-    assert told("loss with a floor") == pytest.approx([high], abs=1e-6)
+        assert stated(
+            "sum of the absolute derivatives with respect to scale"
+        ) == pytest.approx([float(abs(gradient).sum())], abs=1e-6)
+    high = loss_by_loops(arrays, scale_bound=0.2)
+    assert stated("loss with a scale bound") == pytest.approx([high], abs=1e-6)
     images = [loss_by_loops([a[[i]] for a in arrays]) for i in range(2)]
-    assert told("mean of the losses") == pytest.approx([sum(images) / 2], abs=1e-6)
+    assert stated("mean of the losses") == pytest.approx([sum(images) / 2], abs=1e-6)
     wrong = loss_by_loops([np.moveaxis(a, -1, 1) for a in arrays], window=3)
-    assert told("loss for a window of 3") == pytest.approx([wrong], abs=1e-6)
+    assert stated("loss for a window of 3") == pytest.approx([wrong], abs=1e-6)
 
 
-def test_published_maps_are_those_of_the_tests():
+def test_published_maps_are_those_of_the_loss_tests():
     block = re.search(r"```text\n(.*?)```", GUIDE, re.DOTALL)[1]  # type: ignore
     rows = [row.split() for row in block.replace("--", "1").splitlines()]
     for start, published in ((0, PUBLISHED_WITHOUT_LOSS), (7, PUBLISHED_WITH_LOSS)):

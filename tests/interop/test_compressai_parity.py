@@ -1,3 +1,5 @@
+"""Imported codecs compute what CompressAI computes, from the same weights."""
+
 import dataclasses
 
 import jax
@@ -24,8 +26,8 @@ from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.step import initial_state, train_step
 from jaxcorr.training.sweep import weights_of
 
-FLOOR = 1e-9
-"""Of likelihoods in CompressAI; no part of the weights."""
+LIKELIHOOD_BOUND = 1e-9
+"""Smallest likelihood in CompressAI, which its weights do not contain."""
 
 pytestmark = pytest.mark.fast
 
@@ -37,9 +39,9 @@ def image():
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def coded(request, image):
-    """Name of an architecture, and what its model makes of the photograph."""
+    """Name of an architecture, and the output of its model for the photograph."""
     model = imported(request.param)
-    settings = dataclasses.replace(model.config, likelihood_bound=FLOOR)
+    settings = dataclasses.replace(model.config, likelihood_bound=LIKELIHOOD_BOUND)
 
     @jax.jit
     def forward(parameters, image, median):
@@ -50,44 +52,46 @@ def coded(request, image):
 
 @pytest.fixture(scope="module", params=AUTOREGRESSIVE)
 def all_at_once(request, image):
-    """Name of an architecture, and what it makes of latents all rounded around 0."""
+    """Name of an architecture, and its predictions from latents rounded around 0."""
     model = imported(request.param)
 
     @jax.jit
     def forward(parameters, image, median):
-        made = codec.with_parameters(model.config, parameters)
-        y = made.transforms.analysis(image)
-        z = made.transforms.hyper_analysis(y)
+        module = codec.with_parameters(model.config, parameters)
+        y = module.transforms.analysis(image)
+        z = module.transforms.hyper_analysis(y)
         z_hat = jnp.round(z - median[None, None, None]) + median[None, None, None]
-        features = made.transforms.hyper_synthesis(z_hat)
-        context, seen = made.context, jnp.round(y)
+        features = module.transforms.hyper_synthesis(z_hat)
+        context, seen = module.context, jnp.round(y)
         assert isinstance(context, AutoregressiveContext)
         mean, scale = context.predict_all(context.network.features(features), seen)
         residual = jnp.round(y - mean)
         return {
             "mean": mean,
             "scale": scale,
-            "reconstruction": made.transforms.synthesis(seen),
-            "latent_bits": gaussian_bits(residual, scale, likelihood_bound=FLOOR),
+            "reconstruction": module.transforms.synthesis(seen),
+            "latent_bits": gaussian_bits(
+                residual, scale, likelihood_bound=LIKELIHOOD_BOUND
+            ),
         }
 
     return request.param, forward(model.parameters, image, model.median)
 
 
-def assert_same(found, expected):
+def assert_same(actual, expected):
     root_mean_square = np.sqrt(np.mean(expected**2))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * root_mean_square)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * root_mean_square)
 
 
 def bounded(scale):
-    """There the bound of scales is in the likelihood alone."""
+    """Bounds scales, as CompressAI does in the likelihood only."""
     return np.maximum(scale, 0.11)
 
 
 @pytest.mark.parametrize(
     "name", ["latent", "mean", "scale", "latent_hat", "reconstruction"]
 )
-def test_a_codec_computes_what_compressai_codes(coded, name):
+def test_codec_outputs_are_those_of_compressai(coded, name):
     architecture, output = coded
     expected = reference(architecture)[name]
     expected = bounded(expected) if name == "scale" else expected
@@ -97,27 +101,27 @@ def test_a_codec_computes_what_compressai_codes(coded, name):
 @pytest.mark.parametrize("name", ["latent_bits", "side_bits"])
 def test_bits_are_those_of_compressai(coded, name):
     architecture, output = coded
-    found, expected = getattr(output, name), reference(architecture)[name]
-    np.testing.assert_allclose(found.sum(), expected.sum(), rtol=1e-4)
-    # There likelihoods are float32 differences, down to 1e-9, of numbers up to 1.
+    bits, expected = getattr(output, name), reference(architecture)[name]
+    np.testing.assert_allclose(bits.sum(), expected.sum(), rtol=1e-4)
+    # Likelihoods of CompressAI are float32 differences of numbers up to 1.
     np.testing.assert_allclose(
-        jnp.exp2(-found), np.exp2(-expected), rtol=1e-3, atol=1e-6
+        jnp.exp2(-bits), np.exp2(-expected), rtol=1e-3, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("name", ["mean", "scale", "reconstruction"])
-def test_the_parts_compute_what_the_forward_of_compressai_does(all_at_once, name):
-    """It rounds all latents around 0 for the context, as in training with noise."""
-    architecture, found = all_at_once
+def test_parts_compute_the_forward_pass_of_compressai(all_at_once, name):
+    """CompressAI's forward pass rounds latents around 0 for the context model."""
+    architecture, outputs = all_at_once
     expected = reference(architecture)[f"forward_{name}"]
     expected = bounded(expected) if name == "scale" else expected
-    assert_same(found[name], expected)
+    assert_same(outputs[name], expected)
 
 
-def test_the_bits_of_its_forward_are_those_of_the_parts(all_at_once):
-    architecture, found = all_at_once
+def test_parts_give_the_bits_of_the_forward_pass_of_compressai(all_at_once):
+    architecture, outputs = all_at_once
     expected = reference(architecture)["forward_latent_bits"].sum()
-    np.testing.assert_allclose(found["latent_bits"].sum(), expected, rtol=1e-4)
+    np.testing.assert_allclose(outputs["latent_bits"].sum(), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -146,19 +150,21 @@ def test_medians_are_those_of_the_file(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_weight_arrives_once(architecture):
+def test_every_weight_is_imported_once(architecture):
     state = state_of(architecture)
     if architecture in AUTOREGRESSIVE:
         state["context_prediction.weight"] *= state["context_prediction.mask"]
-    names = compressai.tensors_of(architecture) - {"entropy_bottleneck.quantiles"}
+    names = compressai.tensor_names(architecture) - {"entropy_bottleneck.quantiles"}
     values = [np.ravel(state[name]) for name in names]
-    found = [np.ravel(array) for array in imported(architecture).parameters.values()]
+    parameters = [
+        np.ravel(array) for array in imported(architecture).parameters.values()
+    ]
     np.testing.assert_array_equal(
-        np.sort(np.concatenate(found)), np.sort(np.concatenate(values))
+        np.sort(np.concatenate(parameters)), np.sort(np.concatenate(values))
     )
 
 
-def test_training_goes_on_from_imported_weights(tmp_path):
+def test_training_starts_from_imported_weights(tmp_path):
     model = imported("mbt2018-mean")
     saved_model.write_model(tmp_path / "model", model)
     config = TrainConfig(

@@ -19,13 +19,13 @@ MEAN = "mbt2018-mean"
 
 
 def renamed(state, *replacements):
-    """The state dict with patterns in its names replaced."""
-    found = {}
+    """Returns the state dict with patterns in its names replaced."""
+    arrays = {}
     for name, array in state.items():
         for pattern, new in replacements:
             name = re.sub(pattern, new, name)
-        found[name] = array
-    return found
+        arrays[name] = array
+    return arrays
 
 
 VARIANTS = {
@@ -43,7 +43,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_names_of_other_versions_mean_the_same(variant):
+def test_names_of_earlier_versions_are_understood(variant):
     state = state_of("cheng2020-anchor")
     other = renamed(state, *VARIANTS[variant])
     assert set(other) != set(state)
@@ -53,7 +53,7 @@ def test_names_of_other_versions_mean_the_same(variant):
 
 def test_buffers_change_nothing():
     state = state_of(MEAN)
-    parameters = {name: state[name] for name in compressai.tensors_of(MEAN)}
+    parameters = {name: state[name] for name in compressai.tensor_names(MEAN)}
     buffers = {
         name: np.full((64, 100), 7, np.float32)
         for name in state
@@ -123,7 +123,7 @@ REFUSED = {
         MEAN,
         changed("g_a.1.gamma", lambda array: array * np.float32(np.nan)),
     ),
-    "the state dict has sizes that no mbt2018-mean has: Minnen.channels must "
+    "the state dict has sizes that mbt2018-mean cannot have: Minnen.channels must "
     "be even and at least 2, but is 11": (
         MEAN,
         changed("g_a.6.weight", lambda array: array[:11]),
@@ -136,7 +136,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_is_no_such_model_is_refused(message):
+def test_a_state_dict_of_another_model_is_refused(message):
     architecture, change = REFUSED[message]
     with pytest.raises(UserError, match=re.escape(message)):
         compressai.convert(change(state_of(architecture)), architecture)
@@ -152,24 +152,23 @@ def test_a_wrong_architecture_is_refused_with_the_right_one(given):
 
 
 @pytest.mark.parametrize("architecture", [MEAN, "cheng2020-attn"])
-def test_an_imported_model_codes_the_photograph_and_decodes_it(architecture):
+def test_an_imported_model_encodes_and_decodes_a_photograph(architecture):
     model = imported(architecture)
     container, latents = coding.encode(model, photograph())
-    decoded, found = coding.decode(model, container)
-    np.testing.assert_array_equal(found.latent_hat, latents.latent_hat)
+    decoded, again = coding.decode(model, container)
+    np.testing.assert_array_equal(again.latent_hat, latents.latent_hat)
     expected = np.clip(reference(architecture)["reconstruction"][0], 0, 1) * 255
-    # Not the same: for files an image is extended beyond its border, and predicted
-    # means are rounded.
+    # Not equal: in files the image is on a canvas, and predicted means are rounded.
     assert np.abs(decoded - expected).mean() < 0.5 * expected.std()
 
 
 @pytest.fixture
 def torchless(monkeypatch):
-    """The command, with the tensors of a file in the place of reading it."""
+    """Replaces the reading of a file of torch, so that the command needs no torch."""
     monkeypatch.setattr(compressai, "read_state", lambda path: state_of(path.stem))
 
 
-def test_the_command_writes_a_model_folder_and_says_what_it_is(jaxcorr, torchless):
+def test_command_writes_a_model_folder_and_describes_it(jaxcorr, torchless):
     command = "import-compressai", "mbt2018.pth", "--architecture", "mbt2018"
     status, out, err = jaxcorr(*command, "-o", "model")
     model = run_directory.load("model")
@@ -196,7 +195,7 @@ def test_an_imported_model_is_packed_and_evaluated(jaxcorr, torchless):
     assert status == 0 and "astronaut.png" in out, err
 
 
-def test_nothing_but_a_model_folder_is_replaced(jaxcorr, torchless):
+def test_only_a_model_folder_is_replaced(jaxcorr, torchless):
     command = "import-compressai", f"{MEAN}.pth", "--architecture", MEAN, "-o"
     Path("home").mkdir()
     for folder, message in {
@@ -218,11 +217,11 @@ def test_an_unknown_architecture_is_refused(jaxcorr, torchless):
     assert not Path("model").exists()
 
 
-def test_without_torch_the_extra_is_named(jaxcorr, monkeypatch):
+def test_error_without_torch_names_the_extra(jaxcorr, monkeypatch):
     read_state = compressai.read_state
 
     def without_torch(path):
-        # Here alone: elsewhere tyro looks for torch.
+        # Only while the file is read, since tyro imports torch too.
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, "torch", None)
             return read_state(path)
@@ -239,17 +238,17 @@ def torch():
 
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model_state_dict", "model"])
-def test_files_of_torch_are_read_bare_or_in_a_checkpoint(torch, tmp_path, key):
+def test_torch_files_are_read_alone_or_in_a_checkpoint(torch, tmp_path, key):
     state = {name: torch.tensor(array) for name, array in state_of(MEAN).items()}
     state["entropy_bottleneck._offset"] = torch.arange(8, dtype=torch.int32)
     state["g_a.0.weight"] = torch.nn.Parameter(state["g_a.0.weight"])
-    held = state if key is None else {"epoch": 3, key: state, "loss": torch.ones(())}
-    torch.save(held, tmp_path / "weights.pth.tar")
-    found = compressai.read_state(tmp_path / "weights.pth.tar")
-    assert compressai.convert(found, MEAN).fingerprint == imported(MEAN).fingerprint
+    content = state if key is None else {"epoch": 3, key: state, "loss": torch.ones(())}
+    torch.save(content, tmp_path / "weights.pth.tar")
+    tensors = compressai.read_state(tmp_path / "weights.pth.tar")
+    assert compressai.convert(tensors, MEAN).fingerprint == imported(MEAN).fingerprint
 
 
-def test_the_command_reads_a_file_of_torch(torch, jaxcorr):
+def test_command_reads_a_torch_file(torch, jaxcorr):
     state = {name: torch.tensor(array) for name, array in state_of(MEAN).items()}
     torch.save(state, "weights.pth")
     command = "import-compressai", "weights.pth", "--architecture"
@@ -260,7 +259,7 @@ def test_the_command_reads_a_file_of_torch(torch, jaxcorr):
     assert "weights.pth lacks context_prediction.bias" in err
 
 
-def test_what_holds_no_state_dict_is_refused_in_one_line(torch, jaxcorr):
+def test_a_file_without_a_state_dict_is_refused_in_one_line(torch, jaxcorr):
     Path("text.pth").write_text("hello")
     Path("empty.pth").touch()
     Path("folder.pth").mkdir()
@@ -270,10 +269,10 @@ def test_what_holds_no_state_dict_is_refused_in_one_line(torch, jaxcorr):
     for name, message in {
         "text.pth": "text.pth cannot be read: torch did not write it, or it is damaged",
         "empty.pth": "empty.pth cannot be read: torch did not write it, or",
-        "code.pth": "code.pth cannot be read: it holds a pathlib.Path, and what is no",
+        "code.pth": "code.pth cannot be read: it holds a pathlib.Path; only tensors",
         "missing.pth": "missing.pth cannot be read: No such file or directory",
         "folder.pth": "folder.pth cannot be read: Is a directory",
-        "list.pth": "list.pth holds no state dict: tensors by name, or these under ",
+        "list.pth": "list.pth holds no state dict: it must map names to tensors",
         "numbers.pth": "numbers.pth holds no state dict",
     }.items():
         command = "import-compressai", name, "--architecture", MEAN, "-o", "model"

@@ -1,4 +1,4 @@
-"""Exports run in a process without jaxcorr, and give what jaxcorr gives."""
+"""Exports run in a process without jaxcorr, with the results of jaxcorr."""
 
 import json
 import os
@@ -22,8 +22,8 @@ from jaxcorr.errors import UserError
 from jaxcorr.interop import stablehlo
 
 PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
-WALKED = [("minnen", context) for context in codecs.CONTEXTS]
-EVALUATED = [*WALKED, ("cheng", "checkerboard"), ("swin", "channelwise")]
+CODED = [("minnen", context) for context in codecs.CONTEXTS]
+EVALUATED = [*CODED, ("cheng", "checkerboard"), ("swin", "channelwise")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,12 +51,12 @@ def models():
 @pytest.fixture(scope="module")
 def coded(models, photograph):
     """Files and latents of the context models, with one kind of transforms."""
-    return {pair: coding.encode(models[pair], photograph) for pair in WALKED}
+    return {pair: coding.encode(models[pair], photograph) for pair in CODED}
 
 
 @pytest.fixture(scope="module")
 def folder(models, coded, photograph, tmp_path_factory):
-    """Exports, each with what to run it on."""
+    """Folder of exports, each beside its inputs `given.npz`."""
     folder = tmp_path_factory.mktemp("exports")
     for pair, model in models.items():
         place = folder / "-".join(pair)
@@ -74,8 +74,8 @@ def folder(models, coded, photograph, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(folder):
-    """What another process makes of the exports."""
+def results(folder):
+    """Results of the exports in another process."""
     done = subprocess.run(
         [sys.executable, SCRIPTS / "reload_export.py", folder],
         env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
@@ -96,61 +96,61 @@ def named(pairs):
 
 @named(EVALUATED)
 def test_reconstruction_and_bits_are_those_of_the_codec(
-    models, found, photograph, pair
+    models, results, photograph, pair
 ):
     model = models[pair]
     image = photograph[None].astype(np.float32) / 255
     run = jax.jit(lambda image: model.codec(image, median=model.median))
     output = run(image)
     reconstruction = np.asarray(output.reconstruction[0])
-    error = np.abs(found[pair]["reconstruction"] - reconstruction).max()
+    error = np.abs(results[pair]["reconstruction"] - reconstruction).max()
     bits = float(output.latent_bits.sum() + output.side_bits.sum())
     assert (
         reconstruction.std() > 0.02 and np.unique(np.round(output.quantized)).size > 4
     )
     assert error < 1e-5
-    assert found[pair]["bits"] == pytest.approx(bits, rel=1e-5)
+    assert results[pair]["bits"] == pytest.approx(bits, rel=1e-5)
 
 
-@named(WALKED)
-def test_a_walk_through_the_passes_gives_the_latents_of_a_file(coded, found, pair):
+@named(CODED)
+def test_decoding_by_the_readme_gives_the_latents_of_a_file(coded, results, pair):
     _, latents = coded[pair]
     for name in ("mean", "latent_hat"):
-        np.testing.assert_array_equal(found[pair][name], getattr(latents, name))
-    np.testing.assert_allclose(found[pair]["scale"], latents.scale, rtol=1e-10)
+        np.testing.assert_array_equal(results[pair][name], getattr(latents, name))
+    np.testing.assert_allclose(results[pair]["scale"], latents.scale, rtol=1e-10)
 
 
-@named(WALKED)
-def test_tables_give_the_size_of_a_file(coded, found, pair):
+@named(CODED)
+def test_tables_give_the_size_of_a_file(coded, results, pair):
     container, _ = coded[pair]
     for bits, payload in (
-        (found[pair]["y_bits"], container.y_payload),
-        (found[pair]["z_bits"], container.z_payload),
+        (results[pair]["y_bits"], container.y_payload),
+        (results[pair]["z_bits"], container.z_payload),
     ):
         assert abs(8 * len(payload) - bits) < 64 + 0.001 * bits
 
 
-def test_images_of_a_batch_are_those_of_their_own(folder, models):
+def test_an_export_takes_a_batch_of_images(folder, models):
     pair = "minnen", "independent"
     data = (folder / "-".join(pair) / "export/analysis.jaxexport").read_bytes()
     batch = np.stack([codecs.blocks(64, 64, seed) for seed in range(3)]) / np.float32(
         255
     )
-    found = jax.jit(export.deserialize(bytearray(data)).call)(batch)
+    latents = jax.jit(export.deserialize(bytearray(data)).call)(batch)
     model = models[pair]
     expected = jax.jit(model.codec.transforms.analysis)(batch)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(latents, expected, rtol=0, atol=1e-4)
     assert np.abs(np.diff(expected, axis=0)).max() > 0.1
 
 
-def test_an_image_of_half_side_information_is_refused_by_jax(folder):
+def test_jax_refuses_sides_that_are_not_multiples_of_64(folder):
     data = (folder / "minnen-independent/export/analysis.jaxexport").read_bytes()
     call = export.deserialize(bytearray(data)).call
     with pytest.raises(ValueError, match="Division had remainder 32"):
         call(np.zeros((1, 64, 96, 3), np.float32))
 
 
-def test_the_config_says_what_the_functions_take_and_give(folder):
+def test_config_lists_the_inputs_and_outputs_of_functions(folder):
     place = folder / "swin-channelwise/export"
     config = json.loads((place / "config.json").read_text())["export"]
     files = [x.relative_to(place).with_suffix("") for x in place.rglob("*.jaxexport")]
@@ -168,19 +168,21 @@ def test_the_config_says_what_the_functions_take_and_give(folder):
         )
 
 
-def test_two_exports_are_equal_and_hold_no_path_of_this_machine(models, tmp_path):
+def test_exports_are_reproducible_and_hold_no_local_path(models, tmp_path):
     model = models["cheng", "checkerboard"]
     for name in ("one", "two"):
         stablehlo.write_export(tmp_path / name, model)
     place = str(Path(package.__file__).parent).encode()
     for one in (tmp_path / "one").rglob("*.*"):
-        if one.is_file() and one.suffix != ".npz":  # Those hold the time of writing.
+        if (
+            one.is_file() and one.suffix != ".npz"
+        ):  # NPZ files hold the time of writing.
             two = tmp_path / "two" / one.relative_to(tmp_path / "one")
             assert one.read_bytes() == two.read_bytes()
             assert place not in one.read_bytes()
 
 
-def test_the_command_writes_the_folder_and_says_what_is_in_it(
+def test_command_writes_an_export_and_lists_its_functions(
     jaxcorr, model_path, tiny_model
 ):
     status, out, err = jaxcorr("export", "--stablehlo", "-m", model_path, "-o", "new")
@@ -188,8 +190,15 @@ def test_the_command_writes_the_folder_and_says_what_is_in_it(
     *lines, last = out.splitlines()
     written = [line.split()[0] for line in lines]
     assert written == [
-        *("analysis", "hyper_analysis", "side_bits", "hyper_synthesis", "context"),
-        *("latent_bits", "synthesis", "float64/hyper_synthesis", "float64/predict_0"),
+        "analysis",
+        "hyper_analysis",
+        "side_bits",
+        "hyper_synthesis",
+        "context",
+        "latent_bits",
+        "synthesis",
+        "float64/hyper_synthesis",
+        "float64/predict_0",
     ]
     sizes = [Path(f"new/{name}.jaxexport").stat().st_size for name in written]
     assert [line.split()[1] for line in lines] == [f"{x / 1e6:.2f}" for x in sizes]
@@ -207,7 +216,7 @@ def test_the_command_writes_the_folder_and_says_what_is_in_it(
         np.testing.assert_array_equal(tables["median"], tiny_model.median)
 
 
-def test_an_export_is_no_model_and_replaces_none(jaxcorr, model_path, tmp_path):
+def test_an_export_is_not_a_model_and_replaces_none(jaxcorr, model_path, tmp_path):
     command = "export", "--stablehlo", "-m", model_path, "-o"
     assert jaxcorr(*command, "new")[0] == 0
     assert jaxcorr("pack", model_path, "-o", "packed")[0] == 0
@@ -232,7 +241,7 @@ def test_an_export_is_no_model_and_replaces_none(jaxcorr, model_path, tmp_path):
     assert jaxcorr(*command, "new", "--force")[0] == 0
 
 
-def test_a_full_disk_leaves_no_half_of_an_export(tiny_model, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_partial_export(tiny_model, tmp_path, monkeypatch):
     write_bytes, left = Path.write_bytes, [3]
 
     def until_full(path, data):

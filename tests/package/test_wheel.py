@@ -1,4 +1,4 @@
-"""What is installed without the repository."""
+"""The wheel works without the repository."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ def test_a_wheel_trains_its_own_configs(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
-    found = sorted(path.stem for path in (tmp_path / "installed").rglob("configs/*.py"))
-    assert found == sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+    configs = sorted(p.stem for p in (tmp_path / "installed").rglob("configs/*.py"))
+    assert configs == sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
     small = "--codec.transforms.width 4 --codec.transforms.channels 4 --steps 1"
     small += " --loss.window 3 --data.crop-size 64 --data.batch-size 2"

@@ -1,4 +1,4 @@
-"""Codes and decodes with whatever Python and JAX run it.
+"""Encodes or decodes with the Python and JAX that run this script.
 
 python portable.py encode MODEL IMAGE FILE LATENTS
 python portable.py decode MODEL IMAGE FILE LATENTS
@@ -18,18 +18,18 @@ def main(action, folder, photograph, file, latents):
     model = run_directory.load(folder)
     image, _ = images.read_image(Path(photograph))
     if action == "encode":
-        container, found = coding.encode(model, image)
+        container, decoded = coding.encode(model, image)
         Path(file).write_bytes(container.to_bytes())
     else:
         container = Container.from_bytes(Path(file).read_bytes(), file)
-        _, found = coding.decode(model, container)
+        _, decoded = coding.decode(model, container)
     _, fast = coding.encode(model, image, arithmetic=Arithmetic.FAST)
     np.savez(
         latents,
-        side_symbols=found.side_symbols,
-        symbols=found.symbols,
-        latent_hat=found.latent_hat,
-        scale=found.scale,
+        side_symbols=decoded.side_symbols,
+        symbols=decoded.symbols,
+        latent_hat=decoded.latent_hat,
+        scale=decoded.scale,
         fast_scale=fast.scale,
     )
 

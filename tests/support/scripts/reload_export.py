@@ -1,7 +1,7 @@
-"""Runs exports as their READMEs say, with nothing of jaxcorr.
+"""Runs exports as their READMEs describe, without jaxcorr.
 
-Beside each `FOLDER/*/given.npz` there is an export, `export`; what comes out goes to
-`found.npz` there.
+Reads the inputs `FOLDER/*/given.npz`, runs the export `export` beside each, and writes
+its outputs to `found.npz` there.
 
 python reload_export.py FOLDER
 """
@@ -32,24 +32,24 @@ def main(folder):
             readme = {}
             for block in blocks:
                 exec(block, readme)
-            found = run(readme, **np.load(given))
-        np.savez(given.with_name("found.npz"), **found)
+            outputs = run(readme, **np.load(given))
+        np.savez(given.with_name("found.npz"), **outputs)
     assert not {"jaxcorr", "flax"} & set(sys.modules)
 
 
 def run(readme, photograph, side_symbols=None, symbols=None, offset=0):
-    """Reconstruction and bits; with the symbols of a file, also what it decodes to."""
+    """Returns reconstruction and bits, and with the symbols of a file its latents."""
     reconstruction, bits = readme["evaluate"](photograph)
-    found = {"reconstruction": reconstruction, "bits": bits}
+    outputs = {"reconstruction": reconstruction, "bits": bits}
     if symbols is not None:
         with jax.enable_x64(True):
             size = photograph.shape[:2]
-            found |= decode(readme, side_symbols, symbols, size, int(offset))
-    return found
+            outputs |= decode(readme, side_symbols, symbols, size, int(offset))
+    return outputs
 
 
 def decode(readme, side_symbols, symbols, size, offset):
-    """Walks the passes; gives means, scales and latents, and bits by the tables."""
+    """Decodes pass by pass; returns means, scales, latents and bits by the tables."""
 
     def on_canvas(grid, stride):
         sides = [readme["canvas_side"](pixels) // stride for pixels in size]
@@ -64,21 +64,21 @@ def decode(readme, side_symbols, symbols, size, offset):
     median = readme["tables"]["median"].astype(np.float64)
     features = call("hyper_synthesis", on_canvas(side_symbols + median, 64))
     latent_hat = on_canvas(np.zeros(symbols.shape), 16)
-    found = {name: np.zeros(symbols.shape) for name in ("mean", "scale")}
+    predicted = {name: np.zeros(symbols.shape) for name in ("mean", "scale")}
     passes = json.loads(Path("config.json").read_text())["export"]["passes"]
-    given = (call, features, latent_hat, symbols.shape)
-    walk = by_passes(*given, passes) if passes else by_wavefronts(*given)
-    for at, mean, scale, refine in walk:
+    inputs = (call, features, latent_hat, symbols.shape)
+    predictions = by_passes(*inputs, passes) if passes else by_wavefronts(*inputs)
+    for at, mean, scale, refine in predictions:
         mean = readme["round_means"](mean[at], offset)
         quantized = symbols[at] + mean
         if refine is not None:
             quantized = readme["round_means"](refine(quantized), offset)
-        found["mean"][at], found["scale"][at] = mean, scale[at]
+        predicted["mean"][at], predicted["scale"][at] = mean, scale[at]
         latent_hat[0][at] = quantized
     rows, columns, _ = symbols.shape
-    classes = readme["classes"](found["scale"], offset)
+    classes = readme["classes"](predicted["scale"], offset)
     channels = np.broadcast_to(np.arange(median.size), side_symbols.shape)
-    return found | {
+    return predicted | {
         "latent_hat": latent_hat[0, :rows, :columns],
         "y_bits": bits_by_tables(readme, symbols, classes, "latent"),
         "z_bits": bits_by_tables(readme, side_symbols, channels, "side"),

@@ -1,6 +1,6 @@
 """Runs the TensorFlow port of the loss on given arrays, in a Python without JAX.
 
-    PYTHON tests/tensorflow_port.py cases|messages|replicas IN.npz OUT.npz
+    PYTHON tensorflow_port.py cases|messages|replicas IN.npz OUT.npz
 
 `IN.npz` holds the arrays and, as JSON, how to call the port with them.
 """
@@ -30,8 +30,8 @@ WAYS = {
 
 
 def cases(given):
-    """Loss and gradients of every case, called in every way."""
-    found = {}
+    """Returns loss and gradients of every case, called in every way."""
+    outputs = {}
     for number, (name, case) in enumerate(json.loads(str(given["cases"])).items()):
         arrays = [
             tf.cast(given[f"{name}/{array}"], dtype)
@@ -41,21 +41,20 @@ def cases(given):
         ]
         mask = given.get(f"{name}/mask", case["mask"])
         function = loss_and_gradients(mask=mask, **case["options"])
-        # Each way costs a second; cases drawn at random take them in turn.
+        # Each way costs a second, so each random case uses only one of them.
         ways = [*WAYS][number % len(WAYS) :][:1] if "random" in name else WAYS
         for way in ways:
-            made = WAYS[way]
-            results = made(function, arrays)(*arrays)
+            results = WAYS[way](function, arrays)(*arrays)
             names = ("loss", "latent", "mean", "scale")
             for result, value in zip(names, results, strict=True):
                 if value.dtype == tf.bfloat16:  # NumPy has none.
                     value = tf.cast(value, tf.float32)
-                found[f"{name}/{way}/{result}"] = value.numpy()
-    return found
+                outputs[f"{name}/{way}/{result}"] = value.numpy()
+    return outputs
 
 
 def loss_and_gradients(**options):
-    """The loss as a function of the arrays alone, with its gradients."""
+    """Returns the loss and its gradients as a function of the arrays alone."""
 
     def function(latent, mean, scale):
         with tf.GradientTape() as tape:
@@ -70,14 +69,14 @@ def loss_and_gradients(**options):
 
 
 def messages(given):
-    """What is said of every mistake."""
-    found = {}
+    """Returns the error message of every wrong call."""
+    outputs = {}
     for name, (function, shapes, options) in json.loads(str(given["calls"])).items():
         try:
             getattr(port, function)(*map(np.ones, shapes), **options)
-            found[name] = "nothing"
+            outputs[name] = "nothing"
         except ValueError as error:
-            found[name] = str(error)
+            outputs[name] = str(error)
     unknown = tf.function(
         port.correlation_loss, input_signature=[tf.TensorSpec([None] * 4)] * 3
     )
@@ -90,14 +89,14 @@ def messages(given):
     for name, arrays in mistakes.items():
         try:
             unknown(*arrays)
-            found[f"at run time: {name}"] = "nothing"
+            outputs[f"at run time: {name}"] = "nothing"
         except tf.errors.InvalidArgumentError as error:
-            found[f"at run time: {name}"] = str(error)
-    return found
+            outputs[f"at run time: {name}"] = str(error)
+    return outputs
 
 
 def replicas(given):
-    """Loss and gradient of a batch on one device and on two, by the docstring."""
+    """Returns the loss and gradient of a batch on one device and on two replicas."""
     host = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(host, two)
@@ -105,7 +104,7 @@ def replicas(given):
     batch, gain = tf.constant(given["batch"]), tf.Variable(tf.constant(1.0))
 
     def parts(latent):
-        # A model of one parameter, which moves latents, means and scales.
+        # A model of one parameter, on which latents, means and scales depend.
         return gain * latent, gain**2 * latent[:, ::-1], 0.5 + tf.abs(gain * latent)
 
     def whole():
@@ -143,11 +142,10 @@ def replicas(given):
 if __name__ == "__main__":
     action, source, target = sys.argv[1:]
     with np.load(source) as arrays:
-        found = {"cases": cases, "messages": messages, "replicas": replicas}[action](
-            dict(arrays)
-        )
-    # Where JAX is installed, TensorFlow itself may import it.
+        actions = {"cases": cases, "messages": messages, "replicas": replicas}
+        outputs = actions[action](dict(arrays))
+    # TensorFlow itself imports JAX if JAX is installed.
     ours = {name for name in sys.modules if name.partition(".")[0] == "jaxcorr"}
     unwanted = ours - {"jaxcorr", "jaxcorr.interop", port.__name__}
     unwanted |= {"jaxtyping", "beartype", "flax"} & set(sys.modules)
-    np.savez(target, version=tf.__version__, unwanted=sorted(unwanted), **found)
+    np.savez(target, version=tf.__version__, unwanted=sorted(unwanted), **outputs)

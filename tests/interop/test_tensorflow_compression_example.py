@@ -1,6 +1,6 @@
-"""A codec of TensorFlow Compression's parts, trained with the loss in its environment.
+"""The example for TensorFlow Compression trains, and its range coder is exact.
 
-`JAXCORR_TFC_PYTHON` names a Python with tensorflow-compression, and with jaxcorr from
+`JAXCORR_TFC_PYTHON` names a Python that has tensorflow-compression, and jaxcorr by
 `pip install --no-deps`.
 """
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(*arguments):
-    # Not the package beside this test: the one that is installed there has to do.
+    # Uses the jaxcorr that is installed there, not the one beside this test.
     environment = {name: x for name, x in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         [str(PYTHON), EXAMPLE, *map(str, arguments)],
@@ -50,7 +50,7 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(photographs, tmp_path_factory):
-    """How many pixels were coded, and by α the line printed and the latents dumped."""
+    """Number of coded pixels; by α, the printed row and the dumped latents."""
     dump = tmp_path_factory.mktemp("dump") / "latents.npz"
     sizes = "--steps=40 --crop=128 --batch=2 --width=8 --channels=8 --held-out=2"
     done = run(photographs, *sizes.split(), f"--dump={dump}", "--alpha", *ALPHAS)
@@ -70,7 +70,7 @@ def trained(photographs, tmp_path_factory):
     return int(first.split()[-2]), dict(zip(ALPHAS, rows, strict=True)), latents
 
 
-def test_all_held_out_pixels_without_padding_are_coded(trained):
+def test_pixels_of_held_out_images_count_no_padding(trained):
     pixels, _, _ = trained
     assert pixels == (256 * 448) + (384 * 576)  # chelsea.png and coffee.png
 
@@ -82,20 +82,20 @@ def test_the_loss_lowers_the_correlation(trained):
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_the_range_coder_gives_back_the_latents_of_every_photograph(trained, alpha):
+def test_range_coder_decodes_the_latents_of_every_photograph(trained, alpha):
     assert trained[1][alpha]["same"] == 2
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
 @pytest.mark.parametrize("part", ["y", "z"])
-def test_real_bytes_are_near_the_estimate(trained, alpha, part):
+def test_real_bytes_are_close_to_the_estimate(trained, alpha, part):
     pixels, rows, _ = trained
     estimate = rows[alpha][f"{part} bpp"] * pixels / 8
     assert rows[alpha][f"{part} bytes"] == pytest.approx(estimate, rel=0.05)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_the_correlation_is_that_of_jax(trained, alpha):
+def test_correlation_is_that_of_jax(trained, alpha):
     _, rows, latents = trained
     losses = [correlation_loss(**arrays) for arrays in latents[alpha]]
     squares = [np.mean(normalize(**arrays) ** 2) for arrays in latents[alpha]]
@@ -111,10 +111,10 @@ def test_the_loss_sees_the_means_and_scales_that_code_the_latents(trained, alpha
 
 
 def gaussian_bits(latent, mean, scale):
-    """Bits of rounded latents, as the definition has them."""
+    """Computes the bits of rounded latents by the definition."""
     scale = np.maximum(scale, 0.11).astype(float)
     distance = np.abs(np.rint(latent - mean))
-    # Of the lower tail, where the difference of two probabilities keeps its digits.
+    # In the lower tail, where the difference of two probabilities keeps its digits.
     upper, lower = (special.log_ndtr((x - distance) / scale) for x in (0.5, -0.5))
     return -np.sum(upper + np.log1p(-np.exp(lower - upper))) / np.log(2)
 
@@ -128,7 +128,7 @@ def gaussian_bits(latent, mean, scale):
     ],
     ids=["folder", "crop", "held out"],
 )
-def test_a_mistake_is_one_line(photographs, arguments, message):
+def test_a_user_error_ends_in_one_line(photographs, arguments, message):
     done = run(*(argument.format(folder=photographs) for argument in arguments))
     assert done.returncode == 2
     assert message in done.stderr.splitlines()[-1]
