@@ -15,8 +15,8 @@ from support.reference_layers import (
 
 from jaxcorr.layers.residual import (
     AttentionBlock,
-    Downsampling,
     ResidualBlock,
+    ResidualDownsampling,
     ResidualUpsampling,
 )
 
@@ -55,7 +55,7 @@ def bottleneck(x, unit):
 
 BLOCKS = {
     "residual block": (lambda: ResidualBlock(4, rngs=nnx.Rngs(0)), residual),
-    "downsampling": (lambda: Downsampling(4, 6, rngs=nnx.Rngs(0)), down),
+    "downsampling": (lambda: ResidualDownsampling(4, 6, rngs=nnx.Rngs(0)), down),
     "upsampling": (lambda: ResidualUpsampling(4, 3, rngs=nnx.Rngs(0)), up),
     "attention": (lambda: AttentionBlock(4, rngs=nnx.Rngs(0)), attended),
 }
