@@ -158,7 +158,7 @@ def test_the_decoder_gets_the_slope_of_the_mean_over_the_noise(wide, sharpness):
 @functools.cache
 def made_prior():
     """A prior that is off its center."""
-    return FactorizedPrior(3, spread=1.0, rngs=nnx.Rngs(1))
+    return FactorizedPrior(3, init_scale=1.0, rngs=nnx.Rngs(1))
 
 
 DENSITIES = {
