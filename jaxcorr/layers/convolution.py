@@ -159,7 +159,7 @@ class MaskedConvolution(nnx.Module):
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
         return _add_bias(_same_convolution(x, masked), self.bias)
 
-    def of_neighbors(self, neighbors: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
+    def at_positions(self, neighbors: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
         """Computes the output at single positions, from the inputs at their taps."""
         kernel = self.kernel[...].astype(neighbors.dtype)[tap_index(self.taps)]
         return _add_bias(jnp.einsum("nti,tio->no", neighbors, kernel), self.bias)

@@ -72,7 +72,7 @@ def side_across(pixels: int) -> int:
     return ops.round_up(pixels, SIDE_STRIDE) // SIDE_STRIDE
 
 
-def over_image(
+def image_mask(
     grid: Float[Array, "b height width c"],
     rows: Array | int,
     columns: Array | int,
