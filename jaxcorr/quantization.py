@@ -27,7 +27,7 @@ from typing_extensions import override
 from jaxcorr.soft_rounding import Sharpness, conditional_mean, soft_round
 
 QuantizationName = Literal["noise", "straight_through", "soft_round"]
-"""Name of a quantization of training, in configs."""
+"""Name of a quantization for training, as in configs."""
 
 Bits = Callable[[Float[Array, "*b c"], float], Float[Array, "*b c"]]
 """An entropy model: maps quantized latents and a lower bound on the likelihood of each
@@ -200,7 +200,7 @@ def uniform_noise(
 def round_around(
     values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
 ) -> Float[Array, "*b c"]:
-    """Rounds latents to whole steps from their centers, with a gradient of zero."""
+    """Rounds latents to whole steps from their centers; `values` get no gradient."""
     return jnp.round(values - centers) + centers
 
 
