@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Implementations:
-    """The implementation of each layer that has several."""
+    """Choice of the implementation of each layer that has several."""
 
     upsampling: Literal["polyphase", "transposed"] = "polyphase"
     """Transposed 5x5 convolution: by phases at the low resolution ("polyphase"), or as

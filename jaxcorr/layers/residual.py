@@ -16,7 +16,7 @@ from jaxcorr.layers.subpixel import SubPixelUpsampling
 
 
 class ResidualBlock(nnx.Module):
-    """Adds two 3x3 convolutions, each followed by a leaky ReLU, to the identity.
+    """Residual block of two 3x3 convolutions, each followed by a leaky ReLU.
 
     Args:
       channels: Channels of the input and the output.
@@ -104,7 +104,7 @@ class AttentionBlock(nnx.Module):
 
 
 class Bottleneck(nnx.Module):
-    """Residual block of 1x1, 3x3 and 1x1 convolutions with half the channels inside.
+    """Residual block of 1x1, 3x3 and 1x1 convolutions at half the channels.
 
     Args:
       channels: Channels of the input and the output; even.

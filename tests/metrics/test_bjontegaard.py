@@ -115,8 +115,8 @@ def test_published_bd_rates_follow_from_the_published_points(anchor, test, perce
             "free must have",
         ),
         (
-            RDSamples(name="lost", bpp=RATES, quality=(math.nan, *QUALITIES[1:])),
-            "lost must have",
+            RDSamples(name="undefined", bpp=RATES, quality=(math.nan, *QUALITIES[1:])),
+            "undefined must have",
         ),
         (
             RDSamples(name="twice", bpp=RATES, quality=(27.0, 29.5, 29.5, 35.5)),
