@@ -23,8 +23,8 @@ from jaxcorr.quantization import Quantization, Rounding
 from jaxcorr.transforms.base import (
     LATENT_STRIDE,
     SIDE_STRIDE,
+    image_mask,
     latents_across,
-    over_image,
 )
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
@@ -157,8 +157,8 @@ class Codec(nnx.Module):
         of_y, of_z = (quantization or Rounding()).split()
 
         y, z = self.analyze(canvas.astype(transform_dtype))
-        coded_y = over_image(y, rows, columns, LATENT_STRIDE)
-        coded_z = over_image(z, rows, columns, SIDE_STRIDE)
+        coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
+        coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
         # Padding carries no symbols. The decoder sees zeros there, as it does beyond
         # the border of a crop in training.
         z_hat = jnp.where(coded_z, of_z.quantize(z, center), 0.0)

@@ -1,9 +1,14 @@
-"""The correlation loss of Ali et al. (NeurIPS 2023), free of the rest of jaxcorr.
+"""The correlation loss of Ali et al. (NeurIPS 2023), in a file that can be copied.
 
     latent, mean, scale ─► normalize ─► correlation_map ─► masked_norm ─► loss
 
 `correlation_loss` is that chain. A training step that accumulates gradients calls the
 parts: it averages the maps of its micro-batches, and only then takes the norm.
+
+This file needs JAX and jaxtyping alone, and imports nothing from jaxcorr. For code
+bases in TensorFlow, `jaxcorr/interop/tensorflow.py` repeats its functions, masks and
+messages on purpose. `tests/loss/test_tensorflow_port.py` keeps the two files equal, in
+values, gradients and messages.
 """
 
 import functools
@@ -12,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
-# Which cells a named mask leaves out, by their distance in rows and columns from the
-# middle of the map.
+# The cells that a named mask leaves out, by their distance in rows and in columns from
+# the middle of the map.
 _EXCLUDED = {
     "point": lambda rows, columns: rows == columns == 0,
     "short_cross": lambda rows, columns: rows + columns <= 1,
@@ -33,42 +38,44 @@ def correlation_loss(
     stop_scale_gradient: bool = False,
     pool_channels: bool = True,
 ) -> Float[Array, ""]:
-    """Measures the spatial correlation that an entropy model left in the latents.
+    """Measures the spatial correlation that the entropy model leaves in the latents.
 
-    A model that codes each latent on its own, from a predicted mean and scale, pays
-    for whatever neighbors still tell about one another. Adding this to the training
-    loss moves that structure to where the model can use it; coding does not change.
+    An entropy model that codes each latent independently, from a predicted mean and
+    scale, pays for all information that neighboring latents share. Adding this loss
+    to the training loss moves that structure to where the entropy model can use it.
+    Coding does not change.
 
-    The loss is the squared norm of one map, which is the mean over the whole batch.
-    Averaging the losses of parts of a batch gives another, larger number: average
-    their maps instead, and take `masked_norm` of the result.
+    The loss is the squared norm of one correlation map, averaged over the whole batch.
+    The mean of the losses of several micro-batches is a different, larger number:
+    average their maps instead, and take `masked_norm` of the mean map.
 
     Args:
-      latent: Latents of shape [..., height, width, channels], before quantization as
-        a rule. Leave out latents that stand for padding.
+      latent: Latents of shape [..., height, width, channels], usually before
+        quantization. Leave out latents that only cover padding.
       mean: Predicted mean of each latent.
       scale: Predicted standard deviation of each latent, in quantization steps.
       window: Side of the map; odd, at least 3 and at most the height and the width.
-      mask: Which cells of the map count, as in `masked_norm`.
+      mask: Cells of the map that count, as in `masked_norm`.
       scale_bound: Smallest scale to divide by, as in `normalize`.
-      stop_scale_gradient: Whether the loss leaves the scale alone, as in `normalize`.
-        If not, a model can also lower the loss by predicting scales that are too
-        large; the mean of the squared normalized latents, 1 at best, shows it.
-      pool_channels: Whether channels share a map. If not, the loss is the mean over
-        channels of the masked norms of `correlation_maps`.
+      stop_scale_gradient: Whether the scale gets no gradient, as in `normalize`. If it
+        gets one, a model can also lower the loss by predicting scales that are too
+        large. The mean of the squared normalized latents then falls below 1.
+      pool_channels: Whether all channels share one map. If False, the loss is the mean
+        over channels of the masked norms of `correlation_maps`.
 
     Returns:
-      The loss, without a unit. The authors print it as "Avg Correlation" (0.0454
-      without the loss and 0.0107 with it, on one photograph). White normalized latents
-      of variance v give about 48 v²/n for the defaults and n products in the mean.
+      The loss, dimensionless. The authors print it as "Avg Correlation" (0.0454 for a
+      model trained without the loss and 0.0107 with it, on one photograph). With the
+      default options, white normalized latents of variance v give about 48 v²/n if the
+      mean is over n products.
 
     Raises:
-      ValueError: If shapes, window, mask or floor break the rules above.
+      ValueError: If shapes, window, mask or bound break the rules above.
 
     References:
       Ali et al., "Towards Efficient Image Compression Without Autoregressive Models",
-      NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. The paper leaves open
-      the floor, the gradient of the scale and the pooling of channels; they are
+      NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. The paper does not
+      specify the bound, the gradient of the scale and the pooling of channels; they are
       options here.
     """
     normalized = normalize(
@@ -78,8 +85,8 @@ def correlation_loss(
         scale_bound=scale_bound,
         stop_scale_gradient=stop_scale_gradient,
     )
-    measure = correlation_map if pool_channels else correlation_maps
-    return jnp.mean(masked_norm(measure(normalized, window=window), mask))
+    compute_maps = correlation_map if pool_channels else correlation_maps
+    return jnp.mean(masked_norm(compute_maps(normalized, window=window), mask))
 
 
 def normalize(
@@ -96,15 +103,16 @@ def normalize(
       latent: Latents.
       mean: Predicted mean of each latent.
       scale: Predicted standard deviation of each latent, in quantization steps.
-      scale_bound: Smallest scale to divide by; positive. The gradient of a scale below
-        it is zero; that of a scale at the floor or above is whole.
-      stop_scale_gradient: Whether the scale counts as a constant.
+      scale_bound: Smallest scale to divide by; positive. A scale below the bound gets a
+        gradient of zero; a scale at the bound or above gets its full gradient.
+      stop_scale_gradient: Whether to treat the scale as a constant.
 
     Returns:
-      (latent - mean) / max(scale, scale_bound), in float32 or the wider input type.
+      (latent - mean) / max(scale, scale_bound), in float32, or in float64 if an input
+      is float64.
 
     Raises:
-      ValueError: If the shapes differ, or the floor is not positive.
+      ValueError: If the shapes differ, or the bound is not positive.
     """
     latent, mean, scale = (jnp.asarray(array) for array in (latent, mean, scale))
     if not latent.shape == mean.shape == scale.shape:
@@ -120,17 +128,18 @@ def normalize(
     )
     if stop_scale_gradient:
         scale = jax.lax.stop_gradient(scale)
-    # Not `jnp.maximum`: it halves the gradient of a scale that is exactly the floor,
-    # and a codec that bounds its scales has many of those.
+    # `jnp.maximum` would halve the gradient of a scale that equals the bound, and a
+    # codec that bounds its scales produces many such scales.
     return (latent - mean) / jnp.where(scale < scale_bound, scale_bound, scale)
 
 
 def correlation_map(
     normalized: Float[ArrayLike, "..."], *, window: int = 7
 ) -> Float[Array, "{window} {window}"]:
-    """Averages the product of each latent with its neighbor, for every offset.
+    """Averages the product of each latent with its neighbor at every offset.
 
-    Neither centered nor divided by a sample variance: a wrong mean raises all cells.
+    The map is neither centered nor divided by a sample variance, so a wrong predicted
+    mean raises all of its cells.
 
     Args:
       normalized: Normalized latents of shape [..., height, width, channels].
@@ -138,12 +147,12 @@ def correlation_map(
 
     Returns:
       The map. Cell [i, j] is the mean of normalized[y, x] * normalized[y + i - r,
-      x + j - r], with r = window // 2, over the batch, the channels and those (y, x)
-      whose whole window lies inside the latents.
+      x + j - r], with r = window // 2, over the batch, the channels and all positions
+      (y, x) whose whole window lies inside the latents.
 
     Raises:
       ValueError: If the latents are empty or have fewer than three axes, or the window
-        breaks its rule.
+        breaks the rule above.
     """
     return jnp.mean(correlation_maps(normalized, window=window), axis=0)
 
@@ -151,14 +160,14 @@ def correlation_map(
 def correlation_maps(
     normalized: Float[ArrayLike, "..."], *, window: int = 7
 ) -> Float[Array, "c {window} {window}"]:
-    """Gives every channel a map of its own; `correlation_map` is their mean.
+    """Computes one correlation map per channel; `correlation_map` is their mean.
 
     Args:
       normalized: As in `correlation_map`.
       window: As in `correlation_map`.
 
     Returns:
-      The maps of the channels.
+      The map of each channel.
 
     Raises:
       ValueError: As in `correlation_map`.
@@ -181,21 +190,23 @@ def correlation_maps(
 def masked_norm(
     map: Float[ArrayLike, "..."], mask: str | Shaped[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Takes the squared norm of a map, or of each of several, under a mask.
+    """Computes the squared norm of the cells of a map that a mask keeps.
 
     Args:
-      map: Correlation map of shape [..., window, window].
+      map: One or more correlation maps, of shape [..., window, window].
       mask: Weights of the cells, of shape [window, window], or the name of a set of
-        cells to leave out: "point" (the middle), "short_cross" (with its 4 neighbors),
-        "box" (with its 8 neighbors) or "long_cross" (the middle row and column). In a
-        7x7 map they leave 48, 44, 40 and 36 cells.
+        cells to leave out: "point" (the middle), "short_cross" (the middle and its 4
+        nearest neighbors), "box" (the middle and its 8 neighbors) or "long_cross" (the
+        middle row and column). In a 7x7 map the masks keep 48, 44, 40 and 36 cells.
 
     Returns:
-      The sum over cells of (weight * cell)²; not a mean, and without a root.
+      The sum over cells of (weight * cell)² for each map: not a mean, and without a
+      square root.
 
     Raises:
-      ValueError: If the map is not square with an odd side from 3, the mask has
-        another shape or an unknown name, or it leaves no cell ("box" in a 3x3 map).
+      ValueError: If the map is not square, its side is even or below 3, the mask has
+        another shape or an unknown name, or the mask keeps no cell ("box" in a 3x3
+        map).
     """
     map = jnp.asarray(map)
     if map.ndim < 2 or map.shape[-1] != map.shape[-2]:
@@ -217,17 +228,17 @@ def masked_norm(
 
 
 def named_mask(name: str, window: int) -> list[list[float]]:
-    """Gives the weights of a mask, without the use of any device.
+    """Returns the weights of a named mask, without using any device.
 
     Args:
-      name: As in `masked_norm`.
+      name: Name of the mask, as in `masked_norm`.
       window: Side of the mask.
 
     Returns:
       The weights, row by row.
 
     Raises:
-      ValueError: If the name is unknown, or the mask leaves no cell.
+      ValueError: If the name is unknown, or the mask keeps no cell.
     """
     if name not in _EXCLUDED:
         raise ValueError(
@@ -251,27 +262,27 @@ def named_mask(name: str, window: int) -> list[list[float]]:
 def _channel_maps(
     normalized: Float[Array, "*b h w c"], *, window: int
 ) -> Float[Array, "c {window} {window}"]:
-    """Computes `correlation_maps` of arguments that are known to be right."""
+    """Computes `correlation_maps` for arguments that have been checked."""
     margin = window // 2
     rows, columns = (side - 2 * margin for side in normalized.shape[-3:-1])
 
-    # One offset at a time, and recomputed in the backward pass: all the windows at
-    # once, or what autodiff would keep of them, take window² times the latents.
+    # One offset at a time, recomputed in the backward pass: all offsets at once, or the
+    # residuals that autodiff would keep, need window² times the memory of the latents.
     @jax.checkpoint
-    def products(offset):
+    def mean_product(offset):
         row, column = divmod(offset, window)
-        slice_of = jax.lax.dynamic_slice_in_dim
         centers = normalized[..., margin : margin + rows, margin : margin + columns, :]
-        neighbors = slice_of(normalized, row, rows, axis=-3)
-        neighbors = slice_of(neighbors, column, columns, axis=-2)
+        neighbors = jax.lax.dynamic_slice_in_dim(normalized, row, rows, axis=-3)
+        neighbors = jax.lax.dynamic_slice_in_dim(neighbors, column, columns, axis=-2)
         return jnp.mean(centers * neighbors, axis=(-3, -2))
 
-    # The batch is reduced after the loop, so that devices which share it meet once.
-    means = jax.lax.map(products, jnp.arange(window**2))
+    # The batch is reduced after the loop, so that the devices of a sharded batch
+    # communicate once, not once per offset.
+    means = jax.lax.map(mean_product, jnp.arange(window**2))
     means = jnp.mean(means, axis=tuple(range(1, means.ndim - 1)))
     return means.T.reshape(-1, window, window)
 
 
 def _accumulator(*arrays: Array) -> jnp.dtype:
-    """At least float32, whatever the arrays hold."""
+    """Returns the dtype to compute in: that of the arrays, but at least float32."""
     return jnp.promote_types(jnp.result_type(*arrays), jnp.float32)

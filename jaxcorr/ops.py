@@ -1,4 +1,4 @@
-"""Operations on arrays that several layers share: bounds, padding, a rectifier."""
+"""Array operations that several modules share: sampling, bounds and padding."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,14 +11,15 @@ from jaxtyping import Array, Float
 def sample_flat(
     draw: Callable[[tuple[int]], Float[Array, " n"]], shape: Sequence[int]
 ) -> Float[Array, "..."]:
-    """Draws random numbers along one axis, and gives them their shape afterwards.
+    """Samples random numbers along one axis and reshapes them to `shape`.
 
-    They are the numbers that would be drawn in that shape, but XLA compiles the drawing
-    of four axes for a CPU three times as long, once for every shape there is.
+    The numbers are the same as if sampled in `shape` directly. On a CPU, XLA takes
+    three times as long to compile the sampling of a four-axis shape, and compiles it
+    again for every shape.
 
     Args:
-      draw: Draws numbers of a shape.
-      shape: The shape that they shall have.
+      draw: Samples numbers of a given shape.
+      shape: Shape of the result.
     """
     return draw((math.prod(shape),)).reshape(shape)
 
@@ -27,10 +28,11 @@ def sample_flat(
 def lower_bound(
     values: Float[Array, "*shape"], bound: Float[Array, ""] | float
 ) -> Float[Array, "*shape"]:
-    """`max(values, bound)`, with a gradient that can lead back above the bound.
+    """Returns `max(values, bound)`, with a gradient that can raise values below it.
 
-    The gradient of the maximum is zero below the bound, so a value that fell below it
-    would stay there. Here a step that would raise the value passes.
+    The gradient of the maximum is zero below the bound, so a value that falls below
+    would stay there. This gradient is passed on wherever a descent step would raise the
+    value.
     """
     return jnp.maximum(values, jnp.asarray(bound, values.dtype))
 
@@ -49,17 +51,17 @@ lower_bound.defvjp(_lower_bound_forward, _lower_bound_backward)
 def pad_to(
     image: Float[Array, "*b h w c"], height: int, width: int
 ) -> Float[Array, "*b height width c"]:
-    """Extends an image downwards and to the right by repeating its last pixels."""
+    """Pads an image at the bottom and right by repeating its last row and column."""
     rows, columns = height - image.shape[-3], width - image.shape[-2]
     widths = [(0, 0)] * (image.ndim - 3) + [(0, rows), (0, columns), (0, 0)]
     return jnp.pad(image, widths, mode="edge")
 
 
 def round_up(length: int, multiple: int) -> int:
-    """The smallest multiple of `multiple` that is at least `length`."""
+    """Returns the smallest multiple of `multiple` that is at least `length`."""
     return -(-length // multiple) * multiple
 
 
 def leaky_relu(features: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Leaky rectifier with slope 0.01, the one of the reference models."""
+    """Applies a leaky ReLU with slope 0.01, as in CompressAI."""
     return jnp.where(features >= 0, features, 0.01 * features)

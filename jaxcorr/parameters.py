@@ -76,7 +76,7 @@ STORED_NAMES: Names = {
     SubPixelUpsampling: {"convolution": "convolution"},
     GDN: {"beta_root": "beta_root", "gamma_root": "gamma_root"},
     residual.ResidualBlock: {"first": "first", "second": "second"},
-    residual.Downsampling: {
+    residual.ResidualDownsampling: {
         "first": "first",
         "second": "second",
         "normalization": "normalization",

@@ -1,9 +1,9 @@
-"""Quantization of latents: rounding, as in files, and its stand-ins in training.
+"""Quantization of latents: rounding for files, and differentiable forms for training.
 
-Rounding has no useful gradient, so training quantizes in another way. A `Quantization`
-says what the decoder sees of a grid of latents and what rate goes with it. Latents are
-rounded around centers: predicted means for y, medians for z. Values are in quantization
-steps throughout.
+The gradient of rounding is zero, so training needs another form of quantization. A
+`Quantization` defines the latents that the decoder sees and the rate that goes with
+them. Latents are rounded around centers: predicted means for y, medians for z. All
+values are in quantization steps.
 
 References:
   Ballé et al., "End-to-end Optimized Image Compression", ICLR 2017, section 3,
@@ -27,30 +27,36 @@ from typing_extensions import override
 from jaxcorr.soft_rounding import Sharpness, conditional_mean, soft_round
 
 QuantizationName = Literal["noise", "straight_through", "soft_round"]
-"""Names of the ways to quantize in training, in settings."""
+"""Name of a quantization for training, as in configs."""
 
 Bits = Callable[[Float[Array, "*b c"], float], Float[Array, "*b c"]]
-"""Maps quantized latents and the smallest likelihood of an element to bits."""
+"""An entropy model: maps quantized latents and a lower bound on the likelihood of each
+element to bits."""
 
 
 class Quantization(abc.ABC):
-    """Says what the decoder sees of a grid of latents, and the rate that goes with it.
+    """How latents are quantized, and the rate that goes with it.
 
     Attributes:
-      is_rounding: Whether the decoder sees latents as a file would give them.
+      is_rounding: Whether the decoder sees the same latents as when it reads a file.
     """
 
     is_rounding: bool = False
 
     @abc.abstractmethod
     def split(self) -> tuple["Quantization", "Quantization"]:
-        """Returns the quantizations of y and of z; their noise is independent."""
+        """Returns the quantizations of y and of z, with independent noise."""
 
     @abc.abstractmethod
     def quantize(
         self, values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
     ) -> Float[Array, "*b c"]:
-        """Returns latents as the decoder and the context model see them."""
+        """Quantizes latents for the decoder and the context model.
+
+        Args:
+          values: Latents before quantization.
+          centers: Centers to round around.
+        """
 
     @abc.abstractmethod
     def bits(
@@ -60,18 +66,18 @@ class Quantization(abc.ABC):
         centers: Float[Array, "*#b c"],
         likelihood_bound: float,
     ) -> Float[Array, "*b c"]:
-        """Returns the rate of latents.
+        """Returns the rate of latents, in bits per element.
 
         Args:
-          bits: Bits of quantized latents under the entropy model.
+          bits: The entropy model, which maps quantized latents to bits.
           values: Latents before quantization.
-          centers: What they are rounded around.
-          likelihood_bound: Smallest likelihood of an element, 0 for none.
+          centers: Centers to round around.
+          likelihood_bound: Smallest likelihood of an element; 0 for no bound.
         """
 
 
 class Rounding(Quantization):
-    """Rounds latents, as files do."""
+    """Rounds latents, as when they are written to a file."""
 
     is_rounding = True
 
@@ -92,10 +98,10 @@ class Rounding(Quantization):
 
 @dataclasses.dataclass(frozen=True)
 class AdditiveNoise(Quantization):
-    """Adds uniform noise, whose variance is that of the rounding error.
+    """Adds uniform noise, which has the variance of the rounding error.
 
     Attributes:
-      keys: Draw the noise, a key an image.
+      keys: Random keys of the noise, one per image.
     """
 
     keys: Key[Array, " b"]
@@ -103,8 +109,10 @@ class AdditiveNoise(Quantization):
     @override
     def split(self) -> tuple[Quantization, Quantization]:
         y_keys, z_keys = jnp.unstack(jax.vmap(jax.random.split)(self.keys), axis=1)
-        with_keys = lambda keys: dataclasses.replace(self, keys=keys)
-        return with_keys(y_keys), with_keys(z_keys)
+        return (
+            dataclasses.replace(self, keys=y_keys),
+            dataclasses.replace(self, keys=z_keys),
+        )
 
     @override
     def quantize(self, values: Array, centers: Array) -> Array:
@@ -130,8 +138,8 @@ class SoftRounding(AdditiveNoise):
     """Rounds latents softly and adds noise; the decoder sees the conditional mean.
 
     Attributes:
-      sharpness: From 0, which leaves noise alone, to `SHARPNESS_MAXIMUM`, close to
-        rounding.
+      sharpness: Sharpness of `soft_round`: from 0, which is additive noise, to
+        `SHARPNESS_MAXIMUM`, which is close to rounding.
     """
 
     sharpness: Sharpness
@@ -147,7 +155,11 @@ class SoftRounding(AdditiveNoise):
     ) -> Array:
         noise = uniform_noise(self.keys, values)
         return soft_bits(
-            *(bits, values, centers, noise, self.sharpness),
+            bits,
+            values,
+            centers,
+            noise,
+            self.sharpness,
             likelihood_bound=likelihood_bound,
         )
 
@@ -155,44 +167,47 @@ class SoftRounding(AdditiveNoise):
 def training_quantization(
     name: QuantizationName, keys: Key[Array, " b"], sharpness: Sharpness
 ) -> Quantization:
-    """Returns the quantization of a name.
+    """Returns the quantization with the given name.
 
     Args:
-      name: The name.
-      keys: Draw the noise, a key an image.
-      sharpness: Sharpness of soft rounding; the others have none.
+      name: Name of the quantization.
+      keys: Random keys of the noise, one per image.
+      sharpness: Sharpness of soft rounding; the other quantizations ignore it.
     """
-    kinds: dict[QuantizationName, Quantization] = {
+    quantizations: dict[QuantizationName, Quantization] = {
         "noise": AdditiveNoise(keys),
         "straight_through": StraightThrough(keys),
         "soft_round": SoftRounding(keys, sharpness),
     }
-    return kinds[name]
+    return quantizations[name]
 
 
 def uniform_noise(
     keys: Key[Array, " b"], like: Float[Array, " b *shape"]
 ) -> Float[Array, " b *shape"]:
-    """Draws noise in [-1/2, 1/2) in the shape of `like`.
+    """Samples uniform noise in [-1/2, 1/2) in the shape of `like`.
 
-    Every image of a batch has a key of its own, so its noise does not depend on how the
-    batch is split over devices or micro-batches.
+    Each image of a batch has its own key, so its noise does not depend on how the batch
+    is split over devices or micro-batches.
     """
-    draw = lambda key: jax.random.uniform(key, like.shape[1:], like.dtype, -0.5, 0.5)
-    return jax.vmap(draw)(keys)
+
+    def sample(key: Key[Array, ""]) -> Array:
+        return jax.random.uniform(key, like.shape[1:], like.dtype, -0.5, 0.5)
+
+    return jax.vmap(sample)(keys)
 
 
 def round_around(
     values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
 ) -> Float[Array, "*b c"]:
-    """Rounds the distance of `values` from `centers`, with the gradient of rounding."""
+    """Rounds latents to whole steps from their centers; `values` get no gradient."""
     return jnp.round(values - centers) + centers
 
 
 def straight_through_round(
     values: Float[Array, "*b c"], centers: Float[Array, "*#b c"]
 ) -> Float[Array, "*b c"]:
-    """As `round_around`, but with the gradient of the identity to `values`."""
+    """Rounds as `round_around`, but passes the gradient to `values` unchanged."""
     return values + jax.lax.stop_gradient(round_around(values, centers) - values)
 
 
@@ -204,16 +219,22 @@ def soft_quantize(
 ) -> Float[Array, "*b c"]:
     """Quantizes latents around `centers` by soft rounding and noise.
 
-    The slope of the conditional mean is very large at few places and small elsewhere.
-    Its gradient is that of its mean over the noise, which is 1 everywhere.
+    The slope of the conditional mean is very large at few points and small elsewhere.
+    The gradient uses its mean over the noise instead, which is 1 everywhere.
 
-    Centers get no gradient, as with additive noise and straight-through rounding. The
-    output is a sawtooth in the center: it rises with it and falls back whenever the
-    center has passed a step. Training is stable on the mean slope, 0, and diverged on
-    the slopes themselves.
+    Centers get no gradient, as with additive noise and straight-through rounding. As a
+    function of the center, the output is a sawtooth: it rises with the center and falls
+    back once per quantization step, so its mean slope is 0. Training is stable with the
+    mean slope and diverged with the pointwise slopes.
+
+    Args:
+      values: Latents before quantization.
+      centers: Centers to round around.
+      noise: Uniform noise in [-1/2, 1/2).
+      sharpness: As in `soft_round`.
 
     References:
-      Agustsson and Theis, as above, section 4.2, on the variance of gradients, without
+      Agustsson and Theis, as above, section 4.2, on the variance of gradients; without
       centers.
     """
     soft = soft_round(values - jax.lax.stop_gradient(centers), sharpness)
@@ -230,22 +251,24 @@ def soft_bits(
     *,
     likelihood_bound: float,
 ) -> Float[Array, "*b c"]:
-    """Returns the bits of softly rounded values with noise, by their exact density.
+    """Returns the bits of softly rounded latents plus noise, from their exact density.
 
-    A noisy value may come from the step around its conditional mean, so its density is
-    the probability of that step: `bits` of the conditional mean.
+    The latents that may have produced a noisy value fill the quantization step around
+    its conditional mean. So the density of the noisy value is the probability of that
+    step, and its bits are the `bits` of the conditional mean.
 
     The gradient to `values` and `centers` is that of the mean over the noise. It is
-    exact: the slope of the mean over a step is the difference between its two ends.
-    Anything else that `bits` depends on gets the plain gradient.
+    exact: the slope of a mean over a step is the difference between the ends of the
+    step. Everything else that `bits` depends on gets the ordinary gradient.
 
     Args:
-      bits: Bits of the step around each latent.
-      values: Latents, in quantization steps.
-      centers: What they are rounded around.
-      noise: In [-1/2, 1/2).
+      bits: The entropy model: bits of the quantization step around each latent.
+      values: Latents before quantization.
+      centers: Centers to round around.
+      noise: Uniform noise in [-1/2, 1/2).
       sharpness: As in `soft_round`.
-      likelihood_bound: Smallest likelihood; gradients lead back from below it.
+      likelihood_bound: Smallest likelihood of an element; 0 for no bound. Elements
+        below it keep a gradient that raises their likelihood.
 
     References:
       Agustsson and Theis, as above, section 4.2, on the variance of gradients.

@@ -1,9 +1,9 @@
-"""Soft rounding: a differentiable function between the identity and rounding.
+"""Soft rounding: differentiable functions between the identity and rounding.
 
 References:
   Agustsson and Theis, "Universally Quantized Neural Compression", NeurIPS 2020, section
-  4, https://arxiv.org/abs/2006.09952. Their α is the sharpness here; α is the weight of
-  the correlation loss elsewhere.
+  4, https://arxiv.org/abs/2006.09952. The paper's α is called sharpness here, since α
+  is the weight of the correlation loss in jaxcorr.
 """
 
 import jax
@@ -11,26 +11,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float
 
 SHARPNESS_MAXIMUM = 64.0
-"""Up to this sharpness, values and gradients are finite in float32."""
+"""Largest sharpness at which values and gradients are finite in float32."""
 
 _SHARPNESS_MINIMUM = 1e-6
-"""Below it soft rounding is the identity, to the digits of float64."""
+"""Sharpness below which soft rounding equals the identity to float64 accuracy."""
 
 Sharpness = Float[Array, ""] | float
-"""From 0 to `SHARPNESS_MAXIMUM`; traced in training."""
+"""Sharpness of soft rounding, from 0 to `SHARPNESS_MAXIMUM`; traced in training."""
 
 
 def soft_round(
     values: Float[Array, "*shape"], sharpness: Sharpness
 ) -> Float[Array, "*shape"]:
-    """Draws values towards the nearest integer; differentiable, and rising.
+    """Moves values towards the nearest integer, by a differentiable rising function.
 
-    Integers and the middles between them stay. Around each middle `m` it is
-    `m + tanh(a (x - m)) / (2 tanh(a / 2))`, written here with the distance from the
-    nearest integer, which keeps its digits where the tangent is flat.
+    Integers and half-integers are fixed points. With sharpness `a`, the function is
+    `m + tanh(a (x - m)) / (2 tanh(a / 2))` around each half-integer `m`. It is computed
+    from the distance to the nearest integer, which stays accurate where the hyperbolic
+    tangent is flat.
 
     Args:
-      values: In quantization steps.
+      values: Values in quantization steps.
       sharpness: From 0, the identity, to `SHARPNESS_MAXIMUM`, close to rounding.
     """
     sharpness = _bounded(sharpness, values.dtype)
@@ -44,15 +45,16 @@ def soft_round_inverse(
 ) -> Float[Array, "*shape"]:
     """Inverts `soft_round`.
 
-    Its slope at integers is about `exp(sharpness) / (2 sharpness)`.
+    The slope of the inverse at integers is about `exp(sharpness) / (2 sharpness)`.
 
     Args:
-      values: In quantization steps.
+      values: Softly rounded values, in quantization steps.
       sharpness: As in `soft_round`.
     """
     sharpness = _bounded(sharpness, values.dtype)
     nearest, sign, distance = _from_nearest(values)
-    # The inverse tangent as a difference of two logarithms, neither of anything near 0.
+    # The inverse hyperbolic tangent is the difference of two logarithms. In this form
+    # the argument of neither is near 0.
     rise = jnp.log1p(distance * jnp.expm1(sharpness))
     fall = jnp.log1p(distance * jnp.expm1(-sharpness))
     return nearest + sign * (rise - fall) / (2 * sharpness)
@@ -61,14 +63,14 @@ def soft_round_inverse(
 def conditional_mean(
     noisy: Float[Array, "*shape"], sharpness: Sharpness
 ) -> Float[Array, "*shape"]:
-    """Mean of the values that could have produced `noisy`.
+    """Returns the mean of the values that could have produced `noisy`.
 
     Assumes that the value is uniform on the quantization step that could have produced
-    `noisy`, which reaches from `conditional_mean - 1/2` to `conditional_mean + 1/2`,
-    since soft rounding repeats itself in every step.
+    `noisy`. Soft rounding is the same in every step, so this one reaches from
+    `conditional_mean - 1/2` to `conditional_mean + 1/2`.
 
     Args:
-      noisy: Softly rounded values with noise in [-1/2, 1/2).
+      noisy: Softly rounded values plus noise in [-1/2, 1/2).
       sharpness: As in `soft_round`.
     """
     return soft_round_inverse(noisy - 0.5, sharpness) + 0.5
@@ -79,8 +81,8 @@ def _bounded(sharpness: Sharpness, dtype: DTypeLike) -> Array:
 
 
 def _from_nearest(values: Array) -> tuple[Array, Array, Array]:
-    """Nearest integers, on which side of them values lie, and how far away."""
+    """Returns the nearest integer, the sign of the distance to it, and the distance."""
     nearest = jnp.round(values)
-    # Not `jnp.sign`, and no `jnp.abs`: their slopes at the integers themselves are 0.
+    # `jnp.sign` and `jnp.abs` would have a gradient of 0 at the integers themselves.
     sign = jnp.where(values < nearest, -1.0, 1.0).astype(values.dtype)
     return nearest, sign, sign * (values - nearest)

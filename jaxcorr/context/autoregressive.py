@@ -101,7 +101,7 @@ class AutoregressiveContext(nnx.Module):
           projected: What the first layer makes of the features at their positions.
           seen: Decoded latents at the causal taps around each.
         """
-        return self.network(projected, self.neighbors.of_neighbors(seen))
+        return self.network(projected, self.neighbors.at_positions(seen))
 
     def num_passes(self, height: int, width: int) -> int:
         """Returns the number of wavefronts."""

@@ -1,1 +1,1 @@
-"""Continuous entropy models in bits, and their integer tables for coding."""
+"""Entropy models that return bits, and the integer tables that code with them."""

@@ -1,4 +1,4 @@
-"""Factorized prior: one learned density a channel, for the side information."""
+"""Factorized prior: one learned density per channel of the side information."""
 
 import functools
 import itertools
@@ -13,17 +13,26 @@ from jaxtyping import Array, Float
 from jaxcorr.entropy.gaussian import bits_between
 
 HIDDEN_WIDTHS = (3, 3, 3, 3)
-"""Widths of the network between its input and its output, those of CompressAI."""
+"""Hidden widths of the network of each channel, as in CompressAI."""
 SEARCH_RADIUS = 1e4
-"""Quantiles are looked for up to this distance from zero, in quantization steps."""
+"""Largest absolute value of a quantile, in quantization steps."""
 BISECTIONS = 60
+"""Number of halvings of the interval that contains a quantile."""
 
 
 class FactorizedPrior(nnx.Module):
-    """Density of each channel as the derivative of a small monotone network.
+    """One density per channel, each the derivative of a small monotone network.
 
-    The network maps a value to the logit of its cumulative probability. Matrices pass
-    through a softplus and gates are bounded by 1, so it can only rise.
+    The network maps a value to the logit of its cumulative probability. It can only
+    rise, because its matrices pass through a softplus and its gates are bounded by 1.
+    The initial densities are wide and centered near zero.
+
+    Args:
+      channels: Channels of the side information.
+      hidden_widths: Hidden widths of the network of each channel. Without any, the
+        densities are logistic. A codec uses the default.
+      init_scale: Width of the initial densities, in quantization steps.
+      rngs: Source of the initial biases.
 
     References:
       Ballé et al., "Variational Image Compression with a Scale Hyperprior", ICLR 2018,
@@ -35,23 +44,14 @@ class FactorizedPrior(nnx.Module):
         channels: int,
         *,
         hidden_widths: Sequence[int] = HIDDEN_WIDTHS,
-        spread: float = 10.0,
+        init_scale: float = 10.0,
         rngs: nnx.Rngs,
     ):
-        """Initializes to wide densities around zero.
-
-        Args:
-          channels: Channels of the side information.
-          hidden_widths: Widths of the network of each channel, between its input and
-            its output; with none, densities are logistic. A codec has the default.
-          spread: Width of the initial densities, in quantization steps.
-          rngs: Source of the initial biases.
-        """
         widths = (1, *hidden_widths, 1)
-        step = spread ** (1 / (len(widths) - 1))
+        layer_scale = init_scale ** (1 / (len(widths) - 1))
         matrices, biases, gates = [], [], []
         for inputs, outputs in itertools.pairwise(widths):
-            start = math.log(math.expm1(1 / step / outputs))
+            start = math.log(math.expm1(1 / layer_scale / outputs))
             matrix = jnp.full((channels, outputs, inputs), start, jnp.float32)
             matrices.append(nnx.Param(matrix))
             shift = jax.random.uniform(rngs.params(), (channels, outputs), minval=-1)
@@ -62,7 +62,7 @@ class FactorizedPrior(nnx.Module):
         self.gates = nnx.List(gates[:-1])
 
     def logits(self, values: Float[Array, "c n"]) -> Float[Array, "c n"]:
-        """Logit of the cumulative probability up to each value."""
+        """Returns the logit of the cumulative probability up to each value."""
         hidden = values[:, None, :]
         for index, matrix in enumerate(self.matrices):
             weight = jax.nn.softplus(matrix[...].astype(values.dtype))
@@ -78,16 +78,16 @@ class FactorizedPrior(nnx.Module):
     def bits(
         self, values: Float[Array, "*b c"], likelihood_bound: float = 0.0
     ) -> Float[Array, "*b c"]:
-        """Bits of values quantized with step 1, or with noise instead.
+        """Returns the bits of values that were quantized with step 1 or got noise.
 
         Args:
           values: Side information.
-          likelihood_bound: Smallest likelihood, 0 for none; 1e-9 in CompressAI.
+          likelihood_bound: Smallest likelihood, 0 for no bound; 1e-9 in CompressAI.
         """
         flat = values.reshape(-1, values.shape[-1]).T
         upper, lower = self.logits(flat + 0.5), self.logits(flat - 0.5)
-        # s(u) - s(l) = s(u) s(-l) (1 - exp(l - u)) for the logistic function s: every
-        # factor keeps its digits, in both tails.
+        # s(u) - s(l) = s(u) s(-l) (1 - exp(l - u)) for the logistic function s. Every
+        # factor is accurate in both tails.
         log_upper = jax.nn.log_sigmoid(upper) + jax.nn.log_sigmoid(-lower)
         bits = bits_between(
             log_upper, log_upper + lower - upper, likelihood_bound=likelihood_bound
@@ -95,16 +95,16 @@ class FactorizedPrior(nnx.Module):
         return bits.T.reshape(values.shape)
 
     def median(self) -> Float[Array, " c"]:
-        """Median of each channel; side information is rounded around it."""
+        """Returns the median of each channel, the center that z is rounded around."""
         return self.quantile(0.5)
 
     def quantile(self, probability: float) -> Float[Array, " c"]:
-        """Value of each channel up to which lies this much probability."""
+        """Returns the value of each channel with this cumulative probability."""
         return _quantile(self, probability)
 
 
-# Compiled by itself: outside of a compiled function, a loop over `logits` would be
-# another program for every prior, and JAX keeps each.
+# A jitted function of its own: in eager mode, the loop over `logits` would compile one
+# more program for every prior, and JAX would keep all of them.
 @functools.partial(jax.jit, static_argnames="probability")
 def _quantile(prior: FactorizedPrior, probability: float) -> Float[Array, " c"]:
     target = math.log(probability) - math.log1p(-probability)

@@ -1,8 +1,8 @@
-"""Integer probability tables: what the range coder codes with.
+"""Integer probability tables for the range coder.
 
-Tables are built once, when a model folder is written, and stored there. A decoder reads
-them and never builds them, so a last digit of `ndtr` or `log` that differs between two
-machines cannot make two tables of one model.
+Tables are built once, when a model folder is written, and stored in it. A decoder reads
+the tables and never builds them. So one model has the same tables on every machine,
+even if the last digit of `ndtr` or `log` differs between machines.
 """
 
 import dataclasses
@@ -14,39 +14,41 @@ import scipy.special
 from jaxtyping import Float, Float64, Int, Int32, UInt8, UInt32
 
 TOTAL_BITS = 24
-"""Every table's counts sum to `2**TOTAL_BITS`."""
+"""Precision of the probabilities: the counts of each table sum to `2**TOTAL_BITS`."""
 
 SCALES = np.geomspace(0.11, 256.0, 64)
 """Scale of each class of latents, in quantization steps."""
 
 ESCAPE_PROBABILITY = 2.0**-20
-"""Least probability of the escape; reserving it costs 1.4e-6 bits a symbol."""
+"""Smallest probability of the escape symbol; it costs 1.4e-6 bits per symbol."""
 
 TAIL_PROBABILITY = 1e-9
-"""What a channel's table may leave out at either end."""
+"""Largest probability that the table of a channel may omit at either end."""
 
 GAUSSIAN_REACH = 6.0
-"""Support of a Gaussian table in scales: 2e-9 of the probability is beyond."""
+"""Half the support of a Gaussian table, in scales: it omits 2e-9 of the probability."""
 
 GAUSSIAN_MARGIN = 4
-"""Symbols added at either end: latents have heavier tails than Gaussians."""
+"""Symbols added at either end, since latents have heavier tails than Gaussians."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerTables:
-    """Probabilities of the symbols of some classes, in units of `2**-TOTAL_BITS`.
+    """One probability table per class of symbols, in units of `2**-TOTAL_BITS`.
 
-    Compares and hashes by identity, so that what is derived from tables can be cached.
+    Instances compare and hash by identity, so that values derived from them can be
+    cached.
 
     Attributes:
       lowest: Lowest symbol of each class.
-      length: Number of entries of each class: its symbols, then one escape, which
-        stands for every symbol that is not in the table.
-      counts: Probability of each entry, at least 1; zeros follow where a class has
-        fewer entries than the longest.
+      length: Number of entries of each class: its symbols, then one escape entry for
+        all symbols that are not in the table.
+      counts: Probability of each entry, at least 1. Rows with fewer entries than the
+        longest row are padded with zeros.
 
     Raises:
-      ValueError: If a row has no symbol, an entry that cannot be coded, or another sum.
+      ValueError: If a row has no symbol, has an entry that cannot be coded, or does
+        not sum to `2**TOTAL_BITS`.
     """
 
     lowest: Int32[np.ndarray, " n"]
@@ -54,7 +56,7 @@ class IntegerTables:
     counts: UInt32[np.ndarray, "n longest"]
 
     def __post_init__(self):
-        """Refuses what could not be coded with."""
+        """Checks that the range coder can code with every table."""
         entry = np.arange(self.counts.shape[1])
         used = entry < self.length[:, None]
         total = self.counts.sum(axis=1, dtype=np.int64)
@@ -76,7 +78,7 @@ class IntegerTables:
 
     @property
     def escape(self) -> Int32[np.ndarray, " n"]:
-        """Entry of each class that stands for the symbols outside the table."""
+        """Index of the escape entry of each class."""
         return self.length - np.int32(1)
 
 
@@ -84,13 +86,13 @@ def from_probabilities(
     lowest: Sequence[int] | Int[np.ndarray, " n"],
     probabilities: Sequence[Float64[np.ndarray, " _"]],
 ) -> IntegerTables:
-    """Rounds probabilities to counts, in proportion, none below 1.
+    """Rounds probabilities to proportional integer counts of at least 1.
 
     Args:
       lowest: Lowest symbol of each class.
       probabilities: For each class, the probability of `lowest` and of each symbol
-        after it. What their sum lacks to 1 is the probability of the escape, which
-        gets `ESCAPE_PROBABILITY` at least.
+        after it. The escape gets the remaining probability, but at least
+        `ESCAPE_PROBABILITY`.
 
     Raises:
       ValueError: If a probability is negative or not finite, or a sum is 0.
@@ -106,33 +108,37 @@ def from_probabilities(
 
 
 def gaussian_tables() -> IntegerTables:
-    """Tables of rounded residuals (latent less mean), one per scale in `SCALES`.
+    """Returns the tables of rounded latents minus their means, one per scale.
 
-    The probability of symbol k is that of a Gaussian within 1/2 of k.
+    The scales are `SCALES`. The probability of symbol k is that of the interval from
+    k - 1/2 to k + 1/2 under a Gaussian of mean 0.
     """
-    reach = [math.ceil(GAUSSIAN_REACH * s) + GAUSSIAN_MARGIN for s in SCALES]
+    highest = [math.ceil(GAUSSIAN_REACH * s) + GAUSSIAN_MARGIN for s in SCALES]
     return from_probabilities(
-        [-end for end in reach],
-        [_gaussian(scale, end) for scale, end in zip(SCALES, reach, strict=True)],
+        [-symbol for symbol in highest],
+        [
+            _gaussian_probabilities(scale, symbol)
+            for scale, symbol in zip(SCALES, highest, strict=True)
+        ],
     )
 
 
 def channel_tables(
     probabilities: Float64[np.ndarray, "n k"], *, lowest: int
 ) -> IntegerTables:
-    """Tables of rounded side information (z less its median), one per channel.
+    """Returns the tables of rounded z minus its median, one per channel.
 
     Args:
-      probabilities: Probability of each symbol from `lowest` on, for each channel. Each
-        channel's table keeps the symbols between its tails.
+      probabilities: For each channel, the probability of `lowest` and of each symbol
+        after it. The table of a channel keeps the symbols between its tails.
       lowest: Symbol of the first column.
 
     Raises:
-      ValueError: As `from_probabilities`.
+      ValueError: As in `from_probabilities`.
     """
     below = np.cumsum(probabilities, axis=1) <= TAIL_PROBABILITY
     above = np.cumsum(probabilities[:, ::-1], axis=1) <= TAIL_PROBABILITY
-    # At least one symbol stays, also of a row that `from_probabilities` will refuse.
+    # At least one symbol stays, even in a row that `from_probabilities` rejects.
     last = probabilities.shape[1] - 1
     first = np.minimum(below.sum(axis=1), last)
     end = np.maximum(last + 1 - above.sum(axis=1), first + 1)
@@ -143,13 +149,13 @@ def channel_tables(
 
 
 def scale_position(scale: Float[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
-    """Where scales lie between those of `SCALES`: `SCALES[i]` lies at i.
+    """Returns the positions of scales on a logarithmic axis with `SCALES[i]` at i.
 
-    On this logarithmic axis the boundary between two classes, the geometric mean of
-    their scales, lies half way.
+    The boundary between two classes is the geometric mean of their scales, which is
+    halfway between them on this axis.
 
     Args:
-      scale: In quantization steps; positive.
+      scale: Predicted scales in quantization steps; positive.
     """
     first, last = math.log(SCALES[0]), math.log(SCALES[-1])
     step = (last - first) / (SCALES.size - 1)
@@ -157,12 +163,12 @@ def scale_position(scale: Float[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
 
 
 def position_class(position: Float64[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
-    """Class whose table codes a latent with this `scale_position`: the nearest."""
+    """Returns the class, and so the table, that is nearest to each scale position."""
     return np.clip(np.rint(position), 0, SCALES.size - 1).astype(np.uint8)
 
 
 def _counts(index: int, symbols: Float64[np.ndarray, " k"]) -> Int[np.ndarray, " k+1"]:
-    """Counts of one table, escape last."""
+    """Returns the counts of one table, with the escape last."""
     if not (np.isfinite(symbols).all() and (symbols >= 0).all() and symbols.any()):
         raise ValueError(
             "each table's probabilities must be finite, 0 or more, and not all 0; "
@@ -170,8 +176,8 @@ def _counts(index: int, symbols: Float64[np.ndarray, " k"]) -> Int[np.ndarray, "
         )
     escape = max(ESCAPE_PROBABILITY, 1.0 - math.fsum(symbols))
     entries = np.append(symbols, escape)
-    # One for each entry, the rest in proportion, what rounding down leaves over to the
-    # largest fractions, the earlier entry first where two are equal.
+    # Every entry gets 1 count plus its share, rounded down. The counts that rounding
+    # leaves over go to the entries with the largest fractions (the first, in a tie).
     share = entries * ((2**TOTAL_BITS - entries.size) / math.fsum(entries))
     counts = 1 + np.floor(share).astype(np.int64)
     left_over = 2**TOTAL_BITS - counts.sum()
@@ -180,9 +186,10 @@ def _counts(index: int, symbols: Float64[np.ndarray, " k"]) -> Int[np.ndarray, "
     return counts
 
 
-def _gaussian(scale: float, end: int) -> Float64[np.ndarray, " k"]:
-    """Probability that a Gaussian of mean 0 rounds to each of -end … end."""
-    distance = np.abs(np.arange(-end, end + 1))
-    # Both terms are of the lower tail: near 1, `ndtr` has no digits left to subtract.
+def _gaussian_probabilities(scale: float, highest: int) -> Float64[np.ndarray, " k"]:
+    """Returns the probability that a Gaussian rounds to each of -highest … highest."""
+    distance = np.abs(np.arange(-highest, highest + 1))
+    # Both terms are taken from the lower tail: the difference of two values of `ndtr`
+    # close to 1 would be inaccurate.
     upper = scipy.special.ndtr((0.5 - distance) / scale)
     return upper - scipy.special.ndtr((-0.5 - distance) / scale)

@@ -48,7 +48,7 @@ _NAMES: dict[type, dict[str, str]] = {
     nnx.Sequential: {"layers": ""},
     SubPixelUpsampling: {"convolution": "0"},
     residual.ResidualBlock: {"first": "conv1", "second": "conv2"},
-    residual.Downsampling: {
+    residual.ResidualDownsampling: {
         "first": "conv1",
         "second": "conv2",
         "normalization": "gdn",

@@ -14,7 +14,7 @@ from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.quantization import Rounding
 from jaxcorr.saved_model import Model
-from jaxcorr.transforms.base import LATENT_STRIDE, over_image
+from jaxcorr.transforms.base import LATENT_STRIDE, image_mask
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def evaluation_functions(model: Model) -> dict[str, ExportedFunction]:
     def context(
         features: Array, y: Array, height: Array, width: Array
     ) -> tuple[Array, Array, Array, Array]:
-        coded = over_image(y, height, width, LATENT_STRIDE)
+        coded = image_mask(y, height, width, LATENT_STRIDE)
         prediction = codec.context.forward(features, y, Rounding(), coded)
         quantized = jnp.where(coded, prediction.quantized, 0.0)
         latent_hat = jnp.where(coded, prediction.latent_hat, 0.0)

@@ -1,1 +1,1 @@
-"""Layers that the transforms are made of."""
+"""Layers of the transforms and of the context models."""

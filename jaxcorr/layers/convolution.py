@@ -1,7 +1,7 @@
 """Convolutions at full, half and double resolution, channels last.
 
-A layer computes in the dtype of its input: parameters are converted to it on the way.
-So bfloat16 in trains in bfloat16, and float64 in codes in float64.
+A layer converts its parameters to the dtype of its input and computes in that dtype. So
+training can run in bfloat16, and coding in float64, with the same float32 parameters.
 """
 
 import math
@@ -19,26 +19,25 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 class Convolution(nnx.Module):
-    """Square convolution, zero padded, at stride 1 or 2."""
+    """Zero-padded convolution with a square kernel.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      size: Side of the kernel; odd.
+      stride: Input positions from one output to the next.
+      rngs: Source of the initial kernel.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, *, size: int, stride: int = 1, rngs: nnx.Rngs
     ):
-        """Initializes kernel and bias.
-
-        Args:
-          inputs: Channels of the input.
-          outputs: Channels of the output.
-          size: Side of the kernel; odd.
-          stride: Step between outputs, in inputs.
-          rngs: Source of the initial kernel.
-        """
-        self.kernel = nnx.Param(_draw(rngs, (size, size, inputs, outputs)))
+        self.kernel = nnx.Param(_initial_kernel(rngs, (size, size, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.stride = stride
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
-        """Output at `[p, q]` is centered on input `[p * stride, q * stride]`."""
+        """Centers the kernel of output `[p, q]` on input `[p * stride, q * stride]`."""
         kernel = self.kernel[...].astype(x.dtype)
         margin = kernel.shape[0] // 2
         out = jax.lax.conv_general_dilated(
@@ -52,14 +51,20 @@ class Convolution(nnx.Module):
 
 
 class Upsampling(nnx.Module):
-    """Transposed 5x5 convolution at stride 2, computed at the low resolution.
+    """Transposed 5x5 convolution at stride 2.
 
-    Each of the four phases of the output sees at most 3x3 inputs, so one 3x3
-    convolution to four times the channels computes them all. The parameters are the 5x5
-    kernel of the transposed convolution; only the arithmetic differs, which
-    matters because XLA's gradient of the transposed form is slow on a CPU. A TPU
-    computes the transposed form itself: interleaving the phases there copies the
-    largest arrays of a codec several times (`benchmarks/tpu_aot.py`).
+    Each of the four phases of the output depends on at most 3x3 inputs, so one 3x3
+    convolution to four times the channels computes all phases at the low resolution.
+    This is the default, because XLA's gradient of a transposed convolution is slow on a
+    CPU. A TPU computes the transposed convolution itself, since interleaving the phases
+    would copy the largest arrays of a codec several times (`benchmarks/tpu_aot.py`).
+    Both implementations have the same parameters: the 5x5 kernel of the transposed
+    convolution, and a bias.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial kernel.
 
     References:
       Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016,
@@ -67,29 +72,37 @@ class Upsampling(nnx.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes kernel and bias.
-
-        Args:
-          inputs: Channels of the input.
-          outputs: Channels of the output.
-          rngs: Source of the initial kernel.
-        """
-        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), phases=4.0))
+        kernel = _initial_kernel(rngs, (5, 5, inputs, outputs), phases=4.0)
+        self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
-        """Input `[p, q]` reaches outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`."""
+        """Doubles the resolution.
+
+        Input `[p, q]` contributes to outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`.
+        """
         kernel = self.kernel[...].astype(x.dtype)
         out = implementations.choose(
             "upsampling",
             {"polyphase": polyphase_upsampling, "transposed": transposed_upsampling},
-            *(x, kernel),
+            x,
+            kernel,
         )
         return _add_bias(out, self.bias)
 
 
 class Pointwise(nnx.Module):
-    """1x1 convolution, as a matrix product: XLA's own has a slow gradient on a CPU."""
+    """1x1 convolution, computed as a matrix product.
+
+    XLA's gradient of a 1x1 convolution is slow on a CPU.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      stride: Input positions from one output to the next.
+      bias: Whether the layer has a bias.
+      rngs: Source of the initial kernel.
+    """
 
     def __init__(
         self,
@@ -100,21 +113,12 @@ class Pointwise(nnx.Module):
         bias: bool = True,
         rngs: nnx.Rngs,
     ):
-        """Initializes kernel and bias.
-
-        Args:
-          inputs: Channels of the input.
-          outputs: Channels of the output.
-          stride: Step between the positions that are kept.
-          bias: Whether there is a bias.
-          rngs: Source of the initial kernel.
-        """
-        self.kernel = nnx.Param(_draw(rngs, (inputs, outputs)))
+        self.kernel = nnx.Param(_initial_kernel(rngs, (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs)) if bias else None
         self.stride = stride
 
     def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b2 o"]:
-        """Every kept position on its own; a stride needs rows and columns."""
+        """Maps the channels of each position; a stride needs rows and columns."""
         if self.stride > 1:
             x = x[..., :: self.stride, :: self.stride, :]
         x = jnp.matmul(x, self.kernel[...].astype(x.dtype))
@@ -122,10 +126,16 @@ class Pointwise(nnx.Module):
 
 
 class MaskedConvolution(nnx.Module):
-    """5x5 convolution that sees some of its taps only.
+    """5x5 convolution that uses only some of its taps.
 
-    The kernel has all taps, as in the reference models; those outside the mask stay as
-    they were drawn and have no effect.
+    The kernel holds all 25 taps, as in CompressAI. The other taps keep their initial
+    values and have no effect.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      taps: Row and column, relative to the output, of each input that is used.
+      rngs: Source of the initial kernel.
     """
 
     def __init__(
@@ -136,36 +146,29 @@ class MaskedConvolution(nnx.Module):
         taps: tuple[tuple[int, int], ...],
         rngs: nnx.Rngs,
     ):
-        """Initializes kernel and bias.
-
-        Args:
-          inputs: Channels of the input.
-          outputs: Channels of the output.
-          taps: Row and column, relative to the output, of each input that is seen.
-          rngs: Source of the initial kernel.
-        """
         phases = 25 / len(taps)
-        self.kernel = nnx.Param(_draw(rngs, (5, 5, inputs, outputs), phases=phases))
+        kernel = _initial_kernel(rngs, (5, 5, inputs, outputs), phases=phases)
+        self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.taps = taps
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
-        """Output at all positions at once."""
+        """Computes the output at all positions at once."""
         rows, columns = tap_index(self.taps)
         kernel = self.kernel[...].astype(x.dtype)
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
         return _add_bias(_same_convolution(x, masked), self.bias)
 
-    def of_neighbors(self, seen: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
-        """Output at single positions, from the inputs that their taps see."""
-        kernel = self.kernel[...].astype(seen.dtype)[tap_index(self.taps)]
-        return _add_bias(jnp.einsum("nti,tio->no", seen, kernel), self.bias)
+    def at_positions(self, neighbors: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
+        """Computes the output at single positions, from the inputs at their taps."""
+        kernel = self.kernel[...].astype(neighbors.dtype)[tap_index(self.taps)]
+        return _add_bias(jnp.einsum("nti,tio->no", neighbors, kernel), self.bias)
 
 
 def tap_index(
     taps: tuple[tuple[int, int], ...],
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Rows and columns of taps in a 5x5 square, whose center is row and column 2."""
+    """Returns the rows and columns of taps in a 5x5 kernel, whose center is [2, 2]."""
     rows, columns = np.array(taps).T + 2
     return rows, columns
 
@@ -173,37 +176,39 @@ def tap_index(
 def channel_product(
     x: Float[Array, "b h w i"], kernel: Float[Array, "i o"]
 ) -> Float[Array, "b h w o"]:
-    """A 1x1 convolution, in the form that the device is fast at.
+    """Multiplies the channels of each position by a matrix.
 
-    XLA's gradient of the convolution is slow on a CPU, so there it is a matrix product.
-    On a TPU that product wants another layout than the convolutions around it, and the
-    largest arrays of a codec would be copied to and fro.
+    This is a matrix product on most platforms, since XLA's gradient of a 1x1
+    convolution is slow on a CPU. On a TPU it is a 1x1 convolution: a matrix product
+    would need another memory layout than the convolutions around it, and copy the
+    largest arrays of a codec.
     """
     return implementations.choose(
         "channel_product",
         {"matrix": jnp.matmul, "convolution": pointwise_convolution},
-        *(x, kernel),
+        x,
+        kernel,
     )
 
 
 def pointwise_convolution(
     x: Float[Array, "b h w i"], kernel: Float[Array, "i o"]
 ) -> Float[Array, "b h w o"]:
-    """The product over channels, as a convolution."""
+    """Computes `channel_product` as a 1x1 convolution."""
     return _same_convolution(x, kernel[None, None])
 
 
 def polyphase_upsampling(
     x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
-    """Transposed convolution at stride 2, phase by phase at the low resolution."""
+    """Computes a transposed convolution at stride 2 by phases at the low resolution."""
     return depth_to_space(_same_convolution(x, polyphase_kernel(kernel)))
 
 
 def transposed_upsampling(
     x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
-    """The same function, as a convolution over inputs with zeros between them."""
+    """Computes a transposed convolution at stride 2 by dilating the input."""
     return dilated_convolution(x, kernel[::-1, ::-1], margin=(2, 3))
 
 
@@ -213,7 +218,13 @@ def dilated_convolution(
     *,
     margin: tuple[int, int],
 ) -> Float[Array, "b h2 w2 o"]:
-    """Convolution over inputs with a zero between them, and a margin of zeros."""
+    """Convolves an input with a zero inserted between its positions.
+
+    Args:
+      x: Input.
+      kernel: Kernel of the convolution.
+      margin: Zeros to add before and after each dilated side.
+    """
     return jax.lax.conv_general_dilated(
         x,
         kernel,
@@ -227,10 +238,10 @@ def dilated_convolution(
 def polyphase_kernel(
     kernel: Float[Array, "5 5 i o"],
 ) -> Float[Array, "3 3 i 4*o"]:
-    """Splits the kernel of a transposed convolution into one kernel a phase.
+    """Splits the kernel of a transposed convolution into one kernel per phase.
 
-    Output `2q + r` of a transposed convolution with padding 2 collects the inputs
-    `q + d`, for d = -1, 0, 1, through tap `r + 2 - 2d`; there is no tap 5: it is zero.
+    Output `2q + r` of a transposed convolution with padding 2 is the sum of the inputs
+    `q + d`, for d = -1, 0, 1, times tap `r + 2 - 2d`. Tap 5 does not exist, so it is 0.
     """
     inputs, outputs = kernel.shape[2:]
     even = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])
@@ -241,7 +252,7 @@ def polyphase_kernel(
 def depth_to_space(
     phases: Float[Array, "b h w c"],
 ) -> Float[Array, "b 2*h 2*w c//4"]:
-    """Interleaves four groups of channels as the pixels of a 2x2 square."""
+    """Moves four groups of channels to the positions of a 2x2 square."""
     batch, height, width, channels = phases.shape
     split = phases.reshape(batch, height, width, 2, 2, channels // 4)
     return split.transpose(0, 1, 3, 2, 4, 5).reshape(
@@ -252,7 +263,7 @@ def depth_to_space(
 def space_to_depth(
     x: Float[Array, "b h w c"],
 ) -> Float[Array, "b h//2 w//2 4*c"]:
-    """Collects the pixels of each 2x2 square as channels: undoes `depth_to_space`."""
+    """Moves the positions of each 2x2 square to channels; inverts `depth_to_space`."""
     batch, height, width, channels = x.shape
     split = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
     return split.transpose(0, 1, 3, 2, 4, 5).reshape(
@@ -261,7 +272,7 @@ def space_to_depth(
 
 
 def _same_convolution(x: Array, kernel: Array) -> Array:
-    """Zero-padded convolution at stride 1."""
+    """Computes a zero-padded convolution at stride 1."""
     return jax.lax.conv_general_dilated(
         x,
         kernel,
@@ -271,11 +282,16 @@ def _same_convolution(x: Array, kernel: Array) -> Array:
     )
 
 
-def _draw(rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0) -> Array:
-    """Draws a kernel that keeps the variance, if one tap in `phases` meets an input."""
+def _initial_kernel(
+    rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0
+) -> Array:
+    """Samples a kernel that keeps the variance if an output uses 1 tap in `phases`."""
     limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
-    draw = lambda n: jax.random.uniform(rngs.params(), n, minval=-limit, maxval=limit)
-    return ops.sample_flat(draw, shape)
+
+    def sample(shape: tuple[int]) -> Array:
+        return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)
+
+    return ops.sample_flat(sample, shape)
 
 
 def _add_bias(x: Array, bias: nnx.Param) -> Array:

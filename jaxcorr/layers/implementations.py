@@ -1,8 +1,8 @@
-"""The form in which each platform computes upsampling and GDN: one table.
+"""Implementations of upsampling and GDN, chosen by platform.
 
-The forms of a layer are the same function of the same parameters; platforms differ in
-which of them is fast. A compiled program has the form of the platform that it is
-compiled for, also where it is compiled ahead of time for a device that is not here.
+All implementations of a layer are the same function of the same parameters, but the
+fastest one differs between platforms. The choice is that of the platform that a program
+is compiled for, even if it is compiled ahead of time on another machine.
 """
 
 import dataclasses
@@ -15,11 +15,11 @@ from jaxtyping import Array
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Implementations:
-    """How a platform computes the layers that have several forms."""
+    """Choice of the implementation of each layer that has several."""
 
     upsampling: Literal["polyphase", "transposed"] = "polyphase"
-    """Transposed 5x5 convolution: phase by phase at the low resolution, or over inputs
-    with zeros between them."""
+    """Transposed 5x5 convolution: by phases at the low resolution ("polyphase"), or as
+    a convolution of the dilated input ("transposed")."""
     sub_pixels: Literal["interleaved", "transposed"] = "interleaved"
     """Sub-pixel upsampling: a 3x3 convolution whose channels are interleaved, or a
     transposed 6x6 convolution."""
@@ -28,37 +28,38 @@ class Implementations:
 
 
 DEFAULT = Implementations()
-"""Forms of the platforms that `FORMS` does not list."""
+"""Implementations on the platforms that `BY_PLATFORM` does not list."""
 BY_PLATFORM: dict[str, Implementations] = {
     "tpu": Implementations(
         upsampling="transposed", sub_pixels="transposed", channel_product="convolution"
     ),
 }
-"""Forms by JAX's name of the platform: `cpu`, `cuda`, `rocm` or `tpu`."""
+"""Implementations by JAX's name of the platform: `cpu`, `cuda`, `rocm` or `tpu`."""
 
 forced = jax.make_user_context(default_value=None)
-"""`with forced(Forms(…)):` computes in these forms on every platform.
+"""Context manager that chooses the implementations on every platform.
 
-Programs that are compiled under it are kept apart from the others.
+Use it as `with forced(Implementations(…)):`. JAX caches the programs that are compiled
+in this context apart from all others.
 """
 
 
 def choose(
-    kind: str, forms: Mapping[str, Callable[..., Array]], *arguments: Any
+    layer: str, functions: Mapping[str, Callable[..., Array]], *arguments: Any
 ) -> Array:
-    """Computes a layer in the form of the platform that runs it.
+    """Computes a layer by the implementation for the platform that runs the program.
 
     Args:
-      kind: Field of `Forms`.
-      forms: Functions by their names in that field.
-      *arguments: Arguments of all of them.
+      layer: Field of `Implementations`.
+      functions: Function of each implementation, by its name in that field.
+      *arguments: Arguments of the function.
     """
     if forced.value is not None:
-        return forms[getattr(forced.value, kind)](*arguments)
-    default = getattr(DEFAULT, kind)
+        return functions[getattr(forced.value, layer)](*arguments)
+    default = getattr(DEFAULT, layer)
     others = {
-        platform: forms[getattr(chosen, kind)]
-        for platform, chosen in BY_PLATFORM.items()
-        if getattr(chosen, kind) != default
+        platform: functions[getattr(implementations, layer)]
+        for platform, implementations in BY_PLATFORM.items()
+        if getattr(implementations, layer) != default
     }
-    return jax.lax.platform_dependent(*arguments, **others, default=forms[default])
+    return jax.lax.platform_dependent(*arguments, **others, default=functions[default])

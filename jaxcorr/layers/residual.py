@@ -1,4 +1,4 @@
-"""Residual blocks of Cheng et al. 2020: at full, half and double resolution.
+"""Residual and attention blocks of Cheng et al. 2020.
 
 References:
   Cheng et al., "Learned Image Compression with Discretized Gaussian Mixture Likelihoods
@@ -16,24 +16,36 @@ from jaxcorr.layers.subpixel import SubPixelUpsampling
 
 
 class ResidualBlock(nnx.Module):
-    """Two 3x3 convolutions, each activated, beside the identity."""
+    """Residual block of two 3x3 convolutions, each followed by a leaky ReLU.
+
+    Args:
+      channels: Channels of the input and the output.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        """Initializes both convolutions."""
         self.first = Convolution(channels, channels, size=3, rngs=rngs)
         self.second = Convolution(channels, channels, size=3, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Keeps resolution and channels."""
+        """Keeps the resolution and the number of channels."""
         hidden = ops.leaky_relu(self.first(x))
         return x + ops.leaky_relu(self.second(hidden))
 
 
-class Downsampling(nnx.Module):
-    """A strided and a plain 3x3 convolution with GDN, beside a strided 1x1 one."""
+class ResidualDownsampling(nnx.Module):
+    """Residual block that halves the resolution.
+
+    The main branch is a strided 3x3 convolution, a leaky ReLU, a 3x3 convolution and
+    GDN. The skip branch is a strided 1x1 convolution.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes the three convolutions and the normalization."""
         self.first = Convolution(inputs, outputs, size=3, stride=2, rngs=rngs)
         self.second = Convolution(outputs, outputs, size=3, rngs=rngs)
         self.normalization = GDN(outputs)
@@ -46,10 +58,18 @@ class Downsampling(nnx.Module):
 
 
 class ResidualUpsampling(nnx.Module):
-    """Sub-pixel upsampling and a 3x3 convolution with inverse GDN, beside another."""
+    """Residual block that doubles the resolution.
+
+    The main branch is sub-pixel upsampling, a leaky ReLU, a 3x3 convolution and inverse
+    GDN. The skip branch is sub-pixel upsampling.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes the three convolutions and the normalization."""
         self.first = SubPixelUpsampling(inputs, outputs, rngs=rngs)
         self.second = Convolution(outputs, outputs, size=3, rngs=rngs)
         self.normalization = GDN(outputs, inverse=True)
@@ -62,36 +82,46 @@ class ResidualUpsampling(nnx.Module):
 
 
 class AttentionBlock(nnx.Module):
-    """Adds a branch to its input, gated position by position by another branch.
+    """Adds a branch to its input, multiplied by the sigmoid of a gate branch.
 
-    The simplified attention of Cheng et al. 2020, section 3.3: no position looks at
-    another but through 3x3 convolutions.
+    The simplified attention of Cheng et al. 2020, section 3.3, in which positions
+    interact only through 3x3 convolutions.
+
+    Args:
+      channels: Channels of the input and the output; even.
+      rngs: Source of the initial parameters.
     """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        """Initializes both branches."""
-        unit = lambda: Bottleneck(channels, rngs=rngs)
-        self.branch = nnx.Sequential(unit(), unit(), unit())
+        self.branch = nnx.Sequential(*_bottlenecks(3, channels, rngs))
         self.gate = nnx.Sequential(
-            unit(), unit(), unit(), Pointwise(channels, channels, rngs=rngs)
+            *_bottlenecks(3, channels, rngs), Pointwise(channels, channels, rngs=rngs)
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Keeps resolution and channels."""
+        """Keeps the resolution and the number of channels."""
         return x + self.branch(x) * nnx.sigmoid(self.gate(x))
 
 
 class Bottleneck(nnx.Module):
-    """1x1, 3x3 and 1x1 convolutions at half the channels, beside the identity."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions at half the channels.
+
+    Args:
+      channels: Channels of the input and the output; even.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        """Initializes the three convolutions."""
         half = channels // 2
         self.first = Pointwise(channels, half, rngs=rngs)
         self.second = Convolution(half, half, size=3, rngs=rngs)
         self.third = Pointwise(half, channels, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Keeps resolution and channels."""
+        """Keeps the resolution and the number of channels."""
         hidden = nnx.relu(self.second(nnx.relu(self.first(x))))
         return nnx.relu(x + self.third(hidden))
+
+
+def _bottlenecks(number: int, channels: int, rngs: nnx.Rngs) -> list[Bottleneck]:
+    return [Bottleneck(channels, rngs=rngs) for _ in range(number)]

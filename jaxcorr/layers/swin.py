@@ -1,4 +1,4 @@
-"""Transformer blocks in shifted windows, and the steps between resolutions.
+"""Swin transformer blocks, and the layers that change the resolution between them.
 
 References:
   Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
@@ -17,41 +17,52 @@ from jaxcorr import ops
 from jaxcorr.layers.convolution import Pointwise, depth_to_space, space_to_depth
 
 EPSILON = 1e-5
-"""Added to the variance that a layer norm divides by."""
+"""Offset of the variance in a layer norm."""
 MLP_RATIO = 4
-"""Hidden channels of a block's perceptron, per channel."""
+"""Hidden width of the MLP of a block, per channel."""
 INITIAL_DEVIATION = 0.02
-"""Of kernels and position biases within blocks, as in Liu et al."""
+"""Standard deviation of the initial kernels and position biases of a block, before
+truncation at two deviations, as in Liu et al."""
 
 
 class LayerNorm(nnx.Module):
-    """Brings the channels of every position to mean 0 and variance 1, then scales."""
+    """Normalizes the channels of each position, then applies a learned scale and bias.
+
+    Args:
+      channels: Channels of the input and the output.
+    """
 
     def __init__(self, channels: int):
-        """Starts without a change of scale."""
         self.gain = nnx.Param(jnp.ones(channels))
         self.bias = nnx.Param(jnp.zeros(channels))
 
     def __call__(self, x: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
-        """Computes in float32 at least."""
+        """Normalizes in float32, or in the dtype of the input if that is wider."""
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         centered = wide - jnp.mean(wide, axis=-1, keepdims=True)
         variance = jnp.mean(centered**2, axis=-1, keepdims=True)
-        normal = centered * jax.lax.rsqrt(variance + EPSILON)
+        normalized = centered * jax.lax.rsqrt(variance + EPSILON)
         gain, bias = (
             jnp.expand_dims(parameter[...].astype(wide.dtype), range(x.ndim - 1))
             for parameter in (self.gain, self.bias)
         )
-        return (normal * gain + bias).astype(x.dtype)
+        return (normalized * gain + bias).astype(x.dtype)
 
 
 class SwinBlock(nnx.Module):
-    """Attention within windows, then a perceptron, each beside the identity.
+    """Attention within windows, then an MLP, each with a residual connection.
 
-    The windows of every second block are shifted by half a window. Grids need not hold
-    whole windows: what is missing at the border is filled up and masked, so a position
-    attends to real positions only. Shifted windows at opposite borders are never
-    merged; that is what the cyclic shift with masks of Liu et al. computes.
+    The windows of every second block are shifted by half a window. Grids of any size
+    are allowed: windows at the border are padded, and the padding is masked, so that
+    each position attends only to positions of the grid. Windows at opposite borders are
+    not merged. This equals the cyclic shift with masks of Liu et al.
+
+    Args:
+      channels: Channels of the input and the output.
+      heads: Number of attention heads; divides `channels`.
+      window: Side of a window, in positions; even.
+      shifted: Whether the first window starts half a window before the grid.
+      rngs: Source of the initial parameters.
     """
 
     def __init__(
@@ -63,20 +74,12 @@ class SwinBlock(nnx.Module):
         shifted: bool,
         rngs: nnx.Rngs,
     ):
-        """Initializes attention and perceptron.
-
-        Args:
-          channels: Channels of input and output.
-          heads: Attention heads; divides `channels`.
-          window: Side of a window, in positions; even.
-          shifted: Whether windows begin half a window before the grid.
-          rngs: Source of the initial parameters.
-        """
         hidden = MLP_RATIO * channels
-        pairs = (2 * window - 1) ** 2
+        relative_positions = (2 * window - 1) ** 2
         self.attention_norm = LayerNorm(channels)
         self.query_key_value = _linear(channels, 3 * channels, rngs)
-        self.position_bias = nnx.Param(_normal(rngs, (pairs, heads)))
+        position_bias = _truncated_normal(rngs, (relative_positions, heads))
+        self.position_bias = nnx.Param(position_bias)
         self.projection = _linear(channels, channels, rngs)
         self.perceptron_norm = LayerNorm(channels)
         self.perceptron = nnx.Sequential(
@@ -87,18 +90,18 @@ class SwinBlock(nnx.Module):
         self.shift = window // 2 if shifted else 0
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Keeps resolution and channels."""
+        """Keeps the resolution and the number of channels."""
         height, width = x.shape[1:3]
         windows = self._split(self.attention_norm(x))
-        attended = self._attend(windows, _real(height, width, self.window, self.shift))
-        x = x + self._join(attended, height, width)
+        inside = _inside_grid(height, width, self.window, self.shift)
+        x = x + self._join(self._attend(windows, inside), height, width)
         return x + self.perceptron(self.perceptron_norm(x))
 
     def _split(self, x: Float[Array, "b h w c"]) -> Float[Array, "b n p c"]:
-        """Windows of a grid, filled up with zeros at the border."""
+        """Splits a grid into windows, padded with zeros at the border."""
         batch, height, width, channels = x.shape
-        margins = [_margins(side, self.window, self.shift) for side in (height, width)]
-        x = jnp.pad(x, [(0, 0), *margins, (0, 0)])
+        padding = [_padding(side, self.window, self.shift) for side in (height, width)]
+        x = jnp.pad(x, [(0, 0), *padding, (0, 0)])
         side = self.window
         rows, columns = x.shape[1] // side, x.shape[2] // side
         x = x.reshape(batch, rows, side, columns, side, channels)
@@ -109,7 +112,7 @@ class SwinBlock(nnx.Module):
     def _join(
         self, windows: Float[Array, "b n p c"], height: int, width: int
     ) -> Float[Array, "b height width c"]:
-        """The grid that `_split` took apart."""
+        """Inverts `_split`."""
         batch, _, _, channels = windows.shape
         side, shift = self.window, self.shift
         rows, columns = (-(-(length + shift) // side) for length in (height, width))
@@ -119,32 +122,34 @@ class SwinBlock(nnx.Module):
         return x[:, shift : shift + height, shift : shift + width]
 
     def _attend(
-        self, x: Float[Array, "b n p c"], real: Bool[Array, "n p"] | None
+        self, x: Float[Array, "b n p c"], inside: Bool[Array, "n p"] | None
     ) -> Float[Array, "b n p c"]:
-        """Multi-head attention of the positions of a window to each other."""
+        """Computes multi-head attention within each window, to positions inside."""
         channels = x.shape[-1]
         query, key, value = (
             part.reshape(*x.shape[:-1], self.heads, channels // self.heads)
-            for part in _thirds(self.query_key_value, x)
+            for part in _split_linear(self.query_key_value, x)
         )
         logits = jnp.einsum("bnqhd,bnkhd->bnhqk", query, key)
         wide = jnp.promote_types(x.dtype, jnp.float32)
         logits = logits.astype(wide) * (channels // self.heads) ** -0.5
         bias = self.position_bias[...].astype(wide)[_relative_positions(self.window)]
         logits = logits + jnp.moveaxis(bias, -1, 0)[None, None]
-        if real is not None:
-            seen = real[None, :, None, None, :]
-            logits = jnp.where(seen, logits, jnp.finfo(wide).min)
+        if inside is not None:
+            keys_inside = inside[None, :, None, None, :]
+            logits = jnp.where(keys_inside, logits, jnp.finfo(wide).min)
         weights = jax.nn.softmax(logits, axis=-1).astype(x.dtype)
         mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
         return self.projection(mixed.reshape(x.shape))
 
 
-def _thirds(linear: Pointwise, x: Float[Array, "*b c"]) -> list[Float[Array, "*b c"]]:
-    """The output of a map to three times the channels, taken apart.
+def _split_linear(
+    linear: Pointwise, x: Float[Array, "*b c"]
+) -> list[Float[Array, "*b c"]]:
+    """Computes the output of a linear map to 3 c channels in three parts.
 
-    Each part is a product of its own: a TPU copies the whole of one large output to
-    take it apart, and the gradient again.
+    Each part is a separate matrix product, because a TPU would copy one large output,
+    and its gradient, to split it.
     """
     assert linear.bias is not None
     shape = (1,) * (x.ndim - 1) + (-1,)
@@ -157,10 +162,15 @@ def _thirds(linear: Pointwise, x: Float[Array, "*b c"]) -> list[Float[Array, "*b
 
 
 class PatchEmbedding(nnx.Module):
-    """Linear map of each 2x2 square to one position."""
+    """Maps each 2x2 square to one position, as a 2x2 convolution at stride 2.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes the map, that of a 2x2 convolution at stride 2."""
         self.linear = Pointwise(4 * inputs, outputs, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h//2 w//2 o"]:
@@ -169,10 +179,15 @@ class PatchEmbedding(nnx.Module):
 
 
 class PatchMerging(nnx.Module):
-    """Layer norm of each 2x2 square, then a linear map of it to one position."""
+    """Normalizes each 2x2 square, then maps it to one position.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes norm and map."""
         self.norm = LayerNorm(4 * inputs)
         self.linear = Pointwise(4 * inputs, outputs, bias=False, rngs=rngs)
 
@@ -182,13 +197,17 @@ class PatchMerging(nnx.Module):
 
 
 class PatchSplitting(nnx.Module):
-    """Linear map of each position to a 2x2 square, then its layer norm.
+    """Maps each position to a 2x2 square, then normalizes the square.
 
-    In this order, as Zhu et al. write it; some ports normalize first.
+    This is the order of Zhu et al.; some other implementations normalize first.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial parameters.
     """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes map and norm."""
         self.linear = Pointwise(inputs, 4 * outputs, bias=False, rngs=rngs)
         self.norm = LayerNorm(4 * outputs)
 
@@ -198,10 +217,15 @@ class PatchSplitting(nnx.Module):
 
 
 class PatchUnpacking(nnx.Module):
-    """Linear map of each position to a 2x2 square of values, which no norm confines."""
+    """Maps each position to a 2x2 square, without a norm that would limit the output.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        """Initializes the map."""
         self.linear = Pointwise(inputs, 4 * outputs, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
@@ -209,29 +233,33 @@ class PatchUnpacking(nnx.Module):
         return depth_to_space(self.linear(x))
 
 
-def _margins(length: int, window: int, shift: int) -> tuple[int, int]:
-    """Positions to add before and after a side to fill its windows."""
+def _padding(length: int, window: int, shift: int) -> tuple[int, int]:
+    """Returns the positions to add before and after a side to complete its windows."""
     return shift, ops.round_up(length + shift, window) - length - shift
 
 
-def _real(
+def _inside_grid(
     height: int, width: int, window: int, shift: int
 ) -> Bool[Array, "n p"] | None:
-    """Which positions of each window lie on the grid; None where all surely do."""
-    margins = [_margins(side, window, shift) for side in (height, width)]
-    # Of a side that is a symbol, as in an export, a margin may be 0, but not surely.
-    if all(margin == 0 for pair in margins for margin in pair):
+    """Returns which positions of each window lie on the grid, or None if all do.
+
+    None lets a program skip the mask. A side of symbolic size, as in an export, never
+    skips it: its padding may be 0 for some sizes, but one program serves all sizes, and
+    the comparison of a symbolic padding with 0 is False.
+    """
+    padding = [_padding(side, window, shift) for side in (height, width)]
+    if all(positions == 0 for pair in padding for positions in pair):
         return None
     inside = []
-    for side, (before, after) in zip((height, width), margins, strict=True):
-        place = jnp.arange(before + side + after) - before
-        inside.append(((place >= 0) & (place < side)).reshape(-1, window))
-    real = inside[0][:, None, :, None] & inside[1][None, :, None, :]
-    return real.reshape(-1, window**2)
+    for side, (before, after) in zip((height, width), padding, strict=True):
+        position = jnp.arange(before + side + after) - before
+        inside.append(((position >= 0) & (position < side)).reshape(-1, window))
+    mask = inside[0][:, None, :, None] & inside[1][None, :, None, :]
+    return mask.reshape(-1, window**2)
 
 
 def _relative_positions(window: int) -> Int[np.ndarray, "p p"]:
-    """Index of the position bias for each pair of positions of a window."""
+    """Returns the index of the position bias of each pair of positions of a window."""
     row, column = np.divmod(np.arange(window**2), window)
     rows = row[:, None] - row[None] + window - 1
     columns = column[:, None] - column[None] + window - 1
@@ -244,10 +272,12 @@ def _gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> Pointwise:
     linear = Pointwise(inputs, outputs, rngs=rngs)
-    linear.kernel[...] = _normal(rngs, (inputs, outputs))
+    linear.kernel[...] = _truncated_normal(rngs, (inputs, outputs))
     return linear
 
 
-def _normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:
-    draw = lambda n: jax.random.truncated_normal(rngs.params(), -2, 2, n)
-    return INITIAL_DEVIATION * ops.sample_flat(draw, shape)
+def _truncated_normal(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:
+    def sample(shape: tuple[int]) -> Array:
+        return jax.random.truncated_normal(rngs.params(), -2, 2, shape)
+
+    return INITIAL_DEVIATION * ops.sample_flat(sample, shape)

@@ -1,1 +1,1 @@
-"""Image quality, and distances between rate-distortion curves."""
+"""Metrics of image quality and of rate-distortion curves."""

@@ -1,7 +1,7 @@
-"""How far apart two rate-distortion curves are: BD-rate and BD-PSNR.
+"""Bjøntegaard metrics: the mean distance between two rate-distortion curves.
 
-Each is the mean distance of two curves over what they share: of the logarithm of the
-rate over qualities, or of the quality over logarithms of the rate.
+BD-rate is the mean difference in log-rate over the qualities that both curves cover.
+BD-PSNR is the mean difference in quality over the log-rates that both curves cover.
 """
 
 import dataclasses
@@ -17,25 +17,26 @@ from jaxcorr.errors import UserError
 
 Interpolation = Literal["pchip", "akima", "cubic"]
 MIN_POINTS = 4
+"""Smallest number of points of a curve."""
 MIN_OVERLAP = 0.5
-"""Share of the range of both curves together below which a warning is due."""
+"""Overlap below which a comparison gets a warning, as in `BDDifference.overlap`."""
 
 _Values = Float[np.ndarray, "_"]
 _Integral = Callable[[_Values, _Values, float, float], float]
 
 
 class NoOverlap(UserError):
-    """Two curves have nothing in common over which they could be compared."""
+    """Two curves have no common range in which they can be compared."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RDSamples:
-    """Points of a codec at several rates.
+    """Rates and qualities of one codec, as samples of its rate-distortion curve.
 
     Attributes:
-      name: What to call it.
-      bpp: Rates, in bits per pixel; positive.
-      quality: Qualities: PSNR or another measure in dB, the higher the better.
+      name: Name of the codec, for messages.
+      bpp: Rates in bits per pixel; positive.
+      quality: Qualities in dB (PSNR or another metric of which higher is better).
     """
 
     name: str
@@ -45,12 +46,13 @@ class RDSamples:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BDDifference:
-    """How a curve differs from its anchor.
+    """Difference between a curve and its anchor.
 
     Attributes:
-      value: In percent of the anchor's rate (BD-rate), or in dB (BD-PSNR).
-      overlap: Share of the range of both curves that they have in common.
-      warnings: What makes the value doubtful, a sentence each.
+      value: Percent of the anchor's rate (BD-rate), or dB (BD-PSNR).
+      overlap: Length of the range that both curves cover, divided by the length of the
+        range that either covers; from 0 to 1.
+      warnings: Reasons to doubt the value, one sentence each.
     """
 
     value: float
@@ -61,26 +63,27 @@ class BDDifference:
 def bd_rate(
     anchor: RDSamples, test: RDSamples, *, interpolation: Interpolation = "pchip"
 ) -> BDDifference:
-    """Rate that `test` needs beyond `anchor` at the same quality, in percent.
+    """Returns the BD-rate: the additional rate of `test` at equal quality, in percent.
 
     Args:
-      anchor: What to compare with.
-      test: What to compare; negative results mean that it needs fewer bits.
-      interpolation: Between points: monotone cubic pieces (PCHIP), Akima's, or one
-        cubic polynomial through all, as in the first reference.
+      anchor: Curve to compare with.
+      test: Curve to compare; the BD-rate is negative if it needs fewer bits.
+      interpolation: Interpolation between points: monotone cubic pieces ("pchip"),
+        Akima splines ("akima"), or one cubic polynomial fitted to all points
+        ("cubic"), as in the first reference.
 
     Raises:
       NoOverlap: If the curves share no quality.
       UserError: If a curve has fewer than four points, two points of equal quality, a
-        point that is not finite or a rate of 0.
+        value that is not finite, or a rate that is not positive.
 
     References:
       Bjøntegaard, "Calculation of Average PSNR Differences between RD-curves",
       VCEG-M33, 2001. Herglotz et al., "Beyond Bjøntegaard: Limits of Video Compression
       Performance Comparisons", ICIP 2022, https://arxiv.org/abs/2202.12565.
     """
-    pairs = [(np.array(c.quality), _log_rate(c)) for c in (anchor, test)]
-    mean, overlap, warnings = _mean_difference(anchor, test, pairs, interpolation)
+    points = [(np.array(curve.quality), _log_rate(curve)) for curve in (anchor, test)]
+    mean, overlap, warnings = _mean_difference(anchor, test, points, interpolation)
     return BDDifference(
         value=100 * math.expm1(mean), overlap=overlap, warnings=warnings
     )
@@ -89,29 +92,37 @@ def bd_rate(
 def bd_psnr(
     anchor: RDSamples, test: RDSamples, *, interpolation: Interpolation = "pchip"
 ) -> BDDifference:
-    """Quality that `test` gains over `anchor` at the same rate, in its own unit (dB).
+    """Returns the BD-PSNR: the additional quality of `test` at equal rate, in dB.
 
-    Args and errors are those of `bd_rate`, with rates for qualities.
+    Args:
+      anchor: Curve to compare with.
+      test: Curve to compare; the result is positive if its quality is higher.
+      interpolation: As in `bd_rate`.
+
+    Raises:
+      NoOverlap: If the curves share no rate.
+      UserError: As in `bd_rate`, but for two points of equal rate.
     """
-    pairs = [(_log_rate(c), np.array(c.quality)) for c in (anchor, test)]
-    mean, overlap, warnings = _mean_difference(anchor, test, pairs, interpolation)
+    points = [(_log_rate(curve), np.array(curve.quality)) for curve in (anchor, test)]
+    mean, overlap, warnings = _mean_difference(anchor, test, points, interpolation)
     return BDDifference(value=mean, overlap=overlap, warnings=warnings)
 
 
 def _mean_difference(
     anchor: RDSamples,
     test: RDSamples,
-    pairs: list[tuple[_Values, _Values]],
+    points: list[tuple[_Values, _Values]],
     interpolation: Interpolation,
 ) -> tuple[float, float, tuple[str, ...]]:
-    """Mean of test minus anchor over the arguments they share."""
-    warnings = [note for curve in (anchor, test) for note in _checked(curve)]
-    lowest, highest = (np.array([f(x) for x, _ in pairs]) for f in (np.min, np.max))
+    """Returns the mean of test minus anchor over their common x, overlap, warnings."""
+    warnings = [*_check_curve(anchor), *_check_curve(test)]
+    lowest = np.array([np.min(x) for x, _ in points])
+    highest = np.array([np.max(x) for x, _ in points])
     start, end = lowest.max(), highest.min()
     if not start < end:
         raise NoOverlap(
             f"{test.name} and {anchor.name} cannot be compared: their ranges, "
-            f"{_range(test)} and {_range(anchor)}, do not overlap"
+            f"{_format_range(test)} and {_format_range(anchor)}, do not overlap"
         )
     overlap = float((end - start) / (highest.max() - lowest.min()))
     if overlap < MIN_OVERLAP:
@@ -119,7 +130,7 @@ def _mean_difference(
             f"{test.name} and {anchor.name} share only {overlap:.0%} of their range"
         )
     integrals = []
-    for curve, (x, y) in zip((anchor, test), pairs, strict=True):
+    for curve, (x, y) in zip((anchor, test), points, strict=True):
         order = np.argsort(x)
         if np.any(np.diff(x[order]) <= 0):
             raise UserError(f"{curve.name} has two points at the same place")
@@ -128,8 +139,8 @@ def _mean_difference(
     return float(mean), overlap, tuple(warnings)
 
 
-def _checked(curve: RDSamples) -> list[str]:
-    """Refuses a curve that cannot be interpolated; warns of one that turns back."""
+def _check_curve(curve: RDSamples) -> list[str]:
+    """Checks that a curve can be interpolated; warns if its quality does not rise."""
     if len(curve.bpp) < MIN_POINTS:
         raise UserError(
             f"{curve.name} has {len(curve.bpp)} points, but a comparison of curves "
@@ -138,7 +149,7 @@ def _checked(curve: RDSamples) -> list[str]:
     if not (np.all(np.isfinite([curve.bpp, curve.quality])) and min(curve.bpp) > 0):
         raise UserError(
             f"{curve.name} must have positive rates and finite qualities, but has "
-            f"{_range(curve)}"
+            f"{_format_range(curve)}"
         )
     quality = np.array(curve.quality)[np.argsort(curve.bpp)]
     if np.any(np.diff(quality) <= 0):
@@ -147,11 +158,11 @@ def _checked(curve: RDSamples) -> list[str]:
 
 
 def _log_rate(curve: RDSamples) -> _Values:
-    with np.errstate(divide="ignore", invalid="ignore"):  # Refused by `_checked`.
+    with np.errstate(divide="ignore", invalid="ignore"):  # `_check_curve` rejects it.
         return np.log(np.array(curve.bpp))
 
 
-def _range(curve: RDSamples) -> str:
+def _format_range(curve: RDSamples) -> str:
     return (
         f"{min(curve.bpp):.3g} to {max(curve.bpp):.3g} bpp at "
         f"{min(curve.quality):.2f} to {max(curve.quality):.2f} dB"

@@ -1,4 +1,4 @@
-"""Quality of reconstructions: PSNR and MS-SSIM."""
+"""Metrics of image quality: PSNR and MS-SSIM."""
 
 import math
 from typing import Any
@@ -10,26 +10,27 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_WINDOW = 11
 MS_SSIM_SIGMA = 1.5
 MS_SSIM_MINIMUM_SIDE = (MS_SSIM_WINDOW - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 1
-"""Smallest image side that has a full window at the coarsest scale, in pixels."""
+"""Smallest side of an image that has a full window at the coarsest scale, in pixels."""
 
 
 def psnr_from_mse(mse: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
-    """Peak signal-to-noise ratio in dB, from the MSE on the 0-255 scale."""
+    """Returns the PSNR in dB, given the mean squared error on the 0-255 scale."""
     return 10 * jnp.log10(255.0**2 / jnp.maximum(jnp.asarray(mse), 1e-10))
 
 
 def ms_ssim(first: Any, second: Any) -> Any:
-    """Multi-scale structural similarity of images in [0, 1], averaged over channels.
+    """Returns the MS-SSIM (multi-scale structural similarity) of pairs of images.
 
-    Works on JAX arrays, for training, and on NumPy arrays, which compile nothing: a
-    folder of images of all sizes is measured without a program for each.
+    Computes with JAX arrays, for training, or with NumPy arrays, which avoids the
+    compilation of a program for every image size.
 
     Args:
-      first: Images of shape [b, h, w, c], with sides of `MS_SSIM_MINIMUM_SIDE` or more.
-      second: Images of the same shape.
+      first: Images of shape [b, h, w, c] in [0, 1], with sides of at least
+        `MS_SSIM_MINIMUM_SIDE`.
+      second: Images of the same shape, in the same kind of array.
 
     Returns:
-      One value an image; 1 for equal images.
+      One value per image, averaged over channels; 1 for equal images.
 
     Raises:
       ValueError: If the images are too small.
@@ -46,23 +47,23 @@ def ms_ssim(first: Any, second: Any) -> Any:
     numpy = first.__array_namespace__()
     similarity = 1.0
     for index, weight in enumerate(MS_SSIM_WEIGHTS):
-        whole, contrast = _similarity(first, second)
+        ssim, contrast = _similarity(first, second)
         last = index == len(MS_SSIM_WEIGHTS) - 1
-        term = whole if last else contrast
-        # A negative term has no real power; the reference codes clip it too. The power
-        # of 0 is not computed: it would have an infinite slope.
+        term = ssim if last else contrast
+        # A negative term has no real power, so it is clipped to 0, as in the reference
+        # implementations. The power of 0 is not computed: its slope is infinite.
         power = numpy.where(term > 0, term, 1.0) ** weight
         similarity = similarity * numpy.where(term > 0, power, 0.0)
         if not last:
-            first, second = _halved(first), _halved(second)
+            first, second = _downsample(first), _downsample(second)
     return numpy.mean(similarity, axis=-1)
 
 
 def _similarity(first: Any, second: Any) -> tuple[Any, Any]:
-    """Mean SSIM, and mean of its contrast and structure terms, of each channel."""
+    """Returns the mean SSIM, and the mean contrast-structure term, of each channel."""
     numpy = first.__array_namespace__()
     products = numpy.stack([first, second, first**2, second**2, first * second])
-    first_mean, second_mean, first_square, second_square, product = _blurred(products)
+    first_mean, second_mean, first_square, second_square, product = _blur(products)
     first_variance = first_square - first_mean**2
     second_variance = second_square - second_mean**2
     covariance = product - first_mean * second_mean
@@ -74,11 +75,11 @@ def _similarity(first: Any, second: Any) -> tuple[Any, Any]:
     return (luminance * contrast).mean((1, 2)), contrast.mean((1, 2))
 
 
-def _blurred(images: Any) -> Any:
-    """Weighted mean over every full Gaussian window."""
-    reach = MS_SSIM_WINDOW // 2
+def _blur(images: Any) -> Any:
+    """Returns the weighted mean over every full Gaussian window."""
+    radius = MS_SSIM_WINDOW // 2
     weights = [
-        math.exp(-((i - reach) ** 2) / (2 * MS_SSIM_SIGMA**2))
+        math.exp(-((i - radius) ** 2) / (2 * MS_SSIM_SIGMA**2))
         for i in range(MS_SSIM_WINDOW)
     ]
     total = sum(weights)
@@ -92,15 +93,15 @@ def _blurred(images: Any) -> Any:
     return blurred
 
 
-def _halved(image: Any) -> Any:
-    """Means of 2x2 squares; where a side is odd, zeros are added before and after.
+def _downsample(image: Any) -> Any:
+    """Averages 2x2 squares; an odd side is padded with zeros before and after.
 
-    The zeros count in the mean, as they do in the average pooling of the reference
-    codes.
+    The zeros count in the mean, as in the average pooling of the reference
+    implementations.
     """
     numpy = image.__array_namespace__()
-    margins = [(0, 0), *((side % 2,) * 2 for side in image.shape[1:3]), (0, 0)]
-    padded = numpy.pad(image, margins)
+    rows, columns = (side % 2 for side in image.shape[1:3])
+    padded = numpy.pad(image, [(0, 0), (rows, rows), (columns, columns), (0, 0)])
     rows, columns = (side // 2 * 2 for side in padded.shape[1:3])
     even = padded[:, :rows, :columns]
     return (

@@ -1,6 +1,8 @@
-"""The four transforms that every architecture provides, and their grids."""
+"""The four transforms of every architecture, and the grids of y and z."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -11,7 +13,10 @@ from jaxcorr import ops
 LATENT_STRIDE = 16
 """Pixels from one latent to the next."""
 SIDE_STRIDE = 64
-"""Pixels from one element of the side information to the next."""
+"""Pixels from one element of z to the next."""
+
+Layer = Callable[..., Any]
+"""A module, or a function without parameters."""
 
 
 class Transforms(nnx.Module):
@@ -22,11 +27,11 @@ class Transforms(nnx.Module):
                                       └► features: scales, then means
 
     Attributes:
-      analysis: Image in [0, 1] to latents.
-      synthesis: Quantized latents to image.
-      hyper_analysis: Latents to side information.
-      hyper_synthesis: Quantized side information to two features a latent, which
-        predict its scale and its mean.
+      analysis: Maps an image in [0, 1] to latents.
+      synthesis: Maps quantized latents to an image.
+      hyper_analysis: Maps latents to side information.
+      hyper_synthesis: Maps quantized side information to two features per latent, from
+        which its scale and its mean are predicted.
     """
 
     def __init__(
@@ -41,36 +46,45 @@ class Transforms(nnx.Module):
             [Float[Array, "b h64 w64 s"]], Float[Array, "b h16 w16 f"]
         ],
     ):
-        """Holds four modules."""
         self.analysis = analysis
         self.synthesis = synthesis
         self.hyper_analysis = hyper_analysis
         self.hyper_synthesis = hyper_synthesis
 
 
+def chain(*stages: Sequence[Layer]) -> nnx.Sequential:
+    """Returns the layers of all stages, one after another, as one module.
+
+    Args:
+      *stages: Layers of each stage. The grouping is for the reader only: parameters are
+        named by the index of their layer among all layers.
+    """
+    return nnx.Sequential(*itertools.chain.from_iterable(stages))
+
+
 def latents_across(pixels: int) -> int:
-    """Returns the number of latents along a side of this many pixels."""
+    """Returns the number of latents along a side of an image, given in pixels."""
     return ops.round_up(pixels, LATENT_STRIDE) // LATENT_STRIDE
 
 
 def side_across(pixels: int) -> int:
-    """Returns the number of elements of z along a side of this many pixels."""
+    """Returns the number of elements of z along a side of an image, given in pixels."""
     return ops.round_up(pixels, SIDE_STRIDE) // SIDE_STRIDE
 
 
-def over_image(
+def image_mask(
     grid: Float[Array, "b height width c"],
     rows: Array | int,
     columns: Array | int,
     stride: int,
 ) -> Bool[Array, "1 height width 1"]:
-    """Returns which positions of a grid lie over the image.
+    """Returns a mask of the grid positions that lie over the image, not the padding.
 
     Args:
-      grid: Latents or side information.
-      rows: Rows of pixels of the image.
-      columns: Columns of pixels of the image.
-      stride: Pixels from one position to the next.
+      grid: Latents or side information of the padded image.
+      rows: Height of the image before padding, in pixels.
+      columns: Width of the image before padding, in pixels.
+      stride: Pixels from one position of the grid to the next.
     """
     row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
     column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns

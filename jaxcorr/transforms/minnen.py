@@ -8,13 +8,13 @@ from jaxcorr import ops, serialization
 from jaxcorr.errors import require
 from jaxcorr.layers.convolution import Convolution, Upsampling
 from jaxcorr.layers.gdn import GDN
-from jaxcorr.transforms.base import Transforms
+from jaxcorr.transforms.base import Transforms, chain
 
 
 @serialization.stored("Minnen")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Minnen:
-    """Four 5x5 convolutions at stride 2 with GDN between them, and their mirror.
+    """Four strided 5x5 convolutions with GDN in between, mirrored in the synthesis.
 
     References:
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
@@ -27,14 +27,14 @@ class Minnen:
     """Channels of the latents; even."""
 
     def __post_init__(self):
-        """Checks the sizes."""
+        """Checks the numbers of channels."""
         even = self.channels >= 2 and self.channels % 2 == 0
         require(self, "width", "at least 1", self.width >= 1)
         require(self, "channels", "even and at least 2", even)
 
     @property
     def side_channels(self) -> int:
-        """Channels of the side information."""
+        """Number of channels of the side information."""
         return self.width
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
@@ -47,31 +47,31 @@ class Minnen:
         def up(inputs: int, outputs: int) -> Upsampling:
             return Upsampling(inputs, outputs, rngs=rngs)
 
-        def flat(inputs: int, outputs: int) -> Convolution:
+        def conv(inputs: int, outputs: int) -> Convolution:
             return Convolution(inputs, outputs, size=3, rngs=rngs)
 
         return Transforms(
-            analysis=nnx.Sequential(
-                *(down(3, n), GDN(n)),
-                *(down(n, n), GDN(n)),
-                *(down(n, n), GDN(n)),
-                down(n, m),
+            analysis=chain(
+                [down(3, n), GDN(n)],
+                [down(n, n), GDN(n)],
+                [down(n, n), GDN(n)],
+                [down(n, m)],
             ),
-            synthesis=nnx.Sequential(
-                *(up(m, n), GDN(n, inverse=True)),
-                *(up(n, n), GDN(n, inverse=True)),
-                *(up(n, n), GDN(n, inverse=True)),
-                up(n, 3),
+            synthesis=chain(
+                [up(m, n), GDN(n, inverse=True)],
+                [up(n, n), GDN(n, inverse=True)],
+                [up(n, n), GDN(n, inverse=True)],
+                [up(n, 3)],
             ),
-            hyper_analysis=nnx.Sequential(
-                *(flat(m, n), ops.leaky_relu),
-                *(down(n, n), ops.leaky_relu),
-                down(n, n),
+            hyper_analysis=chain(
+                [conv(m, n), ops.leaky_relu],
+                [down(n, n), ops.leaky_relu],
+                [down(n, n)],
             ),
-            hyper_synthesis=nnx.Sequential(
-                *(up(n, m), ops.leaky_relu),
-                *(up(m, middle), ops.leaky_relu),
-                flat(middle, 2 * m),
+            hyper_synthesis=chain(
+                [up(n, m), ops.leaky_relu],
+                [up(m, middle), ops.leaky_relu],
+                [conv(middle, 2 * m)],
             ),
         )
 
@@ -81,5 +81,6 @@ SIZES = {
     "192-192": Minnen(width=192, channels=192),
     "192-320": Minnen(width=192, channels=320),
 }
-"""Sizes of CompressAI: without a context model the first at its four lowest rates, with
-the autoregressive one the second; the third above."""
+"""Sizes in CompressAI, named by width and channels. At its four lowest rates it uses
+128-192 without a context model and 192-192 with the autoregressive one; at higher rates
+it uses 192-320."""

@@ -1,4 +1,4 @@
-"""Transforms of Zhu et al. 2022: transformer blocks in shifted windows."""
+"""Transforms of Zhu et al. 2022: Swin transformer blocks."""
 
 import dataclasses
 import itertools
@@ -15,13 +15,13 @@ from jaxcorr.layers.swin import (
     PatchUnpacking,
     SwinBlock,
 )
-from jaxcorr.transforms.base import Transforms
+from jaxcorr.transforms.base import Layer, Transforms, chain
 
 
 @serialization.stored("Swin")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Swin:
-    """Swin transformer blocks at every resolution, merged and split between them.
+    """Swin transformer blocks, with patch merging and splitting between resolutions.
 
     References:
       Zhu et al., "Transformer-Based Transform Coding", ICLR 2022, section 3 and
@@ -29,19 +29,21 @@ class Swin:
     """
 
     widths: tuple[int, int, int, int] = (128, 192, 256, 320)
-    """Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution; last, of the latents."""
+    """Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution; the last are those of the
+    latents."""
     side_widths: tuple[int, int] = (192, 192)
-    """Channels at 1/32 and 1/64; the last are those of the side information."""
+    """Channels at 1/32 and 1/64 of the resolution; the last are those of the side
+    information."""
     depths: tuple[int, int, int, int] = (2, 2, 6, 2)
-    """Blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution."""
+    """Number of blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution."""
     side_depths: tuple[int, int] = (5, 1)
-    """Blocks at 1/32 and 1/64."""
+    """Number of blocks at 1/32 and 1/64 of the resolution."""
     window: int = 8
-    """Side of an attention window of analysis and synthesis; even."""
+    """Side of the attention windows of analysis and synthesis, in positions; even."""
     side_window: int = 4
-    """Side of an attention window of the hyper transforms; even."""
+    """Side of the attention windows of the hyper transforms, in positions; even."""
     head_width: int = 32
-    """Channels of an attention head; divides all widths."""
+    """Channels per attention head; divides all widths."""
 
     def __post_init__(self):
         """Checks windows, widths and depths."""
@@ -52,21 +54,20 @@ class Swin:
         head = self.head_width
         require(self, "head_width", "at least 1", head >= 1)
         for name in ("widths", "side_widths"):
-            whole = all(
-                width > 0 and width % head == 0 for width in getattr(self, name)
-            )
-            require(self, name, f"positive multiples of head_width ({head})", whole)
+            rule = f"positive multiples of head_width ({head})"
+            widths = getattr(self, name)
+            require(self, name, rule, all(w > 0 and w % head == 0 for w in widths))
         for name in ("depths", "side_depths"):
             require(self, name, "0 or more each", min(getattr(self, name)) >= 0)
 
     @property
     def channels(self) -> int:
-        """Channels of the latents."""
+        """Number of channels of the latents."""
         return self.widths[-1]
 
     @property
     def side_channels(self) -> int:
-        """Channels of the side information."""
+        """Number of channels of the side information."""
         return self.side_widths[-1]
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
@@ -86,36 +87,34 @@ class Swin:
 
         def down(
             inputs: int, widths: Sequence[int], depths: Sequence[int], window: int
-        ) -> list[nnx.Module]:
-            layers: list[nnx.Module] = [PatchEmbedding(inputs, widths[0], rngs=rngs)]
-            layers += blocks(widths[0], depths[0], window)
-            for (before, after), depth in zip(
-                itertools.pairwise(widths), depths[1:], strict=True
-            ):
-                layers.append(PatchMerging(before, after, rngs=rngs))
-                layers += blocks(after, depth, window)
-            return layers
+        ) -> nnx.Sequential:
+            embedding = PatchEmbedding(inputs, widths[0], rngs=rngs)
+            stages = [[embedding, *blocks(widths[0], depths[0], window)]]
+            pairs = itertools.pairwise(widths)
+            for (before, after), depth in zip(pairs, depths[1:], strict=True):
+                merging = PatchMerging(before, after, rngs=rngs)
+                stages.append([merging, *blocks(after, depth, window)])
+            return chain(*stages)
 
         def up(
             outputs: int, widths: Sequence[int], depths: Sequence[int], window: int
-        ) -> list[nnx.Module]:
+        ) -> nnx.Sequential:
             widths, depths = widths[::-1], depths[::-1]
-            layers: list[nnx.Module] = [*blocks(widths[0], depths[0], window)]
-            for (before, after), depth in zip(
-                itertools.pairwise(widths), depths[1:], strict=True
-            ):
-                layers.append(PatchSplitting(before, after, rngs=rngs))
-                layers += blocks(after, depth, window)
-            layers.append(PatchUnpacking(widths[-1], outputs, rngs=rngs))
-            return layers
+            stages: list[list[Layer]] = [[*blocks(widths[0], depths[0], window)]]
+            pairs = itertools.pairwise(widths)
+            for (before, after), depth in zip(pairs, depths[1:], strict=True):
+                splitting = PatchSplitting(before, after, rngs=rngs)
+                stages.append([splitting, *blocks(after, depth, window)])
+            unpacking = PatchUnpacking(widths[-1], outputs, rngs=rngs)
+            return chain(*stages, [unpacking])
 
         main = (self.widths, self.depths, self.window)
         side = (self.side_widths, self.side_depths, self.side_window)
         return Transforms(
-            analysis=nnx.Sequential(*down(3, *main)),
-            synthesis=nnx.Sequential(*up(3, *main)),
-            hyper_analysis=nnx.Sequential(*down(self.channels, *side)),
-            hyper_synthesis=nnx.Sequential(*up(2 * self.channels, *side)),
+            analysis=down(3, *main),
+            synthesis=up(3, *main),
+            hyper_analysis=down(self.channels, *side),
+            hyper_synthesis=up(2 * self.channels, *side),
         )
 
 
@@ -124,4 +123,4 @@ SIZES = {
     "M": Swin(),
     "L": Swin(widths=(160, 256, 352, 448), side_widths=(192, 256)),
 }
-"""Sizes of Zhu et al.; theirs is M unless they say otherwise."""
+"""Sizes of Zhu et al., who use M unless noted otherwise."""

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 from support import codecs
 from support.context_models import coded_on, features_and_latents, make_context, walk
-from support.reference_layers import convolved, rectified
+from support.reference_layers import apply_convolution, relu
 
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic
@@ -66,8 +66,10 @@ def widths(network):
 
 def predicted(networks, x):
     """Three convolutions with rectifiers between them, by their definition."""
-    hidden = rectified(convolved(x, networks.first))
-    return convolved(rectified(convolved(hidden, networks.second)), networks.third)
+    hidden = relu(apply_convolution(x, networks.first))
+    return apply_convolution(
+        relu(apply_convolution(hidden, networks.second)), networks.third
+    )
 
 
 def slice_by_slice(context, settings, features, latent):

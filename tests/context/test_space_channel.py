@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from support.context_models import coded_on, features_and_latents, make_context
-from support.reference_layers import convolved, mapped, rectified
+from support.reference_layers import apply_convolution, apply_pointwise, relu
 
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.space_channel import SpaceChannel
@@ -24,7 +24,7 @@ SETTINGS = SpaceChannel(groups=(2, 2), hidden=(6, 5))
 
 def in_turn(layers, x, apply):
     for index, layer in enumerate(layers):
-        x = apply(rectified(x) if index else x, layer)
+        x = apply(relu(x) if index else x, layer)
     return x
 
 
@@ -51,10 +51,10 @@ def by_definition(context, features, latent):
         for parity in (0, 1):
             seen = [features]
             if start:
-                seen.append(in_turn(group.earlier, hat[..., :start], convolved))
+                seen.append(in_turn(group.earlier, hat[..., :start], apply_convolution))
             spatial = masked(hat[..., start:end], group.neighbors)
             seen.append(spatial * parity)
-            out = in_turn(group.aggregation, np.concatenate(seen, -1), mapped)
+            out = in_turn(group.aggregation, np.concatenate(seen, -1), apply_pointwise)
             scale, mean = np.split(out, 2, axis=-1)
             here = odd == parity
             y, mean = latent[..., start:end][:, here], mean[:, here]

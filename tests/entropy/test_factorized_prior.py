@@ -1,3 +1,5 @@
+"""The factorized prior against its definition in NumPy."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,31 +13,34 @@ CHANNELS = 5
 
 @pytest.fixture(scope="module")
 def prior():
-    return away_from_start(FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0)))
+    return perturb(FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0)))
 
 
-def away_from_start(made):
-    """The prior with narrow and wide channels and open gates."""
+def perturb(prior):
+    """Moves all parameters, so that channels differ in width and gates are open."""
     rng = np.random.default_rng(0)
     for parameters, deviation in [
-        (made.matrices, 0.5),
-        (made.biases, 1.0),
-        (made.gates, 1.0),
+        (prior.matrices, 0.5),
+        (prior.biases, 1.0),
+        (prior.gates, 1.0),
     ]:
         for parameter in parameters:
             change = rng.normal(scale=deviation, size=parameter.shape)
             parameter[...] += jnp.asarray(change, jnp.float32)
-    return made
+    return prior
+
+
+def softplus(x):
+    return np.log1p(np.exp(np.asarray(x, np.float64)))
 
 
 def cumulative(prior, values):
-    """Cumulative probability of each channel, by the definition, in float64."""
-    positive = lambda x: np.log1p(np.exp(np.asarray(x, np.float64)))
+    """Computes the cumulative probability of each channel by definition, in float64."""
     out = np.empty(values.shape)
     for channel, row in enumerate(np.asarray(values, np.float64)):
         hidden = row[None]
         for index, matrix in enumerate(prior.matrices):
-            hidden = positive(matrix[channel]) @ hidden
+            hidden = softplus(matrix[channel]) @ hidden
             hidden = hidden + np.asarray(prior.biases[index][channel])[:, None]
             if index < len(prior.gates):
                 gate = np.tanh(np.asarray(prior.gates[index][channel], np.float64))
@@ -45,33 +50,34 @@ def cumulative(prior, values):
 
 
 @pytest.mark.fast
-def test_logits_are_those_of_the_cumulative_network(prior):
+def test_logits_equal_the_definition(prior):
     values = np.random.default_rng(1).normal(scale=5, size=(CHANNELS, 40))
     expected = cumulative(prior, values)
-    found = jax.nn.sigmoid(prior.logits(jnp.asarray(values, jnp.float32)))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    probability = jax.nn.sigmoid(prior.logits(jnp.asarray(values, jnp.float32)))
+    np.testing.assert_allclose(probability, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("widths", [(), (3, 3), (2, 5, 1)])
-def test_networks_may_have_other_widths(widths):
-    made = FactorizedPrior(CHANNELS, hidden_widths=widths, rngs=nnx.Rngs(0))
-    made = away_from_start(made)
-    assert [len(bias[0]) for bias in made.biases] == [*widths, 1]
+def test_hidden_widths_can_be_chosen(widths):
+    prior = FactorizedPrior(CHANNELS, hidden_widths=widths, rngs=nnx.Rngs(0))
+    prior = perturb(prior)
+    assert [len(bias[0]) for bias in prior.biases] == [*widths, 1]
     values = np.random.default_rng(1).normal(scale=5, size=(CHANNELS, 40))
-    found = jax.nn.sigmoid(made.logits(jnp.asarray(values, jnp.float32)))
-    np.testing.assert_allclose(found, cumulative(made, values), rtol=1e-4, atol=1e-6)
-    median = np.asarray(made.median())[:, None]
-    np.testing.assert_allclose(cumulative(made, median), 0.5, rtol=1e-3)
+    expected = cumulative(prior, values)
+    probability = jax.nn.sigmoid(prior.logits(jnp.asarray(values, jnp.float32)))
+    np.testing.assert_allclose(probability, expected, rtol=1e-4, atol=1e-6)
+    median = np.asarray(prior.median())[:, None]
+    np.testing.assert_allclose(cumulative(prior, median), 0.5, rtol=1e-3)
 
 
 @pytest.mark.fast
-def test_bits_are_those_of_cumulative_differences(prior):
+def test_bits_equal_the_differences_of_cumulative_probabilities(prior):
     values = np.random.default_rng(1).normal(scale=2, size=(2, 3, 4, CHANNELS))
     flat = values.reshape(-1, CHANNELS).T
     probability = cumulative(prior, flat + 0.5) - cumulative(prior, flat - 0.5)
     expected = -np.log2(probability).T.reshape(values.shape)
-    found = prior.bits(jnp.asarray(values, jnp.float32))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    bits = prior.bits(jnp.asarray(values, jnp.float32))
+    np.testing.assert_allclose(bits, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_cumulative_probability_rises_from_0_to_1(prior):
@@ -96,7 +102,7 @@ def test_quantiles_invert_the_cumulative_probability(prior, probability):
     np.testing.assert_allclose(cumulative(prior, values), probability, rtol=1e-3)
 
 
-def test_median_is_the_middle_quantile_without_gradient(prior):
+def test_median_is_the_middle_quantile_and_has_no_gradient(prior):
     np.testing.assert_array_equal(prior.median(), prior.quantile(0.5))
     graph, state = nnx.split(prior)
     gradient = jax.grad(lambda state: jnp.sum(nnx.merge(graph, state).median()))(state)
@@ -104,19 +110,22 @@ def test_median_is_the_middle_quantile_without_gradient(prior):
 
 
 def test_median_of_another_prior_compiles_nothing(prior, caplog):
+    def compilations():
+        return [record for record in caplog.records if "ompil" in record.message]
+
     graph, state = nnx.split(prior)
     another = nnx.merge(graph, jax.tree.map(lambda x: x + 0.25, state))
     prior.median()
     with jax.log_compiles():
         another.median()
-    assert not [each.message for each in caplog.records if "ompil" in each.message]
-    with jax.log_compiles():  # The record is there where something is compiled.
+    assert not compilations()
+    with jax.log_compiles():  # Another probability shows that compilations are logged.
         another.quantile(0.123)
-    assert [each.message for each in caplog.records if "ompil" in each.message]
+    assert compilations()
 
 
 @pytest.mark.parametrize("distance", [1e2, -1e4, 1e6])
-def test_tails_have_finite_bits_and_gradients_that_lead_back(prior, distance):
+def test_outliers_have_finite_bits_and_gradients_that_lower_them(prior, distance):
     graph, state = nnx.split(prior)
 
     def total(state, values):
@@ -124,34 +133,37 @@ def test_tails_have_finite_bits_and_gradients_that_lead_back(prior, distance):
 
     values = jnp.full((1, CHANNELS), distance)
     assert jnp.all(jnp.isfinite(prior.bits(values)))
-    of_state, of_values = jax.grad(total, (0, 1))(state, values)
-    assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(of_state))
-    assert jnp.all(jnp.isfinite(of_values))
-    assert jnp.all(of_values * jnp.sign(distance) > 0)
+    to_state, to_values = jax.grad(total, (0, 1))(state, values)
+    assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(to_state))
+    assert jnp.all(jnp.isfinite(to_values))
+    assert jnp.all(to_values * jnp.sign(distance) > 0)
 
 
 @pytest.mark.fast
-def test_floor_caps_the_bits_and_keeps_the_gradient_that_lowers_them(prior):
+def test_likelihood_bound_limits_the_bits_and_keeps_a_gradient(prior):
     values = jnp.full((1, CHANNELS), 1e4)
-    capped = prior.bits(values, likelihood_bound=1e-9)
-    np.testing.assert_allclose(capped, np.full((1, CHANNELS), 9 * np.log2(10)), 1e-6)
-    total = lambda values: jnp.sum(prior.bits(values, likelihood_bound=1e-9))
+    bits = prior.bits(values, likelihood_bound=1e-9)
+    np.testing.assert_allclose(bits, np.full((1, CHANNELS), 9 * np.log2(10)), 1e-6)
+
+    def total(values):
+        return jnp.sum(prior.bits(values, likelihood_bound=1e-9))
+
     assert jnp.all(jax.grad(total)(values) > 0)
 
 
-def test_bits_in_float64_keep_its_digits(prior):
+def test_bits_of_float64_values_have_float64_accuracy(prior):
     with jax.enable_x64(True):
         values = np.random.default_rng(1).normal(size=(20, CHANNELS))
         probability = cumulative(prior, values.T + 0.5) - cumulative(
             prior, values.T - 0.5
         )
-        found = prior.bits(jnp.asarray(values))
-        assert found.dtype == jnp.float64
-        np.testing.assert_allclose(found, -np.log2(probability).T, rtol=1e-10)
+        bits = prior.bits(jnp.asarray(values))
+        assert bits.dtype == jnp.float64
+        np.testing.assert_allclose(bits, -np.log2(probability).T, rtol=1e-10)
 
 
 def test_initial_densities_are_wide_and_around_zero():
     prior = FactorizedPrior(CHANNELS, rngs=nnx.Rngs(0))
     assert jnp.all(jnp.abs(prior.median()) < 10)
-    spread = prior.quantile(0.75) - prior.quantile(0.25)
-    assert jnp.all((spread > 5) & (spread < 50))
+    interquartile_range = prior.quantile(0.75) - prior.quantile(0.25)
+    assert jnp.all((interquartile_range > 5) & (interquartile_range < 50))

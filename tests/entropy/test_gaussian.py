@@ -1,3 +1,5 @@
+"""Bits under a Gaussian against SciPy's cumulative function."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ pytestmark = pytest.mark.fast
 
 
 def scipy_bits(residual, scale):
-    """Bits in float64, from the differences of the cumulative function's lower tail."""
+    """Computes bits in float64, from differences in the lower tail."""
     distance = np.abs(np.asarray(residual, np.float64))
     scale = np.asarray(scale, np.float64)
     upper = stats.norm.cdf((0.5 - distance) / scale)
@@ -18,15 +20,15 @@ def scipy_bits(residual, scale):
 
 
 @pytest.mark.parametrize("scale", [0.11, 0.3, 1.0, 5.0, 40.0, 256.0])
-def test_bits_are_those_of_cumulative_differences(scale):
-    # Whole steps and values with noise, out to 30 scales, where float64 ends at 37.
+def test_bits_equal_the_differences_of_cumulative_probabilities(scale):
+    # Integers and noisy values, up to 30 scales away; at 37 scales float64 underflows.
     reach = 30 * scale
     residual = np.concatenate([np.arange(-3, 4), np.linspace(-reach, reach, 101)])
     residual = residual[np.abs(residual) <= reach].astype(np.float32)
     scales = np.full_like(residual, scale)
     expected = scipy_bits(residual, scales)
-    found = gaussian_bits(jnp.asarray(residual), jnp.asarray(scales))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    bits = gaussian_bits(jnp.asarray(residual), jnp.asarray(scales))
+    np.testing.assert_allclose(bits, expected, rtol=1e-4, atol=1e-5)
     with jax.enable_x64(True):
         wide = gaussian_bits(
             jnp.asarray(residual, jnp.float64), jnp.asarray(scales, jnp.float64)
@@ -46,19 +48,19 @@ def test_probabilities_of_all_integers_sum_to_1(scale, mean):
 @pytest.mark.parametrize("scales_away", [8.0, 50.0, 1000.0])
 @pytest.mark.parametrize("scale", [0.11, 1.0, 256.0])
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
-def test_tails_have_finite_bits_and_gradients_that_lead_back(scale, scales_away, sign):
+def test_tails_have_finite_bits_and_gradients_that_lower_them(scale, scales_away, sign):
     residual = jnp.float32(sign * scales_away * scale)
-    bits, (of_residual, of_scale) = jax.value_and_grad(gaussian_bits, (0, 1))(
+    bits, (to_residual, to_scale) = jax.value_and_grad(gaussian_bits, (0, 1))(
         residual, jnp.float32(scale)
     )
-    # Far out the bits grow as the nearer edge of the step does: quadratically.
+    # Far from the mean, bits grow with the square of the nearer edge of the step.
     edge = (abs(residual) - 0.5) / scale
     assert bits > 0.5 * edge**2 / np.log(2)
     assert bits < 0.6 * (edge + 3) ** 2 / np.log(2) + 10
-    assert jnp.isfinite(of_residual)
-    assert of_residual * sign > 0.9 * edge / scale / np.log(2)
-    assert jnp.isfinite(of_scale)
-    assert of_scale < 0
+    assert jnp.isfinite(to_residual)
+    assert to_residual * sign > 0.9 * edge / scale / np.log(2)
+    assert jnp.isfinite(to_scale)
+    assert to_scale < 0
 
 
 @pytest.mark.parametrize("residual", [1e4, -1e6, 1e9])
@@ -73,8 +75,9 @@ def test_outliers_have_finite_bits_and_gradients(residual):
     assert gradients[1] < 0
 
 
-def test_a_step_that_the_density_does_not_resolve_has_finite_bits_and_gradients():
-    # At 1e4 scales the two ends of a step differ by less than float32 can tell.
+def test_bits_and_gradients_are_finite_where_float32_cannot_resolve_a_step():
+    # At 1e4 scales from the mean, both ends of a step have the same log probability in
+    # float32.
     bits, gradients = jax.value_and_grad(gaussian_bits, (0, 1))(
         jnp.float32(1e9), jnp.float32(1e5)
     )
@@ -83,31 +86,36 @@ def test_a_step_that_the_density_does_not_resolve_has_finite_bits_and_gradients(
 
 
 @pytest.mark.parametrize("scale", [0.11, 1.0, 20.0])
-def test_gradient_is_that_of_finite_differences(scale):
+def test_gradients_equal_finite_differences(scale):
     residual, step = np.linspace(-4 * scale, 4 * scale, 9), 1e-6
     with jax.enable_x64(True):
         scales = jnp.full(residual.shape, scale)
-        total = lambda residual, scale: jnp.sum(gaussian_bits(residual, scale))
-        found = jax.grad(total, (0, 1))(jnp.asarray(residual), scales)
-        slopes = [
+        gradients = jax.grad(
+            lambda residual, scale: jnp.sum(gaussian_bits(residual, scale)), (0, 1)
+        )(jnp.asarray(residual), scales)
+        differences = [
             (scipy_bits(residual + step, scales) - scipy_bits(residual - step, scales)),
             (scipy_bits(residual, scales + step) - scipy_bits(residual, scales - step)),
         ]
-        for one, other in zip(found, slopes, strict=True):
-            np.testing.assert_allclose(one, other / (2 * step), rtol=1e-4, atol=1e-6)
+        for gradient, difference in zip(gradients, differences, strict=True):
+            np.testing.assert_allclose(
+                gradient, difference / (2 * step), rtol=1e-4, atol=1e-6
+            )
 
 
-def test_floor_caps_the_bits_and_keeps_the_gradient_that_lowers_them():
-    capped = lambda residual: gaussian_bits(
-        residual, jnp.float32(1.0), likelihood_bound=1e-9
-    )
-    np.testing.assert_allclose(capped(jnp.float32(50.0)), 9 * np.log2(10), rtol=1e-6)
-    near = jnp.float32(1.5)
-    assert capped(near) == gaussian_bits(near, jnp.float32(1.0))
-    free = jax.grad(lambda residual: gaussian_bits(residual, jnp.float32(1.0)))
-    assert jax.grad(capped)(jnp.float32(50.0)) == free(jnp.float32(50.0))
+def test_likelihood_bound_limits_the_bits_and_keeps_their_gradient():
+    def bounded(residual):
+        return gaussian_bits(residual, jnp.float32(1.0), likelihood_bound=1e-9)
+
+    def unbounded(residual):
+        return gaussian_bits(residual, jnp.float32(1.0))
+
+    near, far = jnp.float32(1.5), jnp.float32(50.0)
+    np.testing.assert_allclose(bounded(far), 9 * np.log2(10), rtol=1e-6)
+    assert bounded(near) == unbounded(near)
+    assert jax.grad(bounded)(far) == jax.grad(unbounded)(far)
 
 
-def test_bits_between_are_those_of_the_difference():
+def test_bits_between_are_those_of_the_difference_of_probabilities():
     upper, lower = jnp.log(jnp.array([1.0, 0.5])), jnp.log(jnp.array([0.75, 0.25]))
     np.testing.assert_allclose(bits_between(upper, lower), [2.0, 2.0], rtol=1e-6)

@@ -1,3 +1,5 @@
+"""The correlation loss against its definition, and its documented properties."""
+
 import functools
 import subprocess
 import sys
@@ -18,11 +20,11 @@ from support.reference_loss import (
 
 from jaxcorr import correlation
 
-CELLS_LEFT = {"point": 48, "short_cross": 44, "box": 40, "long_cross": 36}
+CELLS_KEPT = {"point": 48, "short_cross": 44, "box": 40, "long_cross": 36}
 
 
 def latents(shape, seed=0):
-    """Latents that correlate in space, with their means and scales."""
+    """Samples spatially correlated latents, with means and scales."""
     rng = np.random.default_rng(seed)
     latent = rng.normal(size=shape) + 0.3 * rng.normal(size=(*shape[:-2], 1, 1))
     mean = 0.1 * rng.normal(size=shape)
@@ -30,21 +32,21 @@ def latents(shape, seed=0):
     return tuple(array.astype(np.float32) for array in (latent, mean, scale))
 
 
-def normalized_by_numpy(latent, mean, scale):
+def normalize(latent, mean, scale):
     return (latent.astype(np.float64) - mean) / np.maximum(scale, 0.11)
 
 
 @pytest.mark.fast
 @pytest.mark.parametrize("window", [3, 5, 7])
 @pytest.mark.parametrize("shape", [(7, 7, 1), (3, 9, 12, 4), (2, 3, 8, 7, 5)])
-def test_maps_are_those_of_four_loops(shape, window):
-    z = normalized_by_numpy(*latents(shape))
+def test_maps_equal_those_of_four_loops(shape, window):
+    z = normalize(*latents(shape))
     z = (z / z.std()).astype(np.float32)
     expected = looped_maps(z, window)
-    found = correlation.correlation_maps(z, window=window)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-    found = correlation.correlation_map(z, window=window)
-    np.testing.assert_allclose(found, expected.mean(axis=0), rtol=0, atol=1e-6)
+    maps = correlation.correlation_maps(z, window=window)
+    np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-6)
+    pooled = correlation.correlation_map(z, window=window)
+    np.testing.assert_allclose(pooled, expected.mean(axis=0), rtol=0, atol=1e-6)
 
 
 @pytest.mark.fast
@@ -53,20 +55,20 @@ def test_maps_are_those_of_four_loops(shape, window):
     ("window", "mask"),
     [(7, "point"), (7, "box"), (5, "short_cross"), (3, "long_cross"), (5, "weights")],
 )
-def test_loss_is_that_of_four_loops(window, mask, pool_channels):
+def test_loss_equals_that_of_four_loops(window, mask, pool_channels):
     latent, mean, scale = latents((2, 9, 11, 3))
     if mask == "weights":
         mask = weights = np.random.default_rng(1).uniform(-1, 1, (window, window))
     else:
         weights = weights_of(mask, window)
-    maps = looped_maps(normalized_by_numpy(latent, mean, scale), window)
+    maps = looped_maps(normalize(latent, mean, scale), window)
     if pool_channels:
         maps = maps.mean(axis=0, keepdims=True)
     expected = np.mean(np.sum((weights * maps) ** 2, axis=(1, 2)))
-    found = correlation.correlation_loss(
+    loss = correlation.correlation_loss(
         latent, mean, scale, window=window, mask=mask, pool_channels=pool_channels
     )
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.fast
@@ -79,16 +81,16 @@ def test_published_maps_have_the_published_norm(published, norm):
     assert abs(correlation.masked_norm(map, "point") - norm) < 1e-4
 
 
-@pytest.mark.parametrize("mask", CELLS_LEFT)
-def test_named_mask_leaves_its_cells(mask):
-    assert correlation.masked_norm(np.ones((7, 7)), mask) == CELLS_LEFT[mask]
-    # A map of one cell shows which cells those are.
+@pytest.mark.parametrize("mask", CELLS_KEPT)
+def test_named_mask_keeps_its_cells(mask):
+    assert correlation.masked_norm(np.ones((7, 7)), mask) == CELLS_KEPT[mask]
+    # 49 maps, each with another cell, show which cells the mask keeps.
     cells = np.eye(49).reshape(49, 7, 7)
-    left = correlation.masked_norm(cells, mask).reshape(7, 7)
-    np.testing.assert_array_equal(left, weights_of(mask, 7))
+    kept = correlation.masked_norm(cells, mask).reshape(7, 7)
+    np.testing.assert_array_equal(kept, weights_of(mask, 7))
 
 
-def test_mask_of_booleans_selects_cells():
+def test_boolean_mask_selects_cells():
     mask = np.zeros((7, 7), bool)
     mask[0, :3] = True
     assert correlation.masked_norm(np.full((7, 7), 2.0), mask) == 3 * 2.0**2
@@ -100,21 +102,21 @@ def test_white_noise_has_a_loss_of_48_squared_variances_per_product(key):
     z = jnp.sqrt(variance) * jax.random.normal(key, (64, *shape))
     maps = jax.lax.map(correlation.correlation_map, z)
     loss = correlation.masked_norm(maps, "point").mean()
-    # 24 independent lags, twice each, in 64 draws: a relative deviation of 0.036.
+    # 24 independent lags, twice each, in 64 samples: a relative deviation of 0.036.
     assert abs(loss / (48 * variance**2 / products) - 1) < 4 * 0.036
 
 
-def test_mean_of_the_maps_of_micro_batches_is_the_map_of_the_batch():
+def test_maps_of_micro_batches_average_to_that_of_the_batch_but_losses_do_not():
     z = correlation.normalize(*latents((4, 8, 9, 3)))
     halves = jnp.stack([correlation.correlation_map(half) for half in jnp.split(z, 2)])
-    whole = correlation.correlation_map(z)
-    np.testing.assert_allclose(halves.mean(axis=0), whole, rtol=1e-5, atol=1e-6)
+    batch = correlation.correlation_map(z)
+    np.testing.assert_allclose(halves.mean(axis=0), batch, rtol=1e-5, atol=1e-6)
     mean_of_norms = correlation.masked_norm(halves, "point").mean()
-    assert mean_of_norms > 1.01 * correlation.masked_norm(whole, "point")
+    assert mean_of_norms > 1.01 * correlation.masked_norm(batch, "point")
 
 
 @pytest.mark.parametrize("pool_channels", [True, False])
-def test_sharded_batch_gives_the_value_and_gradient_of_one_device(pool_channels):
+def test_sharded_batch_has_the_loss_and_gradient_of_one_device(pool_channels):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     arrays = latents((16, 8, 9, 4))
     sharding = NamedSharding(mesh, PartitionSpec("data"))
@@ -126,36 +128,36 @@ def test_sharded_batch_gives_the_value_and_gradient_of_one_device(pool_channels)
     def loss(arrays):
         return correlation.correlation_loss(*arrays, pool_channels=pool_channels)
 
-    expected, expected_gradient = loss(jax.device_put(arrays, jax.devices()[0]))
-    found, found_gradient = loss(shards)
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
-    for one, other in zip(found_gradient, expected_gradient, strict=True):
-        assert one.sharding.is_equivalent_to(sharding, one.ndim)
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    expected, expected_gradients = loss(jax.device_put(arrays, jax.devices()[0]))
+    value, gradients = loss(shards)
+    np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-6)
+    for gradient, reference in zip(gradients, expected_gradients, strict=True):
+        assert gradient.sharding.is_equivalent_to(sharding, gradient.ndim)
+        np.testing.assert_allclose(gradient, reference, rtol=1e-4, atol=1e-6)
 
 
-def test_gradient_is_that_of_finite_differences():
+def test_gradient_equals_finite_differences():
     with jax.enable_x64(True):
         latent, mean, scale = (a.astype(np.float64) for a in latents((2, 5, 6, 2)))
         loss = functools.partial(correlation.correlation_loss, window=3)
         assert loss(latent, mean, scale).dtype == jnp.float64
-        # All scales are above the floor, where the loss is smooth.
+        # All scales are above the bound, where the loss is smooth.
         check_grads(loss, (latent, mean, scale + 0.2), order=1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("scale", "moves"), [(0.11, True), (0.1, False), (-1.0, False)]
+    ("scale", "has_gradient"), [(0.11, True), (0.1, False), (-1.0, False)]
 )
-def test_gradient_is_finite_at_the_floor_and_zero_below(scale, moves):
+def test_gradient_of_the_scale_is_finite_and_zero_below_the_bound(scale, has_gradient):
     latent, mean, _ = latents((1, 7, 7, 2))
     scales = jnp.full(latent.shape, scale)
     gradients = jax.grad(correlation.correlation_loss, argnums=(0, 1, 2))(
         latent, mean, scales
     )
     assert all(jnp.isfinite(gradient).all() for gradient in gradients)
-    assert jnp.any(gradients[2] != 0) == moves
-    if moves:
-        # Exactly at the floor the gradient is that of just above it, not half of it.
+    assert jnp.any(gradients[2] != 0) == has_gradient
+    if has_gradient:
+        # A scale that equals the bound has the full gradient, not half of it.
         above = jax.grad(correlation.correlation_loss, argnums=2)(
             latent, mean, scales + 1e-6
         )
@@ -164,9 +166,9 @@ def test_gradient_is_finite_at_the_floor_and_zero_below(scale, moves):
 
 def test_stopped_scale_has_no_gradient():
     gradients = jax.grad(correlation.correlation_loss, argnums=(0, 2))
-    gradient, of_scale = gradients(*latents((1, 7, 7, 2)), stop_scale_gradient=True)
-    assert jnp.any(gradient != 0)
-    assert jnp.all(of_scale == 0)
+    to_latent, to_scale = gradients(*latents((1, 7, 7, 2)), stop_scale_gradient=True)
+    assert jnp.any(to_latent != 0)
+    assert jnp.all(to_scale == 0)
 
 
 def test_bfloat16_is_accumulated_in_float32():
@@ -176,10 +178,10 @@ def test_bfloat16_is_accumulated_in_float32():
     wide = tuple(array.astype(jnp.float32) for array in arrays)
     np.testing.assert_array_equal(z, correlation.normalize(*wide))
 
-    found = correlation.correlation_map(arrays[0])
-    assert found.dtype == jnp.float32
+    map = correlation.correlation_map(arrays[0])
+    assert map.dtype == jnp.float32
     expected = looped_maps(wide[0], 7).mean(axis=0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(map, expected, rtol=0, atol=1e-6)
     ones = jnp.ones((7, 7), jnp.bfloat16)
     norm = correlation.masked_norm(ones, np.full((7, 7), 1.001))
     np.testing.assert_allclose(norm, 49 * 1.001**2, rtol=1e-6)
@@ -205,10 +207,10 @@ def test_unequal_shapes_are_refused(argument):
         correlation.correlation_loss(*arrays)
 
 
-@pytest.mark.parametrize("floor", [0.0, -0.1, float("nan")])
-def test_floor_that_is_not_positive_is_refused(floor):
-    with pytest.raises(ValueError, match=f"`scale_bound` must be positive.*{floor}"):
-        correlation.correlation_loss(*latents((1, 7, 7, 1)), scale_bound=floor)
+@pytest.mark.parametrize("bound", [0.0, -0.1, float("nan")])
+def test_scale_bound_that_is_not_positive_is_refused(bound):
+    with pytest.raises(ValueError, match=f"`scale_bound` must be positive.*{bound}"):
+        correlation.correlation_loss(*latents((1, 7, 7, 1)), scale_bound=bound)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_numpy_and_jax_arrays_give_the_same_loss():
 
 
 @pytest.mark.fast
-def test_module_stands_alone():
+def test_module_imports_neither_jaxcorr_nor_flax():
     code = (
         "import sys, jaxcorr.correlation\n"
         "packages = {name.partition('.')[0] for name in sys.modules}\n"
@@ -257,5 +259,5 @@ def test_module_stands_alone():
     )
     root = Path(correlation.__file__).parents[1]
     run = [sys.executable, "-c", code]
-    done = subprocess.run(run, cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[:2] == ["", "jaxcorr.correlation"]
+    process = subprocess.run(run, cwd=root, capture_output=True, text=True, check=True)
+    assert process.stdout.split("\n")[:2] == ["", "jaxcorr.correlation"]

@@ -1,4 +1,8 @@
-"""The TensorFlow port of the loss, in every Python at hand that has TensorFlow."""
+"""The TensorFlow port of the loss equals the loss, in values, gradients and messages.
+
+Runs the port in each Python that has TensorFlow: this one, and that of TensorFlow
+Compression, which `JAXCORR_TFC_PYTHON` names.
+"""
 
 import importlib.util
 import json
@@ -18,8 +22,8 @@ PYTHONS: dict[str, str | None] = {
     "TensorFlow Compression": os.environ.get("JAXCORR_TFC_PYTHON"),
     "this": sys.executable if importlib.util.find_spec("tensorflow") else None,
 }
-"""Interpreters with TensorFlow: one for TensorFlow Compression, which cannot have our
-JAX, and our own."""
+"""Interpreters with TensorFlow: that of TensorFlow Compression, which is incompatible
+with the JAX of the tests, and that of the tests."""
 
 RESULTS = ("loss", "latent", "mean", "scale")
 CASES = {
@@ -34,23 +38,23 @@ CASES = {
     ),
     "the smallest window": ((1, 4, 11, 2), "float32", "short_cross", {"window": 3}),
     "weights": ((2, 8, 9, 3), "float32", "weights", {"window": 5}),
-    "a map a channel": ((2, 8, 9, 3), "float32", "point", {"pool_channels": False}),
+    "a map per channel": ((2, 8, 9, 3), "float32", "point", {"pool_channels": False}),
     "a stopped scale": (
         (2, 8, 9, 3),
         "float32",
         "point",
         {"stop_scale_gradient": True},
     ),
-    "a high floor": ((2, 8, 9, 3), "float32", "point", {"scale_bound": 0.7}),
+    "a high bound": ((2, 8, 9, 3), "float32", "point", {"scale_bound": 0.7}),
     "float64": ((2, 8, 9, 3), "float64", "point", {}),
     "bfloat16": ((2, 8, 9, 3), "bfloat16", "point", {}),
     "float16": ((2, 8, 9, 3), "float16", "point", {"window": 3}),
 }
-"""Shape, type (or that of each array), mask and options of calls of the loss."""
+"""Shape, dtype (or the dtype of each array), mask and options of calls of the loss."""
 
 
 def random_case(seed):
-    """A shape, types, a mask and a window that fit together."""
+    """Samples a shape, dtypes, a mask and options that fit together."""
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 4)), *map(int, rng.integers((7, 7, 1), (14, 14, 6))))
     windows = [window for window in (3, 5, 7, 9, 11) if window <= min(shape[1:3])]
@@ -76,7 +80,7 @@ MISTAKES = {
     "no latents": ("correlation_map", [[0, 8, 8, 1]], {}),
     "another shape": ("correlation_loss", [[1, 8, 8, 2], *LATENTS[1:]], {}),
     "another rank": ("correlation_loss", [*LATENTS[:2], [8, 9, 2]], {}),
-    "a floor of 0": ("correlation_loss", LATENTS, {"scale_bound": 0.0}),
+    "a bound of 0": ("correlation_loss", LATENTS, {"scale_bound": 0.0}),
     "an unknown mask": ("correlation_loss", LATENTS, {"mask": "cross"}),
     "a mask without cells": ("correlation_loss", LATENTS, {"mask": "box", "window": 3}),
     "a mask of another shape": ("masked_norm", [[7, 7], [5, 5]], {}),
@@ -85,114 +89,116 @@ MISTAKES = {
     "a map that is not square": ("masked_norm", [[7, 5]], {"mask": "point"}),
     "a map of even side": ("masked_norm", [[4, 4]], {"mask": "point"}),
 }
-"""Function, shapes of its arguments, and options."""
+"""Function, shapes of its arguments, and options of invalid calls."""
 
 
 @pytest.fixture(scope="module", params=PYTHONS)
 def run(request, tmp_path_factory):
-    """Runs the port on arrays in an interpreter that has TensorFlow."""
+    """Returns a function that runs the port in an interpreter with TensorFlow."""
     python = PYTHONS[request.param]
     if python is None:
         pytest.skip(f"{request.param} Python has no TensorFlow, or is not named")
     folder = tmp_path_factory.mktemp("port")
 
-    def call(action, **given):
-        np.savez(folder / "in.npz", **given)
+    def call(action, **arrays):
+        np.savez(folder / "in.npz", **arrays)
         script = SCRIPTS / "tensorflow_port.py"
         command = [python, script, action, folder / "in.npz", folder / "out.npz"]
-        # Outside of the clone: what is imported is what is installed.
-        # An old XLA ends the process at flags that it does not know.
+        # In a folder outside of the clone, so that the installed package is imported.
+        # An old XLA ends the process if it does not know one of the flags.
         environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        done = subprocess.run(
+        process = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True
         )
-        assert done.returncode == 0, done.stderr
-        with np.load(folder / "out.npz") as found:
-            return dict(found)
+        assert process.returncode == 0, process.stderr
+        with np.load(folder / "out.npz") as results:
+            return dict(results)
 
     return call
 
 
 def arrays_of(name):
-    """Latents that correlate in space, with means and scales, and weights of a mask."""
+    """Samples correlated latents, means and scales, and the weights of a mask."""
     shape, dtype, mask, options = CASES[name]
     rng = np.random.default_rng(list(CASES).index(name))
     latent = rng.normal(size=shape) + 0.5 * rng.normal(size=(*shape[:-2], 1, 1))
     scale = rng.uniform(0.05, 2.0, size=shape)
-    kept = np.float64 if "float64" in dtype else np.float32
+    precision = np.float64 if "float64" in dtype else np.float32
     arrays = {"latent": latent, "mean": 0.1 * rng.normal(size=shape), "scale": scale}
     if mask == "weights":
         window = options["window"]
         arrays["mask"] = rng.uniform(-1, 1, (window, window))
-    return {array: value.astype(kept) for array, value in arrays.items()}
+    return {array: value.astype(precision) for array, value in arrays.items()}
 
 
-def types_of(dtype):
+def dtypes_of(dtype):
     return dtype.split(",") * 3 if "," not in dtype else dtype.split(",")
 
 
 def expected(name):
-    """Loss and gradients by JAX."""
+    """Returns the loss and its gradients by JAX."""
     _, dtype, mask, options = CASES[name]
     arrays = arrays_of(name)
     mask = arrays.pop("mask", mask)
     with jax.enable_x64("float64" in dtype):
         loss, gradients = jax.value_and_grad(
             lambda arrays: correlation.correlation_loss(*arrays, mask=mask, **options)
-        )(list(map(jnp.asarray, arrays.values(), types_of(dtype))))
+        )(list(map(jnp.asarray, arrays.values(), dtypes_of(dtype))))
         return [np.asarray(value, np.float64) for value in (loss, *gradients)]
 
 
-def test_values_and_gradients_are_those_of_jax(run):
-    given = {
+def test_values_and_gradients_equal_those_of_jax(run):
+    arrays = {
         f"{name}/{array}": value
         for name in CASES
         for array, value in arrays_of(name).items()
     }
     calls = {
-        name: {"types": types_of(dtype), "mask": mask, "options": options}
+        name: {"types": dtypes_of(dtype), "mask": mask, "options": options}
         for name, (_, dtype, mask, options) in CASES.items()
     }
-    found = run("cases", cases=json.dumps(calls), **given)
-    assert found["unwanted"].size == 0
+    results = run("cases", cases=json.dumps(calls), **arrays)
+    assert results["unwanted"].size == 0
     for name, (_, dtype, _, _) in CASES.items():
-        # Gradients come in the type of the arrays, whose digits are fewer in 16 bits.
-        digits = [
-            {"bfloat16": 2**-8, "float16": 2**-11}.get(each, 1e-5)
-            for each in ("float32", *types_of(dtype))
+        # Gradients have the dtypes of the arrays, which may be of 16 bits.
+        tolerances = [
+            {"bfloat16": 2**-8, "float16": 2**-11}.get(result_dtype, 1e-5)
+            for result_dtype in ("float32", *dtypes_of(dtype))
         ]
         for way in ("eager", "graph", "compiled", "sizes unknown"):
-            if f"{name}/{way}/loss" not in found:
+            if f"{name}/{way}/loss" not in results:
                 assert name.startswith("random"), "every other case is run in each way"
                 continue
-            for result, value, relative in zip(
-                RESULTS, expected(name), digits, strict=True
+            for result, value, tolerance in zip(
+                RESULTS, expected(name), tolerances, strict=True
             ):
                 np.testing.assert_allclose(
-                    found[f"{name}/{way}/{result}"],
+                    results[f"{name}/{way}/{result}"],
                     value,
-                    rtol=relative,
+                    rtol=tolerance,
                     atol=1e-5,
                     err_msg=f"{name}, {way}, {result}",
                 )
 
 
-def test_mistakes_are_told_in_the_words_of_jax(run):
-    found = run("messages", calls=json.dumps(MISTAKES))
+def test_error_messages_equal_those_of_jax(run):
+    messages = run("messages", calls=json.dumps(MISTAKES))
     for name, (function, shapes, options) in MISTAKES.items():
         with pytest.raises(ValueError) as error:
             getattr(correlation, function)(*map(np.ones, shapes), **options)
-        assert str(found[name]) == str(error.value)
-    assert "`window` must be odd, at least 3" in str(found["at run time: window"])
-    assert "must have the same shape" in str(found["at run time: shape"])
-    assert "and not be empty" in str(found["at run time: no latents"])
+        assert str(messages[name]) == str(error.value)
+    assert "`window` must be odd, at least 3" in str(messages["at run time: window"])
+    assert "must have the same shape" in str(messages["at run time: shape"])
+    assert "and not be empty" in str(messages["at run time: no latents"])
 
 
 def test_replicas_have_the_loss_of_the_global_batch(run):
     rng = np.random.default_rng(0)
     batch = rng.normal(size=(4, 9, 8, 2)) + rng.normal(size=(4, 1, 1, 2))
-    found = run("replicas", batch=batch.astype(np.float32))
-    np.testing.assert_allclose(found["two replicas"], found["one device"], rtol=1e-5)
-    # What each replica finds by itself is another loss.
-    own, one = found["mean of their own losses"][0], found["one device"][0]
-    assert own > 1.01 * one
+    results = run("replicas", batch=batch.astype(np.float32))
+    np.testing.assert_allclose(
+        results["two replicas"], results["one device"], rtol=1e-5
+    )
+    # The mean of the losses of the replicas' own batches is a different loss.
+    mean_of_losses = results["mean of their own losses"][0]
+    assert mean_of_losses > 1.01 * results["one device"][0]

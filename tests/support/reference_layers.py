@@ -1,4 +1,4 @@
-"""Layers by their definitions: slow, in NumPy and in float64."""
+"""Layers computed by their definitions: slowly, in NumPy and in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,11 @@ from jaxcorr.layers.gdn import BETA_MINIMUM, PEDESTAL
 
 
 def randomize(layer, *, reach=1.0, seed=0):
-    """Gives every parameter random values, so that none hides behind its start."""
+    """Gives every parameter random values, so that no initial value hides a mistake."""
     rng = np.random.default_rng(seed)
     for parameter in jax.tree.leaves(nnx.state(layer), is_leaf=_is_parameter):
-        drawn = rng.uniform(-reach, reach, parameter.shape)
-        parameter[...] = jnp.asarray(drawn, jnp.float32)
+        values = rng.uniform(-reach, reach, parameter.shape)
+        parameter[...] = jnp.asarray(values, jnp.float32)
     return layer
 
 
@@ -25,8 +25,8 @@ def inputs(*shape, seed=1):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def correlated(x, kernel, stride):
-    """Zero-padded convolution by its definition, in float64."""
+def convolve(x, kernel, stride):
+    """Computes a zero-padded convolution by its definition, in float64."""
     size = kernel.shape[0]
     margin = size // 2
     padded = np.pad(
@@ -42,8 +42,8 @@ def correlated(x, kernel, stride):
     return out
 
 
-def scattered(x, kernel):
-    """Transposed 5x5 convolution at stride 2: every input adds a copy of the kernel."""
+def convolve_transposed(x, kernel):
+    """Computes a transposed 5x5 convolution at stride 2, one input at a time."""
     batch, rows, columns, _ = x.shape
     out = np.zeros((batch, 2 * rows + 3, 2 * columns + 3, kernel.shape[3]))
     for p in range(rows):
@@ -53,13 +53,11 @@ def scattered(x, kernel):
     return out[:, 2 : 2 + 2 * rows, 2 : 2 + 2 * columns]
 
 
-def normalized(x, layer, inverse):
-    """GDN by its formula, in float64."""
+def apply_gdn(x, layer, inverse):
+    """Computes a `GDN` by its formula, in float64."""
     x = x.astype(np.float64)
-    # Negative roots lie below the bounds: beta is its minimum there, and gamma is 0.
-    squared = lambda root: np.maximum(root, 0.0).astype(np.float64) ** 2 - PEDESTAL
-    beta = np.maximum(squared(np.asarray(layer.beta_root)), BETA_MINIMUM)
-    gamma = np.maximum(squared(np.asarray(layer.gamma_root)), 0.0)
+    beta = np.maximum(_parameter_from_root(layer.beta_root), BETA_MINIMUM)
+    gamma = np.maximum(_parameter_from_root(layer.gamma_root), 0.0)
     out = np.empty(x.shape)
     for i in range(x.shape[-1]):
         energy = sum(gamma[j, i] * x[..., j] ** 2 for j in range(x.shape[-1]))
@@ -67,12 +65,17 @@ def normalized(x, layer, inverse):
     return out
 
 
-def biased(out, layer):
+def _parameter_from_root(root):
+    # Negative roots lie below the bounds: beta is its minimum there, and gamma is 0.
+    return np.maximum(np.asarray(root), 0.0).astype(np.float64) ** 2 - PEDESTAL
+
+
+def add_bias(out, layer):
     return out + np.asarray(layer.bias, np.float64)
 
 
-def pixels_of(x):
-    """Channels as the pixels of a 2x2 square, row by row, each with a quarter."""
+def pixel_shuffle(x):
+    """Moves each quarter of the channels to one pixel of a 2x2 square, row by row."""
     batch, rows, columns, channels = x.shape
     out = np.zeros((batch, 2 * rows, 2 * columns, channels // 4))
     for phase in range(4):
@@ -81,35 +84,35 @@ def pixels_of(x):
     return out
 
 
-def convolved(x, layer):
-    """A `Convolution` of any stride."""
+def apply_convolution(x, layer):
+    """Computes a `Convolution` of any stride."""
     kernel = np.asarray(layer.kernel, np.float64)
-    return biased(correlated(x, kernel, layer.stride), layer)
+    return add_bias(convolve(x, kernel, layer.stride), layer)
 
 
-def doubled(x, layer):
-    """A `SubPixelUpsampling`."""
-    return pixels_of(convolved(x, layer.convolution))
+def apply_sub_pixel(x, layer):
+    """Computes a `SubPixelUpsampling`."""
+    return pixel_shuffle(apply_convolution(x, layer.convolution))
 
 
-def mapped(x, layer):
-    """A `Pointwise` of stride 1, position by position."""
+def apply_pointwise(x, layer):
+    """Computes a `Pointwise` of stride 1, position by position."""
     kernel = np.asarray(layer.kernel, np.float64)
     out = np.zeros((*x.shape[:-1], kernel.shape[1]))
     for position in np.ndindex(x.shape[:-1]):
         for output in range(kernel.shape[1]):
             out[position][output] = (x[position] * kernel[:, output]).sum()
-    return out if layer.bias is None else biased(out, layer)
+    return out if layer.bias is None else add_bias(out, layer)
 
 
-def rectified(x, slope=0.0):
+def relu(x, slope=0.0):
     return np.where(x >= 0, x, slope * x)
 
 
 def check_dtypes(layer, x, expected):
-    """Checks that a layer computes in the dtype of its input.
+    """Checks that a layer equals its definition, in the dtype of its input.
 
-    Digits beyond those of a narrower dtype show that no step of it was narrower.
+    The tolerance of each dtype shows that no step was computed in a narrower dtype.
     """
     size = np.abs(expected).max()
     for dtype, accuracy in [
@@ -118,8 +121,8 @@ def check_dtypes(layer, x, expected):
         (jnp.bfloat16, 0.1),
     ]:
         with jax.enable_x64(True):
-            found = jax.jit(lambda x: layer(x))(jnp.asarray(x, dtype))
-        assert found.dtype == dtype
+            output = jax.jit(lambda x: layer(x))(jnp.asarray(x, dtype))
+        assert output.dtype == dtype
         np.testing.assert_allclose(
-            np.asarray(found, np.float64), expected, rtol=0, atol=accuracy * size
+            np.asarray(output, np.float64), expected, rtol=0, atol=accuracy * size
         )

@@ -1,11 +1,11 @@
-"""The correlation loss by its definition, and the maps that its authors printed."""
+"""The correlation loss by its definition, and correlation maps of its authors."""
 
 import itertools
 
 import numpy as np
 
 # The 7x7 maps in the authors' figure of one Kodak photograph, without and with the
-# loss. The figure leaves the middle blank; 1 stands there, for the mask to remove.
+# loss. The figure leaves the middle blank; it is 1 here, and the mask removes it.
 PUBLISHED_WITHOUT_LOSS = """
     .022 .023 .015 .022 .018 .017 .019
     .010 .007 .023 .021 .027 .029 .026
@@ -27,7 +27,7 @@ PUBLISHED_WITH_LOSS = """
 
 
 def looped_maps(normalized, window):
-    """One map per channel, by the definition: four loops, in float64."""
+    """Computes one map per channel by its definition: four loops, in float64."""
     z = np.asarray(normalized, np.float64)
     z = z.reshape(-1, *z.shape[-3:])
     _, height, width, channels = z.shape
@@ -41,7 +41,7 @@ def looped_maps(normalized, window):
 
 
 def weights_of(mask, window):
-    """A mask's weights, spelled out cell by cell."""
+    """Returns the weights of a mask, set cell by cell."""
     weights, r = np.ones((window, window)), window // 2
     if mask == "box":
         weights[r - 1 : r + 2, r - 1 : r + 2] = 0

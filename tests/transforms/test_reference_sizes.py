@@ -1,3 +1,5 @@
+"""Parameter counts and shapes of the published models, and checks of the configs."""
+
 import functools
 import itertools
 import math
@@ -25,16 +27,16 @@ pytestmark = pytest.mark.fast
 
 @functools.cache
 def shapes(transforms, context):
-    settings = CodecConfig(transforms=transforms, context=context)
-    return jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
+    config = CodecConfig(transforms=transforms, context=context)
+    return jax.eval_shape(lambda: codec.initialize(config, jax.random.key(0)))
 
 
-def count(transforms, context, *, under=""):
-    found = shapes(transforms, context)
+def count(transforms, context, *, prefix=""):
+    """Counts the parameters whose names begin with `prefix`."""
     return sum(
         math.prod(array.shape)
-        for name, array in found.items()
-        if name.startswith(under)
+        for name, array in shapes(transforms, context).items()
+        if name.startswith(prefix)
     )
 
 
@@ -45,33 +47,35 @@ def count(transforms, context, *, under=""):
         (Cheng(width=128), Autoregressive(), 11_832_765),
         (Cheng(width=192), Autoregressive(), 26_598_380),
         (Cheng(width=128, attention=True), Autoregressive(), 13_182_909),
-        # CompressAI has no Cheng model without a context model: those less its layers.
+        # CompressAI has no Cheng model without a context model. These are the counts of
+        # its models without the layers of the context model.
         (Cheng(width=128), NoContext(), 10_561_612),
         (Cheng(width=192), NoContext(), 23_737_452),
-        # As many as with the autoregressive context: other taps of the same kernel.
+        # As many as with the autoregressive context model: the checkerboard uses other
+        # taps of the same kernel.
         (Cheng(width=128), Checkerboard(), 11_832_765),
         (Cheng(width=192), Checkerboard(), 26_598_380),
     ],
 )
-def test_parameters_are_as_many_as_the_references(transforms, context, expected):
-    # CompressAI 1.2.8, without the quantiles it stores.
+def test_parameter_counts_equal_those_of_compressai(transforms, context, expected):
+    # Counted in CompressAI 1.2.8, without the quantiles that it stores.
     assert count(transforms, context) == expected
 
 
-def test_swin_has_as_many_parameters_as_zhu_et_al():
-    # Their table of complexity says 24.7 M, and 32.4 M with ChARM.
+def test_swin_parameter_counts_equal_those_of_zhu_et_al():
+    # Their table of complexity states 24.7 M, and 32.4 M with ChARM.
     assert count(Swin(), NoContext()) == 24_669_764
     context = Channelwise(
         slices=10, support=10, networks="light", residual_prediction=False
     )
     assert round(count(Swin(), context) / 1e6, 1) == 32.4
-    added = count(Swin(), context, under="context/")
-    assert round(added / 1e6, 1) == 7.7
+    in_context_model = count(Swin(), context, prefix="context/")
+    assert round(in_context_model / 1e6, 1) == 7.7
 
 
-def test_reference_channelwise_networks_are_as_large_as_in_the_reference():
-    # Minnen and Singh, ICIP 2020: three networks for each of ten slices of 32 channels.
-    def network(inputs):
+def test_charm_parameter_count_equals_that_of_minnen_and_singh():
+    # ICIP 2020: three networks for each of ten slices of 32 channels.
+    def count_network(inputs):
         widths, sizes = (inputs, 224, 128, 32), (5, 5, 3)
         return sum(
             size**2 * before * after + after
@@ -81,11 +85,12 @@ def test_reference_channelwise_networks_are_as_large_as_in_the_reference():
         )
 
     expected = sum(
-        2 * network(320 + 32 * index) + network(352 + 32 * index) for index in range(10)
+        2 * count_network(320 + 32 * index) + count_network(352 + 32 * index)
+        for index in range(10)
     )
     assert round(expected / 1e6) == 102
     transforms = Minnen(width=8, channels=320)
-    assert count(transforms, Channelwise(support=10), under="context/") == expected
+    assert count(transforms, Channelwise(support=10), prefix="context/") == expected
 
 
 SIZES = {
@@ -96,15 +101,15 @@ SIZES = {
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_published_sizes_have_the_channels_and_strides_of_their_settings(name):
+def test_published_sizes_have_the_channels_and_strides_of_their_config(name):
     transforms = SIZES[name]
 
     def run(parameters, image):
-        settings = CodecConfig(transforms=transforms)
-        parts = codec.with_parameters(settings, parameters).transforms
-        y = parts.analysis(image)
-        z = parts.hyper_analysis(y)
-        return y, z, parts.hyper_synthesis(z), parts.synthesis(y)
+        config = CodecConfig(transforms=transforms)
+        modules = codec.with_parameters(config, parameters).transforms
+        y = modules.analysis(image)
+        z = modules.hyper_analysis(y)
+        return y, z, modules.hyper_synthesis(z), modules.synthesis(y)
 
     image = jax.ShapeDtypeStruct((1, 64, 128, 3), "float32")
     y, z, features, reconstruction = jax.eval_shape(
@@ -116,20 +121,19 @@ def test_published_sizes_have_the_channels_and_strides_of_their_settings(name):
     assert reconstruction.shape == image.shape
 
 
-def test_swin_has_a_head_for_32_channels_and_shifts_every_second_block():
+def test_swin_has_a_head_per_32_channels_and_shifts_every_second_block():
     transforms = swin.SIZES["L"]
     built = nnx.eval_shape(lambda: transforms.build(rngs=nnx.Rngs(0)))
     main = list(zip(transforms.widths, (2, 2, 6, 2), strict=True))
     side = list(zip(transforms.side_widths, (5, 1), strict=True))
-    for part, stages, window in [
+    for transform, stages, window in [
         (built.analysis, main, 8),
         (built.synthesis, main[::-1], 8),
         (built.hyper_analysis, side, 4),
         (built.hyper_synthesis, side[::-1], 4),
     ]:
-        blocks = [layer for layer in part.layers if isinstance(layer, SwinBlock)]
-        found = [(block.heads, block.shift, block.window) for block in blocks]
-        assert found == [
+        blocks = [layer for layer in transform.layers if isinstance(layer, SwinBlock)]
+        assert [(block.heads, block.shift, block.window) for block in blocks] == [
             (width // 32, window // 2 * (index % 2), window)
             for width, depth in stages
             for index in range(depth)
@@ -183,12 +187,12 @@ def test_swin_has_a_head_for_32_channels_and_shifts_every_second_block():
         (lambda: Swin(side_depths=(-1, 1)), "Swin.side_depths must be 0 or more"),
     ],
 )
-def test_settings_that_cannot_be_built_are_refused_by_name(make, message):
+def test_invalid_config_is_refused_with_the_name_of_the_field(make, message):
     with pytest.raises(UserError, match=re.escape(message)):
         make()
 
 
-def test_as_many_slices_as_channels_and_no_blocks_at_all_can_be_built():
+def test_one_channel_per_slice_and_no_blocks_are_valid():
     transforms = Swin(depths=(0, 0, 0, 0), side_depths=(0, 0))
     assert count(transforms, NoContext()) > 0
     assert count(Minnen(channels=8), Channelwise(slices=8, support=8)) > 0
