@@ -146,7 +146,7 @@ def test_a_mistake_is_refused_before_anything_is_compiled_or_written(
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("get_config = lambda: 3", r"get_config\(\) gives 3, not a Config"),
+        ("get_config = lambda: 3", r"get_config\(\) returns 3, not a TrainConfig"),
         ("x = 1", "bad.py: KeyError: 'get_config'"),
         ("\n\nimport nothing_of_this_name", "bad.py, line 3: ModuleNotFoundError"),
         (TINY_FILE.replace("window", "windw"), "bad.py, line 11: TypeError.*'windw'"),

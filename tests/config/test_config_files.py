@@ -12,7 +12,7 @@ from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import initial_state, train_step
-from jaxcorr.training.sweep import weights_of
+from jaxcorr.training.sweep import member_weights
 
 
 def names_in(config: str, variable: str) -> list[str]:
@@ -75,7 +75,8 @@ def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
         lambda: initial_state(small.static_config, codec.initialize(small.codec, KEY)),
     )
     step = functools.partial(train_step, static_config=small.static_config)
-    _, values = jax.eval_shape(step, state, crops, weights_of(config.members[0]), KEY)
+    weights = member_weights(config.members[0])
+    _, values = jax.eval_shape(step, state, crops, weights, KEY)
     assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
 
 
@@ -85,7 +86,7 @@ def test_every_config_and_variant_trains_a_step(name):
     before = codecs.draw(config.codec)
     state = initial_state(config.static_config, jax.device_put(before))
     crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    weights, key = weights_of(config.members[0]), KEY
+    weights, key = member_weights(config.members[0]), KEY
     state, values = train_step(
         state, crops, weights, key, static_config=config.static_config
     )
