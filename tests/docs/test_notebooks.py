@@ -203,5 +203,5 @@ def test_scale_up_trains_a_sweep_on_eight_devices_and_goes_on_on_others(run):
     ]
     assert said["members"].endswith("picture")
     steps = re.findall(r"newest checkpoint: (\d+)", said["resume"])
-    assert steps == ["4", "6"] and "Going on from step 4 of 6" in said["resume"]
+    assert steps == ["4", "6"] and "Resuming from step 4 of 6" in said["resume"]
     assert "a run with data.batch-size 8, not 16" in said["refused"]

@@ -100,7 +100,7 @@ def test_a_signal_to_one_process_saves_in_all_and_one_process_goes_on(runs, alon
     assert f"Stopped after step {saved} and saved a checkpoint" in first[1]
     status, output, errors = runs.finish(workdir, *SETTINGS)
     assert (status, errors) == (0, "")
-    assert f"Going on from step {saved} of {STEPS}" in output
+    assert f"Resuming from step {saved} of {STEPS}" in output
     assert_same_losses(workdir, alone)
 
 

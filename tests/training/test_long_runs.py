@@ -12,7 +12,7 @@ import pytest
 from support import compilation
 from support.training_runs import PATIENCE, ROOT, Runs, assert_same_run
 
-from jaxcorr.training import checkpoints
+from jaxcorr.training import orbax_messages
 
 STEPS, KILLS = 1000, 10
 LONG = (
@@ -52,7 +52,7 @@ def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
 def test_of_errors_in_threads_only_closed_event_loops_go_untold(monkeypatch):
     told = []
     monkeypatch.setattr(sys, "unraisablehook", told.append)
-    checkpoints._ignore_closed_event_loops.__wrapped__()
+    orbax_messages._ignore_closed_event_loops.__wrapped__()
     errors = RuntimeError("Event loop is closed"), RuntimeError("x"), OSError()
     unraisable = [types.SimpleNamespace(exc_value=error) for error in errors]
     for each in unraisable:
@@ -67,8 +67,8 @@ set +e
 {train} --workdir {run}
 echo "status $?"
 {python} -c "
-from jaxcorr import run_folder
-print('newest', run_folder.load('{run}', checkpoint='newest').provenance.step)"
+from jaxcorr import run_directory
+print('newest', run_directory.load('{run}', checkpoint='newest').provenance.step)"
 """
 
 ROOMY = "64m"

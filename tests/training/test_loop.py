@@ -93,7 +93,7 @@ def train(monkeypatch):
         monkeypatch.setattr(sweep, "train_members", step_that_counts)
         monkeypatch.setattr(sweep, "evaluate_members", evaluation)
         monkeypatch.setattr(
-            loop, "_models", lambda run, state, step, losses, going: going
+            loop, "_make_models", lambda run, state, step, losses, members: members
         )
         settings = loop.Run(
             static_config=StaticConfig(

@@ -99,7 +99,7 @@ def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupte
     assert EVERY <= resumed_at < STEPS
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
-    assert f"Going on from step {resumed_at} of {STEPS}" in output
+    assert f"Resuming from step {resumed_at} of {STEPS}" in output
     assert_same_run(workdir, uninterrupted[0])
 
 
@@ -112,7 +112,7 @@ def test_a_run_killed_while_it_saves_goes_on_bit_for_bit(runs, uninterrupted):
     assert checkpoints.latest_step(workdir) == EVERY
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
-    assert f"Going on from step {EVERY} of {STEPS}" in output
+    assert f"Resuming from step {EVERY} of {STEPS}" in output
     assert not unfinished()
     assert_same_run(workdir, uninterrupted[0])
 
@@ -170,7 +170,7 @@ def test_a_checkpoint_that_lost_bytes_is_passed_over(runs, uninterrupted):
     status, output, errors = runs.finish(workdir, "--steps", str(STEPS + 1))
     assert status == 0
     assert f"checkpoint {STEPS} is damaged (" in errors
-    assert f"Going on from step {STEPS - EVERY} of {STEPS + 1}" in output
+    assert f"Resuming from step {STEPS - EVERY} of {STEPS + 1}" in output
     assert (workdir / "damaged" / str(STEPS)).is_dir()
 
 
@@ -182,7 +182,7 @@ def test_a_checkpoint_whose_model_lost_bytes_is_passed_over(runs, uninterrupted)
     assert status == 0
     (warning,) = errors.splitlines()
     assert f"checkpoint {STEPS} is damaged (" in warning
-    assert f"Going on from step {STEPS - EVERY} of {STEPS}" in output
+    assert f"Resuming from step {STEPS - EVERY} of {STEPS}" in output
     assert_same_run(workdir, uninterrupted[0])
 
 

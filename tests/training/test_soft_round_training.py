@@ -134,7 +134,10 @@ def test_members_of_a_sweep_share_the_sharpness_and_train_as_alone(crops):
     mesh = sharding.make_mesh(MeshConfig(sweep=2), jax.devices()[:2])
     states = sweep.initial_member_states(RECIPE, drawn)
     states = sharding.shard_state(states, mesh, members=True)
-    weights, keys = sweep.stacked_weights(MEMBERS), sweep.stacked_noise_keys(MEMBERS)
+    weights, keys = (
+        sweep.stack_member_weights(MEMBERS),
+        sweep.stack_member_noise_keys(MEMBERS),
+    )
     alone = [
         take(start(each), crops, weights=one_of(weights, number), key=keys[number])[1]
         for number, each in enumerate(drawn)

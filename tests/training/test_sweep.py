@@ -22,7 +22,7 @@ from jaxcorr.training.step import (
     initial_state,
     train_step,
 )
-from jaxcorr.training.sweep import SweepConfig, keys_of, weights_of
+from jaxcorr.training.sweep import SweepConfig, member_keys, member_weights
 from jaxcorr.transforms.minnen import Minnen
 
 STEPS, BATCH, CROP = 4, 4, 64
@@ -51,8 +51,8 @@ def alone(crops):
     """Metrics of each member by itself: of training, and at the end on crops."""
     found = []
     for member in MEMBERS:
-        initial, noise = keys_of(member)
-        weights = weights_of(member)
+        initial, noise = member_keys(member)
+        weights = member_weights(member)
         state = initial_state(RECIPE, codec.initialize(RECIPE.codec, initial))
         trained = []
         for batch in crops:
@@ -80,10 +80,15 @@ def alone(crops):
 )
 def test_each_member_trains_as_alone(crops, alone, shape, devices, together):
     mesh = sharding.make_mesh(shape, jax.devices()[:devices])
-    initial = [codec.initialize(RECIPE.codec, keys_of(member)[0]) for member in MEMBERS]
+    initial = [
+        codec.initialize(RECIPE.codec, member_keys(member)[0]) for member in MEMBERS
+    ]
     states = sweep.initial_member_states(RECIPE, initial)
     states = sharding.shard_state(states, mesh, members=True)
-    weights, keys = sweep.stacked_weights(MEMBERS), sweep.stacked_noise_keys(MEMBERS)
+    weights, keys = (
+        sweep.stack_member_weights(MEMBERS),
+        sweep.stack_member_noise_keys(MEMBERS),
+    )
     how = {"static_config": RECIPE, "in_one_program": together}
     for step, batch in enumerate(crops):
         placed = sharding.shard_batch(batch, mesh, BATCH)
@@ -107,13 +112,13 @@ def test_no_activation_is_gathered(crops):
     """They are far larger than any parameter; vectorized members would do it."""
     mesh = sharding.make_mesh(MeshConfig(data=4), jax.devices()[:4])
     initial = [
-        codec.initialize(RECIPE.codec, keys_of(member)[0]) for member in MEMBERS[:2]
+        codec.initialize(RECIPE.codec, member_keys(member)[0]) for member in MEMBERS[:2]
     ]
     states = sweep.initial_member_states(RECIPE, initial)
     states = sharding.shard_state(states, mesh, members=True)
     weights, keys = (
-        sweep.stacked_weights(MEMBERS[:2]),
-        sweep.stacked_noise_keys(MEMBERS[:2]),
+        sweep.stack_member_weights(MEMBERS[:2]),
+        sweep.stack_member_noise_keys(MEMBERS[:2]),
     )
     step = lambda states, batch: sweep.train_members(
         states, batch, weights, keys, static_config=RECIPE, in_one_program=True
