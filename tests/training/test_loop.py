@@ -1,4 +1,4 @@
-"""The loop around a step that computes nothing."""
+"""The training loop, with a step that computes nothing."""
 
 import itertools
 
@@ -20,7 +20,7 @@ STEPS = 13
 
 
 class Events(Checkpoints, RunLogger):
-    """What happened in which order; stands in for checkpoints and logs."""
+    """Records the order of events, in place of checkpoints and logs."""
 
     def __init__(self):
         self.all: list[tuple[str, int]] = []
@@ -54,7 +54,7 @@ MEMBERS = (
 
 @pytest.fixture
 def train(monkeypatch):
-    """Runs the loop; members fail at a step, or on held-out crops, where told."""
+    """Runs the loop. Members may fail at a step or on held-out crops."""
 
     def run(
         intervals: IntervalConfig,
@@ -66,14 +66,15 @@ def train(monkeypatch):
         events = Events()
         numbers = range(members)
 
-        def step_that_counts(
+        def counting_step(
             state, batch, weights, keys, *, static_config, in_one_program
         ):
             step = int(state.step[0]) + 1
             events.all.append(("step", step))
-            failed = [(fails_at or {}).get(number, STEPS + 1) for number in numbers]
-            now = [NEVER if step < at else at - 1 for at in failed]
-            failed_at = np.maximum(now, np.asarray(state.failed_at)).astype(np.int32)
+            first = [(fails_at or {}).get(number, STEPS + 1) for number in numbers]
+            failed = [NEVER if step < at else at - 1 for at in first]
+            failed_at = np.maximum(failed, np.asarray(state.failed_at))
+            failed_at = failed_at.astype(np.int32)
             values = {
                 "loss": jnp.full(members, step, jnp.float32),
                 "failed_at": jnp.array(failed_at),
@@ -90,7 +91,7 @@ def train(monkeypatch):
             losses = jnp.array(held_out_losses[:members], jnp.float32)
             return {"rate_distortion": losses}, np.zeros((members, 1, 64, 64, 3))
 
-        monkeypatch.setattr(sweep, "train_members", step_that_counts)
+        monkeypatch.setattr(sweep, "train_members", counting_step)
         monkeypatch.setattr(sweep, "evaluate_members", evaluation)
         monkeypatch.setattr(
             loop, "_make_models", lambda run, state, step, losses, members: members
@@ -127,7 +128,7 @@ def train(monkeypatch):
 
 
 @pytest.mark.fast
-def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
+def test_intervals_count_steps_and_the_last_step_ends_all_of_them(train):
     events = train(IntervalConfig(log_every=5, eval_every=4, checkpoint_every=6))
     assert events.of("step") == list(range(1, STEPS + 1))
     assert events.of("log") == [5, 10, 13]
@@ -136,7 +137,7 @@ def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
 
 
 @pytest.mark.fast
-def test_a_step_is_logged_while_the_next_one_runs(train):
+def test_a_step_is_logged_while_the_next_step_runs(train):
     events = train(
         IntervalConfig(log_every=1, eval_every=STEPS, checkpoint_every=STEPS)
     )
@@ -151,7 +152,7 @@ def test_a_step_is_logged_while_the_next_one_runs(train):
 
 @pytest.mark.fast
 @pytest.mark.parametrize("log", [1, 5, 100])
-def test_a_step_that_failed_is_named_and_never_saved(train, log):
+def test_a_failed_step_is_named_and_never_saved(train, log):
     events = train(
         IntervalConfig(log_every=log, eval_every=4, checkpoint_every=4), fails_at={0: 6}
     )
@@ -172,7 +173,7 @@ def test_a_held_out_loss_that_is_not_finite_is_not_saved(train):
     assert not events.of("save") and not events.of("evaluate")
 
 
-def test_a_member_that_fails_stops_alone_and_is_named(train):
+def test_a_failed_member_is_named_and_the_others_continue(train):
     events = train(
         IntervalConfig(log_every=1, eval_every=5, checkpoint_every=5),
         members=2,
@@ -187,14 +188,14 @@ def test_a_member_that_fails_stops_alone_and_is_named(train):
     )
 
 
-def test_a_sweep_ends_when_its_last_member_fails(train):
+def test_a_sweep_stops_when_its_last_member_fails(train):
     intervals = IntervalConfig(log_every=1, eval_every=4, checkpoint_every=4)
     events = train(intervals, members=2, fails_at={0: 6, 1: 9})
     assert events.all[-1][0].startswith("loss or gradient is not finite at step 9; ")
     assert events.of("save") == [4, 8]
 
 
-def test_a_member_whose_held_out_loss_is_not_finite_stops_alone(train):
+def test_a_member_with_a_held_out_loss_that_is_not_finite_stops(train):
     intervals = IntervalConfig(log_every=1, eval_every=4, checkpoint_every=4)
     events = train(intervals, members=2, held_out_losses=(1.0, float("nan")))
     named = [name for name, _ in events.all if name.startswith("member")]
