@@ -123,9 +123,8 @@ def model_path(tiny_model, tmp_path_factory):
 @pytest.fixture
 def jaxcorr(monkeypatch, capsys, tmp_path):
     """Runs a command. Returns exit status, standard output and standard error."""
-    monkeypatch.setenv(
-        "JAX_COMPILATION_CACHE_DIR", "none"
-    )  # The command sets no cache of its own.
+    # Keeps the command from setting a cache of its own.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

@@ -56,7 +56,20 @@ class Run:
         """Root noise keys of all members."""
         return sweep.stack_member_noise_keys(self.members)
 
-    def is_due(self, step: int, *intervals: int) -> bool:
+    def logs_at(self, step: int) -> bool:
+        """Returns whether training metrics of `step` are logged."""
+        return self._is_due(step, self.intervals.log_every)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Returns whether `step` is followed by an evaluation."""
+        intervals = self.intervals
+        return self._is_due(step, intervals.eval_every, intervals.checkpoint_every)
+
+    def saves_at(self, step: int) -> bool:
+        """Returns whether `step` is followed by a checkpoint."""
+        return self._is_due(step, self.intervals.checkpoint_every)
+
+    def _is_due(self, step: int, *intervals: int) -> bool:
         """Returns whether `step` ends one of the intervals or the run."""
         return step == self.static_config.steps or any(
             step % interval == 0 for interval in intervals
@@ -87,7 +100,7 @@ def train(
         checkpoints stay), or if a checkpoint cannot be written.
       Preempted: If SIGTERM or Ctrl-C arrived. A checkpoint was saved before.
     """
-    intervals, last = run.intervals, run.static_config.steps
+    last = run.static_config.steps
     first = int(np.max(sharding.to_host(state.step, run.mesh))) + 1
     progress = _Progress(run, first, log)
     with distributed.stop_requests() as stop_requested:
@@ -98,10 +111,8 @@ def train(
             progress.set_pending_step(step, metrics)
 
             stopping = stop_requested(step) and step < last
-            saving = stopping or run.is_due(step, intervals.checkpoint_every)
-            evaluating = run.is_due(
-                step, intervals.eval_every, intervals.checkpoint_every
-            )
+            saving = stopping or run.saves_at(step)
+            evaluating = run.evaluates_at(step)
             if not (saving or evaluating):
                 continue
             progress.stop_failed_members(metrics)
@@ -136,7 +147,7 @@ class _Progress:
 
     def set_pending_step(self, step: int, metrics: Metrics) -> None:
         """Keeps the metrics of a running step for `log_pending_step`, if it is due."""
-        if self._run.is_due(step, self._run.intervals.log_every):
+        if self._run.logs_at(step):
             self._pending = (step, metrics)
         elif step == self._first:
             # The first step includes compilation, which is not training time.

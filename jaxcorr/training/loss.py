@@ -101,12 +101,10 @@ class LossConfig:
         bpp_y = output.latent_bits.sum() / pixels
         bpp_z = output.side_bits.sum() / pixels
         mse = 255.0**2 * jnp.mean((output.reconstruction - image) ** 2)
-        if self.distortion == "mse":
-            distortion = mse
-        else:
-            distortion = 1 - jnp.mean(
-                image_quality.ms_ssim(output.reconstruction, image)
-            )
+        distortion = mse
+        if self.distortion == "ms_ssim":
+            similarity = image_quality.ms_ssim(output.reconstruction, image)
+            distortion = 1 - jnp.mean(similarity)
 
         own_map = self.correlation_map(output)
         point = jax.lax.stop_gradient(own_map if average_map is None else average_map)

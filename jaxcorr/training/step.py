@@ -159,26 +159,7 @@ def train_step(
     gradient, values = _gradient(
         state.parameters, image, keys, sharpness, weights, static_config
     )
-
-    transformation = static_config.optimizer.transformation(static_config.steps)
-    updates, optimizer = transformation.update(
-        gradient, state.optimizer, state.parameters
-    )
-    norm = optax.tree.norm(gradient)
-    is_finite = jnp.isfinite(values["loss"]) & jnp.isfinite(norm)
-    is_finite &= state.failed_at == NEVER
-    first_failure = jnp.where(state.failed_at == NEVER, state.step, state.failed_at)
-
-    def update(new, old):
-        return jax.tree.map(lambda x, y: jnp.where(is_finite, x, y), new, old)
-
-    parameters = optax.apply_updates(state.parameters, updates)
-    updated = TrainState(
-        parameters=sharding.shard_in_step(update(parameters, state.parameters)),
-        optimizer=sharding.shard_in_step(update(optimizer, state.optimizer)),
-        step=state.step + 1,
-        failed_at=jnp.where(is_finite, NEVER, first_failure),
-    )
+    updated, norm = _update(state, gradient, values["loss"], static_config)
     if static_config.step.quantization == "soft_round":
         values["sharpness"] = sharpness
     return updated, values | {
@@ -221,6 +202,36 @@ def evaluation_step(
         values["bpp"] + weights.distortion_weight * values["distortion"]
     )
     return values, output.reconstruction
+
+
+def _update(
+    state: TrainState,
+    gradient: Parameters,
+    loss: Float[Array, ""],
+    static_config: StaticConfig,
+) -> tuple[TrainState, Float[Array, ""]]:
+    """Applies a gradient unless a step has failed. Returns state and gradient norm."""
+    transformation = static_config.optimizer.transformation(static_config.steps)
+    updates, optimizer = transformation.update(
+        gradient, state.optimizer, state.parameters
+    )
+    norm = optax.tree.norm(gradient)
+    is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    is_finite &= state.failed_at == NEVER
+    first_failure = jnp.where(state.failed_at == NEVER, state.step, state.failed_at)
+
+    def update(new, old):
+        updated = jax.tree.map(lambda x, y: jnp.where(is_finite, x, y), new, old)
+        return sharding.shard_in_step(updated)
+
+    parameters = optax.apply_updates(state.parameters, updates)
+    updated = TrainState(
+        parameters=update(parameters, state.parameters),
+        optimizer=update(optimizer, state.optimizer),
+        step=state.step + 1,
+        failed_at=jnp.where(is_finite, NEVER, first_failure),
+    )
+    return updated, norm
 
 
 def _gradient(

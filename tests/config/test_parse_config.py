@@ -195,8 +195,6 @@ def test_help_explains_every_setting(arguments, capsys):
         parse(*arguments)
     assert exit.value.code == 0
     help_text = plain(capsys.readouterr().out)
-    assert (
-        "FLOAT [FLOAT ...]]} α, in bits per pixel per unit of correlation loss"
-        in help_text
-    )
+    expected = "FLOAT [FLOAT ...]]} α, in bits per pixel per unit of correlation loss"
+    assert expected in help_text
     assert "--codec.transforms.width INT" in help_text

@@ -52,6 +52,31 @@ MEMBERS = (
 )
 
 
+def make_state(step: int, failed_at) -> TrainState:
+    """The state of all members after `step` steps, without parameters."""
+    failed_at = jnp.array(failed_at, jnp.int32)
+    steps = jnp.full(len(failed_at), step, jnp.int32)
+    return TrainState(parameters={}, optimizer=(), step=steps, failed_at=failed_at)
+
+
+def make_run(intervals: IntervalConfig, members: int) -> loop.Run:
+    return loop.Run(
+        static_config=StaticConfig(
+            codec=CodecConfig(),
+            loss=LossConfig(),
+            optimizer=OptimizerConfig(),
+            step=StepConfig(),
+            steps=STEPS,
+        ),
+        members=MEMBERS[:members],
+        intervals=intervals,
+        batch_size=8,
+        mesh=sharding.make_mesh(sharding.MeshConfig()),
+        held_out=np.zeros((1, 64, 64, 3), np.uint8),
+        provenance=Provenance(),
+    )
+
+
 @pytest.fixture
 def train(monkeypatch):
     """Runs the loop. Members may fail at a step or on held-out crops."""
@@ -64,62 +89,31 @@ def train(monkeypatch):
         held_out_losses: tuple[float, ...] = (1.0, 1.0),
     ) -> Events:
         events = Events()
-        numbers = range(members)
+        never = STEPS + 1
+        failures = [(fails_at or {}).get(n, never) for n in range(members)]
 
-        def counting_step(
-            state, batch, weights, keys, *, static_config, in_one_program
-        ):
+        def count_step(state, batch, weights, keys, *, static_config, in_one_program):
             step = int(state.step[0]) + 1
             events.all.append(("step", step))
-            first = [(fails_at or {}).get(number, STEPS + 1) for number in numbers]
-            failed = [NEVER if step < at else at - 1 for at in first]
-            failed_at = np.maximum(failed, np.asarray(state.failed_at))
-            failed_at = failed_at.astype(np.int32)
-            values = {
-                "loss": jnp.full(members, step, jnp.float32),
-                "failed_at": jnp.array(failed_at),
-            }
-            state = TrainState(
-                parameters={},
-                optimizer=(),
-                step=jnp.full(members, step, jnp.int32),
-                failed_at=jnp.array(failed_at),
-            )
-            return state, values
+            failed = [NEVER if step < failure else failure - 1 for failure in failures]
+            state = make_state(step, np.maximum(failed, np.asarray(state.failed_at)))
+            loss = jnp.full(members, step, jnp.float32)
+            return state, {"loss": loss, "failed_at": state.failed_at}
 
-        def evaluation(parameters, images, weights, *, static_config, in_one_program):
+        def evaluate(parameters, images, weights, *, static_config, in_one_program):
             losses = jnp.array(held_out_losses[:members], jnp.float32)
             return {"rate_distortion": losses}, np.zeros((members, 1, 64, 64, 3))
 
-        monkeypatch.setattr(sweep, "train_members", counting_step)
-        monkeypatch.setattr(sweep, "evaluate_members", evaluation)
-        monkeypatch.setattr(
-            loop, "_make_models", lambda run, state, step, losses, members: members
-        )
-        settings = loop.Run(
-            static_config=StaticConfig(
-                codec=CodecConfig(),
-                loss=LossConfig(),
-                optimizer=OptimizerConfig(),
-                step=StepConfig(),
-                steps=STEPS,
-            ),
-            members=MEMBERS[:members],
-            intervals=intervals,
-            batch_size=8,
-            mesh=sharding.make_mesh(sharding.MeshConfig()),
-            held_out=np.zeros((1, 64, 64, 3), np.uint8),
-            provenance=Provenance(),
-        )
-        state = TrainState(
-            parameters={},
-            optimizer=(),
-            step=jnp.zeros(members, jnp.int32),
-            failed_at=jnp.full(members, NEVER, jnp.int32),
-        )
+        def make_models(run, state, step, losses, members):
+            return members
+
+        monkeypatch.setattr(sweep, "train_members", count_step)
+        monkeypatch.setattr(sweep, "evaluate_members", evaluate)
+        monkeypatch.setattr(loop, "_make_models", make_models)
+        state = make_state(0, [NEVER] * members)
         batches = itertools.repeat(np.zeros((8, 64, 64, 3), np.uint8))
         try:
-            loop.train(settings, state, batches, events, events)
+            loop.train(make_run(intervals, members), state, batches, events, events)
         except UserError as error:
             events.all.append((str(error), 0))
         return events
