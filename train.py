@@ -1,8 +1,4 @@
-"""Trains a codec, as `jaxcorr train` does.
-
-python train.py quickstart
-python train.py quickstart --help
-"""
+"""Trains a codec, like `jaxcorr train`: `python train.py quickstart`."""
 
 import sys
 

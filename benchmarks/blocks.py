@@ -17,7 +17,7 @@ from jaxtyping import Array, UInt8
 from jaxcorr import codec
 from jaxcorr.errors import UserError
 from jaxcorr.training.step import StaticConfig, TrainState, initial_state, train_step
-from jaxcorr.training.sweep import SweepConfig, weights_of
+from jaxcorr.training.sweep import SweepConfig, member_weights
 
 PEER = Path(__file__).parent / "peers" / "compressai_training.py"
 ROUNDS = 5
@@ -84,7 +84,7 @@ def our_block(
       The block, and the compiled program behind it.
     """
     state, images, key = first_step(static_config, batch=batch, crop=crop)
-    weights = weights_of(SweepConfig().members[0])
+    weights = member_weights(SweepConfig().members[0])
     compiled = train_step.lower(
         state, images, weights, key, static_config=static_config
     ).compile()

@@ -22,7 +22,7 @@ from jaxcorr.codec import CodecConfig
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
-from jaxcorr.training.sweep import SweepConfig, weights_of
+from jaxcorr.training.sweep import SweepConfig, member_weights
 from jaxcorr.transforms.minnen import Minnen
 
 WINDOW = 7
@@ -146,7 +146,7 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
         step=StepConfig(),
         steps=1,
     )
-    key, weights = jax.random.key(0), weights_of(SweepConfig().members[0])
+    key, weights = jax.random.key(0), member_weights(SweepConfig().members[0])
     state = initial_state(static_config, codec.initialize(static_config.codec, key))
     batch = jnp.zeros((batch_size, CROP, CROP, 3), jnp.uint8)
     shape = (batch_size, CROP // 16, CROP // 16, channels)

@@ -20,7 +20,7 @@ from jaxcorr import codec, config_files, runtime
 from jaxcorr.config import TrainConfig
 from jaxcorr.data import pipeline, sources
 from jaxcorr.training.step import initial_state, train_step
-from jaxcorr.training.sweep import weights_of
+from jaxcorr.training.sweep import member_weights
 
 BLOCK_SECONDS, ROUNDS = 3.0, 5
 WORKERS = (0, 1, 2)
@@ -102,7 +102,7 @@ def batches_reader(batches: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:
 def compiled_step(settings: TrainConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The config's train step on a batch; waits for its end."""
     static_config = settings.static_config
-    key, weights = jax.random.key(0), weights_of(settings.members[0])
+    key, weights = jax.random.key(0), member_weights(settings.members[0])
     state = initial_state(static_config, codec.initialize(static_config.codec, key))
 
     def step(batch: np.ndarray) -> np.ndarray:

@@ -74,14 +74,15 @@ def stepper(settings: TrainConfig, *, in_one_program: bool) -> Callable[[], None
     static_config, members = settings.static_config, settings.members
     mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
     parameters = [
-        codec.initialize(static_config.codec, sweep.keys_of(m)[0]) for m in members
+        codec.initialize(static_config.codec, sweep.member_keys(m)[0]) for m in members
     ]
     states = sweep.initial_member_states(static_config, parameters)
     states = sharding.shard_state(states, mesh, members=True)
     side, batch_size = settings.data.crop_size, settings.data.batch_size
     crops = np.random.default_rng(0).integers(0, 256, (batch_size, side, side, 3))
     batch = sharding.shard_batch(crops.astype(np.uint8), mesh, batch_size)
-    weights, keys = sweep.stacked_weights(members), sweep.stacked_noise_keys(members)
+    weights = sweep.stack_member_weights(members)
+    keys = sweep.stack_member_noise_keys(members)
 
     def step() -> None:
         nonlocal states

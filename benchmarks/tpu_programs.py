@@ -31,7 +31,7 @@ from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
-from jaxcorr.training.sweep import SweepConfig, weights_of
+from jaxcorr.training.sweep import SweepConfig, member_weights
 from jaxcorr.transforms import cheng, minnen, swin
 
 RESULTS = Path(__file__).parent / "tpu_aot"
@@ -111,7 +111,7 @@ def compile_step(program: Program) -> jax.stages.Compiled:
         static_config, codec.initialize(static_config.codec, key)
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    arguments = everywhere((weights_of(SweepConfig().members[0]), key), mesh)
+    arguments = everywhere((member_weights(SweepConfig().members[0]), key), mesh)
     state = sharding.shard_abstract_state(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
     with jax.set_mesh(mesh), implementations.forced(chosen):

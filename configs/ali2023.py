@@ -1,17 +1,19 @@
-"""The systems in the table of Ali et al. at the scale of the literature.
+"""The systems in the table of Ali et al., at the size of published models.
 
 Ali et al., "Towards Efficient Image Compression Without Autoregressive Models",
-NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Each system is a pair of
-transforms and context model, trained without the correlation loss and with it:
+NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Each system combines
+transforms and a context model, and is trained with and without the correlation loss:
 
     jaxcorr train ali2023:cheng_charm --sweep.correlation-weight 0 0.1
 
-reads the folder `photographs`; `--data.source folder:DIR` names another. The paper
-states neither data, batch, schedule and widths nor the weight of the loss. Schedule and
-λ are those of CompressAI's mbt2018-mean at quality 4, with twice its batch and a fixed
-drop of the learning rate. A rate-distortion curve is a sweep, too:
-`--sweep.distortion-weight 0.0018 0.0035 0.0067 0.013 0.025 0.0483`. CompressAI makes
-transforms wider at high rates: Minnen's from λ = 0.025 on
+Training images are read from the folder `photographs`, or from another one with
+`--data.source folder:DIR`. The paper states neither data, batch size, schedule, widths
+nor the weight of the loss. Schedule and λ are those of CompressAI's mbt2018-mean at
+quality 4, with twice its batch size and a fixed drop of the learning rate.
+
+A rate-distortion curve is a sweep over λ:
+`--sweep.distortion-weight 0.0018 0.0035 0.0067 0.013 0.025 0.0483`. CompressAI uses
+wider transforms at high rates: Minnen's from λ = 0.025 on
 (`--codec.transforms.width 192 --codec.transforms.channels 320`), Cheng's from λ = 0.013
 on (`--codec.transforms.width 192`).
 
@@ -35,23 +37,22 @@ SYSTEMS = {
     # Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736.
     "minnen_hyperprior": CodecConfig(transforms=minnen.SIZES["128-192"]),
     # Cheng et al., CVPR 2020, https://arxiv.org/abs/2001.01568, without attention and
-    # with a single Gaussian: the anchor of the table.
+    # with a single Gaussian: the baseline of the table.
     "cheng_hyperprior": CodecConfig(transforms=cheng.SIZES["128"]),
     # He et al., CVPR 2021, https://arxiv.org/abs/2103.15306.
     "cheng_checkerboard": CodecConfig(
         transforms=cheng.SIZES["128"], context=Checkerboard()
     ),
     # Minnen and Singh, ICIP 2020, https://arxiv.org/abs/2007.08739, with the light
-    # networks of Zhu et al. that see all earlier slices: the 5x5 networks of the
-    # reference would make 62 million parameters of 13. Rounding errors are predicted,
-    # as the reference does and Zhu et al. do not. Each of ten slices has 12 or 13 of
-    # the 128 channels; how the paper slices is not known.
+    # networks of Zhu et al., which see all earlier slices. The 5x5 networks of Minnen
+    # and Singh would raise the number of parameters from 13 to 62 million. Rounding
+    # errors are predicted as in Minnen and Singh, but not in Zhu et al. Each of ten
+    # slices has 12 or 13 of the 128 channels; the paper does not state its slices.
     "cheng_charm": CodecConfig(
         transforms=cheng.SIZES["128"], context=channelwise.LIGHT
     ),
-    # The codec of CompressAI's cheng2020-anchor, whose weights `jaxcorr
-    # import-compressai` turns into a model for `--init-from`. The paper trains it
-    # without the loss only.
+    # The codec of CompressAI's cheng2020-anchor. `jaxcorr import-compressai` converts
+    # its weights for `--init-from`. The paper trains it only without the loss.
     "cheng_autoregressive": CodecConfig(
         transforms=cheng.SIZES["128"], context=Autoregressive()
     ),
@@ -61,7 +62,7 @@ SYSTEMS = {
 
 
 def get_config(system: str = "minnen_hyperprior") -> TrainConfig:
-    """Settings of the run that trains a system."""
+    """Returns the settings of the run that trains a system."""
     return TrainConfig(
         steps=2_000_000,
         codec=variant(SYSTEMS, system),

@@ -3,13 +3,13 @@
 Transforms of Minnen et al., NeurIPS 2018, https://arxiv.org/abs/1809.02736, with the
 loss of Ali et al., NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Trained on
 the 400 photographs of BSDS500's train and test sets and evaluated on Kodak. Every
-experiment of `results/experiments.py` is this config with a few settings changed, so
-that all have the same data in the same order, budget and initial numbers.
+experiment of `results/experiments.py` changes a few settings of this config. All other
+settings, such as the data and its order, are the same in every experiment.
 
     jaxcorr train study --data.source folder:BSDS
     jaxcorr train study:charm --data.source folder:BSDS
 
-Cost: 0.068 s a step on one core, without a context model.
+Cost: 0.068 s per step on one core, without a context model.
 Result: see results/README.md.
 """
 
@@ -37,13 +37,13 @@ CONTEXTS = {
 
 
 def get_config(context: str = "none") -> TrainConfig:
-    """Settings of the run that trains the codec with a context model."""
+    """Returns the settings of the run that trains the codec with a context model."""
     return TrainConfig(
         steps=3000,
         codec=CodecConfig(
             transforms=Minnen(width=48, channels=64), context=variant(CONTEXTS, context)
         ),
-        # 8 latents across a crop leave a 7x7 window 4 centers.
+        # With 8 latents across a crop, a 7x7 window would fit at only 4 positions.
         loss=LossConfig(window=5),
         sweep=SweepConfig(distortion_weight=0.0067, correlation_weight=0.1),
         optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=100),

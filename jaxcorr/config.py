@@ -1,4 +1,4 @@
-"""The settings of a run, composed of those of its parts."""
+"""The settings of a training run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -25,37 +25,40 @@ Value = TypeVar("Value")
 @serialization.stored("Config", upgrade=run_directory.upgrade_settings)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run."""
+    """Settings of a training run."""
 
     steps: int = 1_000_000
-    """Length of the run."""
+    """Number of training steps of the whole run."""
     workdir: str | None = None
-    """Run directory; by default `runs/` and the name of the config."""
+    """Run directory, for checkpoints and logs. By default `runs/` and the name of the
+    config."""
     init_from: str | None = None
-    """Run or model folder whose parameters to start from; None draws them."""
+    """Run directory or model folder whose parameters training starts from. None starts
+    from random parameters."""
     codec: CodecConfig = dataclasses.field(default_factory=CodecConfig)
-    """What is trained."""
+    """Architecture of the codec."""
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
-    """What is minimized."""
+    """Terms of the training loss."""
     sweep: SweepConfig = dataclasses.field(default_factory=SweepConfig)
-    """λ, α and seed; several of them train several codecs as one run."""
+    """Loss weights λ and α, and the seed. Several values train several codecs in one
+    run."""
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    """How gradients become steps."""
+    """Adam, gradient clipping and the learning-rate schedule."""
     step: StepConfig = dataclasses.field(default_factory=StepConfig)
-    """How one step is computed."""
+    """Quantization, micro-batches and precision of a training step."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    """What it is trained on."""
+    """Training images and held-out images."""
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
-    """How the devices are arranged."""
+    """Arrangement of the devices of all processes. One of the sizes may be -1."""
     distributed: DistributedConfig = dataclasses.field(
         default_factory=DistributedConfig
     )
-    """Which process this is, of a run on several hosts."""
+    """Processes of a run on several hosts."""
     intervals: IntervalConfig = dataclasses.field(default_factory=IntervalConfig)
-    """How often the run is looked at and saved."""
+    """How often to log, evaluate and save, in steps."""
 
     def __post_init__(self):
-        """Refuses combinations that cannot be trained, before anything is compiled."""
+        """Checks that the parts fit together."""
         require(self, "steps", "at least 1", self.steps >= 1)
         latents = self.data.crop_size // LATENT_STRIDE
         window = self.loss.window
@@ -83,12 +86,12 @@ class TrainConfig:
 
     @property
     def members(self) -> tuple[SweepMember, ...]:
-        """The runs to train; one, or those of a sweep."""
+        """Members of the sweep. A run of one codec has one member."""
         return self.sweep.members
 
     @property
     def static_config(self) -> StaticConfig:
-        """The settings that the compiled step depends on."""
+        """All settings that the compiled step depends on."""
         return StaticConfig(
             codec=self.codec,
             loss=self.loss,
@@ -99,10 +102,14 @@ class TrainConfig:
 
 
 def variant(variants: Mapping[str, Value], name: str) -> Value:
-    """Returns one of the variants of a config file, by the name that the user gave.
+    """Returns a variant of a config file.
+
+    Args:
+      variants: All variants, by name.
+      name: Name that the user gave.
 
     Raises:
-      UserError: If there is none of that name.
+      UserError: If there is no variant of that name.
     """
     if name not in variants:
         names = ", ".join(variants)

@@ -1,7 +1,7 @@
-"""Config files, and what the command line changes in them.
+"""Config files, and overrides on the command line.
 
-A config is a Python file with a function `get_config()`. One that takes a parameter has
-variants: `FILE:VARIANT` calls `get_config("VARIANT")`.
+A config is a Python file with a function `get_config()`. If the function takes a
+parameter, the config has variants: `FILE:VARIANT` calls `get_config("VARIANT")`.
 """
 
 import contextlib
@@ -20,24 +20,24 @@ import tyro
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import FieldError, UserError
 
-WITH_LOSS = "--sweep.correlation-weight 0.1"
+CORRELATION_FLAG = "--sweep.correlation-weight 0.1"
 REMOVED_CONFIGS = {
     "minnen_hyperprior": "ali2023:minnen_hyperprior",
-    "minnen_hyperprior_corr": f"ali2023:minnen_hyperprior {WITH_LOSS}",
+    "minnen_hyperprior_corr": f"ali2023:minnen_hyperprior {CORRELATION_FLAG}",
     "cheng_hyperprior": "ali2023:cheng_hyperprior",
-    "cheng_hyperprior_corr": f"ali2023:cheng_hyperprior {WITH_LOSS}",
+    "cheng_hyperprior_corr": f"ali2023:cheng_hyperprior {CORRELATION_FLAG}",
     "cheng_checkerboard": "ali2023:cheng_checkerboard",
-    "cheng_checkerboard_corr": f"ali2023:cheng_checkerboard {WITH_LOSS}",
+    "cheng_checkerboard_corr": f"ali2023:cheng_checkerboard {CORRELATION_FLAG}",
     "cheng_charm": "ali2023:cheng_charm",
-    "cheng_charm_corr": f"ali2023:cheng_charm {WITH_LOSS}",
+    "cheng_charm_corr": f"ali2023:cheng_charm {CORRELATION_FLAG}",
     "cheng_autoregressive": "ali2023:cheng_autoregressive",
     "swint_hyperprior": "ali2023:swint_hyperprior",
-    "swint_hyperprior_corr": f"ali2023:swint_hyperprior {WITH_LOSS}",
+    "swint_hyperprior_corr": f"ali2023:swint_hyperprior {CORRELATION_FLAG}",
     "study_checkerboard": "study:checkerboard",
     "study_charm": "study:charm",
     "study_autoregressive": "study:autoregressive",
 }
-"""Config files of earlier versions, and what to give instead."""
+"""Config files of earlier versions, and the arguments that replace them."""
 
 RENAMED_FLAGS = {
     "--objective.distortion-weight": "--sweep.distortion-weight",
@@ -55,20 +55,20 @@ RENAMED_FLAGS = {
     "--processes.index": "--distributed.process-id",
     "--objective.": "--loss.",
 }
-"""Flags of earlier versions, or their beginnings, and their names today."""
+"""Flags of earlier versions, or their prefixes, and their names today."""
 
 
 def parse_config(arguments: Sequence[str], *, program: str) -> TrainConfig:
-    """Reads a config, then the command line's changes to it.
+    """Reads a config and applies the overrides of the command line.
 
     Args:
-      arguments: Name of a packaged config or path of a config file, with the variant
-        behind a colon if it has several, then overrides such as `--data.batch-size 8`.
+      arguments: Name of a packaged config or path of a config file, followed by a colon
+        and a variant if it has variants, then overrides such as `--data.batch-size 8`.
       program: Name of the command, for messages.
 
     Raises:
-      UserError: If the file gives no config or a value is out of range.
-      SystemExit: If an override is mistyped; tyro explains it.
+      UserError: If the file has a mistake or a value is out of range.
+      SystemExit: If tyro cannot parse an override. It prints the reason.
     """
     name, overrides = "CONFIG", list(arguments)
     if set(arguments[:1]) <= {"-h", "--help"} and arguments:
@@ -79,7 +79,7 @@ def parse_config(arguments: Sequence[str], *, program: str) -> TrainConfig:
         name, *overrides = arguments
         config = load_config(name)
     for argument in overrides:
-        _refuse_renamed(argument.partition("=")[0].replace("_", "-"))
+        _check_not_renamed(argument.partition("=")[0].replace("_", "-"))
     parse = functools.partial(
         tyro.cli,
         tyro.conf.AvoidSubcommands[TrainConfig],
@@ -92,62 +92,64 @@ def parse_config(arguments: Sequence[str], *, program: str) -> TrainConfig:
         with quiet, contextlib.redirect_stdout(io.StringIO()):
             return parse()
     except SystemExit as stop:
-        # A config that refuses its values says so in one line, without tyro's frame.
-        error = _user_error_behind(stop)
+        # Errors of configs are one line, without tyro's frame. Others are printed by
+        # parsing once more.
+        error = _find_user_error(stop)
         if error is None:
             return parse()
-        raise _named_by_flag(error, config) from error
+        raise _with_flag(error, config) from error
 
 
 def load_config(name: str) -> TrainConfig:
-    """Reads a config, which trains in `runs/` unless it says where.
+    """Reads a config. Its run directory is in `runs/` unless it sets another.
 
     Args:
-      name: As the first argument of `parse`.
+      name: Name or path of the config, as in `parse_config`.
 
     Raises:
-      UserError: If there is no such config or variant, or its file has a mistake.
+      UserError: If the config or variant does not exist, or the file has a mistake.
     """
-    path, chosen = _split(name)
+    path, variant = _split(name)
     try:
         get_config = runpy.run_path(str(path))["get_config"]
-        if chosen and not inspect.signature(get_config).parameters:
-            raise UserError(f"{path} has no variants, so none is {chosen!r}")
-        config = get_config(*chosen)
+        if variant and not inspect.signature(get_config).parameters:
+            raise UserError(f"{path} has no variants, but {variant[0]!r} was given")
+        config = get_config(*variant)
     except UserError:
         raise
-    except Exception as error:  # The file is the user's: any mistake may be in it.
+    except Exception as error:  # The file of a user may have any mistake.
         lines = [
             frame.lineno
             for frame in traceback.extract_tb(error.__traceback__)
             if frame.filename == str(path)
         ]
         where = f"{path}, line {lines[-1]}" if lines else path
-        old = isinstance(error, ImportError) and (error.name or "").startswith(
-            "jaxcorr"
-        )
-        hint = "; names changed in 0.2.0, see CHANGELOG.md" if old else ""
+        module = (error.name or "") if isinstance(error, ImportError) else ""
+        is_old = module.startswith("jaxcorr")
+        hint = "; names changed in 0.2.0, see CHANGELOG.md" if is_old else ""
         raise UserError(f"{where}: {type(error).__name__}: {error}{hint}") from error
     if not isinstance(config, TrainConfig):
-        raise UserError(f"{path}: get_config() gives {config!r:.60}, not a Config")
+        raise UserError(
+            f"{path}: get_config() returns {config!r:.60}, not a TrainConfig"
+        )
     if config.workdir is None:
-        workdir = "runs/" + "_".join([path.stem, *chosen])
+        workdir = "runs/" + "_".join([path.stem, *variant])
         config = dataclasses.replace(config, workdir=workdir)
     return config
 
 
 def packaged_configs() -> dict[str, Path]:
     """Returns the config files that come with jaxcorr, by name."""
-    inside, beside = (Path(__file__).parents[up] / "configs" for up in (0, 1))
-    folder = inside if inside.is_dir() else beside  # As in a wheel, or in a clone.
+    in_wheel, in_clone = (Path(__file__).parents[up] / "configs" for up in (0, 1))
+    folder = in_wheel if in_wheel.is_dir() else in_clone
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
 def _split(name: str) -> tuple[Path, list[str]]:
-    """Splits a name into the path of a file, and the variant if one is named."""
-    file, colon, chosen = name.rpartition(":")
+    """Splits a name into the path of the file and a list of at most one variant."""
+    file, colon, variant = name.rpartition(":")
     if not colon or Path(name).is_file():
-        file, chosen = name, ""
+        file, variant = name, ""
     path = packaged_configs().get(file, Path(file))
     if not path.is_file():
         if path.stem in REMOVED_CONFIGS:
@@ -156,16 +158,17 @@ def _split(name: str) -> tuple[Path, list[str]]:
         raise UserError(
             f"{file} does not exist: CONFIG must be a Python file, or one of {names}"
         )
-    return path, [chosen] if chosen else []
+    return path, [variant] if variant else []
 
 
-def _refuse_renamed(flag: str) -> None:
+def _check_not_renamed(flag: str) -> None:
+    """Raises a UserError if a flag has another name today."""
     for old, new in RENAMED_FLAGS.items():
         if flag == old or (old.endswith(".") and flag.startswith(old)):
             raise UserError(f"{flag} is now {flag.replace(old, new, 1)}")
 
 
-def _user_error_behind(stop: BaseException) -> UserError | None:
+def _find_user_error(stop: BaseException) -> UserError | None:
     """Returns the UserError that made tyro stop, if one did."""
     error: BaseException | None = stop
     while error is not None and not isinstance(error, UserError):
@@ -173,23 +176,23 @@ def _user_error_behind(stop: BaseException) -> UserError | None:
     return error
 
 
-def _named_by_flag(error: UserError, config: TrainConfig) -> UserError:
-    """Returns an error about a field with the flag in place of the class."""
-    path = _path_of(config, error.owner) if isinstance(error, FieldError) else None
+def _with_flag(error: UserError, config: TrainConfig) -> UserError:
+    """Replaces the class in the message of a FieldError by the flag of the field."""
+    path = _find_field(config, error.owner) if isinstance(error, FieldError) else None
     if path is None or not isinstance(error, FieldError):
         return error
     flag = ".".join((*path, error.field)).replace("_", "-")
     return UserError(f"--{flag} {error.problem}")
 
 
-def _path_of(config: Any, owner: type) -> tuple[str, ...] | None:
-    """Returns the fields that lead to a part of a class, or None if there is none."""
+def _find_field(config: Any, owner: type) -> tuple[str, ...] | None:
+    """Returns the path of fields to the part of class `owner`, None without one."""
     if type(config) is owner:
         return ()
     for field in dataclasses.fields(config):
         part = getattr(config, field.name)
         if dataclasses.is_dataclass(part):
-            rest = _path_of(part, owner)
+            rest = _find_field(part, owner)
             if rest is not None:
                 return (field.name, *rest)
     return None

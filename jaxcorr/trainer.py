@@ -1,4 +1,4 @@
-"""Trains what a config says, in this process: `train(config)`."""
+"""Trains a codec or a sweep in this process: `train(config)`."""
 
 import contextlib
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jaxcorr import codec, run_directory, runtime, serialization
 from jaxcorr.codec import CodecConfig, Parameters
@@ -19,24 +20,28 @@ from jaxcorr.training.logger import FileLogger, NullLogger, RunLogger
 from jaxcorr.training.step import TrainState
 
 MAY_CHANGE = {
-    *(("steps",), ("workdir",), ("data", "workers")),
-    *(("intervals",), ("mesh",), ("distributed",)),
+    ("steps",),
+    ("workdir",),
+    ("data", "workers"),
+    ("intervals",),
+    ("mesh",),
+    ("distributed",),
 }
-"""Fields, and all below them, that may differ when a run is resumed."""
+"""Paths of the fields that may change when a run is resumed, with all fields below."""
 
 
 def train(config: TrainConfig) -> Path:
-    """Trains from the newest checkpoint of the run, or from the start.
+    """Trains until the end of the run, from its newest checkpoint if there is one.
 
-    What can be wrong with the settings is found before a file is written or a program
-    compiled.
+    Settings are checked before a file is written or a program is compiled.
 
     Returns:
       The run directory.
 
     Raises:
-      UserError: If the settings do not fit the run that is resumed, the devices or the
-        data. `loop.train` raises others, and Preempted.
+      UserError: If the settings do not fit the run to resume, the devices or the data,
+        or for the reasons of `loop.train`.
+      Preempted: As `loop.train`.
     """
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
@@ -46,25 +51,14 @@ def train(config: TrainConfig) -> Path:
     if start:
         check_resumable(config, checkpoints.run_settings(workdir, start), workdir)
     elif config.init_from:
-        path = Path(config.init_from)
-        pretrained = pretrained_parameters(path, config.codec)
+        pretrained = pretrained_parameters(Path(config.init_from), config.codec)
     if start >= config.steps:
         if distributed.is_first_process():
             print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return workdir
-    mesh = sharding.make_mesh(config.mesh)
-    sharding.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
-    sharding.check_members(mesh, len(config.members))
+    mesh = make_mesh(config)
     source = sources.training_source(config.data)
-    run = loop.Run(
-        static_config=config.static_config,
-        members=config.members,
-        intervals=config.intervals,
-        batch_size=config.data.batch_size,
-        mesh=mesh,
-        held_out=pipeline.held_out_crops(config.data),
-        provenance=Provenance(config=serialization.to_json(config)),
-    )
+    run = make_run(config, mesh)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(open_checkpoints(run, workdir))
         runtime.enable_compilation_cache(workdir / "programs")
@@ -82,15 +76,15 @@ def train(config: TrainConfig) -> Path:
 
 
 def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
-    """Refuses to go on with a run under settings that would make it another run.
+    """Checks that a run can be resumed with the settings of a config.
 
     Args:
-      config: Settings now.
+      config: Settings of the command.
       saved: Settings of the newest checkpoint, as JSON.
       workdir: The run directory, for messages.
 
     Raises:
-      UserError: If a field differs that may not.
+      UserError: If a field differs that must not change.
     """
     before = serialization.to_json(
         serialization.from_json(TrainConfig, saved, str(workdir))
@@ -107,28 +101,67 @@ def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
 
 
 def pretrained_parameters(path: Path, wanted: CodecConfig) -> Parameters:
-    """Parameters of the run or model folder that the config starts from.
+    """Reads the parameters that training starts from.
+
+    Args:
+      path: Run directory or model folder.
+      wanted: Settings of the codec to train.
 
     Raises:
-      UserError: If they cannot be read, or are not those of the codec to train.
+      UserError: If the parameters cannot be read, or belong to another codec.
     """
     model = run_directory.load(path)
     changed = serialization.differences(
         serialization.to_json(model.config), serialization.to_json(wanted)
     )
-    for field, (theirs, ours) in changed.items():
+    for field, (pretrained, required) in changed.items():
         name = serialization.flag(wanted, field)
         raise UserError(
-            f"init-from: {path} has codec.{name} {theirs}, but the config has {ours}"
+            f"init-from: {path} has codec.{name} {pretrained}, "
+            f"but the config has {required}"
         )
     return model.device_parameters
 
 
+def make_mesh(config: TrainConfig) -> Mesh:
+    """Arranges all devices, and checks that batch and sweep split evenly over them.
+
+    Raises:
+      UserError: If the settings do not fit the devices.
+    """
+    mesh = sharding.make_mesh(config.mesh)
+    sharding.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
+    sharding.check_members(mesh, len(config.members))
+    return mesh
+
+
+def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
+    """Returns everything that stays constant during the run.
+
+    Raises:
+      UserError: If the held-out images cannot be read.
+    """
+    return loop.Run(
+        static_config=config.static_config,
+        members=config.members,
+        intervals=config.intervals,
+        batch_size=config.data.batch_size,
+        mesh=mesh,
+        held_out=pipeline.held_out_crops(config.data),
+        provenance=Provenance(config=serialization.to_json(config)),
+    )
+
+
 def initial_state(run: loop.Run, pretrained: Parameters | None) -> TrainState:
-    """The state before the first step, of all members, on the devices."""
+    """Returns the state of all members before the first step, on the devices.
+
+    Args:
+      run: The run.
+      pretrained: Parameters to start from; None draws them for each member.
+    """
     parameters = [
         pretrained
-        or codec.initialize(run.static_config.codec, sweep.keys_of(member)[0])
+        or codec.initialize(run.static_config.codec, sweep.member_keys(member)[0])
         for member in run.members
     ]
     states = sweep.initial_member_states(run.static_config, parameters)
@@ -136,7 +169,7 @@ def initial_state(run: loop.Run, pretrained: Parameters | None) -> TrainState:
 
 
 def abstract_state(run: loop.Run) -> TrainState:
-    """Shapes and places of the train state, without its values."""
+    """Returns shapes, dtypes and shardings of the state of all members."""
 
     def states() -> TrainState:
         parameters = codec.initialize(run.static_config.codec, jax.random.key(0))
@@ -158,7 +191,7 @@ def open_checkpoints(
 def open_log(
     run: loop.Run, workdir: Path, start: int
 ) -> contextlib.AbstractContextManager[RunLogger]:
-    """Opens the log of the run, which one process writes."""
+    """Opens the log of the run, which only the first process writes."""
     if not distributed.is_first_process():
         return contextlib.nullcontext(NullLogger())
     return FileLogger(
@@ -173,12 +206,20 @@ def open_log(
 def introduction(
     run: loop.Run, workdir: Path, start: int, state: TrainState, *, images: int
 ) -> str:
-    """Returns a line that says what is about to happen."""
+    """Returns the first line of the log, which sums up the run.
+
+    Args:
+      run: The run.
+      workdir: The run directory.
+      start: Steps already taken.
+      state: State of all members.
+      images: Number of training images.
+    """
     members = len(run.members)
     parameters = sum(array.size for array in state.parameters.values()) // members
     shared = f" for each of {members} members" if members > 1 else ""
     return (
-        f"{'Going on from' if start else 'Starting at'} step {start} of "
+        f"{'Resuming from' if start else 'Starting at'} step {start} of "
         f"{run.static_config.steps} in {workdir}: {parameters:,} parameters{shared}, "
         f"{images} images, {jax.device_count()} {jax.default_backend()} device(s); "
         "compiling first"

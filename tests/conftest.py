@@ -1,8 +1,7 @@
-"""What every test shares: eight simulated devices, programs and strict ranks.
+"""Settings and fixtures of all tests: eight simulated devices and strict ranks.
 
-`JAXCORR_TEST_PLATFORMS` runs the tests elsewhere, and is what JAX_PLATFORMS is then; it
-may be empty, for the best device that there is. Those that need eight devices fail on
-fewer.
+`JAXCORR_TEST_PLATFORMS` overrides `JAX_PLATFORMS`, which is `cpu` otherwise. If it is
+empty, JAX chooses the best device. Tests that need eight devices fail on fewer.
 """
 
 import atexit
@@ -23,19 +22,19 @@ os.environ["XLA_FLAGS"] = compilation.flags(
     devices=8, more=os.environ.get("XLA_FLAGS", "")
 )
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    # Of this process, of those that it starts, and of the workers of pytest-xdist.
+    # For this process, its child processes and the workers of pytest-xdist.
     programs = tempfile.mkdtemp(prefix="jaxcorr-programs-")
     atexit.register(shutil.rmtree, programs, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-# A program that another process is writing at this moment is compiled once more.
+# If another process is writing a program to the cache, this one compiles it again.
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache"
 
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 if os.environ["JAX_PLATFORMS"] != "cpu":
-    # By default products of float32 arrays are shorter there than the tests expect.
+    # By default accelerators multiply float32 matrices with less precision.
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
@@ -44,17 +43,18 @@ STARTED_FIRST = [
     for name in (
         "combinations",
         "sweep",
+        "sweep_runs",
         "config_files",
         "resume",
         "distributed",
         "sharding",
     )
 ]
-"""The files that take longest, so that none of them is what the others wait for."""
+"""The slowest test files, which start first so that no worker ends long after."""
 
 MEMORY = Path("/proc/self/statm")
 PAGES = 1_300 * 2**20 // 4096
-"""Memory in use from which on programs are freed."""
+"""Memory in use, in pages, above which compiled programs are freed."""
 
 
 def pytest_collection_modifyitems(items):
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Gives a worker whole files, whose tests share fixtures, in the order above."""
+    """Distributes whole files, whose tests share fixtures, in the order above."""
     from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False
@@ -71,10 +71,11 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(autouse=True)
-def _forget_programs():
-    """Frees compiled programs now and then; who needs one again finds it on disk.
+def _free_programs():
+    """Frees compiled programs when they use too much memory.
 
-    Beside their memory, each has some of the 65,530 areas that Linux gives a process.
+    Programs that are needed again are read from disk. Each program also takes some of
+    the 65,530 memory areas that Linux allows a process.
     """
     yield
     if MEMORY.exists() and int(MEMORY.read_text().split()[1]) > PAGES:
@@ -85,8 +86,8 @@ def _forget_programs():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _give_memory_back():
-    """Commands, which tests run in this process, would keep what they free."""
+def _release_freed_memory():
+    """Keeps commands, which tests run in this process, from retaining freed memory."""
     from jaxcorr import runtime
 
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +104,7 @@ def key():
 def tiny_model():
     """A small random codec that can code files."""
     from support import (
-        codecs,  # Here: types are checked only of what pytest imports after this file.
+        codecs,  # Imported late: types are checked only in later imports.
     )
 
     return codecs.make_model()
@@ -121,8 +122,9 @@ def model_path(tiny_model, tmp_path_factory):
 
 @pytest.fixture
 def jaxcorr(monkeypatch, capsys, tmp_path):
-    """Runs a command; gives its exit status and what it printed to either stream."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")  # The command sets no own.
+    """Runs a command. Returns exit status, standard output and standard error."""
+    # Keeps the command from setting a cache of its own.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

@@ -53,10 +53,7 @@ MODES = {
 }
 
 
-EIGHT_DEVICES = (
-    "tests/training/test_sharding.py",
-    "tests/training/test_step.py::test_a_batch_that_devices_and_parts_cannot_share_is_refused",
-)
+EIGHT_DEVICES = ("tests/training/test_sharding.py",)
 """Fast tests that need eight devices."""
 
 

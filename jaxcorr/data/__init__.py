@@ -1,1 +1,1 @@
-"""Training data: where photographs come from, and the pipeline of crops."""
+"""Training data: sources of photographs, and the pipeline of random crops."""

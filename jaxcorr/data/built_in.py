@@ -1,4 +1,4 @@
-"""Photographs that scikit-image packages: something to train on without a download."""
+"""Photographs packaged with scikit-image, for training without a download."""
 
 import functools
 import importlib.resources
@@ -28,21 +28,26 @@ TRAINING = (
     "retina.jpg",
     "rocket.jpg",
 )
-"""All that a camera took and that has 256 pixels or more on a side, but `HELD_OUT`."""
+"""Photographs of at least 256 pixels on each side, except `HELD_OUT`."""
 
 HELD_OUT = ("chelsea.png", "coffee.png")
-"""Photographs that are never trained on."""
+"""Photographs for evaluation, which are never trained on."""
 
 
 class BuiltInPhotographs:
-    """Packaged photographs that a crop fits into, decoded once and kept."""
+    """A data source of packaged photographs that are no smaller than a crop.
+
+    Photographs are decoded once and kept in memory.
+
+    Args:
+      names: File names in scikit-image's folder of data.
+      crop_size: Side of a crop, in pixels.
+
+    Raises:
+      UserError: If every photograph is smaller than a crop.
+    """
 
     def __init__(self, names: Sequence[str], *, crop_size: int):
-        """Decodes them.
-
-        Raises:
-          UserError: If a crop fits into none of them.
-        """
         decoded = [_decode(name) for name in names]
         largest = max(min(image.shape[:2]) for image in decoded)
         if crop_size > largest:
@@ -53,16 +58,16 @@ class BuiltInPhotographs:
         self._images = [x for x in decoded if min(x.shape[:2]) >= crop_size]
 
     def __len__(self) -> int:
-        """How many a crop fits into."""
+        """Returns the number of photographs."""
         return len(self._images)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """A photograph; read-only, as others share it."""
+        """Returns a photograph. The array is read-only, as it is shared."""
         return self._images[index]
 
 
 def held_out_paths() -> list[Path]:
-    """Files of the photographs that are never trained on."""
+    """Returns the files of the photographs for evaluation."""
     return [_path(name) for name in HELD_OUT]
 
 
@@ -74,5 +79,5 @@ def _decode(name: str) -> np.ndarray:
 
 
 def _path(name: str) -> Path:
-    # Locates the package, which loads none of its submodules.
+    # Locating the package imports none of its submodules.
     return Path(str(importlib.resources.files("skimage") / "data" / name))

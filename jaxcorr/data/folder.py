@@ -1,4 +1,4 @@
-"""Photographs in a folder, read when they are asked for."""
+"""A data source of the images in a folder."""
 
 import concurrent.futures
 import functools
@@ -18,43 +18,50 @@ logger = logging.getLogger(__name__)
 
 
 class ImageFiles:
-    """Image files, decoded at each access."""
+    """A data source that decodes an image file at each access.
+
+    Args:
+      paths: Image files. They are first opened when they are accessed.
+    """
 
     def __init__(self, paths: Sequence[Path]):
-        """Takes the files as they are; a damaged one shows when it is read."""
         self._paths = tuple(paths)
 
     def __len__(self) -> int:
-        """How many files."""
+        """Returns the number of files."""
         return len(self._paths)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Reads a file.
+        """Reads an image file as 8-bit RGB.
 
         Raises:
-          UserError: If it cannot be read.
+          UserError: If the file cannot be read.
         """
         image, _ = images.read_image(self._paths[index])
         return image
 
 
 def open_folder(directory: Path, *, crop_size: int) -> ImageFiles:
-    """Finds the images below a folder that a crop fits into.
+    """Opens the images below a folder that are no smaller than a crop.
 
-    Reads only the headers; one warning counts and names the files that are left out.
+    Reads only the headers. One warning counts the skipped images and names the first.
+
+    Args:
+      directory: Folder of images, searched recursively.
+      crop_size: Side of a crop, in pixels.
 
     Raises:
-      UserError: If the folder is missing, empty, or holds no image that can be used.
+      UserError: If the folder is missing or empty, or holds no suitable image.
     """
     directory = directory.expanduser()
-    found = images.find_images(directory)
-    obstacle = functools.partial(_obstacle, crop_size=crop_size)
+    paths = images.find_images(directory)
+    check = functools.partial(_reason_to_skip, crop_size=crop_size)
     with concurrent.futures.ThreadPoolExecutor() as threads:
-        obstacles = dict(zip(found, threads.map(obstacle, found), strict=True))
-    usable = [path for path in found if obstacles[path] is None]
+        reasons = dict(zip(paths, threads.map(check, paths), strict=True))
+    suitable = [path for path in paths if reasons[path] is None]
     skipped = [
         f"{path.relative_to(directory)} ({reason})"
-        for path, reason in obstacles.items()
+        for path, reason in reasons.items()
         if reason is not None
     ]
     if skipped:
@@ -63,19 +70,19 @@ def open_folder(directory: Path, *, crop_size: int) -> ImageFiles:
             f" and {len(skipped) - MAX_WARNINGS} more" if skipped[MAX_WARNINGS:] else ""
         )
         summary = (
-            f"{directory}: skipped {len(skipped)} of {len(found)} images: {named}{rest}"
+            f"{directory}: skipped {len(skipped)} of {len(paths)} images: {named}{rest}"
         )
-        if not usable:
+        if not suitable:
             raise UserError(summary)
         logger.warning(summary)
-    return ImageFiles(usable)
+    return ImageFiles(suitable)
 
 
-def _obstacle(path: Path, *, crop_size: int) -> str | None:
-    """Why no crop can be taken from a file, as far as its header tells."""
+def _reason_to_skip(path: Path, *, crop_size: int) -> str | None:
+    """Returns why an image cannot be used, by its header, or None."""
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
+        with Image.open(path) as image:
+            width, height = image.size
     except images.UNREADABLE:
         return "not an image that can be read"
     if min(width, height) < crop_size:

@@ -1,4 +1,4 @@
-"""Batches of random crops, each a function of the seed and its number alone."""
+"""Batches of random crops, which depend only on the seed and the batch number."""
 
 import functools
 import multiprocessing
@@ -15,9 +15,10 @@ from jaxtyping import UInt8
 from jaxcorr.data.sources import DataConfig, ImageSource, held_out_source
 
 MAX_THREADS = 16
+"""Maximum number of threads that read images."""
 
 R2_STEP = 1.32471795724474602596 ** np.array([-1.0, -2.0])
-"""Powers of the plastic number, the real root of x**3 = x + 1."""
+"""Step of the sequence R2: powers of the plastic number, the root of x**3 = x + 1."""
 
 
 def batches(
@@ -27,34 +28,34 @@ def batches(
     start: int = 0,
     rows: Sequence[int] | None = None,
 ) -> grain.DatasetIterator[UInt8[np.ndarray, "b crop crop 3"]]:
-    """Endless batches of randomly placed, randomly mirrored crops.
+    """Yields endless batches of randomly placed, randomly mirrored crops.
 
-    Batch k is a function of the source, `data.seed` and k, whatever the number of
-    threads, workers and processes: a run that goes on from step k starts at batch k.
+    Batch k depends only on the source, `data.seed` and k, not on the number of threads,
+    workers or processes. A run that resumes from step k starts at batch k.
 
     Args:
       source: Images, none smaller than a crop.
-      data: Settings.
-      start: Number of the first batch.
-      rows: Rows of each batch that are wanted, ascending; if None, all.
+      data: Settings of the data.
+      start: Number of the first batch, from 0.
+      rows: Rows of each batch to read, ascending. If None, all rows.
 
     Returns:
-      Iterator over these rows of each batch. `close()` ends its threads and
-      workers. With workers, the main module must be importable without side effects:
+      Iterator over these rows of each batch. `close()` ends its threads and workers.
+      With workers, the main module must be importable without side effects, because
       each worker is a new interpreter that imports it.
     """
     rows = range(data.batch_size) if rows is None else rows
     crop = functools.partial(_random_crop, size=data.crop_size, flip=data.flip)
     crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
-    wanted = _Rows(crops.random_map(crop), batch_size=data.batch_size, rows=rows)
-    numbered = wanted.batch(len(rows))[start:]
-    # Grain's default of 500 elements ahead would be 500 whole batches here.
+    own_crops = _Rows(crops.random_map(crop), batch_size=data.batch_size, rows=rows)
+    own_batches = own_crops.batch(len(rows))[start:]
+    # Grain's default prefetches 500 elements, which are batches here.
     threads = min(MAX_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
-    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
-    dataset = numbered.to_iter_dataset(ahead)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    dataset = own_batches.to_iter_dataset(options)
     if data.workers:
         if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()  # Grain's workers ask for absl's flags.
+            flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags.
         dataset = dataset.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=data.workers), _end_with_parent
         )
@@ -63,17 +64,20 @@ def batches(
 
 
 def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
-    """The fixed crops to evaluate on while training.
+    """Returns the fixed crops for evaluation during training.
 
-    With no more crops than images there is one centered crop each from images spread
-    evenly over the source. Further crops of an image are spread evenly over it, by the
-    sequence R2 of Roberts.
+    Takes images that are spread evenly over the source. The first crop of an image is
+    its center. Further crops, if there are more crops than images, follow the sequence
+    R2 of Roberts, which spreads them evenly over the image.
+
+    Args:
+      data: Settings of the data.
 
     Returns:
       `data.held_out_crops` crops, the same in every process and at every call.
 
     Raises:
-      UserError: As `training_source`.
+      UserError: As `sources.held_out_source`.
 
     References:
       Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018,
@@ -81,12 +85,12 @@ def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
     """
     source = held_out_source(data)
     count, size = data.held_out_crops, data.crop_size
-    used = min(count, len(source))
+    num_images = min(count, len(source))
     crops = np.empty((count, size, size, 3), np.uint8)
-    for place, index in enumerate(np.linspace(0, len(source) - 1, used)):
+    for number, index in enumerate(np.linspace(0, len(source) - 1, num_images)):
         image = source[round(index)]
         height, width = image.shape[:2]
-        for order, row in enumerate(range(place, count, used)):
+        for order, row in enumerate(range(number, count, num_images)):
             down, right = (0.5 + order * R2_STEP) % 1
             top, left = round(down * (height - size)), round(right * (width - size))
             crops[row] = image[top : top + size, left : left + size]
@@ -94,9 +98,9 @@ def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
 
 
 def _end_with_parent(worker: int, workers: int) -> None:
-    """Ends a worker whose parent was killed; Grain's would stay for ever."""
+    """Ends a worker when its parent is killed. Without this it would run forever."""
     del worker, workers
-    # Ctrl-C reaches all processes; the parent saves first, and then ends its workers.
+    # Ctrl-C reaches all processes. The parent saves first, then ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -109,12 +113,12 @@ def _end_with_parent(worker: int, workers: int) -> None:
 
 
 class _Rows(grain.MapDataset):
-    """Some rows of each batch, such as those that a process holds."""
+    """Selects rows of each batch, such as the rows of one process."""
 
     def __init__(
         self, parent: grain.MapDataset, *, batch_size: int, rows: Sequence[int]
     ):
-        super().__init__(parent)  # Grain links the stages of a pipeline there.
+        super().__init__(parent)  # Links this stage to the pipeline.
         self._batch_size = batch_size
         self._rows = tuple(map(int, rows))
 
@@ -124,8 +128,8 @@ class _Rows(grain.MapDataset):
     def __getitem__(self, index):
         if isinstance(index, slice):
             return self.slice(index)
-        batch, place = divmod(index, len(self._rows))
-        return self._parent[batch * self._batch_size + self._rows[place]]
+        batch, position = divmod(index, len(self._rows))
+        return self._parent[batch * self._batch_size + self._rows[position]]
 
 
 def _random_crop(

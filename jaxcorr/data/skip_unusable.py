@@ -1,4 +1,4 @@
-"""Goes on with the next image where one cannot be used."""
+"""A data source that replaces unusable images by the next usable image."""
 
 import logging
 
@@ -11,68 +11,71 @@ from jaxcorr.errors import UserError
 logger = logging.getLogger(__name__)
 
 MAX_WARNINGS = 20
-"""Unusable images that are named one by one; of more it is said that there are more."""
+"""Maximum number of skipped images that are named in warnings."""
 
 MAX_CONSECUTIVE = 1000
-"""Unusable images in a row after which a source counts as unusable itself."""
+"""Number of consecutive unusable images after which the source is refused."""
 
 
 class SkipUnusable:
-    """Gives the next usable image in place of one that is damaged or too small.
+    """A data source that replaces damaged or small images by the next usable image.
 
-    The rule hangs on the images alone, so it gives the same image in every process and
-    thread. Where the size of an image is known only once it is decoded (TFDS), it is
-    the price of random access: the image behind a small one is seen twice as often.
+    The replacement depends only on the images, so every process and thread sees the
+    same one. An image that follows an unusable image is seen twice as often. This is
+    the price of random access to a source whose images show their size only when they
+    are decoded (TFDS).
+
+    Args:
+      source: Images; `source[index]` raises a UserError for a damaged image.
+      crop_size: Minimum side of a usable image, in pixels.
+      name: Name of the source in messages.
+
+    Raises:
+      UserError: If no image is usable.
     """
 
     def __init__(
         self, source: RandomAccessDataSource, *, crop_size: int, name: str
     ) -> None:
-        """Wraps a source and finds its first usable image.
-
-        Args:
-          source: Images; `source[index]` raises a UserError where one is damaged.
-          crop_size: Least side of a usable image, in pixels.
-          name: What to call the source in messages.
-
-        Raises:
-          UserError: If there is none.
-        """
         self._source = source
         self._crop_size = crop_size
         self._name = name
         self._unusable: dict[int, str] = {}
-        self[0]
+        self[0]  # Raises if no image is usable.
 
     def __len__(self) -> int:
-        """Images of the source, unusable ones included."""
+        """Returns the number of images, including unusable ones."""
         return len(self._source)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """The first usable image at or after `index`, going round at the end."""
+        """Returns the first usable image from `index` on, wrapping around at the end.
+
+        Raises:
+          UserError: If `MAX_CONSECUTIVE` images, or all, are unusable.
+        """
         count = len(self._source)
-        tried = min(count, MAX_CONSECUTIVE)
-        for candidate in range(index, index + tried):
+        attempts = min(count, MAX_CONSECUTIVE)
+        for candidate in range(index, index + attempts):
             image = self._read(candidate % count)
             if image is not None:
                 return image
         raise UserError(
-            f"{self._name}: none of {tried} images in a row can be read and holds a "
+            f"{self._name}: none of {attempts} images in a row can be read and holds a "
             f"crop of {self._crop_size}x{self._crop_size} pixels"
         )
 
     def _read(self, index: int) -> UInt8[np.ndarray, "h w 3"] | None:
-        """The image, or None where it cannot be used, which is said the first time."""
+        """Reads an image. Returns None and warns once if it is unusable."""
         if index in self._unusable:
             return None
         try:
             image = self._source[index]
         except UserError as error:
-            self._name_once(index, str(error))
+            self._warn_once(index, str(error))
             return None
         height, width = image.shape[:2]
         if min(height, width) < self._crop_size:
-            self._name_once(
+            self._warn_once(
                 index,
                 f"image {index} is {width}x{height} pixels, smaller than a crop of "
                 f"{self._crop_size}x{self._crop_size}",
@@ -80,8 +83,8 @@ class SkipUnusable:
             return None
         return image
 
-    def _name_once(self, index: int, reason: str) -> None:
-        # Threads may meet here: of equal strings, only the first is kept.
+    def _warn_once(self, index: int, reason: str) -> None:
+        # Several threads may get here; only the first one stores its string.
         if self._unusable.setdefault(index, reason) is not reason:
             return
         if len(self._unusable) <= MAX_WARNINGS:

@@ -1,4 +1,4 @@
-"""Where photographs come from, and the settings that say so."""
+"""Sources of training and held-out images, and their settings."""
 
 import dataclasses
 from pathlib import Path
@@ -12,66 +12,73 @@ from jaxcorr.data.skip_unusable import SkipUnusable
 from jaxcorr.errors import require
 
 ImageSource = RandomAccessDataSource[np.ndarray]
-"""Random access to 8-bit RGB images: `len(source)`, `source[index]` of `[h w 3]`."""
+"""Random access to 8-bit RGB images: `source[index]` has shape `[h w 3]`."""
 
-GRAMMAR = "builtin, folder:DIR or tfds:NAME"
+SOURCE_FORMS = "builtin, folder:DIR or tfds:NAME"
 
 
 @serialization.stored("Data")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Photographs to train on, and how they are cut into batches."""
+    """Training and held-out images, and how crops are drawn from them."""
 
     source: str = "builtin"
-    """Training images: `builtin`, `folder:DIR` (recursive) or `tfds:NAME`."""
+    """Training images: `builtin` (photographs of scikit-image), `folder:DIR` (searched
+    recursively) or `tfds:NAME` (a data set of TensorFlow Datasets)."""
     split: str = "train"
     """Split of a TFDS data set to train on, such as `train[:99%]`."""
     directory: str | None = None
-    """Where TFDS data sets are prepared; None for TFDS's own default."""
+    """Folder of prepared TFDS data sets. None for the default of TFDS."""
     feature: str | None = None
-    """Image feature of a TFDS data set; needed only where it has several."""
+    """Image feature of a TFDS data set. Required only if the data set has several."""
     batch_size: int = 16
-    """Crops per step, over all devices."""
+    """Number of crops in a step, over all devices."""
     crop_size: int = 256
-    """Side of a crop, in pixels; a multiple of 64. Smaller images are not used."""
+    """Side of a square crop, in pixels: a multiple of 64. Smaller images are
+    skipped."""
     flip: bool = True
-    """Mirror every other crop, at random, left to right."""
+    """Mirror crops left to right with probability 1/2."""
     seed: int = 0
-    """Seed of the order, the crops and the flips."""
+    """Seed of the order of the images, of the positions of crops and of the flips."""
     workers: int = 0
-    """Processes that read images; 0 reads in threads of this one."""
+    """Number of processes that read images. 0 reads in threads of the training
+    process."""
     held_out: str = "builtin"
-    """Images to evaluate on while training; in the form of `source`."""
+    """Images for evaluation during training: `builtin`, `folder:DIR` or `tfds:NAME`."""
     held_out_split: str = "validation"
     """Split of a TFDS data set to evaluate on."""
     held_out_crops: int = 16
-    """Crops to evaluate on."""
+    """Number of crops for evaluation, drawn once from the held-out images."""
 
     def __post_init__(self):
-        """Checks the sources and the numbers, before any work."""
+        """Checks the form of the sources and the range of the numbers."""
         for name in ("source", "held_out"):
-            require(self, name, GRAMMAR, _is_source(getattr(self, name)))
-        whole = self.crop_size >= 64 and self.crop_size % 64 == 0
-        require(self, "crop_size", "a multiple of 64", whole)
+            require(self, name, SOURCE_FORMS, _is_source(getattr(self, name)))
+        is_multiple = self.crop_size >= 64 and self.crop_size % 64 == 0
+        require(self, "crop_size", "a multiple of 64", is_multiple)
         require(self, "seed", "in [0, 2**32)", 0 <= self.seed < 2**32)
         for name, least in {"batch_size": 1, "held_out_crops": 1, "workers": 0}.items():
             require(self, name, f"at least {least}", getattr(self, name) >= least)
 
 
 def training_source(data: DataConfig) -> ImageSource:
-    """Opens the images to train on.
+    """Opens the training images.
 
-    None is smaller than a crop. An image that turns out not to be usable is replaced
-    by the next one that is (see `usable.Usable`).
+    No image is smaller than a crop. `SkipUnusable` replaces images that are damaged or
+    small.
 
     Raises:
-      UserError: If there is no such source or nothing in it can be used.
+      UserError: If the source does not exist or no image in it is usable.
     """
     return _open(data, "source", data.source, data.split, built_in.TRAINING)
 
 
 def held_out_source(data: DataConfig) -> ImageSource:
-    """Opens the images to evaluate on while training; as `training_source`."""
+    """Opens the images for evaluation during training, as `training_source`.
+
+    Raises:
+      UserError: As `training_source`.
+    """
     return _open(
         data, "held-out", data.held_out, data.held_out_split, built_in.HELD_OUT
     )
@@ -82,18 +89,18 @@ def _open(
 ) -> ImageSource:
     kind, argument = _split(source)
     if kind == "folder":
-        opened = folder.open_folder(Path(argument), crop_size=data.crop_size)
+        images = folder.open_folder(Path(argument), crop_size=data.crop_size)
     elif kind == "tfds":
-        opened = tfds_reader.TFDSReader(
+        images = tfds_reader.TFDSReader(
             argument, split=split, directory=data.directory, feature=data.feature
         )
     else:
         return built_in.BuiltInPhotographs(photographs, crop_size=data.crop_size)
-    return SkipUnusable(opened, crop_size=data.crop_size, name=f"data.{field} {source}")
+    return SkipUnusable(images, crop_size=data.crop_size, name=f"data.{field} {source}")
 
 
 def _split(source: str) -> tuple[str, str]:
-    """Returns the kind of a source, and the folder or name behind the colon."""
+    """Splits a source into its kind and the folder or name after the colon."""
     kind, _, argument = source.partition(":")
     return kind, argument
 

@@ -1,4 +1,4 @@
-"""Image data sets that TensorFlow Datasets prepared, read without TensorFlow."""
+"""A data source of TensorFlow Datasets (TFDS), read without TensorFlow."""
 
 import io
 from typing import Any
@@ -12,32 +12,30 @@ from jaxcorr.errors import UserError
 
 
 class TFDSReader:
-    """Images of a TFDS data set, decoded at each access.
+    """A data source that decodes an image of a TFDS data set at each access.
 
-    The image is taken out of the record here: TFDS would decode all the other features
-    too, some of which it cannot without OpenCV, and the image with another decoder
-    where OpenCV is installed, to other pixels.
+    It reads the encoded image from the record and decodes it with Pillow. TFDS itself
+    would decode all features, some of which need OpenCV. It would also decode the image
+    with OpenCV if that is installed, to slightly different pixels.
+
+    Args:
+      name: Name of the data set in TFDS: `name`, `name/config` or `name:version`.
+      split: Split in TFDS's notation, including slices such as `train[:99%]`.
+      directory: Folder of prepared data sets; None for the default of TFDS.
+      feature: Image feature to read; None if there is only one.
+
+    Raises:
+      UserError: If the data set, split or feature does not exist, or the data set is
+        not prepared for random access.
     """
 
     def __init__(
         self, name: str, *, split: str, directory: str | None, feature: str | None
     ):
-        """Opens a split.
+        import tensorflow_datasets as tfds  # Takes a second, and few runs need it.
 
-        Args:
-          name: Name as TFDS takes it: `name`, `name/config` or `name:version`.
-          split: Split as TFDS takes it, slices included.
-          directory: Where the data set is prepared; None for TFDS's default.
-          feature: Image feature to read; None where there is only one.
-
-        Raises:
-          UserError: If there is no such data set, split or feature, or the data set
-            is not prepared for random access.
-        """
-        import tensorflow_datasets as tfds  # A second of import that few runs need.
-
-        builder = _find(tfds, name, directory)
-        self._feature = _choose(tfds, builder.info.features, name, feature)
+        builder = _find_builder(tfds, name, directory)
+        self._feature = _choose_feature(tfds, builder.info.features, name, feature)
         try:
             self._records = builder.as_data_source(
                 split,
@@ -45,74 +43,74 @@ class TFDSReader:
                 deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
             )
         except (NotImplementedError, FileNotFoundError) as error:
-            raise UserError(_unprepared(name, directory)) from error
+            raise UserError(_not_prepared_message(name, directory)) from error
         except ValueError as error:
             raise UserError(f"tfds:{name}: {_first_line(error)}") from error
 
     def __len__(self) -> int:
-        """How many images."""
+        """Returns the number of images."""
         return len(self._records)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Decodes an image.
+        """Decodes an image as 8-bit RGB.
 
         Raises:
-          UserError: If it is damaged.
+          UserError: If the image is damaged.
         """
         from tensorflow_datasets.proto import tf_example_pb2
 
         record = self._records[index]
-        # Protobuf makes its classes when it is imported, which pyright cannot see.
+        # Protobuf creates its classes at import, which pyright cannot see.
         example = tf_example_pb2.Example.FromString(record)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
-            with Image.open(io.BytesIO(encoded)) as opened:
-                return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+            with Image.open(io.BytesIO(encoded)) as image:
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except (IndexError, *images.UNREADABLE) as error:
             raise UserError(f"image {index} cannot be decoded: {error}") from error
 
 
-def _find(tfds: Any, name: str, directory: str | None) -> Any:
+def _find_builder(tfds: Any, name: str, directory: str | None) -> Any:
     try:
         return tfds.builder(name, data_dir=directory)
     except tfds.core.registered.DatasetNotFoundError as error:
         place = f"{directory} holds" if directory else "TFDS has"
         raise UserError(
             f"tfds:{name}: {place} no data set of that name; "
-            "a folder of images is made one by: jaxcorr prepare"
+            "to make one of a folder of images, run: jaxcorr prepare"
         ) from error
     except ImportError as error:
         # Some data sets cannot even be described without TensorFlow.
-        raise UserError(_unprepared(name, directory)) from error
+        raise UserError(_not_prepared_message(name, directory)) from error
     except (ValueError, OSError) as error:
         raise UserError(f"tfds:{name}: {_first_line(error)}") from error
 
 
-def _choose(tfds: Any, features: Any, name: str, feature: str | None) -> str:
-    """Finds the image feature by its type: its name differs between data sets."""
-    found = [
+def _choose_feature(tfds: Any, features: Any, name: str, feature: str | None) -> str:
+    """Returns the image feature, found by type: its name differs between data sets."""
+    candidates = [
         key
         for key, value in features.items()
         if type(value) is tfds.features.Image and value.np_dtype == np.uint8
     ]
-    if feature is None and len(found) == 1:
-        return found[0]
-    if feature is not None and feature in found:
+    if feature is None and len(candidates) == 1:
+        return candidates[0]
+    if feature is not None and feature in candidates:
         return feature
-    if feature is None and found:
+    if feature is None and candidates:
         rule = "data.feature must say which"
     elif feature is None:
         rule = "8-bit images are needed"
     else:
         rule = f"data.feature is {feature!r}"
-    listed = ", ".join(found) or "none"
+    listed = ", ".join(candidates) or "none"
     raise UserError(f"tfds:{name} has these features of 8-bit images: {listed}; {rule}")
 
 
-def _unprepared(name: str, directory: str | None) -> str:
+def _not_prepared_message(name: str, directory: str | None) -> str:
     place = f" --data_dir {directory}" if directory else ""
     return (
-        f"tfds:{name} is not prepared in the format array_record; do it with: "
+        f"tfds:{name} is not prepared in the format array_record; run: "
         f"pip install 'jaxcorr[prepare]' && "
         f"tfds build {name} --file_format array_record{place}"
     )

@@ -3,7 +3,7 @@
     jaxcorr prepare DIR --data-dir OUT --name photographs
     jaxcorr train CONFIG --data.source tfds:photographs --data.directory OUT
 
-TensorFlow is not needed: images are stored as encoded files, which TFDS passes through.
+It needs no TensorFlow: images are stored as encoded files, which TFDS copies unchanged.
 """
 
 import io
@@ -22,29 +22,31 @@ logger = logging.getLogger(__name__)
 
 
 class ImageFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """TFDS builder for the images below a folder, in one split, `train`.
+    """A TFDS builder for the images below a folder, in the single split `train`.
 
-    Every reader gets 8-bit RGB, upright: JPEG and PNG files that are so already are
-    stored as they are, anything else as PNG. Files that cannot be read are left out.
+    Readers get upright images in 8-bit RGB. JPEG and PNG files that already decode to
+    such images are stored as they are, and all other files as PNG. Files that cannot be
+    read are skipped with a warning.
+
+    Args:
+      name: Name under which `tfds.builder(name, data_dir=…)` finds the data set.
+      directory: Folder of images, searched recursively.
+      data_dir: Folder of TFDS data sets to write to.
+
+    Attributes:
+      skipped: Files that could not be read, as paths relative to the folder.
+
+    Raises:
+      UserError: If the folder is missing or holds no image that can be read.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    # Nothing is downloaded; TFDS would look for checksums beside this file with the
-    # help of importlib_resources, which it does not install.
+    # Nothing is downloaded. TFDS would otherwise look for checksums beside this file,
+    # with importlib_resources, which it does not install.
     url_infos = None
 
     def __init__(self, name: str, directory: Path, *, data_dir: Path):
-        """Names the data set; `download_and_prepare` writes it.
-
-        Args:
-          name: Name under which `tfds.builder(name, data_dir=…)` finds the data set.
-          directory: Folder of images, searched recursively.
-          data_dir: Folder of TFDS data sets to write to.
-
-        Raises:
-          UserError: If the folder is missing or holds no image that can be read.
-        """
-        # A class attribute in TFDS, but its own ad-hoc builders set it just so.
+        # A class attribute in TFDS, which its own ad-hoc builders set like this, too.
         self.name = name  # pyright: ignore[reportAttributeAccessIssue]
         self.skipped: list[str] = []
         self._directory = directory
@@ -81,10 +83,11 @@ def prepare(directory: Path, *, data_dir: Path, name: str) -> str:
       name: Name of the data set: letters, digits and underscores.
 
     Returns:
-      What was done, in a line.
+      A line for the user: the folder of the data set and the number of images.
 
     Raises:
-      UserError: If nothing could be prepared.
+      UserError: If the name is invalid, the data set exists already, or no image can be
+        read.
     """
     if not name.isidentifier():
         raise UserError(
@@ -108,11 +111,19 @@ def _is_readable(path: Path) -> bool:
 
 
 def encode_image_file(path: Path) -> bytes:
-    """The file itself where any reader gets upright 8-bit RGB from it, else as PNG."""
-    image, conversion = images.read_image(path)  # Decodes it all: no damage is stored.
-    with Image.open(path) as opened:
-        portable = opened.format in {"JPEG", "PNG"}
-    if portable and conversion is None:
+    """Returns the bytes of an image file that every reader decodes to upright RGB.
+
+    Args:
+      path: The image file. JPEG and PNG files of upright 8-bit RGB are returned as they
+        are, all other images as PNG.
+
+    Raises:
+      UserError: If the file cannot be read.
+    """
+    image, change = images.read_image(path)  # Decodes all of it, to detect damage.
+    with Image.open(path) as file:
+        is_portable = file.format in {"JPEG", "PNG"}
+    if is_portable and change is None:
         return path.read_bytes()
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG")

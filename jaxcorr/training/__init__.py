@@ -1,1 +1,1 @@
-"""Training: objective, step, mesh, checkpoints and loop."""
+"""Training: loss, step, sharding, checkpoints and the loop over batches."""

@@ -1,9 +1,9 @@
 """Checkpoints of a run: the train state and a model folder, written together.
 
 A run directory holds `checkpoints/STEP/state`, which training resumes from, and
-`checkpoints/STEP/models/MEMBER`, the model folders that everything else reads; a run
-that is no sweep has member 0 alone. A checkpoint appears under its name only when all
-of it is on disk. One that lost bytes since is set aside, and the one before it serves.
+`checkpoints/STEP/models/MEMBER`, the model folders that everything else reads. A run of
+one codec has only member 0. A checkpoint gets its final name once all of it is on disk.
+If it is damaged later, it is moved away, and training resumes from the one before it.
 """
 
 import contextlib
@@ -14,8 +14,6 @@ import logging
 import math
 import os
 import shutil
-import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from jaxcorr import run_directory, saved_model, serialization
 from jaxcorr.errors import UserError, require
 from jaxcorr.run_directory import CHECKPOINTS, MODELS
 from jaxcorr.saved_model import Model
-from jaxcorr.training import distributed
+from jaxcorr.training import distributed, orbax_messages
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +36,17 @@ DAMAGED = "damaged"
 
 
 class _ModelsHandler(ocp.CheckpointHandler):
-    """Lets Orbax write model folders as part of a checkpoint."""
+    """Writes and reads the model folders of a checkpoint, for Orbax."""
 
     def save(self, directory: epath.Path, args: "_SaveModels") -> None:
-        """Writes those that this process has: the first process has them all."""
+        """Writes the model folders. Only the first process has models to write."""
         for number, model in args.models.items():
             folder = Path(directory) / str(number)
             folder.mkdir()
             saved_model.write_model_files(folder, model)
 
     def restore(self, directory: epath.Path, args: Any = None) -> dict[int, Model]:
-        """Reads the model folders back."""
+        """Reads the model folders."""
         del args
         return {
             int(folder.name): saved_model.read_model(folder)
@@ -65,28 +63,30 @@ class _SaveModels(ocp.args.CheckpointArgs):
 @serialization.stored("Cadence")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IntervalConfig:
-    """How often a run is looked at and saved, in steps."""
+    """How often to log, evaluate and save, and how many checkpoints to keep."""
 
     log_every: int = 20
-    """Steps between lines of `metrics.jsonl`."""
+    """Number of steps between two lines of `metrics.jsonl`."""
     eval_every: int = 1000
-    """Steps between evaluations on held-out crops."""
+    """Number of steps between two evaluations on held-out crops."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints; each is preceded by an evaluation."""
+    """Number of steps between two checkpoints. An evaluation precedes each
+    checkpoint."""
     max_to_keep: int = 3
-    """Newest checkpoints that are kept, beside the best."""
+    """Number of newest checkpoints to keep. The checkpoint with the lowest held-out
+    loss (of each member of a sweep) is kept in addition."""
 
     def __post_init__(self):
-        """Checks that every interval is one step at least."""
+        """Checks that every field is at least 1."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             require(self, field.name, "at least 1", value >= 1)
 
 
 def latest_step(workdir: Path) -> int:
-    """Step of the newest checkpoint of a run, 0 without any.
+    """Returns the step of the newest checkpoint of a run, or 0 if there is none.
 
-    A checkpoint whose models cannot be read is set aside first, with a warning.
+    Checkpoints whose models cannot be read are moved away first, with a warning.
     """
     for step, folder in reversed(run_directory.checkpoint_directories(workdir).items()):
         try:
@@ -96,17 +96,17 @@ def latest_step(workdir: Path) -> int:
             for model in models.values():
                 saved_model.read_model(model)
         except UserError as error:
-            _set_aside(workdir, step, str(error))
+            _move_damaged(workdir, step, str(error))
         else:
             return step
     return 0
 
 
 def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
-    """Settings of the run that wrote a checkpoint, as JSON.
+    """Returns the settings of the run that wrote a checkpoint, as JSON.
 
     Raises:
-      UserError: If they cannot be read.
+      UserError: If the settings cannot be read.
     """
     folder = workdir / CHECKPOINTS / str(step)
     model, *_ = run_directory.member_directories(folder).values()
@@ -116,54 +116,49 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
     return config
 
 
-def _set_aside(workdir: Path, step: int, reason: str) -> None:
-    """Moves a damaged checkpoint to where nothing looks for it."""
-    aside = workdir / DAMAGED / str(step)
+def _move_damaged(workdir: Path, step: int, reason: str) -> None:
+    """Moves a damaged checkpoint to the folder of damaged checkpoints, and warns."""
+    target = workdir / DAMAGED / str(step)
     if not distributed.is_first_process():
         return
-    aside.parent.mkdir(exist_ok=True)
-    shutil.rmtree(aside, ignore_errors=True)
-    (workdir / CHECKPOINTS / str(step)).rename(aside)
+    target.parent.mkdir(exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    (workdir / CHECKPOINTS / str(step)).rename(target)
     reason = reason.partition("\n")[0]
     logger.warning(
-        "checkpoint %d is damaged (%.200s): moved to %s and passed over",
-        *(step, reason, aside),
+        "checkpoint %d is damaged (%.200s): moved to %s and skipped",
+        step,
+        reason,
+        target,
     )
 
 
 class Checkpoints:
-    """Checkpoints of one run directory."""
+    """Reads and writes the checkpoints of one run directory.
+
+    Args:
+      workdir: The run directory.
+      max_to_keep: Number of newest checkpoints to keep, in addition to the best
+        checkpoint of each member.
+      members: Number of members of the sweep.
+
+    Raises:
+      UserError: If the directory cannot be written.
+    """
 
     def __init__(self, workdir: Path, *, max_to_keep: int, members: int = 1):
-        """Opens the checkpoints of a run, old ones and those to come.
-
-        Args:
-          workdir: The run directory.
-          max_to_keep: Newest checkpoints to keep, beside the best of each member.
-          members: Codecs that are trained.
-
-        Raises:
-          UserError: If the directory cannot be written.
-        """
         directory = (workdir / CHECKPOINTS).absolute()
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write {workdir}: {error.strerror}") from error
-        # Orbax reports every file it touches, and each of its threads that fails; a
-        # run's own lines say what matters.
-        for name in ("absl", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        # On a full disk it drops what it had not begun to write, whoever meets the end
-        # of the disk first, and Python would warn of that.
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited")
-        _ignore_closed_event_loops()
+        orbax_messages.silence()
         self._workdir = workdir
         policies = ocp.checkpoint_managers
         best = [
             policies.BestN(
                 get_metric_fn=functools.partial(_loss_of, member=member),
-                reverse=True,  # The last in order is kept: the lowest loss.
+                reverse=True,  # Orbax keeps the last in order: the lowest loss.
                 n=1,
                 keep_checkpoints_without_metrics=False,
             )
@@ -175,7 +170,7 @@ class Checkpoints:
                 preservation_policy=policies.AnyPreservationPolicy(
                     [policies.LatestN(n=max_to_keep), *best]
                 ),
-                best_fn=_loss_of,  # Without it metrics are not written to disk.
+                best_fn=_loss_of,  # Without it Orbax does not write the metrics.
                 cleanup_tmp_directories=True,
             ),
         )
@@ -187,21 +182,22 @@ class Checkpoints:
         models: Mapping[int, Model],
         losses: Mapping[int, float],
     ) -> None:
-        """Starts to write a checkpoint; training may go on at once.
+        """Starts to write a checkpoint. Training may continue meanwhile.
 
         Args:
           step: Steps taken.
           state: The train state of all members.
-          models: Of the members that go on, for their model folders. The first process
-            has them; others need none.
-          losses: Of members that were evaluated, on held-out crops: the lowest is the
-            best checkpoint of a member. All processes decide what to keep.
+          models: Model of each active member, by its number. Only the first process
+            writes models; other processes may pass none.
+          losses: Held-out loss of each member that was evaluated, by its number. The
+            checkpoint with the lowest loss of a member is kept. Every process must pass
+            the same losses.
 
         Raises:
-          UserError: If this checkpoint or the one before cannot be written.
+          UserError: If this checkpoint or the one before it cannot be written.
         """
         metrics = {str(number): loss for number, loss in losses.items()}
-        with self._disk():
+        with self._report_write_errors():
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -210,29 +206,30 @@ class Checkpoints:
                 metrics=metrics or None,
             )
 
-    def restore_newest(self, like: PyTree) -> tuple[int, PyTree]:
-        """Reads the newest train state that is whole.
+    def restore_newest(self, abstract_state: PyTree) -> tuple[int, PyTree]:
+        """Restores the newest train state that can be read.
+
+        Damaged checkpoints that are newer are moved away, with a warning.
 
         Args:
-          like: Shapes and places of its arrays.
+          abstract_state: Shapes, dtypes and shardings of the train state.
 
         Returns:
-          Its step, and the state. Newer ones that are damaged were set aside, with a
-          warning.
+          The step of the checkpoint, and the train state.
 
         Raises:
-          UserError: If none can be read.
+          UserError: If no checkpoint can be read.
         """
-        target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(like)})
+        target = ocp.args.Composite(**{STATE: ocp.args.StandardRestore(abstract_state)})
         for step in reversed(run_directory.checkpoint_directories(self._workdir)):
             state, reason = None, "another process cannot read it"
             try:
                 state = self._manager.restore(step, args=target)[STATE]
-            except Exception as error:  # Storage has errors of many kinds.
+            except Exception as error:  # Storage raises errors of many classes.
                 reason = f"{type(error).__name__}: {error}"
             if distributed.all_processes(state is not None):
                 return step, state
-            _set_aside(self._workdir, step, reason)
+            _move_damaged(self._workdir, step, reason)
             self._manager.reload()
         raise UserError(f"{self._workdir}: none of its checkpoints can be read")
 
@@ -240,45 +237,28 @@ class Checkpoints:
         """Waits until the last checkpoint is on disk.
 
         Raises:
-          UserError: If it cannot be written.
+          UserError: If the checkpoint cannot be written.
         """
-        with self._disk():
+        with self._report_write_errors():
             self._manager.wait_until_finished()
-            self._manager.close()  # Which writes too.
+            self._manager.close()  # Writes to disk, too.
 
     @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Says in one line what keeps a checkpoint from being written."""
+    def _report_write_errors(self) -> Iterator[None]:
+        """Turns errors of writing into a UserError of one line."""
         try:
             yield
-        except Exception as error:  # Storage has errors of many kinds.
+        except Exception as error:  # Storage raises errors of many classes.
             full, reason = os.strerror(errno.ENOSPC), str(error).partition("\n")[0]
             raise UserError(
                 f"cannot write a checkpoint in {self._workdir}: "
-                f"{full if full in str(error) else reason:.200}; those before are kept"
+                f"{full if full in str(error) else reason:.200}; "
+                "earlier checkpoints are kept"
             ) from error
 
 
-@functools.cache  # Once a process.
-def _ignore_closed_event_loops() -> None:
-    """Drops what is told of writes that end after Orbax gave up a checkpoint.
-
-    Where one write fails, Orbax closes its event loop while others are under way. Every
-    thread of tensorstore that ends one of these then prints that the loop is closed.
-    """
-    report = sys.unraisablehook
-
-    def report_others(unraisable):
-        error = unraisable.exc_value
-        closed = isinstance(error, RuntimeError) and "loop is closed" in str(error)
-        if not closed:
-            report(unraisable)
-
-    sys.unraisablehook = report_others
-
-
 def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
-    """Held-out loss of a member; a member that had stopped has none."""
+    """Returns the held-out loss of a member, infinite if it had stopped."""
     return metrics.get(str(member), math.inf)
 
 
@@ -286,7 +266,16 @@ def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
 def open_checkpoints(
     workdir: Path, *, max_to_keep: int, members: int = 1
 ) -> Iterator[Checkpoints]:
-    """Opens checkpoints, and at the end waits until the last one is on disk."""
+    """Opens the checkpoints of a run, and closes them at the end.
+
+    Args:
+      workdir: The run directory.
+      max_to_keep: As in `Checkpoints`.
+      members: As in `Checkpoints`.
+
+    Raises:
+      UserError: As `Checkpoints` and `Checkpoints.close`.
+    """
     checkpoints = Checkpoints(workdir, max_to_keep=max_to_keep, members=members)
     try:
         yield checkpoints

@@ -1,7 +1,7 @@
-"""The processes of a run, which may be on many hosts: one program, started everywhere.
+"""Runs with several processes, on one host or on many.
 
-Each process has its own devices and reads its own rows of a batch. All of them take the
-same decisions: what only one of them can know is asked for here.
+Every process runs the same program, has its own devices and reads its own rows of a
+batch. The functions of this module let all processes take the same decisions.
 """
 
 import contextlib
@@ -23,107 +23,107 @@ from jaxcorr.errors import FieldError, UserError, require
 @serialization.stored("Processes")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistributedConfig:
-    """Which process this is; TPU pods, Slurm and Open MPI say it without these."""
+    """Processes of a run. TPU pods, Slurm and Open MPI need none of these settings."""
 
     coordinator_address: str | None = None
-    """Host and port of the first process, such as 10.0.0.1:8476."""
+    """Host and port of the first process, such as 10.0.0.1:8476. None on TPU pods, with
+    Slurm or Open MPI, and for a single process."""
     num_processes: int | None = None
-    """Processes of the run."""
+    """Number of processes of the run. Required with a coordinator address."""
     process_id: int | None = None
-    """Which one this is, from 0."""
+    """Number of this process, from 0. Required with a coordinator address."""
 
     def __post_init__(self):
-        """Checks that all three are given or none, and the number of the process."""
+        """Checks that all fields are set or none, and the range of `process_id`."""
         names = [field.name for field in dataclasses.fields(self)]
         given = [getattr(self, name) is not None for name in names]
         if any(given) and not all(given):
-            others = "num_processes and process_id"
-            values = f"{self.coordinator_address}, {self.num_processes} and "
             raise FieldError(
                 self,
                 "coordinator_address",
-                f"and {others} must be given together, but are {values}"
+                "and num_processes and process_id must be given together, but are "
+                f"{self.coordinator_address}, {self.num_processes} and "
                 f"{self.process_id}",
             )
         if self.process_id is not None and self.num_processes is not None:
             rule = f"from 0 to num_processes - 1 ({self.num_processes - 1})"
-            within = 0 <= self.process_id < self.num_processes
-            require(self, "process_id", rule, within)
+            in_range = 0 <= self.process_id < self.num_processes
+            require(self, "process_id", rule, in_range)
 
 
 def initialize(config: DistributedConfig) -> None:
-    """Meets the other processes, if there are any; before any use of devices.
+    """Connects to the other processes of the run, if there are any.
+
+    Call it before anything uses a device.
 
     Raises:
-      UserError: If they do not all come.
+      UserError: If not all processes connect.
     """
-    named = config.coordinator_address is not None or _environment_names_others()
-    if not named and not _has_tpu():
+    announced = config.coordinator_address is not None or _is_launched_with_others()
+    if not announced and not _has_tpu():
         return
     try:
         jax.distributed.initialize(
             config.coordinator_address, config.num_processes, config.process_id
         )
     except (ValueError, RuntimeError) as error:
-        if named:
+        if announced:
             reason = str(error).partition("\n")[0]
-            raise UserError(f"the processes did not meet: {reason}") from error
-        # A machine with TPUs, but of no pod: there are no others.
+            raise UserError(f"the processes could not connect: {reason}") from error
+        # A host with TPUs that is not part of a pod: this is the only process.
 
 
 def shutdown() -> None:
-    """Waits for the other processes, so that none is gone while others need it."""
+    """Waits for the other processes, then disconnects. Call it at the end of a run."""
     if jax.process_count() > 1:
         jax.distributed.shutdown()
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes logs and prints."""
+    """Returns whether this process is the one that prints and writes logs."""
     return jax.process_index() == 0
 
 
 def broadcast_from_first(value: int) -> int:
-    """The first process's value, in all of them."""
+    """Returns the value of the first process, in every process."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
-def all_processes(done: bool) -> bool:
-    """Whether it is true in every process."""
+def all_processes(value: bool) -> bool:
+    """Returns whether `value` is true in every process."""
     if jax.process_count() == 1:
-        return done
-    return bool(np.all(multihost_utils.process_allgather(np.array(done))))
+        return value
+    return bool(np.all(multihost_utils.process_allgather(np.array(value))))
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[int], bool]]:
-    """Notes SIGTERM and Ctrl-C instead of obeying, but obeys a second Ctrl-C.
+    """Records SIGTERM and Ctrl-C as requests to stop. A second Ctrl-C interrupts.
 
     Yields:
-      Whether to stop after a step; to be asked after each. Where there are several
-      processes, a signal to one lets all of them stop after the same step.
+      A function that returns whether to stop after a step. Call it after every step.
+      With several processes, a signal to one of them stops all after the same step.
     """
-    alone = jax.process_count() == 1
+    is_only_process = jax.process_count() == 1
     requested = threading.Event()
 
-    def note(number, _):
-        if alone:
+    def request_stop(number, _):
+        if is_only_process:
             requested.set()
         else:
             os.kill(os.getpid(), signal.SIGTERM)
         if number == signal.SIGINT:
             signal.signal(number, previous[number])
 
-    # With several processes SIGTERM stays with JAX, which tells the others.
-    noted = (signal.SIGTERM, signal.SIGINT) if alone else (signal.SIGINT,)
-    # Python allows handlers in the main thread alone.
-    main = threading.current_thread() is threading.main_thread()
-    previous = {
-        number: signal.signal(number, note) for number in (noted if main else ())
-    }
+    # With several processes JAX handles SIGTERM, and lets the others know.
+    handled = [signal.SIGTERM, signal.SIGINT] if is_only_process else [signal.SIGINT]
+    if threading.current_thread() is not threading.main_thread():
+        handled = []  # Python allows signal handlers only in the main thread.
+    previous = {number: signal.signal(number, request_stop) for number in handled}
     try:
-        if alone:
+        if is_only_process:
             yield lambda step: requested.is_set()
         else:
             yield multihost_utils.reached_preemption_sync_point
@@ -132,17 +132,20 @@ def stop_requests() -> Iterator[Callable[[int], bool]]:
             signal.signal(number, handler)
 
 
-def _environment_names_others() -> bool:
-    """Whether variables of Slurm, Open MPI or JAX say that there are several."""
-    several = lambda name: int(os.environ.get(name, "1")) > 1
+def _is_launched_with_others() -> bool:
+    """Returns whether Slurm, Open MPI or JAX variables announce several processes."""
+
+    def is_several(name: str) -> bool:
+        return int(os.environ.get(name, "1")) > 1
+
     return (
         "JAX_COORDINATOR_ADDRESS" in os.environ
-        or several("SLURM_STEP_NUM_TASKS")
-        or several("OMPI_COMM_WORLD_SIZE")
+        or is_several("SLURM_STEP_NUM_TASKS")
+        or is_several("OMPI_COMM_WORLD_SIZE")
     )
 
 
 def _has_tpu() -> bool:
-    """Whether there are TPUs, which know of a pod by other ways than variables."""
+    """Returns whether this host has TPUs, whose pods announce processes otherwise."""
     devices = Path("/dev")
     return any(devices.glob("accel[0-9]*")) or any(devices.glob("vfio/[0-9]*"))

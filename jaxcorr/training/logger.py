@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a line on the terminal, a file, TensorBoard."""
+"""Logs of a run: lines on the terminal, JSON lines in files, and TensorBoard."""
 
 import contextlib
 import json
@@ -18,24 +18,29 @@ from jaxcorr.errors import UserError
 from jaxcorr.training.tensorboard import TensorBoardWriter
 
 METRICS = "metrics.jsonl"
-"""One object a logged step."""
+"""File with one JSON object per member and logged step."""
 HELD_OUT = "held_out.jsonl"
-"""One object an evaluation on held-out crops."""
+"""File with one JSON object per member and evaluation on held-out crops."""
 
 
 @runtime_checkable  # So that tests can check types.
 class RunLogger(Protocol):
-    """Reports the progress of a run.
-
-    Members of a sweep are told apart by their number.
-    """
+    """Reports the progress of a run. Members of a sweep are identified by number."""
 
     def restart_timer(self, step: int) -> None:
-        """Leaves out of the speed what was not training, such as compilation."""
+        """Starts to measure the speed anew after `step`.
+
+        Excludes time that is not training, such as compilation or evaluation.
+        """
         ...
 
     def log_step(self, step: int, metrics: Mapping[int, Mapping[str, float]]) -> None:
-        """Logs the metrics of a training step, of each member."""
+        """Logs the metrics of a training step.
+
+        Args:
+          step: Steps taken.
+          metrics: Metrics of each member, by its number.
+        """
         ...
 
     def log_held_out(
@@ -51,8 +56,8 @@ class RunLogger(Protocol):
         Args:
           step: Steps taken.
           member: Number of the sweep member.
-          metrics: Means over the crops.
-          images: Crops in [0, 1].
+          metrics: Means over all held-out crops.
+          images: Some of the crops, in [0, 1].
           reconstructions: Reconstructions of `images`.
         """
         ...
@@ -63,7 +68,7 @@ class RunLogger(Protocol):
 
 
 class NullLogger(RunLogger):
-    """Logs nothing, as all processes but the first do."""
+    """Logs nothing, as every process does except the first."""
 
     @override
     def restart_timer(self, step):
@@ -83,7 +88,17 @@ class NullLogger(RunLogger):
 
 
 class FileLogger(RunLogger):
-    """Logs on the terminal, in JSON lines and for TensorBoard."""
+    """Logs to the terminal, to JSON lines and to TensorBoard.
+
+    Continues the logs of the first `start` steps. Records of later steps are dropped.
+
+    Args:
+      workdir: The run directory.
+      start: Steps already taken.
+      steps: Length of the run, in steps.
+      batch_size: Images in a step.
+      members: Number of codecs that are trained with each image.
+    """
 
     def __init__(
         self,
@@ -94,39 +109,29 @@ class FileLogger(RunLogger):
         batch_size: int,
         members: int = 1,
     ):
-        """Continues after the first `start` steps; what was logged after them goes.
-
-        Args:
-          workdir: The run directory.
-          start: Steps already taken.
-          steps: Length of the run.
-          batch_size: Images in a step.
-          members: Codecs that are trained with each image.
-        """
         self._workdir = workdir
-        self._metrics = _reopened(workdir / METRICS, start)
-        self._held_out = _reopened(workdir / HELD_OUT, start)
-        board = workdir / "tensorboard"
-        with self._disk():
-            self._boards = [
-                TensorBoardWriter(
-                    board / f"member_{number}" if members > 1 else board, start=start
-                )
-                for number in range(members)
+        self._metrics = _open_log(workdir / METRICS, start)
+        self._held_out = _open_log(workdir / HELD_OUT, start)
+        folder = workdir / "tensorboard"
+        folders = [folder / f"member_{number}" for number in range(members)]
+        with self._report_write_errors():
+            self._tensorboard = [
+                TensorBoardWriter(member_folder, start=start)
+                for member_folder in (folders if members > 1 else [folder])
             ]
         self._bar = tqdm(
             initial=start,
             total=steps,
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% | {desc}",
-            disable=None,  # Off unless on a terminal: there lines are printed instead.
+            disable=None,  # Without a terminal, lines are printed instead of a bar.
         )
         self._steps = steps
         self._crops = batch_size * members
         self._clock = (start, time.perf_counter())
 
     def __enter__(self) -> "FileLogger":
-        """Returns itself."""
+        """Returns the logger."""
         return self
 
     def __exit__(
@@ -135,10 +140,10 @@ class FileLogger(RunLogger):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Writes out what is buffered."""
+        """Closes the files."""
         self._bar.close()
-        for file in (*self._boards, self._metrics, self._held_out):
-            # What cannot be written has been said; what is at hand goes out.
+        for file in (*self._tensorboard, self._metrics, self._held_out):
+            # A full disk was reported before; the other files are still closed.
             with contextlib.suppress(OSError):
                 file.close()
 
@@ -153,18 +158,20 @@ class FileLogger(RunLogger):
         seconds_per_step = (now - self._clock[1]) / (step - self._clock[0])
         self._clock = (step, now)
         speed = self._crops / seconds_per_step
-        for member, each in metrics.items():
-            values = {**each, "images_per_second": round(speed, 2)}
-            with self._disk():
+        for member, member_metrics in metrics.items():
+            values = {**member_metrics, "images_per_second": round(speed, 2)}
+            with self._report_write_errors():
                 _write(self._metrics, {"step": step, "member": member, **values})
-                self._boards[member].scalars("train", values, step)
+                self._tensorboard[member].scalars("train", values, step)
+
+        def text(name: str, digits: int) -> str:
+            return _format_range([values[name] for values in metrics.values()], digits)
 
         left = tqdm.format_interval((self._steps - step) * seconds_per_step)
-        shown = lambda name, digits: _range([m[name] for m in metrics.values()], digits)
         line = (
-            f"step {step}/{self._steps}: loss {shown('loss', 3)}, "
-            f"{shown('bpp', 3)} bpp, {shown('psnr_db', 2)} dB, "
-            f"correlation {shown('correlation', 4)}, "
+            f"step {step}/{self._steps}: loss {text('loss', 3)}, "
+            f"{text('bpp', 3)} bpp, {text('psnr_db', 2)} dB, "
+            f"correlation {text('correlation', 4)}, "
             f"{speed:.1f} images/s, {left} left"
         )
         if self._bar.disable:
@@ -175,13 +182,13 @@ class FileLogger(RunLogger):
 
     @override
     def log_held_out(self, step, member, metrics, images, reconstructions):
-        board = self._boards[member]
+        tensorboard = self._tensorboard[member]
         pairs = np.concatenate([images, np.clip(reconstructions, 0, 1)], axis=2)
-        with self._disk():
+        with self._report_write_errors():
             _write(self._held_out, {"step": step, "member": member, **metrics})
-            board.scalars("held_out", metrics, step)
-            board.images("held_out/original_and_reconstruction", pairs, step)
-        which = f", member {member}" if len(self._boards) > 1 else ""
+            tensorboard.scalars("held_out", metrics, step)
+            tensorboard.images("held_out/original_and_reconstruction", pairs, step)
+        which = f", member {member}" if len(self._tensorboard) > 1 else ""
         self.log_message(
             f"step {step}{which}: held out {metrics['bpp']:.4f} bpp, "
             f"{metrics['psnr_db']:.2f} dB, correlation {metrics['correlation']:.4f}"
@@ -189,13 +196,13 @@ class FileLogger(RunLogger):
 
     @override
     def log_message(self, line):
-        # Above the progress line.
+        # Prints above the progress bar.
         with tqdm.external_write_mode():
             print(line, flush=True)
 
     @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Says in one line if the disk is full."""
+    def _report_write_errors(self) -> Iterator[None]:
+        """Turns errors of writing into a UserError of one line."""
         try:
             yield
         except OSError as error:
@@ -205,8 +212,8 @@ class FileLogger(RunLogger):
             ) from error
 
 
-def _range(values: Sequence[float], digits: int) -> str:
-    """A value, or the lowest and the highest of several."""
+def _format_range(values: Sequence[float], digits: int) -> str:
+    """Formats one value, or the lowest and the highest of several."""
     lowest, highest = (f"{value:.{digits}f}" for value in (min(values), max(values)))
     return lowest if lowest == highest else f"{lowest} to {highest}"
 
@@ -216,11 +223,11 @@ def _write(file: TextIO, record: Mapping[str, int | float]) -> None:
     file.flush()
 
 
-def _reopened(path: Path, start: int) -> TextIO:
-    """Opens a log for appending, without what comes after step `start`.
+def _open_log(path: Path, start: int) -> TextIO:
+    """Opens a log for appending, and drops records of steps after `start`.
 
-    A run that was killed may have logged steps that its last checkpoint does not hold,
-    the last of them in part.
+    A run that was killed may have logged steps after its last checkpoint, and its last
+    line may be incomplete.
     """
     kept = []
     for line in path.read_text().splitlines() if path.exists() else []:

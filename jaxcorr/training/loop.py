@@ -1,4 +1,4 @@
-"""The loop over batches: steps, logs, evaluations, checkpoints, and how it ends."""
+"""The training loop: steps, logs, evaluations, checkpoints and early stops."""
 
 import dataclasses
 import functools
@@ -21,21 +21,21 @@ from jaxcorr.training.step import NEVER, StaticConfig, TrainState
 
 
 class Preempted(Exception):
-    """The run was asked to stop, and saved a checkpoint first."""
+    """The run was asked to stop and has saved a checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What stays the same while a run goes.
+    """Everything that stays constant during a run.
 
     Attributes:
       static_config: Settings of the compiled step.
-      members: What is trained with it: one run, or those of a sweep.
+      members: Members of the sweep; a run of one codec has one member.
       intervals: How often to log, evaluate and save.
       batch_size: Crops in a batch.
       mesh: The devices.
-      held_out: Crops that are never trained on, 0 to 255.
-      provenance: What model folders of this run have in common.
+      held_out: Crops for evaluation, with values from 0 to 255.
+      provenance: Provenance that all model folders of this run share.
     """
 
     static_config: StaticConfig
@@ -49,17 +49,30 @@ class Run:
     @functools.cached_property
     def weights(self) -> LossWeights:
         """λ and α of all members."""
-        return sweep.stacked_weights(self.members)
+        return sweep.stack_member_weights(self.members)
 
     @functools.cached_property
     def keys(self) -> Key[Array, " members"]:
-        """Roots of the noise of all members."""
-        return sweep.stacked_noise_keys(self.members)
+        """Root noise keys of all members."""
+        return sweep.stack_member_noise_keys(self.members)
 
-    def is_due(self, step: int, *intervals: int) -> bool:
-        """Returns whether a step ends one of the intervals, or the run."""
+    def logs_at(self, step: int) -> bool:
+        """Returns whether training metrics of `step` are logged."""
+        return self._is_due(step, self.intervals.log_every)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Returns whether `step` is followed by an evaluation."""
+        intervals = self.intervals
+        return self._is_due(step, intervals.eval_every, intervals.checkpoint_every)
+
+    def saves_at(self, step: int) -> bool:
+        """Returns whether `step` is followed by a checkpoint."""
+        return self._is_due(step, self.intervals.checkpoint_every)
+
+    def _is_due(self, step: int, *intervals: int) -> bool:
+        """Returns whether `step` ends one of the intervals or the run."""
         return step == self.static_config.steps or any(
-            step % each == 0 for each in intervals
+            step % interval == 0 for interval in intervals
         )
 
 
@@ -70,43 +83,45 @@ def train(
     checkpoints: Checkpoints,
     log: RunLogger,
 ) -> TrainState:
-    """Trains until the end of the run.
+    """Trains all members until the end of the run.
 
     Args:
       run: Settings and devices.
-      state: Where to start, of all members; its buffers are donated.
-      batches: This process's rows of each batch, from the step where `state` is.
-      checkpoints: Where to save.
-      log: Where to tell.
+      state: State of all members to start from. Its buffers are donated.
+      batches: Rows of each batch that this process reads, from the step of `state` on.
+      checkpoints: Checkpoints of the run directory.
+      log: Receives metrics and messages.
 
     Returns:
       The state after the last step, which is also saved.
 
     Raises:
-      UserError: If loss or gradient is not finite, of every member in a sweep; earlier
-        checkpoints stay. Or if a checkpoint cannot be written.
-      Preempted: If SIGTERM or Ctrl-C arrived; a checkpoint was saved.
+      UserError: If the loss or gradient of every member is no longer finite (earlier
+        checkpoints stay), or if a checkpoint cannot be written.
+      Preempted: If SIGTERM or Ctrl-C arrived. A checkpoint was saved before.
     """
-    intervals, last = run.intervals, run.static_config.steps
+    last = run.static_config.steps
     first = int(np.max(sharding.to_host(state.step, run.mesh))) + 1
     progress = _Progress(run, first, log)
     with distributed.stop_requests() as stop_requested:
         for step in range(first, last + 1):
             state, metrics = _take_step(run, state, next(batches))
-            progress.tell(step, metrics)
+            # The previous step is logged while this one runs, so no device waits.
+            progress.log_pending_step()
+            progress.set_pending_step(step, metrics)
+
             stopping = stop_requested(step) and step < last
-            saving = stopping or run.is_due(step, intervals.checkpoint_every)
-            evaluating = run.is_due(
-                step, intervals.eval_every, intervals.checkpoint_every
-            )
+            saving = stopping or run.saves_at(step)
+            evaluating = run.evaluates_at(step)
             if not (saving or evaluating):
                 continue
-            progress.catch_up(metrics)
+            progress.stop_failed_members(metrics)
+            progress.log_pending_step()
             losses: dict[int, float] = {}
             if evaluating:
                 losses, state = _evaluate(run, state, step, progress, log)
             if saving:
-                models = _models(run, state, step, losses, progress.going)
+                models = _make_models(run, state, step, losses, progress.active_members)
                 checkpoints.save(step, state, models, losses)
             log.restart_timer(step)
             if stopping:
@@ -115,54 +130,74 @@ def train(
 
 
 class _Progress:
-    """Follows the members of a run: logs their metrics, and takes out those that fail.
+    """Logs training metrics, and tracks the members that are still training.
+
+    A member stops at its first loss or gradient that is not finite.
 
     Attributes:
-      going: Numbers of the members that go on; the others have stopped at a loss or
-        gradient that was not finite.
+      active_members: Numbers of the members that are still training.
     """
 
     def __init__(self, run: Run, first: int, log: RunLogger):
         self._run = run
         self._first = first
         self._log = log
-        self._waiting: tuple[int, Metrics] | None = None
-        self.going = list(range(len(run.members)))
+        self._pending: tuple[int, Metrics] | None = None
+        self.active_members = list(range(len(run.members)))
 
-    def tell(self, step: int, metrics: Metrics) -> None:
-        """Logs the step before, if it is one to log, while this one runs.
-
-        So the device never waits for the host.
-
-        Raises:
-          UserError: If loss or gradient is not finite, of every member.
-        """
-        self._tell_waiting()
-        if self._run.is_due(step, self._run.intervals.log_every):
-            self._waiting = (step, metrics)
+    def set_pending_step(self, step: int, metrics: Metrics) -> None:
+        """Keeps the metrics of a running step for `log_pending_step`, if it is due."""
+        if self._run.logs_at(step):
+            self._pending = (step, metrics)
         elif step == self._first:
+            # The first step includes compilation, which is not training time.
             jax.block_until_ready(metrics)
             self._log.restart_timer(step)
 
-    def catch_up(self, metrics: Metrics) -> None:
-        """Waits for the step that runs, and logs it if it is one to log.
+    def log_pending_step(self) -> None:
+        """Waits for the pending step and logs it, if there is one.
 
         Raises:
-          UserError: As `tell`.
+          UserError: If no member is left.
         """
-        self._note(metrics)
-        self._tell_waiting()
+        if self._pending is None:
+            return
+        step, metrics = self._pending
+        self._pending = None
+        self.stop_failed_members(metrics)
+        values = _member_metrics(metrics, self.active_members)
+        for member_values in values.values():
+            del member_values["failed_at"]
+        self._log.log_step(step, values)
 
-    def stop(self, steps: Mapping[int, int], what: str) -> None:
-        """Takes members out, given the step at which each failed.
+    def stop_failed_members(self, metrics: Metrics) -> None:
+        """Waits for a training step and stops the members that have failed.
 
         Raises:
-          UserError: If none is left.
+          UserError: If no member is left.
         """
-        self.going = [number for number in self.going if number not in steps]
+        failed_at = np.asarray(metrics["failed_at"])
+        steps = {
+            number: int(failed_at[number]) + 1
+            for number in self.active_members
+            if failed_at[number] != NEVER
+        }
+        self.stop_members(steps, "loss or gradient")
+
+    def stop_members(self, steps: Mapping[int, int], cause: str) -> None:
+        """Stops members.
+
+        Args:
+          steps: Step at which each member failed, by the number of the member.
+          cause: The quantity that is not finite.
+
+        Raises:
+          UserError: If no member is left.
+        """
+        self.active_members = [n for n in self.active_members if n not in steps]
         for number, step in steps.items():
-            failure = f"{what} is not finite at step {step}"
-            if self.going:
+            failure = f"{cause} is not finite at step {step}"
+            if self.active_members:
                 member = self._run.members[number]
                 self._log.log_message(
                     f"member {number} ({member}) stops: {failure}; the others go on"
@@ -172,27 +207,6 @@ class _Progress:
                     f"{failure}; checkpoints before it are kept. "
                     "Try a lower optimizer.learning-rate"
                 )
-
-    def _tell_waiting(self) -> None:
-        if self._waiting is None:
-            return
-        step, metrics = self._waiting
-        self._waiting = None
-        self._note(metrics)
-        values = _of_members(metrics, self.going)
-        for each in values.values():
-            del each["failed_at"]
-        self._log.log_step(step, values)
-
-    def _note(self, metrics: Metrics) -> None:
-        """Takes out members whose training step failed."""
-        failed_at = np.asarray(metrics["failed_at"])
-        steps = {
-            number: int(failed_at[number]) + 1
-            for number in self.going
-            if failed_at[number] != NEVER
-        }
-        self.stop(steps, "loss or gradient")
 
 
 def _take_step(
@@ -210,8 +224,10 @@ def _take_step(
         )
 
 
-def _of_members(metrics: Metrics, numbers: list[int]) -> dict[int, dict[str, float]]:
-    """Metrics of some members, as numbers."""
+def _member_metrics(
+    metrics: Metrics, numbers: list[int]
+) -> dict[int, dict[str, float]]:
+    """Copies the metrics of some members to the host."""
     on_host = jax.device_get(metrics)
     return {
         number: {name: float(values[number]) for name, values in on_host.items()}
@@ -222,42 +238,42 @@ def _of_members(metrics: Metrics, numbers: list[int]) -> dict[int, dict[str, flo
 def _evaluate(
     run: Run, state: TrainState, step: int, progress: _Progress, log: RunLogger
 ) -> tuple[dict[int, float], TrainState]:
-    """Logs metrics on the held-out crops.
+    """Evaluates on the held-out crops, and stops members whose loss is not finite.
 
     Returns:
-      Rate-distortion loss of each member that goes on, and the state, in which those
-      without a finite one have stopped.
+      Rate-distortion loss of each active member, and the state, in which the stopped
+      members are frozen.
     """
     with jax.set_mesh(run.mesh):
-        metrics, made = sweep.evaluate_members(
+        metrics, reconstructions = sweep.evaluate_members(
             state.parameters,
             sharding.shard_images(run.held_out, run.mesh),
             run.weights,
             static_config=run.static_config,
             in_one_program=sweep.runs_members_in_one_program(run.mesh),
         )
-    values = _of_members(metrics, progress.going)
-    losses = {number: each["rate_distortion"] for number, each in values.items()}
-    lost = {number: step for number, loss in losses.items() if not np.isfinite(loss)}
-    if lost:
-        progress.stop(lost, "loss on held-out crops")
-        stopped = [number in lost for number in range(len(run.members))]
-        state = sweep.freeze_members(state, step, stopped)
-    shown = np.asarray(made)
-    originals = run.held_out[: shown.shape[1]].astype(np.float32) / 255
-    for number in progress.going:
-        log.log_held_out(step, number, values[number], originals, shown[number])
-    return {number: losses[number] for number in progress.going}, state
+    values = _member_metrics(metrics, progress.active_members)
+    losses = {number: values[number]["rate_distortion"] for number in values}
+    failed = {number: step for number, loss in losses.items() if not np.isfinite(loss)}
+    if failed:
+        progress.stop_members(failed, "loss on held-out crops")
+        frozen = [number in failed for number in range(len(run.members))]
+        state = sweep.freeze_members(state, step, frozen)
+    images = np.asarray(reconstructions)
+    originals = run.held_out[: images.shape[1]].astype(np.float32) / 255
+    for number in progress.active_members:
+        log.log_held_out(step, number, values[number], originals, images[number])
+    return {number: losses[number] for number in progress.active_members}, state
 
 
-def _models(
+def _make_models(
     run: Run,
     state: TrainState,
     step: int,
     losses: Mapping[int, float],
-    going: list[int],
+    members: list[int],
 ) -> dict[int, Model]:
-    """Models of the members that go on; in the process that writes them."""
+    """Makes the models of some members, in the process that writes them."""
     parameters = sharding.to_host(state.parameters, run.mesh)
     if not distributed.is_first_process():
         return {}
@@ -272,5 +288,5 @@ def _models(
                 held_out_loss=losses.get(number),
             ),
         )
-        for number in going
+        for number in members
     }

@@ -1,4 +1,4 @@
-"""Adam with clipped gradients and a schedule of the learning rate."""
+"""Adam with gradient clipping and a learning-rate schedule."""
 
 import dataclasses
 import math
@@ -13,21 +13,22 @@ from jaxcorr.errors import require
 @serialization.stored("Optimizer")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """How gradients become steps."""
+    """Adam with gradient clipping, linear warm-up and one drop of the learning rate."""
 
     learning_rate: float = 1e-4
-    """Highest step size of Adam."""
+    """Peak learning rate of Adam."""
     warmup_steps: int = 0
-    """Steps over which the learning rate rises from zero."""
+    """Steps over which the learning rate rises linearly from 0 to its peak."""
     drop_at: float = 0.8
-    """Fraction of all steps after which the learning rate is lower."""
+    """Fraction of all steps, from 0 to 1, after which the learning rate drops."""
     drop_factor: float = 0.1
-    """What the learning rate is multiplied by at the drop."""
+    """Factor by which the learning rate is multiplied at the drop."""
     gradient_clip: float = 1.0
-    """Largest norm of the whole gradient; a longer one is scaled down to it."""
+    """Maximum L2 norm of the gradient of all parameters. Larger gradients are scaled
+    down to this norm."""
 
     def __post_init__(self):
-        """Checks the ranges."""
+        """Checks the range of every field."""
         positive = "positive and finite"
         rate, drop = self.learning_rate, self.drop_factor
         require(self, "learning_rate", positive, 0 < rate < math.inf)
@@ -37,7 +38,11 @@ class OptimizerConfig:
         require(self, "gradient_clip", "positive", self.gradient_clip > 0)
 
     def schedule(self, steps: int) -> optax.Schedule:
-        """Learning rate at each step of a run of this length."""
+        """Returns the learning rate as a function of the step.
+
+        Args:
+          steps: Length of the run, in steps.
+        """
         drop = round(self.drop_at * steps)
 
         def rate(step):
@@ -51,7 +56,11 @@ class OptimizerConfig:
         return rate
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
-        """The optimizer of a run of this length."""
+        """Returns the Optax optimizer.
+
+        Args:
+          steps: Length of the run, in steps.
+        """
         return optax.chain(
             optax.clip_by_global_norm(self.gradient_clip),
             optax.adam(self.schedule(steps)),

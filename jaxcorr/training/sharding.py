@@ -1,7 +1,8 @@
-"""Where arrays live: how devices are arranged, and which part of an array each holds.
+"""The device mesh, and how arrays are sharded over it.
 
-Batches are split over `data` and `fsdp`, parameters and the moments of the optimizer
-over `fsdp`, the members of a sweep over `sweep`. Shapes alone decide; no layer knows.
+Batches are split over the mesh axes `data` and `fsdp`, parameters and optimizer moments
+over `fsdp`, and the members of a sweep over `sweep`. A sharding depends on the shape of
+an array alone, so no layer knows of devices.
 """
 
 import dataclasses
@@ -19,27 +20,36 @@ from jaxcorr import serialization
 from jaxcorr.errors import FieldError, UserError, require
 
 SWEEP, DATA, FSDP = "sweep", "data", "fsdp"
-REST = -1
+"""Names of the mesh axes."""
+
+REMAINING = -1
+"""Size that stands for all devices that the other axes leave."""
 
 
 @serialization.stored("MeshShape")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """How the devices of all processes are arranged; -1 takes those that are left."""
+    """Number of devices along each axis of the mesh, over all processes.
 
-    data: int = REST
-    """Parts of a batch that hold parameters of their own."""
+    One size may be -1, which takes all remaining devices.
+    """
+
+    data: int = REMAINING
+    """Copies of the parameters, each of which trains on a part of the batch (data
+    parallelism). -1 takes all devices that the other sizes leave."""
     fsdp: int = 1
-    """Devices that share one copy of parameters and moments, and split a batch too."""
+    """Devices that share one copy of parameters and optimizer moments (FSDP). They also
+    split the batch. -1 takes all devices that the other sizes leave."""
     sweep: int = 1
-    """Groups of devices that train different members of a sweep."""
+    """Groups of devices that train different members of a sweep. -1 takes all devices
+    that the other sizes leave."""
 
     def __post_init__(self):
-        """Checks the sizes."""
+        """Checks that sizes are at least 1, or -1 for one of them."""
         sizes = {DATA: self.data, FSDP: self.fsdp, SWEEP: self.sweep}
         for name, size in sizes.items():
-            require(self, name, "at least 1, or -1", size >= 1 or size == REST)
-        if list(sizes.values()).count(REST) > 1:
+            require(self, name, "at least 1, or -1", size >= 1 or size == REMAINING)
+        if list(sizes.values()).count(REMAINING) > 1:
             raise FieldError(
                 self,
                 DATA,
@@ -49,23 +59,27 @@ class MeshConfig:
 
 
 def make_mesh(shape: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
-    """Arranges devices: those of all processes, if none are given.
+    """Arranges devices in a mesh.
+
+    Args:
+      shape: Number of devices along each axis.
+      devices: The devices. If None, all devices of all processes.
 
     Raises:
-      UserError: If their number does not fit the shape.
+      UserError: If the sizes do not multiply to the number of devices.
     """
     devices = jax.devices() if devices is None else devices
     sizes = {SWEEP: shape.sweep, DATA: shape.data, FSDP: shape.fsdp}
-    fixed = math.prod(size for size in sizes.values() if size != REST)
-    left, remainder = divmod(len(devices), fixed)
-    if remainder or (left != 1 and REST not in sizes.values()):
+    fixed = math.prod(size for size in sizes.values() if size != REMAINING)
+    remaining, remainder = divmod(len(devices), fixed)
+    if remainder or (remaining != 1 and REMAINING not in sizes.values()):
         raise UserError(
             f"mesh.data {shape.data} x mesh.fsdp {shape.fsdp} x mesh.sweep "
             f"{shape.sweep} must make up the {len(devices)} devices"
         )
     # Automatic axes: with explicit ones a sharded convolution is a type error.
     return jax.make_mesh(
-        tuple(left if size == REST else size for size in sizes.values()),
+        tuple(remaining if size == REMAINING else size for size in sizes.values()),
         tuple(sizes),
         axis_types=(AxisType.Auto,) * len(sizes),
         devices=devices,
@@ -73,11 +87,11 @@ def make_mesh(shape: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
 
 
 def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
-    """Refuses a batch that does not split evenly.
+    """Checks that the batch splits evenly over devices and micro-batches.
 
     Raises:
-      UserError: If the batch is no multiple of the devices that share it, times
-        micro-batches.
+      UserError: If the batch size is not a multiple of the devices that share a batch,
+        times the micro-batches.
     """
     devices = mesh.shape[DATA] * mesh.shape[FSDP]
     if batch_size % (devices * micro_batches):
@@ -89,10 +103,10 @@ def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
 
 
 def check_members(mesh: Mesh, members: int) -> None:
-    """Refuses a sweep that does not split evenly.
+    """Checks that the members of a sweep split evenly over groups of devices.
 
     Raises:
-      UserError: If the members are no multiple of the groups of devices.
+      UserError: If `members` is not a multiple of the groups of devices.
     """
     if members % mesh.shape[SWEEP]:
         raise UserError(
@@ -102,11 +116,15 @@ def check_members(mesh: Mesh, members: int) -> None:
 
 
 def parameter_spec(shape: Sequence[int], fsdp: int) -> PartitionSpec:
-    """Splits the largest axis that `fsdp` devices can share evenly, if there is one."""
-    fitting = [axis for axis, size in enumerate(shape) if size and size % fsdp == 0]
-    if fsdp == 1 or not fitting:
+    """Returns the partition of a parameter over `fsdp` devices.
+
+    The largest axis that splits evenly is split. Without one, every device holds the
+    whole parameter.
+    """
+    divisible = [axis for axis, size in enumerate(shape) if size and size % fsdp == 0]
+    if fsdp == 1 or not divisible:
         return PartitionSpec()
-    largest = max(fitting, key=lambda axis: shape[axis])
+    largest = max(divisible, key=lambda axis: shape[axis])
     return PartitionSpec(
         *(FSDP if axis == largest else None for axis in range(largest + 1))
     )
@@ -115,88 +133,98 @@ def parameter_spec(shape: Sequence[int], fsdp: int) -> PartitionSpec:
 def state_sharding(
     shape: Sequence[int], mesh: Mesh, *, members: bool = False
 ) -> NamedSharding:
-    """Place of an array of a train state.
+    """Returns the sharding of an array of a train state.
 
     Args:
-      shape: Its shape.
+      shape: Shape of the array.
       mesh: The devices.
-      members: Whether a first axis counts the members of a sweep.
+      members: Whether the first axis counts the members of a sweep.
     """
     spec = parameter_spec(shape[members:], mesh.shape[FSDP])
     return NamedSharding(mesh, PartitionSpec(SWEEP, *spec) if members else spec)
 
 
 def shard_state(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTree:
-    """Puts a train state, which every process has whole, where it belongs."""
+    """Shards a train state over the mesh. Every process passes the whole state."""
     return jax.tree.map(
         lambda x: _place(x, state_sharding(x.shape, mesh, members=members)), state
     )
 
 
 def shard_abstract_state(state: PyTree, mesh: Mesh, *, members: bool = False) -> PyTree:
-    """Shapes and places of the arrays of a train state, without their values."""
+    """Adds shardings to the shapes and dtypes of a train state, without its values."""
 
-    def shape(x) -> jax.ShapeDtypeStruct:
+    def with_sharding(x) -> jax.ShapeDtypeStruct:
         sharding = state_sharding(x.shape, mesh, members=members)
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
-    return jax.tree.map(shape, state)
+    return jax.tree.map(with_sharding, state)
 
 
 def to_host(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Arrays on the host, whole in every process, wherever their parts are."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    return jax.device_get(_copy(tree, everywhere))
+    """Copies whole arrays to the host of every process, however they are sharded."""
+    replicated = NamedSharding(mesh, PartitionSpec())
+    return jax.device_get(_reshard(tree, replicated))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """A batch is split over all devices but those of other members of a sweep."""
+    """Returns the sharding of a batch: split over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
 
 
-@functools.cache  # It is asked for at every step.
+@functools.cache  # Every step calls it.
 def local_rows(mesh: Mesh, batch_size: int) -> tuple[int, ...]:
-    """Rows of a batch that devices of this process hold, ascending."""
-    places = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
-    held = np.unique([np.arange(batch_size)[each] for each in places.values()])
-    return tuple(held.tolist())
+    """Returns the rows of a batch that devices of this process hold, ascending."""
+    indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,))
+    rows = np.unique([np.arange(batch_size)[index] for index in indices.values()])
+    return tuple(rows.tolist())
 
 
 def shard_batch(
     rows: UInt8[np.ndarray, "rows h w 3"], mesh: Mesh, batch_size: int
 ) -> Array:
-    """The global batch, split over the devices.
+    """Shards the global batch over the devices.
 
     Args:
-      rows: Those of `local_rows`.
+      rows: Rows of the batch that `local_rows` names.
       mesh: The devices.
       batch_size: Rows of the global batch.
     """
-    held = local_rows(mesh, batch_size)
+    row_numbers = local_rows(mesh, batch_size)
 
-    def part(index: Any) -> np.ndarray:
-        return rows[np.searchsorted(held, np.arange(batch_size)[index[0]])]
+    def shard(index: Any) -> np.ndarray:
+        return rows[np.searchsorted(row_numbers, np.arange(batch_size)[index[0]])]
 
     shape = (batch_size, *rows.shape[1:])
-    return jax.make_array_from_callback(shape, batch_sharding(mesh), part)
+    return jax.make_array_from_callback(shape, batch_sharding(mesh), shard)
 
 
 def shard_images(images: UInt8[np.ndarray, "n h w 3"], mesh: Mesh) -> Array:
-    """Images that every process has, split over the devices if they can share them."""
+    """Shards images like a batch if they split evenly, and replicates them otherwise.
+
+    Every process passes all images.
+    """
     devices = mesh.shape[DATA] * mesh.shape[FSDP]
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    return _place(images, everywhere if len(images) % devices else batch_sharding(mesh))
+    replicated = NamedSharding(mesh, PartitionSpec())
+    return _place(images, replicated if len(images) % devices else batch_sharding(mesh))
 
 
 def replicate_in_step(parameters: PyTree) -> PyTree:
-    """Within a compiled step: every device computes with whole parameters."""
+    """Constrains parameters to be whole on every device (an all-gather under FSDP).
+
+    Call it inside a compiled step. Without a mesh it does nothing.
+    """
     if not _mesh_axes():
         return parameters
     return jax.lax.with_sharding_constraint(parameters, PartitionSpec())
 
 
 def shard_in_step(tree: PyTree) -> PyTree:
-    """Within a compiled step: every device keeps its part of parameters alone."""
+    """Constrains parameters, gradients or moments to their FSDP shards.
+
+    Call it inside a compiled step. XLA turns the sum of gradients over devices into a
+    reduce-scatter. Without an FSDP mesh it does nothing.
+    """
     fsdp = _mesh_axes().get(FSDP, 1)
     if fsdp == 1:
         return tree
@@ -207,7 +235,7 @@ def shard_in_step(tree: PyTree) -> PyTree:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _copy(tree: PyTree, sharding: NamedSharding) -> PyTree:
+def _reshard(tree: PyTree, sharding: NamedSharding) -> PyTree:
     return jax.lax.with_sharding_constraint(tree, sharding)
 
 
@@ -217,5 +245,5 @@ def _place(array: ArrayLike, sharding: NamedSharding) -> Array:
 
 
 def _mesh_axes() -> dict[str, int]:
-    """Axes of the mesh that a function is compiled for; none outside any."""
+    """Returns the size of each axis of the current mesh; empty without a mesh."""
     return dict(jax.sharding.get_abstract_mesh().shape)

@@ -1,7 +1,8 @@
-"""The train state, and one step of training on a batch of crops."""
+"""The train state, the training step and the evaluation step."""
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -20,31 +21,35 @@ from jaxcorr.training.loss import LossConfig, LossWeights, Metrics
 from jaxcorr.training.optimizer import OptimizerConfig
 
 NEVER = -1
+"""Value of `failed_at` while every loss and gradient has been finite."""
 
 
 @serialization.stored("Step")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepConfig:
-    """How one step is computed."""
+    """Quantization, micro-batches and precision of a training step."""
 
     quantization: QuantizationName | None = None
-    """What synthesis and context model are trained on: latents with uniform noise, as
-    in Ballé 2018, rounded ones with the gradient of the identity, or softly rounded
-    ones with noise, as in Agustsson and Theis 2020, of which then are the bits too;
-    None takes what the context model was published with."""
+    """How latents are quantized in training. `noise`: uniform noise (Ballé et al.
+    2017). `straight_through`: rounding with an identity gradient for the decoder,
+    uniform noise for the rate. `soft_round`: soft rounding with noise for both
+    (Agustsson and Theis 2020). None: the choice of the context model's paper."""
     sharpness_start: float = 1.0
-    """How sharp soft rounding is at the first step; 0 is noise alone. Other decoder
-    inputs have no sharpness."""
+    """Sharpness of soft rounding at the first step, from 0 (uniform noise alone) to 64.
+    Only `soft_round` quantization uses it."""
     sharpness_end: float = 5.0
-    """How sharp soft rounding is at the last step, up to which it rises evenly; 64, the
-    most there is, is next to rounding."""
+    """Sharpness of soft rounding at the last step, from the sharpness at the first step
+    to 64 (almost rounding). It rises linearly over the run. Only `soft_round`
+    quantization uses it."""
     micro_batches: int = 1
-    """Parts that a batch is worked through in, to save memory; same result."""
+    """Number of parts of a batch that are computed one after another, to save memory.
+    The gradient is that of the whole batch."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"
-    """What analysis and synthesis compute in; everything else is float32."""
+    """Data type in which analysis and synthesis transforms compute. Everything else
+    computes in float32."""
 
     def __post_init__(self):
-        """Checks the micro-batches, and that the sharpness does not decrease."""
+        """Checks `micro_batches`, and that the sharpness does not decrease."""
         start, end = self.sharpness_start, self.sharpness_end
         most = SHARPNESS_MAXIMUM
         require(self, "micro_batches", "at least 1", self.micro_batches >= 1)
@@ -53,7 +58,12 @@ class StepConfig:
         require(self, "sharpness_end", rule, start <= end <= most)
 
     def sharpness(self, step: Int[Array, ""], *, steps: int) -> Float[Array, ""]:
-        """Sharpness of soft rounding at a step of a run of this length."""
+        """Returns the sharpness of soft rounding at a step.
+
+        Args:
+          step: Steps taken before this one.
+          steps: Length of the run, in steps.
+        """
         progress = jnp.minimum(step / max(steps - 1, 1), 1.0)
         return self.sharpness_start + progress * (
             self.sharpness_end - self.sharpness_start
@@ -65,11 +75,11 @@ class StaticConfig:
     """All settings that the compiled step depends on.
 
     Attributes:
-      codec: What is trained.
-      objective: What is minimized, for any weights.
-      optimizer: How gradients become steps.
-      step: How one step is computed.
-      steps: Length of the run, for the learning rate and the sharpness.
+      codec: Settings of the codec.
+      loss: Settings of the loss; λ and α are traced and not among them.
+      optimizer: Settings of the optimizer.
+      step: Settings of the step.
+      steps: Length of the run, for the schedules of learning rate and sharpness.
     """
 
     codec: CodecConfig
@@ -84,14 +94,14 @@ class StaticConfig:
 class TrainState:
     """Everything that training changes, and so everything that a checkpoint holds.
 
-    The leaves are arrays, or their shapes; a first axis may count members of a sweep.
+    The leaves are arrays or their shapes. A first axis may count members of a sweep.
 
     Attributes:
       parameters: Parameters of the codec, by path.
       optimizer: State of the optimizer.
       step: Steps taken.
-      failed_at: First step whose loss or gradient was not finite, -1 if none was. From
-        then on nothing changes but `step`.
+      failed_at: First step, from 0, whose loss or gradient was not finite; -1 if every
+        step was finite. After a failure only `step` changes.
     """
 
     parameters: PyTree
@@ -101,7 +111,7 @@ class TrainState:
 
 
 def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainState:
-    """The state before the first step."""
+    """Returns the train state before the first step."""
     return TrainState(
         parameters=parameters,
         optimizer=static_config.optimizer.transformation(static_config.steps).init(
@@ -112,7 +122,8 @@ def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainS
     )
 
 
-# Inlined where another program calls it: there is one step, by itself or of a member.
+# Inlined into the programs of a sweep, so that a member takes the same step as a run of
+# one codec.
 _compiled = functools.partial(jax.jit, static_argnames="static_config", inline=True)
 
 
@@ -127,19 +138,20 @@ def train_step(
 ) -> tuple[TrainState, Metrics]:
     """Takes one step of optimization.
 
-    The noise depends on the key, the step count and the place in the batch alone, so a
-    resumed run repeats the run it resumes.
+    The noise depends only on the key, the step count and the position in the batch, so
+    a resumed run repeats the run that it resumes.
 
     Args:
-      state: State to update. Its buffers are donated: go on with the new one.
-      batch: Crops, 0 to 255.
+      state: State to update. Its buffers are donated: use the returned state.
+      batch: Crops with values from 0 to 255.
       weights: λ and α.
-      key: Root of all noise of the run; the same at every step.
-      static_config: Settings; others compile another step.
+      key: Root noise key of the run, the same at every step.
+      static_config: Settings. New values compile another program.
 
     Returns:
-      The updated state, and metrics at the parameters before the update; among them
-      the new `failed_at`, which stays readable when the state is donated again.
+      The updated state, and metrics at the parameters before the update. The metrics
+      include the new `failed_at`, which stays readable after the next step has donated
+      the state.
     """
     image = batch.astype(jnp.float32) / 255
     keys = jax.random.split(jax.random.fold_in(key, state.step), len(image))
@@ -147,25 +159,7 @@ def train_step(
     gradient, values = _gradient(
         state.parameters, image, keys, sharpness, weights, static_config
     )
-
-    transformation = static_config.optimizer.transformation(static_config.steps)
-    updates, optimizer = transformation.update(
-        gradient, state.optimizer, state.parameters
-    )
-    norm = optax.tree.norm(gradient)
-    healthy = jnp.isfinite(values["loss"]) & jnp.isfinite(norm)
-    healthy &= state.failed_at == NEVER
-    first_failure = jnp.where(state.failed_at == NEVER, state.step, state.failed_at)
-    keep = functools.partial(
-        jax.tree.map, lambda new, old: jnp.where(healthy, new, old)
-    )
-    parameters = optax.apply_updates(state.parameters, updates)
-    updated = TrainState(
-        parameters=sharding.shard_in_step(keep(parameters, state.parameters)),
-        optimizer=sharding.shard_in_step(keep(optimizer, state.optimizer)),
-        step=state.step + 1,
-        failed_at=jnp.where(healthy, NEVER, first_failure),
-    )
+    updated, norm = _update(state, gradient, values["loss"], static_config)
     if static_config.step.quantization == "soft_round":
         values["sharpness"] = sharpness
     return updated, values | {
@@ -186,7 +180,18 @@ def evaluation_step(
     *,
     static_config: StaticConfig,
 ) -> tuple[Metrics, Float[Array, "b h w 3"]]:
-    """Metrics and reconstructions of crops as a file would give them, without noise."""
+    """Computes metrics and reconstructions with rounded latents, as in a file.
+
+    Args:
+      parameters: Parameters of the codec.
+      batch: Crops with values from 0 to 255.
+      weights: λ and α.
+      static_config: Settings. New values compile another program.
+
+    Returns:
+      Metrics, including `rate_distortion` (the loss without the correlation term), and
+      reconstructions in [0, 1], but for overshoot.
+    """
     image = batch.astype(jnp.float32) / 255
     output = codec.with_parameters(
         static_config.codec, sharding.replicate_in_step(parameters)
@@ -199,6 +204,36 @@ def evaluation_step(
     return values, output.reconstruction
 
 
+def _update(
+    state: TrainState,
+    gradient: Parameters,
+    loss: Float[Array, ""],
+    static_config: StaticConfig,
+) -> tuple[TrainState, Float[Array, ""]]:
+    """Applies a gradient unless a step has failed. Returns state and gradient norm."""
+    transformation = static_config.optimizer.transformation(static_config.steps)
+    updates, optimizer = transformation.update(
+        gradient, state.optimizer, state.parameters
+    )
+    norm = optax.tree.norm(gradient)
+    is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    is_finite &= state.failed_at == NEVER
+    first_failure = jnp.where(state.failed_at == NEVER, state.step, state.failed_at)
+
+    def update(new, old):
+        updated = jax.tree.map(lambda x, y: jnp.where(is_finite, x, y), new, old)
+        return sharding.shard_in_step(updated)
+
+    parameters = optax.apply_updates(state.parameters, updates)
+    updated = TrainState(
+        parameters=update(parameters, state.parameters),
+        optimizer=update(optimizer, state.optimizer),
+        step=state.step + 1,
+        failed_at=jnp.where(is_finite, NEVER, first_failure),
+    )
+    return updated, norm
+
+
 def _gradient(
     parameters: Parameters,
     image: Float[Array, "b h w 3"],
@@ -207,48 +242,55 @@ def _gradient(
     weights: LossWeights,
     static_config: StaticConfig,
 ) -> tuple[Parameters, Metrics]:
-    """Gradient and metrics of a batch, worked through in micro-batches."""
-    parts = static_config.step.micro_batches
-    whole = sharding.replicate_in_step(parameters)
+    """Computes gradient and metrics of a batch, one micro-batch after another."""
+    count = static_config.step.micro_batches
+    replicated = sharding.replicate_in_step(parameters)
 
-    def output(parameters, part):
-        image, keys = part
-        built = codec.with_parameters(static_config.codec, parameters)
-        kind = static_config.step.quantization or built.context.default_quantization
-        return built(
+    def output_of(parameters, micro_batch):
+        image, keys = micro_batch
+        module = codec.with_parameters(static_config.codec, parameters)
+        kind = static_config.step.quantization or module.context.default_quantization
+        return module(
             image,
             quantization=quantization.training_quantization(kind, keys, sharpness),
             transform_dtype=static_config.step.transform_dtype,
         )
 
-    def loss(parameters, part, average):
-        return static_config.loss(output(parameters, part), part[0], weights, average)
+    def loss(parameters, micro_batch, average_map):
+        output, image = output_of(parameters, micro_batch), micro_batch[0]
+        return static_config.loss(output, image, weights, average_map)
 
-    def gradient_of(part, average=None):
-        gradient, values = jax.grad(loss, has_aux=True)(whole, part, average)
+    def gradient_of(micro_batch, average_map=None):
+        gradient, values = jax.grad(loss, has_aux=True)(
+            replicated, micro_batch, average_map
+        )
         return sharding.shard_in_step(gradient), values
 
-    if parts == 1:
+    def map_of(micro_batch):
+        return static_config.loss.correlation_map(output_of(replicated, micro_batch))
+
+    def split(x):
+        # Each micro-batch takes every `count`-th image: no image changes its device.
+        return jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0)
+
+    if count == 1:
         return gradient_of((image, keys))
-
-    # Every micro-batch takes each `parts`-th image: a device keeps the images it has.
-    split = lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
-    parted = (split(image), split(keys))
-    map_of = lambda part: static_config.loss.correlation_map(output(whole, part))
-    average = _mean_over(map_of, parted)
-    return _mean_over(lambda part: gradient_of(part, average), parted)
+    micro_batches = (split(image), split(keys))
+    average_map = _mean_over(map_of, micro_batches)
+    return _mean_over(lambda part: gradient_of(part, average_map), micro_batches)
 
 
-def _mean_over(function, parted: PyTree) -> PyTree:
-    """Mean of a function of micro-batches, worked through one after another."""
-    parts = len(jax.tree.leaves(parted)[0])
-    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], parted))
+def _mean_over(function: Callable, micro_batches: PyTree) -> PyTree:
+    """Averages a function over micro-batches, one after another."""
+    count = len(jax.tree.leaves(micro_batches)[0])
+    first = jax.tree.map(lambda x: x[0], micro_batches)
+    shapes = jax.eval_shape(function, first)
     zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
 
-    def add(total, part):
-        return jax.tree.map(jnp.add, total, function(part)), None
+    def add(total, micro_batch):
+        return jax.tree.map(jnp.add, total, function(micro_batch)), None
 
-    # XLA's loops on a CPU run convolutions on one slow path: unrolled they are fast.
-    unroll = parts if jax.default_backend() == "cpu" else 1
-    total, _ = jax.lax.scan(add, zero, parted, unroll=unroll)
-    return jax.tree.map(lambda x: x / parts, total)
+    # XLA runs convolutions in loops slowly on a CPU, so loops are unrolled there.
+    unroll = count if jax.default_backend() == "cpu" else 1
+    total, _ = jax.lax.scan(add, zero, micro_batches, unroll=unroll)
+    return jax.tree.map(lambda x: x / count, total)

@@ -1,80 +1,82 @@
-"""A sweep: several runs that differ in λ, α and seed alone, trained by one program.
+"""Sweeps: several codecs that differ only in λ, α and seed, trained in one run.
 
-Everything that a member has of its own has a first axis of members: states, weights,
-noise keys, metrics. A run by itself is a sweep of one.
+States, weights, noise keys and metrics have a first axis of members. A run of one codec
+is a sweep with one member.
 
-On accelerators all members take a step in one program: the axis is split over the mesh
-axis `sweep`, and members on the same group of devices follow each other in a loop on
-them. On a CPU, where XLA's convolutions are slow in loops, the host calls one compiled
-step for them in turn. Members are not vectorized: that makes one grouped convolution of
-all of theirs, for which XLA gathers the activations of the whole batch on every device,
-and which takes a CPU three times as long (`benchmarks/sweep.py`).
+On accelerators one program takes the step of all members. The axis of members is split
+over the mesh axis `sweep`, and each group of devices loops over its members. On a CPU,
+where XLA's convolutions are slow in loops, the host calls one compiled step for each
+member in turn.
+
+Members are not vectorized with `jax.vmap`. It would merge their convolutions into
+grouped ones, for which XLA gathers the activations of the whole batch on every device,
+and which take three times as long on a CPU (`benchmarks/sweep.py`).
 """
 
 import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Key, UInt8
 
 from jaxcorr import serialization
 from jaxcorr.codec import Parameters
 from jaxcorr.errors import FieldError, require
 from jaxcorr.provenance import SweepMember
 from jaxcorr.run_directory import WEIGHTS
-from jaxcorr.training import sharding
+from jaxcorr.training import member_axis, sharding
 from jaxcorr.training import step as steps
 from jaxcorr.training.loss import LossWeights, Metrics
 from jaxcorr.training.step import StaticConfig, TrainState
 
-SHOWN_CROPS = 4
-"""Held-out crops that are looked at."""
+LOGGED_CROPS = 4
+"""Number of held-out crops whose reconstructions are logged."""
 
 
 @serialization.stored("Sweep")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """What may have several values in one run: each combination trains a codec."""
+    """λ, α and seed. Each combination of their values trains a codec."""
 
     distortion_weight: float | Sequence[float] = 0.0130
-    """λ, in bits per pixel per unit of distortion: MSE on the 0-255 scale as in
-    CompressAI (0.0018 to 0.0483 there), or 1 - MS-SSIM (2.4 to 60 there). Several train
-    a codec each."""
+    """λ, in bits per pixel per unit of distortion. For MSE on the 0-255 scale,
+    CompressAI uses 0.0018 to 0.0483; for 1 - MS-SSIM, 2.4 to 60. Several values train
+    one codec each."""
     correlation_weight: float | Sequence[float] = 0.1
-    """α, in bits per pixel per unit of correlation loss; 0 trains without it. Several
-    train a codec each, with every λ."""
+    """α, in bits per pixel per unit of correlation loss; 0 trains without the loss.
+    Several values train one codec each, with every λ."""
     seed: int | Sequence[int] = 0
-    """Seed of the initial parameters and of the noise; several train a codec each, with
-    every λ and α."""
+    """Seed of the initial parameters and of the training noise. Several values train
+    one codec each, with every λ and α."""
 
     def __post_init__(self):
-        """Checks every value, and that no two members are the same."""
+        """Checks the range of every value, and that no value is repeated."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, list):  # Settings are hashable.
+            if isinstance(value, list):  # A tuple is hashable.
                 object.__setattr__(self, field.name, tuple(value))
             if not self._values(field.name):
                 raise FieldError(self, field.name, "must have at least one value")
         for name in WEIGHTS:
             finite = all(0 <= weight < math.inf for weight in self._values(name))
             require(self, name, "0 or more and finite", finite)
-        within = all(0 <= seed < 2**32 for seed in self._values("seed"))
-        require(self, "seed", "in [0, 2**32)", within)
+        in_range = all(0 <= seed < 2**32 for seed in self._values("seed"))
+        require(self, "seed", "in [0, 2**32)", in_range)
         for name in ("seed", *WEIGHTS):
             values = self._values(name)
-            different = len(set(values)) == len(values)
-            require(self, name, "without repetitions", different)
+            distinct = len(set(values)) == len(values)
+            require(self, name, "without repetitions", distinct)
 
     @property
     def members(self) -> tuple[SweepMember, ...]:
-        """The runs to train: every seed with every λ and every α, in this order."""
+        """Members of the sweep: the product of seeds, λ and α, in this order."""
         names = ("seed", *WEIGHTS)
         combinations = itertools.product(*map(self._values, names))
         return tuple(
@@ -83,46 +85,60 @@ class SweepConfig:
         )
 
     def _values(self, name: str) -> tuple[Any, ...]:
-        """Returns the values of a field that has one or several."""
+        """Returns the values of a field as a tuple, also for a single value."""
         value = getattr(self, name)
         return value if isinstance(value, tuple) else (value,)
 
 
-def weights_of(member: SweepMember) -> LossWeights:
-    """Returns λ and α of a member as arrays."""
+def member_weights(member: SweepMember) -> LossWeights:
+    """Returns λ and α of a member."""
     return LossWeights(
         distortion_weight=jnp.float32(member.distortion_weight),
         correlation_weight=jnp.float32(member.correlation_weight),
     )
 
 
-def keys_of(member: SweepMember) -> tuple[Key[Array, ""], Key[Array, ""]]:
-    """Returns the keys of the initial parameters and of the noise of a member."""
+def member_keys(member: SweepMember) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """Returns the key of the initial parameters and the root noise key of a member."""
     initial, noise = jax.random.split(jax.random.key(member.seed))
     return initial, noise
 
 
-def stacked_weights(members: Sequence[SweepMember]) -> LossWeights:
-    """λ and α of all members."""
-    array = lambda name: jnp.array([getattr(m, name) for m in members], jnp.float32)
-    return LossWeights(**{name: array(name) for name in WEIGHTS})
+def stack_member_weights(members: Sequence[SweepMember]) -> LossWeights:
+    """Returns λ and α of all members."""
+    return LossWeights(
+        distortion_weight=jnp.array(
+            [member.distortion_weight for member in members], jnp.float32
+        ),
+        correlation_weight=jnp.array(
+            [member.correlation_weight for member in members], jnp.float32
+        ),
+    )
 
 
-def stacked_noise_keys(members: Sequence[SweepMember]) -> Key[Array, " members"]:
-    """Roots of the noise of all members."""
-    return jnp.stack([keys_of(member)[1] for member in members])
+def stack_member_noise_keys(members: Sequence[SweepMember]) -> Key[Array, " members"]:
+    """Returns the root noise keys of all members."""
+    return jnp.stack([member_keys(member)[1] for member in members])
 
 
 def initial_member_states(
     static_config: StaticConfig, parameters: Sequence[Parameters]
 ) -> TrainState:
-    """The states of all members before the first step, on the host."""
-    states = [steps.initial_state(static_config, each) for each in parameters]
+    """Returns the states of all members before the first step, on the host.
+
+    Args:
+      static_config: Settings of the compiled step.
+      parameters: Initial parameters of each member.
+    """
+    states = [
+        steps.initial_state(static_config, member_parameters)
+        for member_parameters in parameters
+    ]
     return jax.tree.map(lambda *arrays: np.stack(arrays), *states)
 
 
 def runs_members_in_one_program(mesh: Mesh) -> bool:
-    """Whether members take a step in one program rather than in turn."""
+    """Returns whether one program takes the step of all members (see the module)."""
     return jax.default_backend() != "cpu" or mesh.shape[sharding.SWEEP] > 1
 
 
@@ -135,18 +151,19 @@ def train_members(
     static_config: StaticConfig,
     in_one_program: bool,
 ) -> tuple[TrainState, Metrics]:
-    """Takes a step with every member, under the mesh that is set.
+    """Takes one training step for every member, on the current mesh.
 
     Args:
-      states: States to update. Their buffers are donated: go on with the new ones.
-      batch: Crops, the same for all members.
+      states: States to update. Their buffers are donated: use the returned states.
+      batch: Crops with values from 0 to 255, the same for all members.
       weights: λ and α of all members.
-      keys: Roots of the noise of all members.
-      static_config: Settings.
-      in_one_program: Whether in one program rather than in turn; same result.
+      keys: Root noise keys of all members.
+      static_config: Settings of the compiled step.
+      in_one_program: Whether to run one program for all members instead of one call
+        for each. The result is the same.
 
     Returns:
-      The updated states, and metrics as of `steps.train_step`, of all members.
+      The updated states, and the metrics of `train_step` for all members.
     """
     if in_one_program:
         return _train_together(
@@ -158,7 +175,7 @@ def train_members(
             states, jnp.int32(number), batch, weights, keys, static_config=static_config
         )
         metrics.append(values)
-    return states, _stack(metrics)
+    return states, member_axis.stack_members(metrics)
 
 
 def evaluate_members(
@@ -169,107 +186,92 @@ def evaluate_members(
     static_config: StaticConfig,
     in_one_program: bool,
 ) -> tuple[Metrics, Float[Array, "members n h w 3"]]:
-    """Metrics of every member on crops, and what they make of the first few."""
+    """Evaluates every member on crops, on the current mesh.
+
+    Args:
+      parameters: Parameters of all members.
+      images: Crops with values from 0 to 255.
+      weights: λ and α of all members.
+      static_config: Settings of the compiled step.
+      in_one_program: As in `train_members`.
+
+    Returns:
+      The metrics of `evaluation_step` for all members, and their reconstructions of
+      the first `LOGGED_CROPS` crops.
+    """
     if in_one_program:
         return _evaluate_together(
             parameters, images, weights, static_config=static_config
         )
     count = len(weights.distortion_weight)
-    each = [
+    evaluations = [
         _evaluate_one(
             parameters, jnp.int32(number), images, weights, static_config=static_config
         )
         for number in range(count)
     ]
-    return _stack(each)
+    return member_axis.stack_members(evaluations)
 
 
-def freeze_members(states: TrainState, step: int, which: Sequence[bool]) -> TrainState:
-    """Lets some members change no more, as if step `step` had failed."""
-    failed_at = jnp.where(jnp.asarray(which), jnp.int32(step - 1), states.failed_at)
+def freeze_members(states: TrainState, step: int, frozen: Sequence[bool]) -> TrainState:
+    """Freezes members as if the loss of their step `step` had not been finite.
+
+    Args:
+      states: States of all members.
+      step: The step, counted from 1.
+      frozen: Whether to freeze each member.
+    """
+    failed_at = jnp.where(jnp.asarray(frozen), jnp.int32(step - 1), states.failed_at)
     placed = jax.device_put(failed_at, states.failed_at.sharding)
     return dataclasses.replace(states, failed_at=placed)
 
 
 @functools.partial(jax.jit, static_argnames="static_config", donate_argnames="states")
 def _train_together(states, batch, weights, keys, *, static_config: StaticConfig):
-    one = lambda own, batch: steps.train_step(
-        own[0], batch, own[1], own[2], static_config=static_config
+    def train_member(member, batch):
+        state, member_weights, key = member
+        return steps.train_step(
+            state, batch, member_weights, key, static_config=static_config
+        )
+
+    states, metrics = member_axis.map_members(
+        train_member, (states, weights, keys), batch
     )
-    states, metrics = _over_members(one, (states, weights, keys), batch)
     return states, sharding.replicate_in_step(metrics)
 
 
 @functools.partial(jax.jit, static_argnames="static_config", donate_argnames="states")
 def _train_one(states, number, batch, weights, keys, *, static_config: StaticConfig):
-    state, weight, key = _take((states, weights, keys), number)
+    state, weight, key = member_axis.take_member((states, weights, keys), number)
     state, metrics = steps.train_step(
         state, batch, weight, key, static_config=static_config
     )
-    return _put(states, state, number), sharding.replicate_in_step(metrics)
+    updated = member_axis.put_member(states, state, number)
+    return updated, sharding.replicate_in_step(metrics)
 
 
 @functools.partial(jax.jit, static_argnames="static_config")
 def _evaluate_together(parameters, images, weights, *, static_config: StaticConfig):
-    one = lambda own, images: _evaluate(own[0], images, own[1], static_config)
-    return sharding.replicate_in_step(_over_members(one, (parameters, weights), images))
+    def evaluate_member(member, images):
+        member_parameters, member_weights = member
+        return _evaluate(member_parameters, images, member_weights, static_config)
+
+    evaluations = member_axis.map_members(
+        evaluate_member, (parameters, weights), images
+    )
+    return sharding.replicate_in_step(evaluations)
 
 
 @functools.partial(jax.jit, static_argnames="static_config")
 def _evaluate_one(parameters, number, images, weights, *, static_config: StaticConfig):
-    own, weight = _take((parameters, weights), number)
-    return sharding.replicate_in_step(_evaluate(own, images, weight, static_config))
+    member_parameters, weight = member_axis.take_member((parameters, weights), number)
+    return sharding.replicate_in_step(
+        _evaluate(member_parameters, images, weight, static_config)
+    )
 
 
 def _evaluate(parameters, images, weights, static_config: StaticConfig):
-    metrics, made = steps.evaluation_step(
+    metrics, reconstructions = steps.evaluation_step(
         parameters, images, weights, static_config=static_config
     )
-    return metrics, made[:SHOWN_CROPS]
-
-
-def _over_members(function: Callable, own: PyTree, shared: PyTree) -> PyTree:
-    """Maps a function over members, each group of devices with its own.
-
-    Nothing can pass between groups: XLA knows only those inside of one.
-    """
-
-    def within_group(own, shared):
-        (count,) = {len(leaf) for leaf in jax.tree.leaves(own)}
-        if count > 1:
-            return _loop(lambda each: function(each, shared), own)
-        alone = jax.tree.map(lambda x: x[0], own)
-        return jax.tree.map(lambda x: x[None], function(alone, shared))
-
-    members = PartitionSpec(sharding.SWEEP)
-    return jax.shard_map(
-        within_group,
-        in_specs=(members, PartitionSpec()),
-        out_specs=members,
-        axis_names={sharding.SWEEP},
-        check_vma=False,  # Would have every loop say what it carries of a member.
-    )(own, shared)
-
-
-def _loop(function: Callable, own: PyTree) -> PyTree:
-    """Maps a function over members one after another."""
-    count = len(jax.tree.leaves(own)[0])
-    # XLA's loops on a CPU run convolutions on one slow path: unrolled they are fast.
-    unroll = count if jax.default_backend() == "cpu" else 1
-    step = lambda _, each: (None, function(each))
-    return jax.lax.scan(step, None, own, unroll=unroll)[1]
-
-
-def _take(tree: PyTree, number: Int[Array, ""]) -> PyTree:
-    index = lambda x: jax.lax.dynamic_index_in_dim(x, number, keepdims=False)
-    return jax.tree.map(index, tree)
-
-
-def _put(tree: PyTree, member: PyTree, number: Int[Array, ""]) -> PyTree:
-    update = lambda x, new: jax.lax.dynamic_update_index_in_dim(x, new, number, 0)
-    return jax.tree.map(update, tree, member)
-
-
-@jax.jit
-def _stack(trees: Sequence[PyTree]) -> PyTree:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return metrics, reconstructions[:LOGGED_CROPS]

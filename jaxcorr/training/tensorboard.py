@@ -1,4 +1,4 @@
-"""Curves and pictures for TensorBoard."""
+"""Writes scalars and images for TensorBoard."""
 
 import os
 import time
@@ -15,43 +15,43 @@ from tensorboardX.proto.event_pb2 import (
 )
 
 FLUSH_SECONDS = 30
+"""Seconds between two flushes to disk."""
 
 
 class TensorBoardWriter:
-    """Events of one run.
+    """Writes TensorBoard events of one codec, after the first `start` steps.
 
-    They are written at once, not by a thread as tensorboardX has: where the disk is
-    full, its thread ends, and the run would wait for it for ever.
+    TensorBoard hides earlier events of later steps. Events are written in the calling
+    thread. The thread of tensorboardX ends when the disk is full, and the run would
+    wait for it forever.
+
+    Args:
+      directory: Folder of event files; a new file is added to it.
+      start: Steps already taken.
     """
 
     def __init__(self, directory: Path, *, start: int):
-        """Continues after the first `start` steps; TensorBoard hides what came later.
-
-        Args:
-          directory: Where event files lie; a new one is written.
-          start: Steps already taken.
-        """
         directory.mkdir(parents=True, exist_ok=True)
-        # A name holds the second alone: that of a quick restart would be the same.
+        # The file name has a resolution of seconds, too coarse for a quick restart.
         name = str(directory / "events")
         self._writer = EventsWriter(name, filename_suffix=f".{os.getpid()}")
         self._flush_at = 0.0
-        begin = SessionLog(status=SessionLog.START)
-        self._write(Event(step=start + 1, session_log=begin))
+        session = SessionLog(status=SessionLog.START)
+        self._write(Event(step=start + 1, session_log=session))
 
     def scalars(self, kind: str, values: Mapping[str, float], step: int) -> None:
-        """Adds a point to the curve of each value."""
+        """Writes each value under the tag `kind/name`."""
         for name, value in values.items():
-            drawn = summary.scalar(f"{kind}/{name}", value)
-            self._write(Event(step=step, summary=drawn))
+            scalar = summary.scalar(f"{kind}/{name}", value)
+            self._write(Event(step=step, summary=scalar))
 
     def images(self, tag: str, images: Float[np.ndarray, "n h w 3"], step: int) -> None:
-        """Adds pictures, with values in [0, 1]."""
-        drawn = summary.image(tag, images, dataformats="NHWC")
-        self._write(Event(step=step, summary=drawn))
+        """Writes images with values in [0, 1]."""
+        encoded = summary.image(tag, images, dataformats="NHWC")
+        self._write(Event(step=step, summary=encoded))
 
     def close(self) -> None:
-        """Writes out what is buffered."""
+        """Writes buffered events to disk and closes the file."""
         self._writer.close()
 
     def _write(self, event: Event) -> None:

@@ -12,7 +12,7 @@ from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import initial_state, train_step
-from jaxcorr.training.sweep import weights_of
+from jaxcorr.training.sweep import member_weights
 
 
 def names_in(config: str, variable: str) -> list[str]:
@@ -34,21 +34,24 @@ NAMES = [
 
 def parse(*arguments) -> TrainConfig:
     return config_files.parse_config(
-        [str(each) for each in arguments], program="jaxcorr train"
+        [str(argument) for argument in arguments], program="jaxcorr train"
     )
 
 
 def with_tiny_codec(config: TrainConfig) -> TrainConfig:
-    """The config with a codec of the same kinds that has little to compute."""
-    of_kind = lambda kind, choices: next(x for x in choices if type(x) is type(kind))
-    transforms = of_kind(config.codec.transforms, codecs.TRANSFORMS.values())
-    context = of_kind(config.codec.context, codecs.CONTEXTS.values())
+    """Returns the config with a tiny codec of the same classes."""
+
+    def same_class(part, choices):
+        return next(choice for choice in choices if type(choice) is type(part))
+
+    transforms = same_class(config.codec.transforms, codecs.TRANSFORMS.values())
+    context = same_class(config.codec.context, codecs.CONTEXTS.values())
     small = dataclasses.replace(config.codec, transforms=transforms, context=context)
     return dataclasses.replace(config, codec=small)
 
 
-def shrunk(config: TrainConfig) -> TrainConfig:
-    """The config with little to compute, and a step that many configs share."""
+def shrink(config: TrainConfig) -> TrainConfig:
+    """Returns the config with little to compute, and a step that many configs share."""
     return dataclasses.replace(
         with_tiny_codec(config),
         steps=10,
@@ -62,7 +65,7 @@ def shrunk(config: TrainConfig) -> TrainConfig:
 
 @pytest.mark.fast
 @pytest.mark.parametrize("name", NAMES)
-def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
+def test_every_config_and_variant_builds_a_training_step(name):
     config = parse(name)
     assert config.workdir == "runs/" + name.replace(":", "_")
     parameters = jax.eval_shape(lambda: codec.initialize(config.codec, KEY))
@@ -75,17 +78,18 @@ def test_every_config_and_variant_builds_a_step_of_its_own_settings(name):
         lambda: initial_state(small.static_config, codec.initialize(small.codec, KEY)),
     )
     step = functools.partial(train_step, static_config=small.static_config)
-    _, values = jax.eval_shape(step, state, crops, weights_of(config.members[0]), KEY)
+    weights = member_weights(config.members[0])
+    _, values = jax.eval_shape(step, state, crops, weights, KEY)
     assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_config_and_variant_trains_a_step(name):
-    config = shrunk(parse(name))
+    config = shrink(parse(name))
     before = codecs.draw(config.codec)
     state = initial_state(config.static_config, jax.device_put(before))
     crops = np.random.default_rng(0).integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
-    weights, key = weights_of(config.members[0]), KEY
+    weights, key = member_weights(config.members[0]), KEY
     state, values = train_step(
         state, crops, weights, key, static_config=config.static_config
     )
@@ -94,14 +98,14 @@ def test_every_config_and_variant_trains_a_step(name):
 
 
 @pytest.mark.fast
-def test_there_is_a_system_for_every_row_of_the_papers_table():
+def test_every_row_of_the_papers_table_has_a_system():
     rows = {f"cheng_{name}" for name in ("hyperprior", "checkerboard", "charm")}
     rows |= {"minnen_hyperprior", "swint_hyperprior", "cheng_autoregressive"}
     assert set(VARIANTS["ali2023"]) == rows | {""}
 
 
 @pytest.mark.fast
-def test_a_config_is_found_by_name_by_path_and_anywhere(tmp_path, monkeypatch):
+def test_a_config_is_found_by_name_and_by_path(tmp_path, monkeypatch):
     path = config_files.packaged_configs()["study"]
     monkeypatch.chdir(path.parent.parent)
     by_path = parse("configs/study.py:charm")
@@ -113,7 +117,7 @@ def test_a_config_is_found_by_name_by_path_and_anywhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.fast
-def test_every_removed_config_has_a_successor_that_is_there():
+def test_every_removed_config_has_a_working_successor():
     packaged = config_files.packaged_configs()
     for old, command in config_files.REMOVED_CONFIGS.items():
         assert old not in packaged
@@ -135,7 +139,7 @@ def get_config(length):
 
 
 @pytest.mark.fast
-def test_a_config_of_ones_own_may_have_variants(tmp_path):
+def test_a_config_file_of_a_user_may_have_variants(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(VARIANTS_FILE)
     assert parse(f"{path}:long").steps == 7
@@ -211,20 +215,20 @@ MISFITS = [
 
 @pytest.mark.fast
 @pytest.mark.parametrize("kind, setting, message", MISFITS)
-def test_parts_that_do_not_fit_are_refused_with_the_field(
+def test_an_invalid_part_is_refused_by_the_name_of_its_field(
     tmp_path, kind, setting, message, capsys
 ):
     path = tmp_path / "misfit.py"
     path.write_text(MISFITS_FILE.format(module=kind.lower(), kind=kind))
     with pytest.raises((UserError, SystemExit)) as refusal:
         parse(path, *f"--codec.{setting}".split())
-    said = " ".join(capsys.readouterr().err.split())  # tyro breaks its lines.
+    errors = " ".join(capsys.readouterr().err.split())  # tyro breaks its lines.
     part = setting.partition(".")[0]
-    assert f"codec.{part}.{message}" in (said or str(refusal.value))
+    assert f"codec.{part}.{message}" in (errors or str(refusal.value))
 
 
 @pytest.mark.fast
-def test_networks_of_no_known_kind_are_refused(tmp_path, capsys):
+def test_unknown_context_networks_are_refused(tmp_path, capsys):
     path = tmp_path / "misfit.py"
     path.write_text(MISFITS_FILE.format(module="cheng", kind="Cheng"))
     with pytest.raises(SystemExit):

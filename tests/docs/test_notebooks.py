@@ -210,5 +210,5 @@ def test_scale_up_trains_a_sweep_and_resumes_on_another_mesh(run):
     ]
     assert printed_by["members"].endswith("picture")
     steps = re.findall(r"newest checkpoint: (\d+)", printed_by["resume"])
-    assert steps == ["4", "6"] and "Going on from step 4 of 6" in printed_by["resume"]
+    assert steps == ["4", "6"] and "Resuming from step 4 of 6" in printed_by["resume"]
     assert "was started with data.batch-size 8, not 16" in printed_by["refused"]

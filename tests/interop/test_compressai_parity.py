@@ -24,7 +24,7 @@ from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.interop import compressai
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.step import initial_state, train_step
-from jaxcorr.training.sweep import weights_of
+from jaxcorr.training.sweep import member_weights
 
 LIKELIHOOD_BOUND = 1e-9
 """Smallest likelihood in CompressAI, which its weights do not contain."""
@@ -178,7 +178,7 @@ def test_training_starts_from_imported_weights(tmp_path):
     state, values = train_step(
         initial_state(config.static_config, jax.tree.map(jnp.copy, parameters)),
         crops,
-        weights_of(config.members[0]),
+        member_weights(config.members[0]),
         jax.random.key(0),
         static_config=config.static_config,
     )

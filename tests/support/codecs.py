@@ -11,7 +11,7 @@ from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.provenance import Provenance, SweepMember
-from jaxcorr.training.sweep import weights_of
+from jaxcorr.training.sweep import member_weights
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -73,7 +73,7 @@ def weights(distortion_weight=0.013, correlation_weight=0.1):
         distortion_weight=distortion_weight,
         correlation_weight=correlation_weight,
     )
-    return weights_of(member)
+    return member_weights(member)
 
 
 def make_model(*, width=8, channels=12):

@@ -1,12 +1,13 @@
-"""Starts `train.py` as a process that can be stopped at a given moment."""
+"""Runs of `train.py` in processes that can be stopped at a given moment."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from support.paths import ROOT
 
 STEPS, EVERY, KEEP = 12, 3, 2
 PATIENCE = 600
-"""Seconds after which a process counts as hanging; busy machines are slow."""
+"""Seconds after which a process counts as hanging; long, for busy machines."""
 CONFIG = f"""
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
@@ -44,7 +45,11 @@ def get_config():
 
 
 class Runs:
-    """Starts processes that share a config and compiled programs."""
+    """Starts processes that share a config and compiled programs.
+
+    Args:
+      folder: Folder for the config; processes run in it.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -53,18 +58,19 @@ class Runs:
         self.environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
 
     def keep_programs_by_run(self) -> None:
-        """Lets each run keep its programs where it does so by itself."""
+        """Lets each run keep compiled programs in its run directory, as by default."""
         del self.environment["JAX_COMPILATION_CACHE_DIR"]
 
     def share_programs(self, workdir: Path) -> None:
+        """Lets later runs use the compiled programs of a run."""
         self.environment["JAX_COMPILATION_CACHE_DIR"] = str(workdir / "programs")
 
     def start(
         self, workdir: Path, *arguments: str, devices: int = 1
     ) -> subprocess.Popen[str]:
-        """Starts from another directory than the repository."""
+        """Starts a run, outside the repository."""
         command = [sys.executable, ROOT / "train.py", self.config]
-        # One device: the eight that other tests have compile more slowly.
+        # One device by default: the eight devices of other tests compile more slowly.
         flags = compilation.flags(devices=devices)
         return subprocess.Popen(
             [*command, "--workdir", workdir, *arguments],
@@ -76,7 +82,7 @@ class Runs:
         )
 
     def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, standard output and standard error of a run to its end."""
+        """Runs to the end. Returns exit status, standard output and standard error."""
         process = self.start(workdir, *arguments)
         try:
             output, errors = process.communicate(timeout=PATIENCE)
@@ -85,8 +91,14 @@ class Runs:
             raise
         return process.returncode, output, errors
 
-    def stop(self, workdir: Path, number: int, when: Callable[[], bool]):
-        """Starts a run, and sends it a signal at the moment that `when` is true."""
+    def stop(
+        self, workdir: Path, number: int, when: Callable[[], Any]
+    ) -> tuple[int, str, str]:
+        """Starts a run and sends it a signal as soon as `when` returns true.
+
+        Returns:
+          Exit status, standard output and standard error.
+        """
         process = self.start(workdir)
         try:
             deadline = time.monotonic() + PATIENCE
@@ -101,15 +113,19 @@ class Runs:
 
 
 def records(workdir: Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:
-    """Lines of a log without the speed."""
+    """Reads the records of a log, without the speed."""
     lines = (workdir / name).read_text().splitlines()
     return [json.loads(line) | {"images_per_second": None} for line in lines]
 
 
 def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:
+    """Checks that logs and final parameters of two runs are equal, bit for bit."""
+
+    def final_parameters(run: Path) -> Mapping[str, np.ndarray]:
+        return run_directory.load(run, checkpoint=str(last)).parameters
+
     for name in ("metrics.jsonl", "held_out.jsonl"):
         assert records(workdir, name) == records(expected, name)
-    final = lambda run: run_directory.load(run, checkpoint=str(last)).parameters
-    parameters = final(workdir)
-    for name, value in final(expected).items():
+    parameters = final_parameters(workdir)
+    for name, value in final_parameters(expected).items():
         np.testing.assert_array_equal(parameters[name], value, err_msg=name)

@@ -1,4 +1,4 @@
-"""One run in two processes with two devices each, against the same run in one."""
+"""A run in two processes with two devices each, against a run in one process."""
 
 import json
 import signal
@@ -35,47 +35,44 @@ def alone(runs) -> Path:
 
 
 def start_two(runs: Runs, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        port = free_socket.getsockname()[1]
+    connection = ["--distributed.coordinator-address", f"127.0.0.1:{port}"]
+    connection += ["--distributed.num-processes", "2", "--distributed.process-id"]
     return [
-        runs.start(
-            workdir,
-            *(*SETTINGS, *arguments),
-            *("--distributed.coordinator-address", f"127.0.0.1:{port}"),
-            *(
-                "--distributed.num-processes",
-                "2",
-                "--distributed.process-id",
-                str(index),
-            ),
-            devices=2,
-        )
+        runs.start(workdir, *SETTINGS, *arguments, *connection, str(index), devices=2)
         for index in range(2)
     ]
 
 
-def finish_two(both: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+def finish_two(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    """Returns exit status, standard output and standard error of each process."""
     try:
-        said = [each.communicate(timeout=PATIENCE) for each in both]
+        outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     finally:
-        for each in both:
-            each.kill()
-    return [(each.returncode, *told) for each, told in zip(both, said, strict=True)]
+        for process in processes:
+            process.kill()
+    return [
+        (process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
 
 
 def losses(workdir: Path) -> dict[int, float]:
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return {each["step"]: each["loss"] for each in map(json.loads, lines)}
+    return {record["step"]: record["loss"] for record in map(json.loads, lines)}
 
 
-def assert_same_losses(workdir: Path, expected: Path) -> None:
-    mine, theirs = losses(workdir), losses(expected)
-    assert list(mine) == list(theirs) == list(range(1, STEPS + 1))
-    np.testing.assert_allclose(list(mine.values()), list(theirs.values()), rtol=1e-5)
+def assert_same_losses(workdir: Path, expected_workdir: Path) -> None:
+    actual, expected = losses(workdir), losses(expected_workdir)
+    assert list(actual) == list(expected) == list(range(1, STEPS + 1))
+    np.testing.assert_allclose(
+        list(actual.values()), list(expected.values()), rtol=1e-5
+    )
 
 
-def test_two_processes_that_share_parameters_train_as_one(runs, alone):
+def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
     workdir = runs.folder / "two"
     first, second = finish_two(start_two(runs, workdir, "--mesh.fsdp", "4"))
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
@@ -84,34 +81,34 @@ def test_two_processes_that_share_parameters_train_as_one(runs, alone):
     assert_same_losses(workdir, alone)
 
 
-def test_a_signal_to_one_process_saves_in_all_and_one_process_goes_on(runs, alone):
+def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs, alone):
     workdir = runs.folder / "stopped"
-    # Checkpoints at each step, so that the run does not end before all are told.
-    both = start_two(runs, workdir, "--intervals.checkpoint-every", "1")
+    # A checkpoint at each step, so that the signal reaches both before the run ends.
+    processes = start_two(runs, workdir, "--intervals.checkpoint-every", "1")
     log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
     while not (log.exists() and '"step": 3' in log.read_text()):
-        assert both[0].poll() is None and time.monotonic() < deadline
+        assert processes[0].poll() is None and time.monotonic() < deadline
         time.sleep(0.001)
-    both[1].send_signal(signal.SIGTERM)
-    first, second = finish_two(both)
+    processes[1].send_signal(signal.SIGTERM)
+    first, second = finish_two(processes)
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     saved = checkpoints.latest_step(workdir)
     assert 3 <= saved < STEPS
     assert f"Stopped after step {saved} and saved a checkpoint" in first[1]
     status, output, errors = runs.finish(workdir, *SETTINGS)
     assert (status, errors) == (0, "")
-    assert f"Going on from step {saved} of {STEPS}" in output
+    assert f"Resuming from step {saved} of {STEPS}" in output
     assert_same_losses(workdir, alone)
 
 
-def test_processes_that_do_not_meet_are_told():
+def test_an_incomplete_or_contradictory_config_is_refused():
     with pytest.raises(UserError, match="must be given together, but are a:1, 2 and"):
         DistributedConfig(coordinator_address="a:1", num_processes=2)
     with pytest.raises(UserError, match=r"must be from 0 to num_processes - 1 \(1\)"):
         DistributedConfig(coordinator_address="a:1", num_processes=2, process_id=2)
 
 
-def test_a_process_that_nobody_calls_one_of_several_is_alone(monkeypatch):
+def test_a_single_process_connects_to_no_other(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     distributed.initialize(DistributedConfig())
     assert distributed.is_first_process()
@@ -120,7 +117,7 @@ def test_a_process_that_nobody_calls_one_of_several_is_alone(monkeypatch):
 
 
 def test_a_config_is_read_before_any_device_is_touched(runs):
-    """Processes must meet before that."""
+    """Processes must connect before that."""
     program = (
         "import sys, jax; from jaxcorr import config_files, trainer; "
         "config_files.parse_config(sys.argv[1:], program=''); "

@@ -1,4 +1,4 @@
-"""The loop around a step that computes nothing."""
+"""The training loop, with a step that computes nothing."""
 
 import itertools
 
@@ -20,7 +20,7 @@ STEPS = 13
 
 
 class Events(Checkpoints, RunLogger):
-    """What happened in which order; stands in for checkpoints and logs."""
+    """Records the order of events, in place of checkpoints and logs."""
 
     def __init__(self):
         self.all: list[tuple[str, int]] = []
@@ -52,9 +52,34 @@ MEMBERS = (
 )
 
 
+def make_state(step: int, failed_at) -> TrainState:
+    """The state of all members after `step` steps, without parameters."""
+    failed_at = jnp.array(failed_at, jnp.int32)
+    steps = jnp.full(len(failed_at), step, jnp.int32)
+    return TrainState(parameters={}, optimizer=(), step=steps, failed_at=failed_at)
+
+
+def make_run(intervals: IntervalConfig, members: int) -> loop.Run:
+    return loop.Run(
+        static_config=StaticConfig(
+            codec=CodecConfig(),
+            loss=LossConfig(),
+            optimizer=OptimizerConfig(),
+            step=StepConfig(),
+            steps=STEPS,
+        ),
+        members=MEMBERS[:members],
+        intervals=intervals,
+        batch_size=8,
+        mesh=sharding.make_mesh(sharding.MeshConfig()),
+        held_out=np.zeros((1, 64, 64, 3), np.uint8),
+        provenance=Provenance(),
+    )
+
+
 @pytest.fixture
 def train(monkeypatch):
-    """Runs the loop; members fail at a step, or on held-out crops, where told."""
+    """Runs the loop. Members may fail at a step or on held-out crops."""
 
     def run(
         intervals: IntervalConfig,
@@ -64,61 +89,31 @@ def train(monkeypatch):
         held_out_losses: tuple[float, ...] = (1.0, 1.0),
     ) -> Events:
         events = Events()
-        numbers = range(members)
+        never = STEPS + 1
+        failures = [(fails_at or {}).get(n, never) for n in range(members)]
 
-        def step_that_counts(
-            state, batch, weights, keys, *, static_config, in_one_program
-        ):
+        def count_step(state, batch, weights, keys, *, static_config, in_one_program):
             step = int(state.step[0]) + 1
             events.all.append(("step", step))
-            failed = [(fails_at or {}).get(number, STEPS + 1) for number in numbers]
-            now = [NEVER if step < at else at - 1 for at in failed]
-            failed_at = np.maximum(now, np.asarray(state.failed_at)).astype(np.int32)
-            values = {
-                "loss": jnp.full(members, step, jnp.float32),
-                "failed_at": jnp.array(failed_at),
-            }
-            state = TrainState(
-                parameters={},
-                optimizer=(),
-                step=jnp.full(members, step, jnp.int32),
-                failed_at=jnp.array(failed_at),
-            )
-            return state, values
+            failed = [NEVER if step < failure else failure - 1 for failure in failures]
+            state = make_state(step, np.maximum(failed, np.asarray(state.failed_at)))
+            loss = jnp.full(members, step, jnp.float32)
+            return state, {"loss": loss, "failed_at": state.failed_at}
 
-        def evaluation(parameters, images, weights, *, static_config, in_one_program):
+        def evaluate(parameters, images, weights, *, static_config, in_one_program):
             losses = jnp.array(held_out_losses[:members], jnp.float32)
             return {"rate_distortion": losses}, np.zeros((members, 1, 64, 64, 3))
 
-        monkeypatch.setattr(sweep, "train_members", step_that_counts)
-        monkeypatch.setattr(sweep, "evaluate_members", evaluation)
-        monkeypatch.setattr(
-            loop, "_models", lambda run, state, step, losses, going: going
-        )
-        settings = loop.Run(
-            static_config=StaticConfig(
-                codec=CodecConfig(),
-                loss=LossConfig(),
-                optimizer=OptimizerConfig(),
-                step=StepConfig(),
-                steps=STEPS,
-            ),
-            members=MEMBERS[:members],
-            intervals=intervals,
-            batch_size=8,
-            mesh=sharding.make_mesh(sharding.MeshConfig()),
-            held_out=np.zeros((1, 64, 64, 3), np.uint8),
-            provenance=Provenance(),
-        )
-        state = TrainState(
-            parameters={},
-            optimizer=(),
-            step=jnp.zeros(members, jnp.int32),
-            failed_at=jnp.full(members, NEVER, jnp.int32),
-        )
+        def make_models(run, state, step, losses, members):
+            return members
+
+        monkeypatch.setattr(sweep, "train_members", count_step)
+        monkeypatch.setattr(sweep, "evaluate_members", evaluate)
+        monkeypatch.setattr(loop, "_make_models", make_models)
+        state = make_state(0, [NEVER] * members)
         batches = itertools.repeat(np.zeros((8, 64, 64, 3), np.uint8))
         try:
-            loop.train(settings, state, batches, events, events)
+            loop.train(make_run(intervals, members), state, batches, events, events)
         except UserError as error:
             events.all.append((str(error), 0))
         return events
@@ -127,7 +122,7 @@ def train(monkeypatch):
 
 
 @pytest.mark.fast
-def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
+def test_intervals_count_steps_and_the_last_step_ends_all_of_them(train):
     events = train(IntervalConfig(log_every=5, eval_every=4, checkpoint_every=6))
     assert events.of("step") == list(range(1, STEPS + 1))
     assert events.of("log") == [5, 10, 13]
@@ -136,7 +131,7 @@ def test_cadence_counts_steps_and_the_last_one_is_looked_at(train):
 
 
 @pytest.mark.fast
-def test_a_step_is_logged_while_the_next_one_runs(train):
+def test_a_step_is_logged_while_the_next_step_runs(train):
     events = train(
         IntervalConfig(log_every=1, eval_every=STEPS, checkpoint_every=STEPS)
     )
@@ -151,7 +146,7 @@ def test_a_step_is_logged_while_the_next_one_runs(train):
 
 @pytest.mark.fast
 @pytest.mark.parametrize("log", [1, 5, 100])
-def test_a_step_that_failed_is_named_and_never_saved(train, log):
+def test_a_failed_step_is_named_and_never_saved(train, log):
     events = train(
         IntervalConfig(log_every=log, eval_every=4, checkpoint_every=4), fails_at={0: 6}
     )
@@ -172,7 +167,7 @@ def test_a_held_out_loss_that_is_not_finite_is_not_saved(train):
     assert not events.of("save") and not events.of("evaluate")
 
 
-def test_a_member_that_fails_stops_alone_and_is_named(train):
+def test_a_failed_member_is_named_and_the_others_continue(train):
     events = train(
         IntervalConfig(log_every=1, eval_every=5, checkpoint_every=5),
         members=2,
@@ -187,14 +182,14 @@ def test_a_member_that_fails_stops_alone_and_is_named(train):
     )
 
 
-def test_a_sweep_ends_when_its_last_member_fails(train):
+def test_a_sweep_stops_when_its_last_member_fails(train):
     intervals = IntervalConfig(log_every=1, eval_every=4, checkpoint_every=4)
     events = train(intervals, members=2, fails_at={0: 6, 1: 9})
     assert events.all[-1][0].startswith("loss or gradient is not finite at step 9; ")
     assert events.of("save") == [4, 8]
 
 
-def test_a_member_whose_held_out_loss_is_not_finite_stops_alone(train):
+def test_a_member_with_a_held_out_loss_that_is_not_finite_stops(train):
     intervals = IntervalConfig(log_every=1, eval_every=4, checkpoint_every=4)
     events = train(intervals, members=2, held_out_losses=(1.0, float("nan")))
     named = [name for name, _ in events.all if name.startswith("member")]

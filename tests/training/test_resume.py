@@ -1,4 +1,4 @@
-"""Runs of `train.py` as processes that are killed and started again."""
+"""Runs of `train.py` that are stopped or killed, and resumed."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints
 
 
-def steps_logged(workdir: Path) -> int:
-    """Lines that are complete, while they are being written."""
+def count_logged_steps(workdir: Path) -> int:
+    """Counts complete lines of a log that is being written."""
     path = workdir / "metrics.jsonl"
     return path.read_text().count('"loss"') if path.exists() else 0
 
@@ -32,7 +32,7 @@ def runs(tmp_path_factory) -> Runs:
 
 @pytest.fixture(scope="module")
 def uninterrupted(runs) -> tuple[Path, str]:
-    """A run from start to end, and what it printed."""
+    """Run directory and standard output of a run from start to end."""
     workdir = runs.folder / "uninterrupted"
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
@@ -41,7 +41,7 @@ def uninterrupted(runs) -> tuple[Path, str]:
     return workdir, output
 
 
-def test_a_run_logs_every_step_in_lines(uninterrupted):
+def test_a_run_logs_every_step(uninterrupted):
     workdir, output = uninterrupted
     logged = records(workdir)
     assert [record["step"] for record in logged] == list(range(1, STEPS + 1))
@@ -53,22 +53,23 @@ def test_a_run_logs_every_step_in_lines(uninterrupted):
     assert any((workdir / "tensorboard").iterdir())
 
 
-def test_a_run_evaluates_on_crops_that_it_is_not_trained_on(uninterrupted):
+def test_a_run_evaluates_on_held_out_crops(uninterrupted):
     evaluated = records(uninterrupted[0], "held_out.jsonl")
-    assert [each["step"] for each in evaluated] == list(range(EVERY, STEPS + 1, EVERY))
-    assert all({"bpp", "psnr_db"} <= each.keys() for each in evaluated)
+    steps = [record["step"] for record in evaluated]
+    assert steps == list(range(EVERY, STEPS + 1, EVERY))
+    assert all({"bpp", "psnr_db"} <= record.keys() for record in evaluated)
 
 
-def test_a_run_ends_with_photographs_through_real_files(uninterrupted):
+def test_a_run_ends_by_coding_photographs_to_files(uninterrupted):
     workdir, output = uninterrupted
-    shown = workdir / "held_out"
-    table = json.loads((shown / "table.json").read_text())
-    assert (shown / "comparison.png").stat().st_size > 10_000
+    folder = workdir / "held_out"
+    table = json.loads((folder / "table.json").read_text())
+    assert (folder / "comparison.png").stat().st_size > 10_000
     for path, row in zip(built_in.held_out_paths(), table["images"], strict=True):
         original, _ = images.read_image(path)
-        decoded, _ = images.read_image(shown / f"{path.stem}.png")
+        decoded, _ = images.read_image(folder / f"{path.stem}.png")
         assert decoded.shape == original.shape
-        assert (shown / f"{path.stem}.jxc").stat().st_size == row["bytes"]
+        assert (folder / f"{path.stem}.jxc").stat().st_size == row["bytes"]
         assert f"\n{path.name} " in output
     best = run_directory.load(workdir)
     assert table["model"]["fingerprint"] == best.fingerprint.hex()
@@ -78,58 +79,63 @@ def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
     workdir, _ = uninterrupted
     kept = {int(path.name) for path in (workdir / "checkpoints").iterdir()}
     losses = {
-        each["step"]: each["rate_distortion"]
-        for each in records(workdir, "held_out.jsonl")
+        record["step"]: record["rate_distortion"]
+        for record in records(workdir, "held_out.jsonl")
     }
     newest = {STEPS, STEPS - EVERY}
     assert kept == newest | {min(losses, key=losses.__getitem__)}
     assert run_directory.load(workdir).provenance.held_out_loss == min(losses.values())
 
 
-def test_a_run_killed_between_checkpoints_goes_on_bit_for_bit(runs, uninterrupted):
+def test_a_run_killed_between_checkpoints_resumes_bit_for_bit(runs, uninterrupted):
     workdir = runs.folder / "killed"
     stop_at = 2 * EVERY + 2
     status, *_ = runs.stop(
-        workdir, signal.SIGKILL, lambda: steps_logged(workdir) >= stop_at
+        workdir, signal.SIGKILL, lambda: count_logged_steps(workdir) >= stop_at
     )
     assert status == -signal.SIGKILL
     with (workdir / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 9, "lo')  # As a line looks that was cut off.
+        file.write('{"step": 9, "lo')  # A line that was cut off.
     resumed_at = checkpoints.latest_step(workdir)
     assert EVERY <= resumed_at < STEPS
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
-    assert f"Going on from step {resumed_at} of {STEPS}" in output
+    assert f"Resuming from step {resumed_at} of {STEPS}" in output
     assert_same_run(workdir, uninterrupted[0])
 
 
-def test_a_run_killed_while_it_saves_goes_on_bit_for_bit(runs, uninterrupted):
+def test_a_run_killed_while_saving_resumes_bit_for_bit(runs, uninterrupted):
     workdir = runs.folder / "killed_saving"
-    unfinished = lambda: list((workdir / "checkpoints").glob(f"{2 * EVERY}.*"))
+
+    def unfinished() -> list[Path]:
+        return list((workdir / "checkpoints").glob(f"{2 * EVERY}.*"))
+
     status, *_ = runs.stop(workdir, signal.SIGKILL, unfinished)
     assert status == -signal.SIGKILL
     assert unfinished()
     assert checkpoints.latest_step(workdir) == EVERY
     status, output, errors = runs.finish(workdir)
     assert (status, errors) == (0, "")
-    assert f"Going on from step {EVERY} of {STEPS}" in output
+    assert f"Resuming from step {EVERY} of {STEPS}" in output
     assert not unfinished()
     assert_same_run(workdir, uninterrupted[0])
 
 
-def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(runs, uninterrupted):
+def test_a_run_stopped_by_sigterm_saves_and_resumes_bit_for_bit(runs, uninterrupted):
     workdir = runs.folder / "stopped"
-    after = lambda: steps_logged(workdir) >= EVERY + 1
-    assert_stopped(runs.stop(workdir, signal.SIGTERM, after), workdir)
+    result = runs.stop(
+        workdir, signal.SIGTERM, lambda: count_logged_steps(workdir) >= EVERY + 1
+    )
+    assert_stopped(result, workdir)
     assert runs.finish(workdir)[0] == 0
     assert_same_run(workdir, uninterrupted[0])
 
 
-def test_ctrl_c_saves_too(runs, uninterrupted):
-    del uninterrupted  # Has compiled the programs.
+def test_ctrl_c_saves_a_checkpoint(runs, uninterrupted):
+    del uninterrupted  # It has compiled the programs.
     workdir = runs.folder / "interrupted"
-    after = lambda: steps_logged(workdir) >= 1
-    assert_stopped(runs.stop(workdir, signal.SIGINT, after), workdir)
+    result = runs.stop(workdir, signal.SIGINT, lambda: count_logged_steps(workdir) >= 1)
+    assert_stopped(result, workdir)
 
 
 def assert_stopped(result: tuple[int, str, str], workdir: Path) -> None:
@@ -142,7 +148,7 @@ def assert_stopped(result: tuple[int, str, str], workdir: Path) -> None:
     assert "Photographs" not in output
 
 
-def test_a_finished_run_goes_straight_to_the_table(runs, uninterrupted):
+def test_a_finished_run_only_codes_photographs(runs, uninterrupted):
     workdir, _ = uninterrupted
     before = (workdir / "metrics.jsonl").read_bytes()
     status, output, errors = runs.finish(workdir)
@@ -152,7 +158,7 @@ def test_a_finished_run_goes_straight_to_the_table(runs, uninterrupted):
     assert (workdir / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
+def test_the_directory_of_another_run_is_refused(runs, uninterrupted):
     workdir, _ = uninterrupted
     arguments = ("--sweep.correlation-weight", "0.5", "--steps", "20")
     status, _, errors = runs.finish(workdir, *arguments)
@@ -163,38 +169,38 @@ def test_a_directory_of_another_run_is_refused(runs, uninterrupted):
     )
 
 
-def test_a_checkpoint_that_lost_bytes_is_passed_over(runs, uninterrupted):
+def test_a_damaged_state_is_skipped(runs, uninterrupted):
     workdir = runs.folder / "damaged"
     shutil.copytree(uninterrupted[0], workdir)
-    cut_short(workdir / "checkpoints" / str(STEPS) / "state", "d/*")
+    truncate(workdir / "checkpoints" / str(STEPS) / "state", "d/*")
     status, output, errors = runs.finish(workdir, "--steps", str(STEPS + 1))
     assert status == 0
     assert f"checkpoint {STEPS} is damaged (" in errors
-    assert f"Going on from step {STEPS - EVERY} of {STEPS + 1}" in output
+    assert f"Resuming from step {STEPS - EVERY} of {STEPS + 1}" in output
     assert (workdir / "damaged" / str(STEPS)).is_dir()
 
 
-def test_a_checkpoint_whose_model_lost_bytes_is_passed_over(runs, uninterrupted):
+def test_a_damaged_model_is_skipped(runs, uninterrupted):
     workdir = runs.folder / "damaged_model"
     shutil.copytree(uninterrupted[0], workdir)
-    cut_short(workdir / "checkpoints" / str(STEPS) / "models", "*/parameters.npz")
+    truncate(workdir / "checkpoints" / str(STEPS) / "models", "*/parameters.npz")
     status, output, errors = runs.finish(workdir)
     assert status == 0
     (warning,) = errors.splitlines()
     assert f"checkpoint {STEPS} is damaged (" in warning
-    assert f"Going on from step {STEPS - EVERY} of {STEPS}" in output
+    assert f"Resuming from step {STEPS - EVERY} of {STEPS}" in output
     assert_same_run(workdir, uninterrupted[0])
 
 
-def cut_short(folder: Path, pattern: str) -> None:
+def truncate(folder: Path, pattern: str) -> None:
     paths = list(folder.rglob(pattern))
     assert paths
     for path in paths:
         path.write_bytes(path.read_bytes()[:-100])
 
 
-def test_a_run_can_start_from_a_model(runs, uninterrupted):
-    """From a model whose pictures are black, so that its distortion is known."""
+def test_a_run_can_start_from_a_pretrained_model(runs, uninterrupted):
+    """Starts from a model whose images are black, so that its distortion is known."""
     model = run_directory.load(uninterrupted[0])
     last = "transforms/synthesis/layers/6/"
     black = {
@@ -211,12 +217,12 @@ def test_a_run_can_start_from_a_model(runs, uninterrupted):
     batches = pipeline.batches(sources.training_source(data), data)
     expected = np.mean(next(batches).astype(np.float64) ** 2)
     batches.close()
-    first, *_, last = (each for each in records(workdir) if "loss" in each)
+    first, *_, last = (record for record in records(workdir) if "loss" in record)
     np.testing.assert_allclose(first["mse"], expected, rtol=1e-5)
     assert last["mse"] < first["mse"]
 
 
-def test_a_run_does_not_start_from_a_model_of_another_architecture(runs, uninterrupted):
+def test_a_pretrained_model_of_another_architecture_is_refused(runs, uninterrupted):
     model, workdir = uninterrupted[0], runs.folder / "other"
     arguments = ("--codec.transforms.width", "12", "--init-from", str(model))
     status, _, errors = runs.finish(workdir, *arguments)
@@ -228,7 +234,7 @@ def test_a_run_does_not_start_from_a_model_of_another_architecture(runs, uninter
     assert not workdir.exists()
 
 
-def test_a_loss_that_is_not_finite_ends_a_run_in_one_line(runs, uninterrupted):
+def test_a_loss_that_is_not_finite_stops_the_run_with_one_line(runs, uninterrupted):
     model = run_directory.load(uninterrupted[0])
     parameters = {name: np.full_like(v, np.nan) for name, v in model.parameters.items()}
     broken = dataclasses.replace(model, parameters=parameters)
@@ -244,14 +250,14 @@ def test_a_loss_that_is_not_finite_ends_a_run_in_one_line(runs, uninterrupted):
     assert checkpoints.latest_step(workdir) == 0
 
 
-def test_the_best_checkpoint_is_kept_over_restarts(tmp_path, uninterrupted):
+def test_the_best_checkpoint_is_kept_across_restarts(tmp_path, uninterrupted):
     model = run_directory.load(uninterrupted[0])
     state = {"kernel": jnp.ones(3)}
     for losses in ({1: 3.0, 2: 1.0, 3: 2.0, 4: 1.5}, {5: 4.0, 6: None, 7: 5.0}):
         with checkpoints.open_checkpoints(tmp_path, max_to_keep=2) as saved:
             for step, loss in losses.items():
-                known = Provenance(step=step, held_out_loss=loss)
-                models = {0: dataclasses.replace(model, provenance=known)}
+                provenance = Provenance(step=step, held_out_loss=loss)
+                models = {0: dataclasses.replace(model, provenance=provenance)}
                 saved.save(step, state, models, {} if loss is None else {0: loss})
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "2",

@@ -1,4 +1,4 @@
-"""Eight simulated devices: batches and parameters split, and checkpoints between."""
+"""Training on eight simulated devices, and resuming on another mesh."""
 
 import math
 import re
@@ -22,7 +22,7 @@ from jaxcorr.transforms.minnen import Minnen
 
 STEPS, HALF = 20, 10
 BATCH, CROP = 8, 64
-RECIPE = StaticConfig(
+STATIC_CONFIG = StaticConfig(
     codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
     loss=LossConfig(window=3),
     optimizer=OptimizerConfig(learning_rate=1e-3),
@@ -46,21 +46,21 @@ def crops():
 
 @pytest.fixture(scope="module")
 def parameters():
-    return codec.initialize(RECIPE.codec, KEY)
+    return codec.initialize(STATIC_CONFIG.codec, KEY)
 
 
-def start(parameters, mesh):
-    return sharding.shard_state(initial_state(RECIPE, parameters), mesh)
+def new_state(parameters, mesh):
+    return sharding.shard_state(initial_state(STATIC_CONFIG, parameters), mesh)
 
 
 def train(state, crops, mesh):
     losses = []
     for batch in crops:
-        placed = sharding.shard_batch(batch, mesh, BATCH)
+        sharded = sharding.shard_batch(batch, mesh, BATCH)
         weights, key = WEIGHTS, jax.random.key(1)
         with jax.set_mesh(mesh):
             state, metrics = train_step(
-                state, placed, weights, key, static_config=RECIPE
+                state, sharded, weights, key, static_config=STATIC_CONFIG
             )
         losses.append(metrics["loss"])
     return state, np.array(losses)
@@ -70,35 +70,37 @@ def train(state, crops, mesh):
 def single(crops, parameters):
     """Losses on one device."""
     mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
-    return train(start(parameters, mesh), crops, mesh)[1]
+    return train(new_state(parameters, mesh), crops, mesh)[1]
 
 
 @pytest.fixture(scope="module")
 def halves(crops, parameters):
     """States on eight devices after half of the steps, and their losses."""
-    meshes_of = {name: sharding.make_mesh(shape) for name, shape in SHAPES.items()}
+    meshes = {name: sharding.make_mesh(shape) for name, shape in SHAPES.items()}
     return {
-        name: (mesh, *train(start(parameters, mesh), crops[:HALF], mesh))
-        for name, mesh in meshes_of.items()
+        name: (mesh, *train(new_state(parameters, mesh), crops[:HALF], mesh))
+        for name, mesh in meshes.items()
     }
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_eight_devices_train_as_one(halves, crops, single, name):
+def test_eight_devices_train_like_one(halves, crops, single, name):
     mesh, state, losses = halves[name]
-    copy = jax.tree.map(jnp.copy, state)  # Training gives its buffers away.
+    copy = jax.tree.map(jnp.copy, state)  # Training donates its buffers.
     _, rest = train(copy, crops[HALF:], mesh)
     np.testing.assert_allclose([*losses, *rest], single, rtol=1e-5)
 
 
-def test_each_device_keeps_its_part_of_parameters_and_moments(halves):
+def test_a_step_keeps_parameters_and_moments_sharded(halves):
     for mesh, state, _ in halves.values():
-        placed = sharding.shard_state(jax.device_get(state), mesh)
-        for array, expected in zip(*map(jax.tree.leaves, (state, placed)), strict=True):
+        sharded = sharding.shard_state(jax.device_get(state), mesh)
+        for array, expected in zip(
+            *map(jax.tree.leaves, (state, sharded)), strict=True
+        ):
             assert array.sharding.is_equivalent_to(expected.sharding, array.ndim)
         kernel = state.parameters["transforms/analysis/layers/2/kernel"]
-        part = kernel.addressable_shards[0].data
-        assert part.size == kernel.size // mesh.shape["fsdp"]
+        shard = kernel.addressable_shards[0].data
+        assert shard.size == kernel.size // mesh.shape["fsdp"]
 
 
 @pytest.mark.parametrize(
@@ -110,18 +112,21 @@ def test_each_device_keeps_its_part_of_parameters_and_moments(halves):
         ("both", MeshConfig(data=2, fsdp=4), 8),
     ],
 )
-def test_a_run_goes_on_on_another_mesh(
+def test_a_run_resumes_on_another_mesh(
     halves, crops, single, parameters, tmp_path, saved_on, shape, devices
 ):
     _, state, losses = halves[saved_on]
-    model = saved_model.make_model(RECIPE.codec, parameters)
+    model = saved_model.make_model(STATIC_CONFIG.codec, parameters)
     with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
         saved.save(HALF, state, {0: model}, {})
     mesh = sharding.make_mesh(shape, jax.devices()[:devices])
-    initial = lambda: initial_state(RECIPE, codec.initialize(RECIPE.codec, KEY))
-    like = sharding.shard_abstract_state(jax.eval_shape(initial), mesh)
+
+    def initial():
+        return initial_state(STATIC_CONFIG, codec.initialize(STATIC_CONFIG.codec, KEY))
+
+    abstract_state = sharding.shard_abstract_state(jax.eval_shape(initial), mesh)
     with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
-        step, restored = saved.restore_newest(like)
+        step, restored = saved.restore_newest(abstract_state)
     assert step == HALF
     _, rest = train(restored, crops[HALF:], mesh)
     np.testing.assert_allclose([*losses, *rest], single, rtol=1e-5)
@@ -139,15 +144,15 @@ def test_a_run_goes_on_on_another_mesh(
         ((), 8, PartitionSpec()),
     ],
 )
-def test_the_largest_axis_that_divides_is_split(shape, fsdp, spec):
+def test_the_largest_divisible_axis_is_split(shape, fsdp, spec):
     assert sharding.parameter_spec(shape, fsdp) == spec
 
 
 @pytest.mark.fast
-def test_what_is_left_of_the_devices_goes_where_the_shape_says():
-    sizes = lambda **shape: tuple(
-        sharding.make_mesh(MeshConfig(**shape)).shape.values()
-    )
+def test_an_axis_of_size_minus_one_takes_the_remaining_devices():
+    def sizes(**shape):
+        return tuple(sharding.make_mesh(MeshConfig(**shape)).shape.values())
+
     assert sizes() == (1, 8, 1)
     assert sizes(fsdp=4) == (1, 2, 4)
     assert sizes(data=2, fsdp=-1) == (1, 2, 4)
@@ -167,13 +172,22 @@ def test_what_is_left_of_the_devices_goes_where_the_shape_says():
         ({"fsdp": -1}, "the only -1 of .*, but they are -1, -1 and 1"),
     ],
 )
-def test_a_shape_that_devices_do_not_fill_is_refused(shape, message):
+def test_a_mesh_that_does_not_match_the_devices_is_refused(shape, message):
     with pytest.raises(UserError, match=message):
         sharding.make_mesh(MeshConfig(**shape))
 
 
 @pytest.mark.fast
-def test_a_sweep_that_groups_cannot_share_is_refused():
+@pytest.mark.parametrize("batch_size, micro_batches", [(12, 1), (8, 2)])
+def test_a_batch_that_does_not_split_evenly_is_refused(batch_size, micro_batches):
+    mesh = sharding.make_mesh(MeshConfig())
+    sharding.check_batch(mesh, 16, micro_batches)
+    with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of"):
+        sharding.check_batch(mesh, batch_size, micro_batches)
+
+
+@pytest.mark.fast
+def test_a_sweep_that_does_not_split_evenly_is_refused():
     mesh = sharding.make_mesh(MeshConfig(sweep=4))
     sharding.check_members(mesh, 8)
     with pytest.raises(UserError, match=r"mesh\.sweep must divide the 6 members"):
@@ -181,13 +195,14 @@ def test_a_sweep_that_groups_cannot_share_is_refused():
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_nothing_but_parameters_is_gathered(halves, crops, name):
-    """Activations stay with the device that has the image: they are far larger."""
+def test_only_parameters_are_gathered(halves, crops, name):
+    """Activations are far larger, and stay on the device that has the image."""
     mesh, state, _ = halves[name]
     batch = sharding.shard_batch(crops[0], mesh, BATCH)
-    step = lambda state, batch: train_step(
-        state, batch, WEIGHTS, KEY, static_config=RECIPE
-    )
+
+    def step(state, batch):
+        return train_step(state, batch, WEIGHTS, KEY, static_config=STATIC_CONFIG)
+
     with jax.set_mesh(mesh):
         text = jax.jit(step).lower(state, batch).compile().as_text()
     shapes = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", text or "")
@@ -198,10 +213,10 @@ def test_nothing_but_parameters_is_gathered(halves, crops, name):
 
 
 @pytest.mark.fast
-def test_images_that_devices_cannot_share_go_to_all(crops):
+def test_images_that_do_not_split_evenly_are_replicated(crops):
     mesh = sharding.make_mesh(MeshConfig())
     for count, spec in ((8, PartitionSpec(("data", "fsdp"))), (6, PartitionSpec())):
-        placed = sharding.shard_images(crops[0][:count], mesh)
+        sharded = sharding.shard_images(crops[0][:count], mesh)
         expected = jax.sharding.NamedSharding(mesh, spec)
-        assert placed.sharding.is_equivalent_to(expected, placed.ndim)
-        np.testing.assert_array_equal(placed, crops[0][:count])
+        assert sharded.sharding.is_equivalent_to(expected, sharded.ndim)
+        np.testing.assert_array_equal(sharded, crops[0][:count])

@@ -1,0 +1,73 @@
+import multiprocessing
+from typing import Any
+
+import numpy as np
+import pytest
+from support.image_folders import SIZE, coordinates, settings, take_batches, write
+
+from jaxcorr.data import pipeline
+
+SOURCE: Any = [coordinates(number) for number in range(3)]
+
+
+@pytest.mark.fast
+def test_a_batch_depends_only_on_seed_and_number():
+    first = take_batches(6, settings(), SOURCE)
+    np.testing.assert_array_equal(
+        take_batches(2, settings(), SOURCE, start=4), first[4:]
+    )
+    assert not np.array_equal(take_batches(1, settings(seed=1), SOURCE)[0], first[0])
+
+
+def test_workers_read_the_same_batches():
+    expected = take_batches(5, settings(), SOURCE, start=2)
+    for workers in (1, 2):
+        iterator = pipeline.batches(SOURCE, settings(workers=workers), start=2)
+        batches = [next(iterator) for _ in range(5)]
+        assert len(multiprocessing.active_children()) == workers
+        iterator.close()
+        assert not multiprocessing.active_children()
+        np.testing.assert_array_equal(batches, expected)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("rows", [[0, 1], [1, 3], [2]])
+def test_a_process_reads_its_rows_of_each_batch(rows):
+    batches = np.array(take_batches(3, settings(batch_size=4), SOURCE))
+    own = take_batches(3, settings(batch_size=4), SOURCE, rows=rows)
+    np.testing.assert_array_equal(own, batches[:, rows])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_crops_are_parts_of_images_and_half_are_mirrored_with_flip(flip):
+    crops = np.concatenate(take_batches(25, settings(flip=flip), SOURCE))
+    mirrored = crops[:, 0, 0, 1] > crops[:, 0, 1, 1]
+    upright = np.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops)
+    for crop in upright:
+        top, left, number = crop[0, 0].astype(int)
+        image = coordinates(number)
+        expected = image[top : top + SIZE, left : left + SIZE]
+        np.testing.assert_array_equal(crop, expected)
+    # 100 fair coins: 30 to 70 heads but once in 20,000 seeds, and the seed is fixed.
+    assert 30 <= mirrored.sum() <= 70 if flip else mirrored.sum() == 0
+    assert {0, 16} <= set(upright[:, 0, 0, 0]), "both edges are reached"
+
+
+def test_an_epoch_has_a_new_crop_of_every_image():
+    crops = np.concatenate(take_batches(6, settings(batch_size=3), SOURCE))
+    numbers = crops[:, 0, 0, 2].reshape(6, 3)
+    np.testing.assert_array_equal(np.sort(numbers), [[0, 1, 2]] * 6)
+    assert len(np.unique(numbers, axis=0)) > 1
+    places = {tuple(crop[0, 0]) for crop in crops}
+    assert len(places) > 12
+
+
+def test_held_out_crops_are_centered_then_spread_over_images(tmp_path):
+    for number in range(5):
+        write(tmp_path / f"{number}.png", coordinates(number))
+    data = settings(held_out=f"folder:{tmp_path}", held_out_crops=3)
+    crops = pipeline.held_out_crops(data)
+    np.testing.assert_array_equal(crops[:, 0, 0], [[8, 16, 0], [8, 16, 2], [8, 16, 4]])
+    more = pipeline.held_out_crops(settings(held_out=data.held_out, held_out_crops=20))
+    np.testing.assert_array_equal(more[:, 0, 0, 2], [0, 1, 2, 3, 4] * 4)
+    assert len({tuple(crop[0, 0]) for crop in more}) == 20

@@ -1,0 +1,107 @@
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.image_folders import (
+    SIZE,
+    coordinates,
+    settings,
+    take_batches,
+    write,
+    write_damaged,
+)
+
+from jaxcorr.cli import main
+from jaxcorr.data import sources, tfds_writer
+from jaxcorr.errors import UserError
+
+
+def prepare(monkeypatch, folder: Path, out: Path, name: str = "one") -> int:
+    arguments = ["prepare", str(folder), "--data-dir", str(out), "--name", name]
+    monkeypatch.setattr(sys, "argv", ["jaxcorr", *arguments])
+    try:
+        main.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def open_prepared(out: Path, **changes):
+    changes = {"source": "tfds:one", "directory": str(out), **changes}
+    return sources.training_source(settings(**changes))
+
+
+def test_a_prepared_folder_is_read_without_tensorflow(
+    mixed_folder, noise, tmp_path, monkeypatch, caplog
+):
+    assert prepare(monkeypatch, mixed_folder, tmp_path) == 0
+    assert len(caplog.messages) == 2
+    assert "cut.jpg" in caplog.messages[0] and "text.png" in caplog.messages[1]
+    caplog.clear()
+    source = open_prepared(tmp_path)
+    take_batches(10, settings(), source)
+    contents = {source[index].tobytes() for index in range(3)}
+    assert contents == {noise.tobytes(), noise[:SIZE].tobytes()}
+    assert caplog.text.count("is 100x63 pixels, smaller") == 1
+    assert "tensorflow" not in sys.modules
+    assert prepare(monkeypatch, mixed_folder, tmp_path) == 2, "exists already"
+
+
+def test_gray_records_become_rgb_and_damaged_records_are_skipped(
+    tmp_path, noise, monkeypatch
+):
+    write(tmp_path / "in" / "gray.png", noise[..., 0])
+    write_damaged(tmp_path / "in" / "cut.jpg", noise)
+    monkeypatch.setattr(tfds_writer, "encode_image_file", Path.read_bytes)
+    assert prepare(monkeypatch, tmp_path / "in", tmp_path) == 0
+    source = open_prepared(tmp_path)
+    gray = np.repeat(noise[..., :1], 3, axis=-1)
+    np.testing.assert_array_equal([source[0], source[1]], [gray, gray])
+
+
+def test_a_data_set_that_cannot_be_read_is_refused(tmp_path, noise, monkeypatch):
+    write(tmp_path / "in" / "a.png", noise)
+    assert prepare(monkeypatch, tmp_path / "in", tmp_path) == 0
+    for changes, message in [
+        ({"source": "tfds:no_such"}, "tfds:no_such: .* holds no data set of that name"),
+        ({"split": "test"}, "tfds:one: Unknown split 'test'"),
+        ({"feature": "x"}, r"8-bit images: image; .* is 'x'"),
+        ({"source": "tfds:cifar10"}, "tfds build cifar10 --file_format array_record"),
+        ({"crop_size": 128}, "none of 1 images in a row"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            open_prepared(tmp_path, **changes)
+
+
+def test_a_folder_without_readable_images_is_not_prepared(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "empty").mkdir()
+    write_damaged(tmp_path / "damaged" / "a.png", coordinates(0))
+    for folder, name, message in [
+        ("empty", "x", "empty holds no image"),
+        ("damaged", "x", "none of its images can be read"),
+        ("damaged", "a b", "--name must be letters, digits and underscores"),
+    ]:
+        assert prepare(monkeypatch, tmp_path / folder, tmp_path / "out", name) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("jaxcorr: error: ") and message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_files_of_upright_rgb_are_stored_unchanged(tmp_path, noise):
+    plain, turned, gray = (tmp_path / x for x in ("plain.jpg", "turned.png", "g.png"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write(plain, noise)
+    write(turned, noise, exif=exif)
+    write(gray, noise[..., 0])
+    assert tfds_writer.encode_image_file(plain) == plain.read_bytes()
+    with Image.open(io.BytesIO(tfds_writer.encode_image_file(turned))) as stored:
+        np.testing.assert_array_equal(np.asarray(stored), np.rot90(noise, -1))
+    with Image.open(io.BytesIO(tfds_writer.encode_image_file(gray))) as stored:
+        assert stored.mode == "RGB"
