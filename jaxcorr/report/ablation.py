@@ -1,7 +1,6 @@
 """What the correlation loss changes: models with it beside the same ones without it."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
 from jaxcorr.report.labels import Label
 
-HISTORY = "held_out.jsonl"
 MIN_WEIGHTS = 3
 """How many α make a line."""
 
@@ -59,7 +57,7 @@ def held_out_changes(
     These crops are of the kind that was trained on, so that a few photographs of
     another kind do not decide.
     """
-    after, before = _history(each), _history(base)
+    after, before = each.held_out_costs, base.held_out_costs
     return {
         step: 100 * (after[step] / before[step] - 1)
         for step in sorted(after)
@@ -119,7 +117,7 @@ def histories(
     pairs = {}
     for key, each in sorted(first.items()):
         base = without_loss(each, found)
-        if base is not None and _history(each) and _history(base):
+        if base is not None and each.held_out_costs and base.held_out_costs:
             pairs[key] = (each, base)
     weights = sorted({weight for _, weight in pairs})
     names = [*dict.fromkeys(label(e) for pair in pairs.values() for e in pair[::-1])]
@@ -128,7 +126,7 @@ def histories(
     for each, base in pairs.values():
         for model in (base, each):
             losses[_named(model, label)] = _line(
-                model, _history(model), weights, names, label
+                model, model.held_out_costs, weights, names, label
             )
         relative = held_out_changes(each, base)
         changes.append(_line(each, relative, weights, names, label))
@@ -164,17 +162,3 @@ def _rest(each: EvaluationResult) -> dict[str, Any]:
         if name not in LOSS_SETTINGS
     }
     return kept | {"seed": each.seed, "λ": each.distortion_weight}
-
-
-def _history(each: EvaluationResult) -> dict[int, float]:
-    """Bpp + λ MSE on held-out crops, by step, from beside the evaluation."""
-    path = each.path.parent / HISTORY
-    found = {}
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue  # A run that was killed may have left half a line.
-        if values.get("member", 0) == each.member:
-            found[values["step"]] = values["rate_distortion"]
-    return found

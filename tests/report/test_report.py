@@ -118,7 +118,7 @@ def test_other_settings_make_another_curve_and_are_named(runs):
     assert "Minnen 128/192, α = 0" in names  # What most have is not said.
 
 
-OLD = ROOT / "results/kodak/curves-0/evaluation@3.json"
+OLD = ROOT / "tests/references/evaluation-first-generation.json"
 """A table from before members of a sweep had a section of the config."""
 
 
@@ -225,7 +225,7 @@ def test_a_table_that_lacks_something_is_refused(tmp_path, broken):
     write(tmp_path / "a.json", {}, bpp=1.0, psnr=30.0)
     table = json.loads((tmp_path / "a.json").read_text()) | broken
     (tmp_path / "a.json").write_text(json.dumps(table))
-    with pytest.raises(UserError, match=r"a\.json is no table"):
+    with pytest.raises(UserError, match=r"a\.json is not a table"):
         results.read_results([tmp_path])
 
 
@@ -338,7 +338,7 @@ def test_a_report_holds_curves_tables_and_pictures_in_one_file(jaxcorr, runs):
         ([], "no run is named"),
         (["none"], "none does not exist: no run, folder or table there"),
         (["empty"], "empty holds no evaluation: name the images with --images"),
-        (["bad.json"], "bad.json is no table that `jaxcorr evaluate --json` wrote"),
+        (["bad.json"], "bad.json is not a table that `jaxcorr evaluate --json` wrote"),
         (["runs", "--anchor", "α ="], "anchor 'α =' names 2 curves"),
         (["runs", "--anchor", "H.266"], "anchor 'H.266' names no curves; there are"),
         (["runs", "other.json"], "other.json is of other images than"),
