@@ -31,7 +31,7 @@ def note(event, seconds, **_):
         compiling.append(seconds)
 jax.monitoring.register_event_duration_secs_listener(note)
 
-def one_step(*arguments, first=sweep.train_step, **options):
+def one_step(*arguments, first=sweep.train_members, **options):
     begin, before = time.perf_counter(), sum(compiling)
     jax.block_until_ready(first(*arguments, **options))
     seconds, compiled = time.perf_counter() - begin, sum(compiling) - before
@@ -50,7 +50,7 @@ timed_functions = {
     "initialize": [(trainer, "initial_state")],
 }
 with stopwatch.timed(timed_functions) as parts:
-    sweep.train_step = one_step
+    sweep.train_members = one_step
     sys.argv.insert(1, "train")
     main()
 """

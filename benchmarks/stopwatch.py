@@ -12,16 +12,23 @@ from jaxcorr.bitstream import networks
 from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.bitstream.range_coder import RangeDecoder, RangeEncoder
 from jaxcorr.context import autoregressive, passes
+from jaxcorr.context.base import CodingState
 
-CODINGS = (passes._Passes, autoregressive._Wavefronts)
-CONTEXTS = (passes.PassContext, autoregressive.AutoregressiveContext)
+CONTEXT_MODELS = (passes.PassContext, autoregressive.AutoregressiveContext)
+CODING_STATES = tuple(CodingState.__subclasses__())
+"""The states of these context models, which are private to their modules."""
+
 TIMED_FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
     "transforms": [
         (networks, name) for name in ("analyze", "predict_features", "synthesize")
     ],
     "context": [
-        *((kind, "start") for kind in CONTEXTS),
-        *((kind, name) for kind in CODINGS for name in ("predict", "refine", "update")),
+        *((kind, "begin_coding") for kind in CONTEXT_MODELS),
+        *(
+            (kind, name)
+            for kind in CODING_STATES
+            for name in ("predict", "refine", "update")
+        ),
     ],
     "coder": [
         (ReproducibleGrid, "round_means"),

@@ -51,10 +51,9 @@ MEMBER = {
 """Columns that describe the member of a sweep: fields of `SweepMember`."""
 TRAINED = ("fingerprint", "step", "held_out_loss", "source", "architecture")
 CLASSICAL = ("codec", "title", "quality", "unit", "library")
-TEXT = {"model", "fingerprint", "source", "architecture", "file"} | (
-    {*CLASSICAL} - {"quality"}
-)
-"""Columns that hold text, also where it looks like a number."""
+NUMBERS = {*MEASUREMENTS, "width_px", "height_px", *MEMBER}
+NUMBERS |= {"step", "held_out_loss", "quality"}
+"""Columns of numbers. All other cells are text, even where they look like a number."""
 
 Row = Mapping[str, Any]
 Table = dict[str, Any]
@@ -69,7 +68,7 @@ def is_table(path: Path) -> bool:
     """
     if path.name in (RUNS, IMAGES, HELD_OUT):
         return False
-    with _reported(path), path.open(encoding="utf-8", newline="") as file:
+    with _user_errors(path), path.open(encoding="utf-8", newline="") as file:
         header = set(next(csv.reader(file), ()))
     return {"bpp", "psnr_db"} <= header and bool({"model", "codec"} & header)
 
@@ -82,7 +81,7 @@ def read_tables(path: Path) -> list[Table]:
     Raises:
       UserError: If a file cannot be read, or lacks a column or a number.
     """
-    with _reported(path):
+    with _user_errors(path):
         return _read_tables(path)
 
 
@@ -175,8 +174,8 @@ def _read_tables(path: Path) -> list[Table]:
 
 
 @contextlib.contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    """Turns what damaged files raise into an error that names the file."""
+def _user_errors(path: Path) -> Iterator[None]:
+    """Turns the errors of damaged files into a `UserError` that names the file."""
     try:
         yield
     except OSError as error:
@@ -186,9 +185,9 @@ def _reported(path: Path) -> Iterator[None]:
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, Any]:
-    """Turns the cells of a row into numbers, except for those of text columns."""
+    """Turns empty cells into None, and cells in columns of numbers into numbers."""
     return {
-        name: (cell or None) if name in TEXT else _number(cell)
+        name: _number(cell) if name in NUMBERS else cell or None
         for name, cell in row.items()
     }
 
@@ -214,12 +213,12 @@ def _model(row: Row, runs: Mapping[str, Row]) -> dict[str, Any]:
 
 def _model_cells(model: Row) -> dict[str, Any]:
     if "codec" in model:
-        return {name: _plain(model.get(name)) for name in CLASSICAL}
+        return {name: _format_number(model.get(name)) for name in CLASSICAL}
     member = model.get("member") or {}
     return (
         {"model": model.get("path")}
-        | {name: _plain(member.get(field)) for name, field in MEMBER.items()}
-        | {name: _plain(model.get(name)) for name in TRAINED}
+        | {name: _format_number(member.get(field)) for name, field in MEMBER.items()}
+        | {name: _format_number(model.get(name)) for name in TRAINED}
     )
 
 
@@ -280,6 +279,6 @@ def _measurement_cells(row: Row) -> dict[str, str]:
     return cells
 
 
-def _plain(value: Any) -> Any:
-    """Writes whole numbers without a point, and an empty cell for None."""
+def _format_number(value: Any) -> Any:
+    """Writes floats with nine digits at most; other values stay as they are."""
     return f"{value:.9g}" if isinstance(value, float) else value

@@ -22,10 +22,7 @@ RESULTS_FILE = "evaluation.json"
 """Name of the table in the run directory of its model."""
 
 SKIPPED_FOLDERS = {CHECKPOINTS, "held_out"}
-"""Folders of a run that are not searched for tables.
-
-The folder `held_out` describes reconstructions of two photographs that every run has.
-"""
+"""Folders of a run that are not searched for tables. `held_out` has two photographs."""
 
 LOSS_SETTINGS = {
     f"loss.{name}"
@@ -128,12 +125,9 @@ class EvaluationResult:
     @property
     def has_cost(self) -> bool:
         """True if the model was trained for bpp + λ MSE and each image was kept."""
-        distortion = self.settings.get("loss.distortion")
-        return (
-            self.distortion_weight is not None
-            and distortion == "mse"
-            and all("psnr_db" in row for row in self.images)
-        )
+        trained_for_mse = self.settings.get("loss.distortion") == "mse"
+        measured = all("psnr_db" in row for row in self.images)
+        return self.distortion_weight is not None and trained_for_mse and measured
 
     @property
     def cost(self) -> int | float:
@@ -152,9 +146,8 @@ class EvaluationResult:
     @functools.cached_property
     def held_out_costs(self) -> dict[int, float]:
         """Bpp + λ MSE on held-out crops by training step, from beside the table."""
-        return held_out.read_costs(
-            self.path, model=self._model_path, member=self.member
-        )
+        name = self._model_path
+        return held_out.read_costs(self.path, model=name, member=self.member)
 
     @functools.cached_property
     def architecture(self) -> str:

@@ -128,6 +128,15 @@ def test_a_damaged_table_in_csv_is_refused(tmp_path, text):
         results.read_results([tmp_path / "a.csv"])
 
 
+def test_columns_may_be_added(tmp_path, table):
+    csv_tables.write_tables(tmp_path / "a.csv", [table])
+    rows = csv_tables.read_rows(tmp_path / "a.csv")
+    rows = [row | {"note": "sharp", "sigma": "3.5"} for row in rows]
+    csv_tables.write_rows(tmp_path / "a.csv", rows)
+    (result,) = results.read_results([tmp_path])
+    assert len(result.images) == len(rows)
+
+
 def test_other_csv_files_in_a_folder_are_skipped(tmp_path, table):
     csv_tables.write_tables(tmp_path / "a.csv", [table])
     (tmp_path / "prices.csv").write_text("item,price\nx,1\n")
