@@ -1,4 +1,4 @@
-"""Train steps as blocks that can be timed in turns: ours, and CompressAI's in torch."""
+"""Times train steps of jaxcorr and of CompressAI in turns, as blocks of steps."""
 
 import contextlib
 import dataclasses
@@ -22,10 +22,10 @@ from jaxcorr.training.sweep import SweepConfig, member_weights
 PEER = Path(__file__).parent / "peers" / "compressai_training.py"
 ROUNDS = 5
 MATRIX = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
-"""Side of the matrices of the product that is the measure of a device."""
+"""Side of the matrices whose product measures the peak rate of a device."""
 
 Block = Callable[[int], float]
-"""Takes a number of steps and gives the seconds that they took."""
+"""Takes a number of steps and returns the seconds that they took."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,11 @@ class Peer:
       architecture: `mean-scale` or `cheng2020-anchor`.
       width: Channels of the hidden layers.
       channels: Channels of the latents.
-      batch: Crops a step.
+      batch: Crops per step.
       crop: Side of a crop, in pixels.
-      dtype: `float32`, or `bfloat16` by torch's autocast.
+      dtype: `float32`, or `bfloat16` with torch's autocast.
       channels_last: Whether arrays have torch's `channels_last` layout.
-      compiled: Whether the model goes through `torch.compile`.
+      compiled: Whether the model is compiled with `torch.compile`.
     """
 
     python: str
@@ -58,30 +58,30 @@ class Peer:
 def in_turns(
     blocks: Sequence[Block], *, seconds: float = 2.0, rounds: int = ROUNDS
 ) -> list[float]:
-    """Measures the median seconds of a step of each block, block by block in turns.
+    """Returns the median seconds of a step of each block; the blocks take turns.
 
     Args:
       blocks: Blocks to time.
-      seconds: About how long a block runs in a round.
-      rounds: Rounds.
+      seconds: Approximate duration of a block in each round.
+      rounds: Number of rounds.
     """
     for block in blocks:
         block(1)
     steps = [max(1, round(seconds / block(1))) for block in blocks]
     times: list[list[float]] = [[] for _ in blocks]
     for _ in range(rounds):
-        for own, block, count in zip(times, blocks, steps, strict=True):
-            own.append(block(count) / count)
-    return [statistics.median(own) for own in times]
+        for seconds_per_step, block, count in zip(times, blocks, steps, strict=True):
+            seconds_per_step.append(block(count) / count)
+    return [statistics.median(seconds_per_step) for seconds_per_step in times]
 
 
 def our_block(
     static_config: StaticConfig, *, batch: int, crop: int
 ) -> tuple[Block, jax.stages.Compiled]:
-    """Compiles our train step on a batch that stays the same.
+    """Compiles the train step of jaxcorr on a constant batch.
 
     Returns:
-      The block, and the compiled program behind it.
+      The block, and its compiled program.
     """
     state, images, key = first_step(static_config, batch=batch, crop=crop)
     weights = member_weights(SweepConfig().members[0])
@@ -103,7 +103,7 @@ def our_block(
 def first_step(
     static_config: StaticConfig, *, batch: int, crop: int
 ) -> tuple[TrainState, UInt8[Array, "b h w 3"], Array]:
-    """Draws the state, random crops and the key of a first step."""
+    """Returns the state, random crops and the key of a first step."""
     key = jax.random.key(0)
     state = initial_state(static_config, codec.initialize(static_config.codec, key))
     images = jax.random.randint(key, (batch, crop, crop, 3), 0, 256)
@@ -112,10 +112,10 @@ def first_step(
 
 @contextlib.contextmanager
 def peer_block(peer: Peer) -> Iterator[Block]:
-    """Starts CompressAI's step in a process of its own, which waits while ours runs.
+    """Starts CompressAI's step in a separate process, which waits between its blocks.
 
     Raises:
-      UserError: If the process ends; the message is the error that it printed.
+      UserError: If the process ends, with the error that it printed.
     """
     options = dataclasses.asdict(peer)
     python = options.pop("python")
@@ -130,30 +130,30 @@ def peer_block(peer: Peer) -> Iterator[Block]:
         ) as process,
     ):
         assert process.stdin is not None and process.stdout is not None
-        asked, said = process.stdin, process.stdout
+        to_peer, from_peer = process.stdin, process.stdout
 
         def answer() -> str:
-            line = said.readline()
+            line = from_peer.readline()
             if not line:
                 errors.seek(0)
                 lines = errors.read().strip().splitlines() or ["no message"]
-                named = [each for each in lines if "Error" in each.split(":")[0]]
-                raise UserError(f"{PEER.name}: {(named or lines)[-1]}")
+                failures = [line for line in lines if "Error" in line.split(":")[0]]
+                raise UserError(f"{PEER.name}: {(failures or lines)[-1]}")
             return line
 
         def block(steps: int) -> float:
-            print(steps, file=asked, flush=True)
+            print(steps, file=to_peer, flush=True)
             return float(answer())
 
         answer()
         yield block
-        asked.close()
+        to_peer.close()
 
 
 def matmul_rate(dtype: str) -> float:
-    """Measures the operations a second of a large matrix product."""
+    """Returns the floating-point operations per second of a large matrix product."""
     side = MATRIX[jax.default_backend()]
-    # Of random numbers: a GPU multiplies ones or zeros at a higher clock.
+    # Random numbers, since a GPU multiplies ones or zeros at a higher clock.
     x = jax.random.normal(jax.random.key(0), (side, side), dtype)
     product = jax.jit(jnp.matmul)
     jax.block_until_ready(product(x, x))
@@ -166,6 +166,6 @@ def matmul_rate(dtype: str) -> float:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Returns whether JAX, or torch in a peer, had too little memory."""
+    """Returns whether JAX, or torch in a peer, ran out of memory."""
     text = str(error)
     return "RESOURCE_EXHAUSTED" in text or "OutOfMemoryError" in text

@@ -1,9 +1,9 @@
-"""Seconds of `jaxcorr compress` of one image, from the shell and back to it.
+"""Measures the seconds that `jaxcorr compress` takes for one image.
 
     python benchmarks/cold_start.py MODEL IMAGE
 
-Runs the command in new processes: with an empty cache of compiled programs, and twice
-with the cache that this left behind.
+Runs the command in new processes, with an empty cache of compiled programs and with a
+filled one, and prints the seconds of the command and of its stages.
 """
 
 import os
@@ -17,11 +17,11 @@ STAGES = """
 import time
 start = time.perf_counter()
 import sys
-from jaxcorr import images, run_folder, runtime
+from jaxcorr import images, run_directory, runtime
 from jaxcorr.bitstream import coding
 imported = time.perf_counter()
 runtime.enable_compilation_cache()
-model = run_folder.load(sys.argv[1])
+model = run_directory.load(sys.argv[1])
 model.device_parameters
 loaded = time.perf_counter()
 image, _ = images.read_image(sys.argv[2])
@@ -34,23 +34,23 @@ print(imported - start, loaded - imported, coded - loaded, again - coded)
 
 
 def main(model: str, image: str) -> None:
-    """Prints a line for an empty cache and a line for a full one."""
+    """Prints a line for an empty cache and a line for a filled one."""
     print(f"{'cache':8}{'command':>9}{'import':>9}{'load':>9}{'code':>9}{'again':>9}")
     for cache in ("empty", "full"):
-        # Each measurement of an empty cache needs one of its own.
+        # Each measurement of an empty cache needs a new cache.
         with tempfile.TemporaryDirectory() as folder:
             if cache == "full":
                 command(model, image, folder)
-            whole = command(model, image, folder)
+            total = command(model, image, folder)
         with tempfile.TemporaryDirectory() as folder:
             if cache == "full":
                 stages(model, image, folder)
-            parts = stages(model, image, folder)
-        print(f"{cache:8}" + "".join(f"{part:9.2f}" for part in [whole, *parts]))
+            seconds = stages(model, image, folder)
+        print(f"{cache:8}" + "".join(f"{part:9.2f}" for part in [total, *seconds]))
 
 
 def command(model: str, image: str, folder: str) -> float:
-    """Seconds of the command."""
+    """Returns the seconds of the command."""
     program = Path(sys.executable).with_name("jaxcorr")
     target = str(Path(folder) / "image.jxc")
     start = time.perf_counter()
@@ -59,13 +59,13 @@ def command(model: str, image: str, folder: str) -> float:
 
 
 def stages(model: str, image: str, folder: str) -> list[float]:
-    """Seconds to import, to load the model, to code an image, and to code it again."""
+    """Returns the seconds to import, to load the model, and to code an image twice."""
     output = run([sys.executable, "-c", STAGES, model, image], folder)
     return [float(seconds) for seconds in output.split()]
 
 
 def run(arguments: list[str], cache: str) -> str:
-    """Output of a new process with its caches in a folder."""
+    """Returns the output of a new process whose caches are in a folder."""
     environment = os.environ | {"XDG_CACHE_HOME": cache}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
     return subprocess.run(

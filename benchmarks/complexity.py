@@ -1,15 +1,15 @@
-"""The paper's complexity table, measured here: what each context model costs.
+"""Measures the time that each context model costs, as in the paper's table.
 
     python benchmarks/complexity.py KODAK [--images N] [--compressai PYTHON]
 
 Encodes and decodes photographs with every context model on Cheng's transforms at 128
-channels, and splits the seconds into transforms, networks of the context model and
-coder (scale classes, rounding of means, range coder). Weights are random, scaled until
-latents are some steps wide. The autoregressive model also runs as a raster scan, a
-latent after another, through the same networks and coder.
+channels, and divides the seconds between transforms, networks of the context model and
+coder (scale classes, rounding of means, range coder). Random weights are scaled so that
+latents span several quantization steps. The autoregressive model also runs as a raster
+scan, one latent after another, through the same networks and coder.
 
-PYTHON is that of an environment with CompressAI (`peers/compressai_coding.py` says what
-to install): then three of its models, and ours with the same weights, code the same
+With the PYTHON of an environment with CompressAI (`peers/compressai_coding.py` lists
+what to install), three of its models and the converted models of jaxcorr code the same
 photographs in turns.
 """
 
@@ -43,7 +43,7 @@ from jaxcorr.transforms.base import latents_across
 PEER = Path(__file__).parent / "peers" / "compressai_coding.py"
 PEER_MODELS = ("mbt2018-mean", "mbt2018", "cheng2020-anchor")
 ROUNDS = 2
-"""Turns of ours and theirs; the least time of each image counts."""
+"""Turns of jaxcorr and CompressAI; the shortest time of each image counts."""
 
 CONTEXTS: dict[str, ContextConfig] = {
     "none": NoContext(),
@@ -57,19 +57,19 @@ PAPER_SECONDS = {
     "ChARM": 8.14,
     "autoregressive": 251.65,
 }
-"""Ali et al., NeurIPS 2023, table of complexity; for what is not said, likely Kodak."""
+"""Ali et al., NeurIPS 2023, table of complexity. The images are probably Kodak."""
 LATENT_GAIN, SCALE = 10.0, 1.0
 HYPER_BIAS = {
     cheng.Cheng: "transforms/hyper_synthesis/layers/8/bias",
     minnen.Minnen: "transforms/hyper_synthesis/layers/4/bias",
 }
-"""Where scales come from without a context model, and then means."""
+"""Bias of the scales, followed by the means, without a context model."""
 CONTEXT_BIASES = (
     "context/network/last/bias",
     "/aggregation/2/bias",
     "/scale/third/bias",
 )
-"""Where they come from with one, as endings of names."""
+"""Endings of the names of these biases in the context models."""
 
 Image = np.ndarray
 Seconds = dict[str, float]
@@ -85,17 +85,17 @@ def main(
 
     Args:
       directory: Folder of photographs.
-      number: How many of them to code, from the first, all of its size.
+      number: How many of them to code, all with the size of the first.
       compressai: Python of an environment with CompressAI.
     """
-    runtime.retain_freed_memory()  # As the commands do.
-    found = [
+    runtime.retain_freed_memory()  # As the commands of jaxcorr do.
+    pairs = [
         (path, images.read_image(path)[0]) for path in images.find_images(directory)
     ]
-    # Of one size: the programs of another would be compiled while the clock runs.
-    same = [pair for pair in found if pair[1].shape == found[0][1].shape][:number]
-    paths, photographs = zip(*same, strict=True)
-    print(f"{len(paths)} photographs, the first {paths[0].name}; seconds an image\n")
+    # Another size would be compiled while the clock runs.
+    chosen = [pair for pair in pairs if pair[1].shape == pairs[0][1].shape][:number]
+    paths, photographs = zip(*chosen, strict=True)
+    print(f"{len(paths)} photographs, the first {paths[0].name}; seconds per image\n")
     print_contexts(photographs)
     print_coder(photographs)
     if compressai is not None:
@@ -107,39 +107,43 @@ def print_contexts(photographs: Sequence[Image]) -> None:
     print("Cheng's transforms, 128 channels")
     names = ("encode", "decode", "transforms", "context", "coder", "passes")
     print(f"{'context model':20}" + "".join(f"{name:>12}" for name in names))
-    found = {}
+    rows = {}
     for name, context in CONTEXTS.items():
         model = random_model(cheng.SIZES["128"], context)
-        found[name] = report(name, model, photographs)
+        rows[name] = report(name, model, photographs)
     model = random_model(cheng.SIZES["128"], CONTEXTS["autoregressive"])
     _, by_waves = coding.encode(model, photographs[0])
-    # Wavefronts of rows that begin where the one above ends hold a latent each.
+    # With this lag a row starts when the row above is complete: a raster scan.
     columns = latents_across(max(image.shape[1] for image in photographs))
     with mock.patch.object(autoregressive, "LAG", columns):
         scan = report("raster scan", model, photographs)
         _, by_scan = coding.encode(model, photographs[0])
     if not np.array_equal(by_waves.symbols, by_scan.symbols):
-        raise RuntimeError("wavefronts and raster scan give other symbols")
+        raise RuntimeError("wavefronts and raster scan give different symbols")
 
-    waves = found["autoregressive"]
-    own = lambda seconds: seconds["context"] + seconds["coder"]
-    total = lambda seconds: seconds["encode"] + seconds["decode"]
+    def sequential(seconds: Seconds) -> float:
+        return seconds["context"] + seconds["coder"]
+
+    def total(seconds: Seconds) -> float:
+        return seconds["encode"] + seconds["decode"]
+
+    waves = rows["autoregressive"]
     print(
         "\nraster scan / wavefronts, same symbols, context + coder: "
-        f"{own(scan) / own(waves):.1f}x"
+        f"{sequential(scan) / sequential(waves):.1f}x"
     )
-    print("autoregressive over the others, encode + decode:")
+    print("autoregressive / other context models, encode + decode:")
     for name in ("none", "checkerboard", "ChARM"):
         paper = PAPER_SECONDS["autoregressive"] / PAPER_SECONDS[name]
         print(
-            f"  {name:16} wavefronts {total(waves) / total(found[name]):5.2f}x, raster "
-            f"scan {total(scan) / total(found[name]):5.2f}x; in the paper {paper:.1f}x"
+            f"  {name:16} wavefronts {total(waves) / total(rows[name]):5.2f}x, raster "
+            f"scan {total(scan) / total(rows[name]):5.2f}x; in the paper {paper:.1f}x"
         )
 
 
 def print_coder(photographs: Sequence[Image]) -> None:
-    """Prints what lies between scales and bytes at 320 channels."""
-    print("\nCoder at 320 channels (Minnen's transforms), milliseconds an image")
+    """Prints the time of the coder, from scales to bytes, at 320 channels."""
+    print("\nCoder at 320 channels (Minnen's transforms), milliseconds per image")
     for name, context in CONTEXTS.items():
         model = random_model(minnen.SIZES["192-320"], context)
         seconds = measure(model, photographs)
@@ -149,7 +153,7 @@ def print_coder(photographs: Sequence[Image]) -> None:
 def print_peers(
     python: str, paths: Sequence[Path], photographs: Sequence[Image]
 ) -> None:
-    """Prints ours beside CompressAI's, with its weights."""
+    """Prints the times of jaxcorr and CompressAI with the same weights."""
     print("\nagainst CompressAI, same weights, in turns: encode / decode, ratio")
     for name in PEER_MODELS:
         with tempfile.TemporaryDirectory() as folder:
@@ -164,21 +168,21 @@ def print_peers(
                 output = run_peer(python, "time", name, weights, *map(str, paths))
                 theirs.append(json.loads(output))
         both = least(ours), least(theirs)
-        said = ", ".join(f"{e:6.3f} / {d:6.3f}" for e, d in both)
+        seconds = ", ".join(f"{e:6.3f} / {d:6.3f}" for e, d in both)
         ratios = " / ".join(f"{a / b:.2f}" for a, b in zip(*both, strict=True))
-        print(f"  {name:18} ours, CompressAI: {said}; ratio {ratios}")
+        print(f"  {name:18} jaxcorr, CompressAI: {seconds}; ratio {ratios}")
 
 
 def random_model(transforms: TransformConfig, context: ContextConfig) -> Model:
-    """A model with random weights whose latents are some steps wide."""
+    """Returns a random model whose latents span several quantization steps."""
     settings = CodecConfig(transforms=transforms, context=context)
-    drawn = jax.device_get(codec.initialize(settings, jax.random.key(0)))
-    parameters = {name: np.array(array) for name, array in drawn.items()}
+    initial = jax.device_get(codec.initialize(settings, jax.random.key(0)))
+    parameters = {name: np.array(array) for name, array in initial.items()}
     parameters["transforms/analysis/layers/6/kernel"] *= LATENT_GAIN
     biases = [name for name in parameters if name.endswith(CONTEXT_BIASES)]
     for name in biases or [HYPER_BIAS[type(transforms)]]:
         bias = parameters[name]
-        # Those of slices are of scales alone, all others of scales and then of means.
+        # Biases of slices hold only scales, all others scales and then means.
         bias[: None if name.endswith("/scale/third/bias") else len(bias) // 2] = SCALE
     return saved_model.make_model(settings, parameters)
 
@@ -194,45 +198,45 @@ def report(name: str, model: Model, photographs: Sequence[Image]) -> Seconds:
 
 
 def measure(model: Model, photographs: Sequence[Image]) -> Seconds:
-    """Mean seconds an image: of encoding, of decoding, and of the parts of both."""
+    """Returns mean seconds per image of encoding, decoding, and the parts of both."""
     warm_up(model, photographs[0])
     with stopwatch.timed() as spent:
-        found = timings(model, photographs)
+        times = timings(model, photographs)
     parts = {part: seconds / len(photographs) for part, seconds in spent.items()}
-    return {name: float(np.mean(times)) for name, times in found.items()} | parts
+    return {name: float(np.mean(values)) for name, values in times.items()} | parts
 
 
 def warm_up(model: Model, photograph: Image) -> None:
-    """Compiles, and builds what is cached."""
+    """Compiles the programs and builds the cached tables."""
     coding.decode(model, coding.encode(model, photograph)[0])
 
 
 def timings(model: Model, photographs: Sequence[Image]) -> Timings:
-    """Seconds to encode and to decode each image."""
-    found: Timings = {"encode": [], "decode": []}
+    """Returns the seconds to encode and to decode each image."""
+    times: Timings = {"encode": [], "decode": []}
     for image in photographs:
         start = time.perf_counter()
         container, _ = coding.encode(model, image)
         middle = time.perf_counter()
         coding.decode(model, container)
-        found["encode"].append(middle - start)
-        found["decode"].append(time.perf_counter() - middle)
-    return found
+        times["encode"].append(middle - start)
+        times["decode"].append(time.perf_counter() - middle)
+    return times
 
 
 def least(rounds: Sequence[Timings]) -> list[float]:
-    """Mean over images of the least time of the rounds, to encode and to decode."""
+    """Returns the mean over images of the shortest time of all rounds."""
     return [
-        float(np.min([each[name] for each in rounds], axis=0).mean())
+        float(np.min([times[name] for times in rounds], axis=0).mean())
         for name in ("encode", "decode")
     ]
 
 
 def run_peer(python: str, *arguments: str) -> str:
-    """What CompressAI's side prints.
+    """Runs `peers/compressai_coding.py` and returns its output.
 
     Raises:
-      UserError: If it fails.
+      UserError: If the process fails.
     """
     done = subprocess.run(
         [python, PEER, *arguments], capture_output=True, text=True, check=False

@@ -2,10 +2,9 @@
 
     python benchmarks/correlation.py
 
-Prints, for the value and gradient of the loss with a 7x7 window, the median time and
-the temporary memory that the compiled program asks for, both beside those of the
-unfolding implementation; then its share of whole train steps. Takes about three minutes
-on two CPU cores.
+Prints the median time and the temporary memory of the compiled value and gradient of
+the loss with a 7x7 window, for both implementations, and then the share of the loss in
+the time of train steps. Takes about three minutes on two CPU cores.
 """
 
 import dataclasses
@@ -29,14 +28,14 @@ WINDOW = 7
 REPETITIONS = 5
 CROP = 256
 STEPS = ((64, 96, 8), (128, 192, 8))
-"""Width, channels and batch of the train steps."""
+"""Width, channels and batch size of the train steps."""
 # Training: 16 crops of 256x256 pixels. Evaluation: 8 photographs of 512x768 pixels.
 SHAPES = ((16, 16, 16, 192), (8, 32, 48, 320))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one call of a compiled function takes.
+    """Time and memory of one call of a compiled function.
 
     Attributes:
       milliseconds: Median time of a call.
@@ -48,7 +47,7 @@ class Cost:
 
 
 def measure(functions: Mapping[str, Callable], *arguments) -> dict[str, Cost]:
-    """Compiles functions and times them in turn, so that a busy machine slows all."""
+    """Compiles functions and times them in turns, so that a busy machine slows all."""
     compiled = {
         name: jax.jit(function).lower(*arguments).compile()
         for name, function in functions.items()
@@ -61,7 +60,7 @@ def measure(functions: Mapping[str, Callable], *arguments) -> dict[str, Cost]:
             seconds[name].append(time.perf_counter() - start)
     return {
         name: Cost(
-            # The first call of each warms it up.
+            # The first call is a warm-up.
             milliseconds=1e3 * statistics.median(seconds[name][1:]),
             mebibytes=_temporary_bytes(function) / 2**20,
         )
@@ -78,7 +77,7 @@ def _temporary_bytes(function: jax.stages.Compiled) -> int:
 def unfolded_map(
     normalized: Float[Array, "b h w c"], *, window: int
 ) -> Float[Array, "{window} {window}"]:
-    """`correlation.correlation_map` by way of every window at once."""
+    """Computes `correlation.correlation_map` from an array of all windows."""
     margin = window // 2
     centers = normalized[:, margin:-margin, margin:-margin, :, None]
     windows = jax.lax.conv_general_dilated_patches(
@@ -92,7 +91,7 @@ def unfolded_map(
 
 
 def value_and_gradient(correlation_map: Callable) -> Callable:
-    """The loss through a map, with the gradient of latent, mean and scale."""
+    """Returns the loss with its gradient in latent, mean and scale, given a map."""
 
     def loss(latent, mean, scale):
         normalized = correlation.normalize(latent, mean, scale)
@@ -127,7 +126,7 @@ def print_loss_table() -> None:
 
 
 def print_step_share() -> None:
-    """Prints the share of the loss in whole train steps."""
+    """Prints the share of the loss in the time of train steps."""
     print(f"\nShare of a train step, crops of {CROP}x{CROP}")
     for width, channels, batch_size in STEPS:
         costs = _step_costs(width, channels, batch_size)
@@ -154,7 +153,7 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
     loss = value_and_gradient(correlation.correlation_map)
 
     def step(state, batch, *_):
-        # Within another compiled function nothing is donated, so it can run again.
+        # Inside another compiled function nothing is donated, so the step can repeat.
         return train_step(state, batch, weights, key, static_config=static_config)
 
     def alone(state, batch, *latents):

@@ -1,13 +1,14 @@
-"""Whether the data pipeline keeps up with the train step, on the same cores.
+"""Measures whether the data pipeline keeps up with the train step.
 
     python benchmarks/data_pipeline.py [CONFIG] [--source folder:DIR]
 
-Prints images a second of batches alone, of the step alone, fed again and again with one
-batch, and of the step fed by the pipeline, with 0, 1 and 2 workers. All in one sitting;
-each figure is the median of blocks that take turns.
+Prints images per second of the pipeline alone, of the step alone on a constant batch,
+and of the step fed by the pipeline, with 0, 1 and 2 workers on the same cores. All are
+measured in blocks that take turns, of which the median counts.
 """
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ BLOCK_SECONDS, ROUNDS = 3.0, 5
 WORKERS = (0, 1, 2)
 
 Block = Callable[[float], float]
-"""Works for about so many seconds and gives images a second."""
+"""Works for about a number of seconds and returns images per second."""
 
 
 def main(
@@ -36,44 +37,47 @@ def main(
 
     Args:
       config: Config whose data settings and step are measured.
-      source: Where images come from, in place of the config's.
+      source: Source of images, in place of that of the config.
     """
-    runtime.retain_freed_memory()  # As the commands do.
+    runtime.retain_freed_memory()  # As the commands of jaxcorr do.
     settings = config_files.load_config(config)
     data = settings.data
     if source is not None:
         data = dataclasses.replace(data, source=source)
-    opened = sources.training_source(data)
-    print(f"{config}, {data.source}: {len(opened)} images, ", end="")
-    print(f"{data.batch_size} crops of {data.crop_size}x{data.crop_size} a batch\n")
+    images = sources.training_source(data)
+    print(f"{config}, {data.source}: {len(images)} images, ", end="")
+    print(f"{data.batch_size} crops of {data.crop_size}x{data.crop_size} per batch\n")
     iterators = {
-        workers: pipeline.batches(opened, dataclasses.replace(data, workers=workers))
+        workers: pipeline.batches(images, dataclasses.replace(data, workers=workers))
         for workers in WORKERS
     }
     blocks: dict[str, Block] = {}
     step = compiled_step(settings)
     constant = next(iterators[0])
-    blocks["step alone"] = lambda seconds: rate(seconds, lambda: step(constant))
+    blocks["step alone"] = functools.partial(
+        rate, work=functools.partial(step, constant)
+    )
     for workers, batches in iterators.items():
-        read = batches_reader(batches)
-        blocks[f"{workers} workers, alone"] = lambda s, read=read: rate(s, read)
-        blocks[f"{workers} workers, step"] = lambda s, read=read: rate(
-            s, lambda: step(read())
+        blocks[f"{workers} workers, alone"] = functools.partial(
+            rate, work=functools.partial(next, batches)
         )
-    found: dict[str, list[float]] = {name: [] for name in blocks}
+        blocks[f"{workers} workers, step"] = functools.partial(
+            rate, work=functools.partial(fed_step, step, batches)
+        )
+    rates: dict[str, list[float]] = {name: [] for name in blocks}
     for block in blocks.values():
         block(BLOCK_SECONDS / 3)
     for _ in range(ROUNDS):
         for name, block in blocks.items():
-            found[name].append(block(BLOCK_SECONDS))
+            rates[name].append(block(BLOCK_SECONDS))
     for batches in iterators.values():
         batches.close()
-    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     print_table(medians)
 
 
 def print_table(medians: dict[str, float]) -> None:
-    """Prints images a second, and what they mean for the step."""
+    """Prints images per second, also as multiples of the rate of the step."""
     step = medians["step alone"]
     print(f"{'images/s':12}{'alone':>10}{'/ step':>9}{'step, fed':>11}{'/ step':>9}")
     print(f"{'the step':12}{step:10.1f}")
@@ -87,20 +91,22 @@ def print_table(medians: dict[str, float]) -> None:
 
 
 def rate(seconds: float, work: Callable[[], np.ndarray]) -> float:
-    """Images a second of work that handles a batch a call."""
+    """Returns images per second of a function that handles a batch per call."""
     images, start = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds or not images:
         images += len(work())
     return images / elapsed
 
 
-def batches_reader(batches: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:
-    """Reads the next batch."""
-    return lambda: next(batches)
+def fed_step(
+    step: Callable[[np.ndarray], np.ndarray], batches: Iterator[np.ndarray]
+) -> np.ndarray:
+    """Takes a step on the next batch."""
+    return step(next(batches))
 
 
 def compiled_step(settings: TrainConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """The config's train step on a batch; waits for its end."""
+    """Returns the train step of a config, which waits until the step has finished."""
     static_config = settings.static_config
     key, weights = jax.random.key(0), member_weights(settings.members[0])
     state = initial_state(static_config, codec.initialize(static_config.codec, key))

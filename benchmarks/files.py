@@ -1,10 +1,10 @@
-"""Size of files against the entropy model's estimate, and time to code them.
+"""Compares the size of files with the entropy model's estimate, and times coding.
 
     python benchmarks/files.py MODEL DIR
 
-Codes every photograph below DIR with the run or model folder MODEL. A file should be
-within 1 % + 64 bytes of the estimate. Seconds are after compilation; those of the
-networks are of the compiled programs, the rest is the range coder and all else.
+Codes every photograph below DIR with MODEL, a run directory or a model folder. A file
+should be within 1 % + 64 bytes of the estimate. Times exclude compilation. They are
+divided into networks, which are compiled programs, and the rest with the range coder.
 """
 
 import sys
@@ -16,19 +16,24 @@ from jaxcorr import images, run_directory, runtime
 from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.learned import LearnedCodec
 
-NETWORKS = [*stopwatch.PARTS["transforms"], *stopwatch.PARTS["context"]]
+NETWORKS = [
+    *stopwatch.TIMED_FUNCTIONS["transforms"],
+    *stopwatch.TIMED_FUNCTIONS["context"],
+]
 
 
 def main(folder: Path, directory: Path) -> None:
-    """Prints a line an image and a summary."""
-    runtime.retain_freed_memory()  # As the commands do.
+    """Prints a line per image and a summary."""
+    runtime.retain_freed_memory()  # As the commands of jaxcorr do.
     codec = LearnedCodec(run_directory.load(folder))
     print(f"{'file':24}{'bytes':>9}{'bpp':>9}{'estimated':>11}{'excess':>9}{'%':>7}")
     measured, seconds = [], []
     with stopwatch.timed({"networks": NETWORKS}) as spent:
         for path in images.find_images(directory):
             image, _ = images.read_image(path)
-            measure.measure_image(codec, image, path.name)  # Compiles what is new.
+            measure.measure_image(
+                codec, image, path.name
+            )  # Compiles programs for new sizes.
             spent["networks"] = 0.0
             row = measure.measure_image(codec, image, path.name).metrics
             seconds.append(spent["networks"])
@@ -42,7 +47,7 @@ def main(folder: Path, directory: Path) -> None:
 
 
 def excess_of(row: measure.ImageMetrics) -> tuple[float, float]:
-    """Bytes of the file over the estimate, also in percent of the estimate."""
+    """Returns the excess of the file over the estimate, in bytes and in percent."""
     estimated = (row.bpp_estimated or 0.0) * row.width * row.height / 8
     return row.bytes - estimated, 100 * (row.bytes / estimated - 1)
 
@@ -62,7 +67,7 @@ def summarize(measured: list[measure.ImageMetrics], seconds: list[float]) -> Non
     decode = sum(row.decode_seconds or 0.0 for row in measured) / count
     programs = sum(seconds) / count
     print(
-        f"seconds an image: encode {encode:.3f}, decode {decode:.3f}; of both together "
+        f"seconds per image: encode {encode:.3f}, decode {decode:.3f}; of the sum "
         f"{programs:.3f} networks, {encode + decode - programs:.3f} range coder and "
         "the rest"
     )

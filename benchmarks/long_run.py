@@ -1,11 +1,11 @@
-"""Memory, threads and open files of a training process, as it goes on.
+"""Watches memory, threads and open files of a long training process.
 
     python benchmarks/long_run.py [--steps N] [-- SETTING …]
 
-Trains a tiny codec on crops of 64x64 pixels in a new process, with a log line a step,
-an evaluation every 50 steps and a checkpoint every 100, and looks at it from outside
-(Linux only). What is behind the two dashes goes to `jaxcorr train`, such as
-`--data.workers 2` or `--intervals.checkpoint-every 10`.
+Trains a tiny codec on crops of 64x64 pixels in a new process, with a log line per step,
+an evaluation every 50 steps and a checkpoint every 100, and observes the process from
+outside (Linux only). Settings after the two dashes are passed to `jaxcorr train`, such
+as `--data.workers 2` or `--intervals.checkpoint-every 10`.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-EVERY_SECONDS = 0.02
+SAMPLE_SECONDS = 0.02
 WINDOW = 50
-"""Steps over which the median is taken: one evaluation falls into each."""
+"""Steps over which the median is taken, which contain one evaluation."""
 CONFIG = """
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
@@ -43,13 +43,13 @@ def get_config():
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """What a process holds at a moment.
+    """Resources of a process at one moment.
 
     Attributes:
-      step: Last step that it logged.
-      megabytes: Of memory that is resident.
-      threads: That it runs.
-      files: That it has open: sockets and pipes, too.
+      step: Last logged step.
+      megabytes: Resident memory.
+      threads: Number of threads.
+      files: Number of open files, including sockets and pipes.
     """
 
     step: int
@@ -59,42 +59,42 @@ class Sample:
 
 
 def main(steps: int, settings: list[str]) -> None:
-    """Prints a line for each of several moments, and the growth from half on."""
+    """Prints resources after several steps, and the growth in the second half."""
     with tempfile.TemporaryDirectory() as folder:
         samples = watch(Path(folder), steps, settings)
-    print(f"medians over {WINDOW} steps; {len(samples)} looks")
+    print(f"medians over {WINDOW} steps; {len(samples)} samples")
     print(f"{'after step':>10}{'resident MB':>13}{'threads':>9}{'open files':>12}")
-    found = {mark: around(samples, mark) for mark in marks(steps)}
-    for mark, (megabytes, threads, files) in found.items():
+    medians = {mark: medians_at(samples, mark) for mark in marks(steps)}
+    for mark, (megabytes, threads, files) in medians.items():
         print(f"{mark:10}{megabytes:13.1f}{threads:9.0f}{files:12.0f}")
-    half, end = found[steps // 2][0], found[steps][0]
-    grown = 1024 * (end - half) / (steps - steps // 2)
-    print(f"growth from step {steps // 2} on: {grown:.1f} KB a step")
+    half, end = medians[steps // 2][0], medians[steps][0]
+    growth = 1024 * (end - half) / (steps - steps // 2)
+    print(f"growth from step {steps // 2} on: {growth:.1f} KB per step")
 
 
 def marks(steps: int) -> list[int]:
-    """Steps after which a line is printed."""
+    """Returns the steps after which a line is printed."""
     return [steps // 10, steps // 4, steps // 2, 3 * steps // 4, steps]
 
 
-def around(samples: list[Sample], mark: int) -> tuple[float, float, float]:
-    """Medians over the steps up to a mark."""
-    near = [each for each in samples if mark - WINDOW < each.step <= mark]
+def medians_at(samples: list[Sample], mark: int) -> tuple[float, float, float]:
+    """Returns the medians over the steps up to a mark."""
+    window = [sample for sample in samples if mark - WINDOW < sample.step <= mark]
     return (
-        statistics.median(each.megabytes for each in near),
-        statistics.median(each.threads for each in near),
-        statistics.median(each.files for each in near),
+        statistics.median(sample.megabytes for sample in window),
+        statistics.median(sample.threads for sample in window),
+        statistics.median(sample.files for sample in window),
     )
 
 
 def watch(folder: Path, steps: int, settings: list[str]) -> list[Sample]:
-    """Runs a training and looks at it until its last step.
+    """Runs a training process and samples its resources until the last step.
 
     Raises:
-      SystemExit: If the run ends otherwise.
+      SystemExit: If the process ends early.
     """
     config = folder / "tiny.py"
-    # The steps behind the last mark keep the process busy while that is looked at.
+    # Steps after the last mark keep the process running while it is sampled.
     config.write_text(CONFIG.format(steps=steps + WINDOW))
     command = [sys.executable, str(ROOT / "train.py"), str(config)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -108,10 +108,10 @@ def watch(folder: Path, steps: int, settings: list[str]) -> list[Sample]:
         while process.poll() is None:
             step = last_step(folder / "run" / "metrics.jsonl")
             if step:
-                samples.append(look(process.pid, step))
+                samples.append(sample_process(process.pid, step))
             if step > steps:
                 return samples
-            time.sleep(EVERY_SECONDS)
+            time.sleep(SAMPLE_SECONDS)
     finally:
         process.terminate()
         process.wait()
@@ -119,30 +119,30 @@ def watch(folder: Path, steps: int, settings: list[str]) -> list[Sample]:
 
 
 def last_step(path: Path) -> int:
-    """Last step in a log; 0 if there is none yet."""
+    """Returns the last step of a log, or 0 if the log has none yet."""
     if not path.exists():
         return 0
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
-        lines = file.read().split(b"\n")[:-1]  # The last may be in the making.
+        lines = file.read().split(b"\n")[:-1]  # The last line may be incomplete.
     return json.loads(lines[-1])["step"] if lines else 0
 
 
-def look(process: int, step: int) -> Sample:
-    """Reads what the system knows of a process."""
-    about = Path("/proc") / str(process)
+def sample_process(process: int, step: int) -> Sample:
+    """Reads the resources of a process from `/proc`."""
+    folder = Path("/proc") / str(process)
     status = dict(
-        line.split(":", 1) for line in (about / "status").read_text().splitlines()
+        line.split(":", 1) for line in (folder / "status").read_text().splitlines()
     )
     return Sample(
         step=step,
         megabytes=int(status["VmRSS"].split()[0]) / 1024,
         threads=int(status["Threads"]),
-        files=len(list((about / "fd").iterdir())),
+        files=len(list((folder / "fd").iterdir())),
     )
 
 
 if __name__ == "__main__":
-    own, _, for_training = " ".join(sys.argv[1:]).partition("-- ")
-    count = own.split()
-    main(int(count[1]) if count else 1000, for_training.split())
+    own, _, training_settings = " ".join(sys.argv[1:]).partition("-- ")
+    words = own.split()
+    main(int(words[1]) if words else 1000, training_settings.split())

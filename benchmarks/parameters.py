@@ -1,9 +1,9 @@
-"""Parameters of every transforms with every context model, at reference sizes.
+"""Counts the parameters of all transforms with all context models.
 
     python benchmarks/parameters.py
 
-In millions, and the passes over the latents of a Kodak photograph; nothing is computed
-but shapes.
+Prints a Markdown table of millions of parameters at reference sizes, and of passes over
+the latents of a Kodak photograph. Only shapes are computed.
 """
 
 import functools
@@ -27,7 +27,7 @@ TRANSFORMS = {
     "SwinT, M": swin.SIZES["M"],
 }
 NARROW = SpaceChannel(groups=(8, 8, 16, 32))
-"""Groups that leave 64 of 128 channels, half as wide as those of the paper."""
+"""Groups for 128 channels, of which the last has 64: half as wide as in the paper."""
 CONTEXTS = {
     "none": NoContext(),
     "checkerboard": Checkerboard(),
@@ -39,7 +39,7 @@ CONTEXTS = {
 
 
 def main() -> None:
-    """Prints a row for each architecture."""
+    """Prints a row for each kind of transforms."""
     print("| transforms | " + " | ".join(CONTEXTS) + " |")
     print("| --- |" + " ---: |" * len(CONTEXTS))
     for name, transforms in TRANSFORMS.items():
@@ -53,8 +53,10 @@ def main() -> None:
             count = sum(array.size for array in shapes.values())
             cells.append(f"{count / 1e6:.2f}")
         print(f"| {name} | " + " | ".join(cells) + " |")
-    built = (each.build(channels=192, rngs=nnx.Rngs(0)) for each in CONTEXTS.values())
-    passes = (str(context.num_passes(*LATENTS)) for context in built)
+    models = (
+        context.build(channels=192, rngs=nnx.Rngs(0)) for context in CONTEXTS.values()
+    )
+    passes = (str(model.num_passes(*LATENTS)) for model in models)
     print(f"| passes over {LATENTS[0]}x{LATENTS[1]} latents | {' | '.join(passes)} |")
 
 

@@ -1,9 +1,9 @@
-"""What a program that XLA compiled for a TPU moves: read off its text.
+"""Counts the memory traffic of a program that XLA compiled for a TPU, from its text.
 
-The compiler's own count of bytes takes vector memory, which is on the chip, for the
-same as the memory beside it. Here only the latter counts, with the padding of arrays to
-whole tiles, as the layouts in the text say. Bodies of loops do not count: the one loop
-of a train step, over the offsets of the correlation map, is small.
+The compiler's count of bytes does not separate vector memory, which is on the chip,
+from HBM. Here only HBM counts, and arrays are padded to whole tiles, as their layouts
+in the text say. Bodies of loops do not count, since the one loop of a train step, over
+the offsets of the correlation map, is small.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import re
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "u8": 1, "s8": 1, "pred": 1}
 ON_CHIP = "S(1)"
 NO_TRAFFIC = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant"}
-"""Operations that only name what is there."""
+"""Operations that only name or view existing arrays."""
 NO_ESTIMATE = 10**10
 COLLECTIVES = (
     "all-reduce",
@@ -34,11 +34,11 @@ class Operation:
     """An operation of the main computation.
 
     Attributes:
-      kind: What it does, such as `fusion`.
-      memory: Bytes that it reads from and writes to memory beside the chip.
-      result: Bytes of its results, wherever they are.
-      cycles: How long the compiler expects it to take; 0 where it does not say.
-      name: What it came from, in the traced function.
+      kind: Opcode, such as `fusion`.
+      memory: Bytes read from and written to HBM.
+      result: Bytes of the results, in any memory.
+      cycles: Cycles that the compiler expects; 0 where it has no estimate.
+      name: Name of the operation in the traced function.
     """
 
     kind: str
@@ -49,9 +49,9 @@ class Operation:
 
 
 def operations(text: str) -> list[Operation]:
-    """The operations of a compiled program that move anything."""
+    """Returns the operations of a compiled program that move data."""
     types: dict[str, str] = {}
-    found = []
+    parsed = []
     for line in text[text.index("\nENTRY") :].splitlines():
         match = _OPERATION.match(line)
         if match is None:
@@ -70,30 +70,33 @@ def operations(text: str) -> list[Operation]:
         total = sum(size for size, _ in _arrays(result))
         cycles = _cycles(line)
         name = origin[1] if origin else ""
-        found.append(Operation(kind, memory, total, cycles, name))
-    return found
+        parsed.append(Operation(kind, memory, total, cycles, name))
+    return parsed
 
 
-def collectives(found: list[Operation]) -> dict[str, dict[str, int]]:
-    """How often each kind of communication happens, and the bytes that come out."""
+def collectives(parsed: list[Operation]) -> dict[str, dict[str, int]]:
+    """Counts the collectives of each kind, and the bytes of their results."""
     totals = {}
     for kind in COLLECTIVES:
-        of_kind = [x for x in found if x.kind.removesuffix("-start") == kind]
-        if of_kind:
-            size = sum(operation.result for operation in of_kind)
-            totals[kind] = {"count": len(of_kind), "bytes": size}
+        sizes = [
+            operation.result
+            for operation in parsed
+            if operation.kind.removesuffix("-start") == kind
+        ]
+        if sizes:
+            totals[kind] = {"count": len(sizes), "bytes": sum(sizes)}
     return totals
 
 
 def _cycles(line: str) -> int:
-    """The compiler's estimate; where it has none, an absurdly large number."""
+    """Returns the compiler's estimate; 0 where it has none or an absurdly large one."""
     estimate = re.search(r'"estimated_cycles":"(\d+)"', line)
     cycles = int(estimate[1]) if estimate else 0
     return cycles if cycles < NO_ESTIMATE else 0
 
 
 def _transfer(result: str) -> int:
-    """Bytes of a transfer between chip and memory, or within memory."""
+    """Returns the HBM traffic of a copy between vector memory and HBM, or in HBM."""
     sizes = _arrays(result)
     if len(sizes) < 2:
         return 0
@@ -106,7 +109,7 @@ def _in_memory(text: str) -> int:
 
 
 def _arrays(text: str) -> list[tuple[int, bool]]:
-    """Bytes of each array of a type, and whether it is on the chip."""
+    """Returns the bytes of each array of a type, and whether it is on the chip."""
     return [
         (BYTES[kind] * _padded_size(shape, layout), ON_CHIP in layout)
         for kind, shape, layout in _ARRAY.findall(text)
@@ -114,7 +117,7 @@ def _arrays(text: str) -> list[tuple[int, bool]]:
 
 
 def _padded_size(shape: str, layout: str) -> int:
-    """Elements of an array whose last axes, in memory, are padded to whole tiles."""
+    """Returns the elements of an array whose minor axes are padded to whole tiles."""
     sizes = [int(size) for size in shape.split(",") if size]
     order, _, rest = layout.partition(":")
     tile = re.match(r"T\(([\d,]+)\)", rest)

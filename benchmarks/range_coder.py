@@ -1,10 +1,10 @@
-"""Time of the range coder, from scales and symbols to bytes and back.
+"""Times the range coder, from scales and symbols to bytes and back.
 
     python benchmarks/range_coder.py
 
-As many symbols as a Kodak image has latents at 320 channels, with scales over all 64
-classes, against constriction alone, which is given entries grouped by class. The best
-of several runs.
+Codes as many symbols as a Kodak image has latents at 320 channels, with scales in all
+64 classes, and compares with constriction alone, which gets entries grouped by class.
+The best of several runs counts.
 """
 
 import functools
@@ -27,18 +27,21 @@ def main() -> None:
     symbols = np.rint(rng.normal(0, scales)).astype(np.int32)
     table = tables.gaussian_tables()
 
-    def classes():
+    def classes() -> np.ndarray:
         return tables.position_class(tables.scale_position(scales))
 
-    def encode():
+    def encode() -> bytes:
         encoder = range_coder.RangeEncoder()
         encoder.encode(symbols, classes(), table)
         return encoder.get_bytes()
 
     data = encode()
-    decode = lambda: range_coder.RangeDecoder(data).decode(classes(), table)
+
+    def decode() -> np.ndarray:
+        return range_coder.RangeDecoder(data).decode(classes(), table)
+
     if not np.array_equal(decode(), symbols):
-        raise RuntimeError("the symbols did not come back")
+        raise RuntimeError("the decoded symbols differ from the encoded symbols")
 
     entries = group(symbols, classes(), table)
     words = encode_groups(entries, table)
@@ -48,13 +51,13 @@ def main() -> None:
     alone = functools.partial(encode_groups, entries, table)
     report("constriction alone", alone, lambda: decode_groups(words, sizes, table))
     report("jaxcorr", encode, decode)
-    print(f"of which classes from scales {milliseconds(classes):.1f}")
+    print(f"of which classes from scales: {milliseconds(classes):.1f}")
 
 
 def group(
     symbols: np.ndarray, classes: np.ndarray, table: tables.IntegerTables
 ) -> list[np.ndarray]:
-    """Entries of each class; the rare symbol outside its table is brought inside."""
+    """Returns the table entries of each class; rare symbols outside are clipped."""
     return [
         np.clip(symbols[classes == k] - low, 0, escape).astype(np.int32)
         for k, (low, escape) in enumerate(zip(table.lowest, table.escape, strict=True))
@@ -62,7 +65,7 @@ def group(
 
 
 def encode_groups(entries: list[np.ndarray], table: tables.IntegerTables) -> np.ndarray:
-    """Codes grouped entries with constriction."""
+    """Encodes grouped entries with constriction."""
     coder = range_coder.stream.queue.RangeEncoder()
     for values, model in zip(entries, models(table), strict=True):
         coder.encode(values, model)
@@ -80,7 +83,7 @@ def decode_groups(
 
 @functools.lru_cache
 def models(table: tables.IntegerTables) -> list:
-    """Constriction's model of each class."""
+    """Returns constriction's model of each class."""
     return [
         range_coder.stream.model.Categorical(counts[:length] - 1.0, perfect=False)
         for counts, length in zip(table.counts, table.length, strict=True)
@@ -93,7 +96,7 @@ def report(name: str, encode: Callable, decode: Callable) -> None:
 
 
 def milliseconds(call: Callable) -> float:
-    """Best time of a call."""
+    """Returns the shortest time of a call."""
     best = float("inf")
     for _ in range(REPEATS):
         start = time.perf_counter()

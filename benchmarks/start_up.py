@@ -1,9 +1,9 @@
-"""Seconds from `jaxcorr train` to the end of the first step, and where they go.
+"""Measures the seconds from `jaxcorr train` to the end of the first step.
 
     python benchmarks/start_up.py [CONFIG]
 
-Starts training in new processes, in a run directory that is empty and again in the same
-one, where compiled programs are kept by default; each is stopped after its first step.
+Starts training in two new processes, first in an empty run directory and then in the
+same one, which keeps compiled programs by default. Both stop after the first step.
 """
 
 import json
@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 STAGES = """
 import json, sys, time
 start = time.perf_counter()
-from jaxcorr import cli, config_files, trainer
+from jaxcorr import config_files, trainer
+from jaxcorr.cli.main import main
 imported = time.perf_counter()
 import jax
 import stopwatch
@@ -30,7 +31,7 @@ def note(event, seconds, **_):
         compiling.append(seconds)
 jax.monitoring.register_event_duration_secs_listener(note)
 
-def one_step(*arguments, first=sweep.train_step, **options):
+def one_step(*arguments, first=sweep.train_members, **options):
     begin, before = time.perf_counter(), sum(compiling)
     jax.block_until_ready(first(*arguments, **options))
     seconds, compiled = time.perf_counter() - begin, sum(compiling) - before
@@ -42,31 +43,31 @@ def one_step(*arguments, first=sweep.train_step, **options):
     }), flush=True)
     sys.exit()
 
-timed = {
+timed_functions = {
     "data": [
         (trainer.sources, "training_source"), (trainer.pipeline, "held_out_crops")
     ],
     "initialize": [(trainer, "initial_state")],
 }
-with stopwatch.timed(timed) as parts:
-    sweep.train_step = one_step
+with stopwatch.timed(timed_functions) as parts:
+    sweep.train_members = one_step
     sys.argv.insert(1, "train")
-    cli.main()
+    main()
 """
 
 
 def main(config: str = "quickstart") -> None:
     """Prints a line for an empty run directory and a line for the second start."""
     with tempfile.TemporaryDirectory() as workdir:
-        found = {name: start(config, workdir) for name in ("empty", "second start")}
-    columns = list(found["empty"])
+        rows = {name: start(config, workdir) for name in ("empty", "second start")}
+    columns = list(rows["empty"])
     print(f"{'run directory':16}" + "".join(f"{name:>18}" for name in columns))
-    for name, parts in found.items():
+    for name, parts in rows.items():
         print(f"{name:16}" + "".join(f"{parts[column]:18.2f}" for column in columns))
 
 
 def start(config: str, workdir: str) -> dict[str, float]:
-    """Seconds of each part, of what is left, and of the whole process."""
+    """Returns the seconds of each part, of the rest, and of the process."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
     environment = os.environ | {"PYTHONPATH": path}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -78,11 +79,11 @@ def start(config: str, workdir: str) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    whole = time.perf_counter() - begin
+    total = time.perf_counter() - begin
     parts = json.loads(done.stdout.splitlines()[-1])
     programs = parts.pop("programs")
-    rest = whole - sum(parts.values())
-    return parts | {"everything else": rest, "whole": whole, "programs": programs}
+    rest = total - sum(parts.values())
+    return parts | {"everything else": rest, "total": total, "programs": programs}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where the seconds of coding go: transforms, context networks, coder."""
+"""Divides the time of coding between transforms, context networks and coder."""
 
 import contextlib
 import functools
@@ -12,16 +12,23 @@ from jaxcorr.bitstream import networks
 from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.bitstream.range_coder import RangeDecoder, RangeEncoder
 from jaxcorr.context import autoregressive, passes
+from jaxcorr.context.base import CodingState
 
-CODINGS = (passes._Passes, autoregressive._Wavefronts)
-CONTEXTS = (passes.PassContext, autoregressive.AutoregressiveContext)
-PARTS: dict[str, list[tuple[Any, str]]] = {
+CONTEXT_MODELS = (passes.PassContext, autoregressive.AutoregressiveContext)
+CODING_STATES = tuple(CodingState.__subclasses__())
+"""The states of these context models, which are private to their modules."""
+
+TIMED_FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
     "transforms": [
         (networks, name) for name in ("analyze", "predict_features", "synthesize")
     ],
     "context": [
-        *((kind, "start") for kind in CONTEXTS),
-        *((kind, name) for kind in CODINGS for name in ("predict", "refine", "update")),
+        *((kind, "begin_coding") for kind in CONTEXT_MODELS),
+        *(
+            (kind, name)
+            for kind in CODING_STATES
+            for name in ("predict", "refine", "update")
+        ),
     ],
     "coder": [
         (ReproducibleGrid, "round_means"),
@@ -31,52 +38,52 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
         (RangeDecoder, "decode"),
     ],
 }
-"""What is called for each part of the work."""
+"""Functions of each part of coding: objects and names of their attributes."""
 
 
 @contextlib.contextmanager
 def timed(
-    parts: Mapping[str, Sequence[tuple[Any, str]]] = PARTS,
+    parts: Mapping[str, Sequence[tuple[Any, str]]] = TIMED_FUNCTIONS,
 ) -> Iterator[dict[str, float]]:
-    """Adds up the seconds of each part while the block runs.
+    """Sums the seconds of each part while the `with` block runs.
 
-    Where a function calls another that is timed, those seconds count to the other.
+    Where a timed function calls another timed function, the time counts to the other.
 
     Args:
-      parts: For each name, objects and the names of their functions to time.
+      parts: Functions to time by the name of their part: objects and attribute names.
 
     Yields:
-      Seconds of each part so far; may be set to 0.
+      Seconds of each part so far; may be reset to 0.
     """
     seconds = dict.fromkeys(parts, 0.0)
-    original = []
+    originals = []
     inner: list[float] = []
     for part, functions in parts.items():
         for owner, name in functions:
             function = getattr(owner, name)
-            original.append((owner, name, function))
+            originals.append((owner, name, function))
             setattr(owner, name, _timed(function, seconds, part, inner))
     try:
         yield seconds
     finally:
-        for owner, name, function in original:
+        for owner, name, function in originals:
             setattr(owner, name, function)
 
 
 def _timed(
     function: Callable, seconds: dict[str, float], part: str, inner: list[float]
 ) -> Callable:
-    """Times a function; `inner` holds the seconds of timed calls within each call."""
+    """Times a function; `inner` is a stack of the seconds of timed inner calls."""
 
     @functools.wraps(function)
     def call(*arguments, **options):
         inner.append(0.0)
         start = time.perf_counter()
         result = jax.block_until_ready(function(*arguments, **options))
-        taken = time.perf_counter() - start
-        seconds[part] += taken - inner.pop()
+        elapsed = time.perf_counter() - start
+        seconds[part] += elapsed - inner.pop()
         if inner:
-            inner[-1] += taken
+            inner[-1] += elapsed
         return result
 
     return call

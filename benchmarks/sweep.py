@@ -1,11 +1,11 @@
-"""Images a second of a sweep, against its members trained in runs of their own.
+"""Compares the speed of a sweep with separate runs of its members.
 
     python benchmarks/sweep.py [CONFIG] [--members N]
 
-Members differ in λ. A run of its own takes a step of one member; a sweep takes a step
-of all, in turn through one compiled step or in one program, as on accelerators. The
-last line is what a vectorized step would do. Images count once for each member. All in
-one sitting, in blocks that take turns; medians.
+Prints images per second; an image counts once per member. Members differ in λ. A
+separate run takes a step of one member. A sweep takes a step of all members, in turn
+through one compiled step, or in one program as on accelerators. The last line is a
+vectorized step. All are measured in blocks that take turns, of which the median counts.
 """
 
 import dataclasses
@@ -27,29 +27,31 @@ ROUNDS, BLOCK_SECONDS = 5, 3.0
 
 
 def main(config: tyro.conf.Positional[str] = "quickstart", members: int = 4) -> None:
-    """Prints a line for each way.
+    """Prints a line for each variant.
 
     Args:
       config: Config whose step is measured.
-      members: Of the sweep.
+      members: Number of members of the sweep.
     """
-    runtime.retain_freed_memory()  # As the commands do.
+    runtime.retain_freed_memory()  # As the commands of jaxcorr do.
     settings = config_files.load_config(config)
     weights = tuple(0.002 * 2**number for number in range(members))
-    with_weights = lambda values: dataclasses.replace(
-        settings, sweep=dataclasses.replace(settings.sweep, distortion_weight=values)
-    )
-    alone, swept = with_weights(weights[0]), with_weights(weights)
-    ways: dict[str, tuple[int, Callable[[], None]]] = {
-        "runs of their own": (1, stepper(alone, in_one_program=False)),
+
+    def with_weights(values: float | tuple[float, ...]) -> TrainConfig:
+        replaced = dataclasses.replace(settings.sweep, distortion_weight=values)
+        return dataclasses.replace(settings, sweep=replaced)
+
+    single, swept = with_weights(weights[0]), with_weights(weights)
+    variants: dict[str, tuple[int, Callable[[], None]]] = {
+        "separate runs": (1, stepper(single, in_one_program=False)),
         f"{members} members in turn": (members, stepper(swept, in_one_program=False)),
         f"{members} members together": (members, stepper(swept, in_one_program=True)),
     }
     with mock.patch.object(sweep, "_loop", vectorized):
-        ways["vectorized"] = (members, stepper(swept, in_one_program=True))
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+        variants["vectorized"] = (members, stepper(swept, in_one_program=True))
+    rates: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(ROUNDS):
-        for name, (count, step) in ways.items():
+        for name, (count, step) in variants.items():
             steps, start = 0, time.perf_counter()
             while time.perf_counter() - start < BLOCK_SECONDS or not steps:
                 step()
@@ -58,19 +60,19 @@ def main(config: tyro.conf.Positional[str] = "quickstart", members: int = 4) -> 
             rates[name].append(steps * count * settings.data.batch_size / seconds)
     print(f"{config} on {jax.devices()[0].device_kind}")
     print(f"{'':24}{'images/s':>10}{'ratio':>8}")
-    base = statistics.median(rates["runs of their own"])
-    for name, found in rates.items():
-        median = statistics.median(found)
+    base = statistics.median(rates["separate runs"])
+    for name, values in rates.items():
+        median = statistics.median(values)
         print(f"{name:24}{median:10.1f}{median / base:8.2f}")
 
 
 def vectorized(function: Callable, members):
-    """Stands in for the loop over members."""
+    """Replaces the loop over members by `vmap`."""
     return jax.vmap(function)(members)
 
 
 def stepper(settings: TrainConfig, *, in_one_program: bool) -> Callable[[], None]:
-    """Takes a step of all members and waits for it; compiled already."""
+    """Returns a compiled step of all members, which waits until it has finished."""
     static_config, members = settings.static_config, settings.members
     mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:1])
     parameters = [

@@ -1,18 +1,19 @@
-"""Compiles the train step for TPU v5e, on any machine, and predicts its speed.
+"""Compiles the train step for TPU v5e on any machine, and predicts its speed.
 
     pip install -c constraints.txt -e '.[test,tpu-aot]'
     python benchmarks/tpu_aot.py [--print-only]
 
-XLA compiles ahead of time, without a TPU: sharded, laid out and fused as it would run
-there. A program takes one to four minutes on two cores; results are kept as JSON in the
-folder `tpu_aot` beside this file, and only what is missing there is compiled.
+XLA compiles ahead of time, without a TPU, with the sharding, layouts and fusions of a
+TPU. A program takes one to four minutes on two cores. Results are kept as JSON in the
+folder `tpu_aot` beside this file, and only missing programs are compiled.
 
-Nothing ran on a TPU, so seconds are a roofline: the longer of arithmetic and of traffic
-with memory (`program_traffic.py`), and the communication after that, each at the peak
-rate of the chip (`roofline.py`). Real steps take longer: "ms by compiler" adds up what
-the compiler expects of each operation. That is pessimistic where memory is what limits:
-it expects a plain product of two arrays to take far longer than their transfer at peak.
-A step should lie between the two. Batches are interpolated from two programs.
+Nothing ran on a TPU, so seconds are a roofline: the longer of arithmetic and memory
+traffic (`program_traffic.py`), followed by communication, each at the peak rate of the
+chip (`roofline.py`). Real steps take longer. "ms by compiler" is the sum of the
+compiler's estimates of all operations, which is pessimistic where memory is the limit:
+the estimate of a product of two arrays is far longer than their transfer at peak. The
+time of a step should lie between the two. Largest batches are extrapolated from two
+programs.
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ from tpu_programs import MODELS, TOPOLOGIES, Program
 
 
 def table_programs() -> list[Program]:
-    """What the tables are made of, the most telling first."""
+    """Returns the programs of the tables, the most informative first."""
     minnen_, cheng_, swin_ = (name for name in MODELS if name != "tiny")
     cells = [
         (model, dtype, sharding)
@@ -47,31 +48,31 @@ def table_programs() -> list[Program]:
 
 
 def main(print_only: bool = False, compile_one: str | None = None) -> None:
-    """Compiles what is missing, and prints the tables.
+    """Compiles missing programs, and prints the tables.
 
     Args:
-      print_only: Do not compile; leave out what is missing.
+      print_only: Do not compile; leave out missing programs.
       compile_one: Compile this program, given as JSON, and print its result.
     """
     if compile_one is not None:
         print(json.dumps(tpu_programs.measure(Program(**json.loads(compile_one)))))
         return
-    wanted = list(dict.fromkeys(table_programs()))
-    for number, program in enumerate(wanted, 1):
+    programs = list(dict.fromkeys(table_programs()))
+    for number, program in enumerate(programs, 1):
         if not print_only and not program.path.exists():
-            print(f"{number} of {len(wanted)}: {program.path.stem}", file=sys.stderr)
+            print(f"{number} of {len(programs)}: {program.path.stem}", file=sys.stderr)
             compile_to_file(program)
-    results = {p: json.loads(p.path.read_text()) for p in wanted if p.path.exists()}
+    results = {p: json.loads(p.path.read_text()) for p in programs if p.path.exists()}
     print_programs(results)
     print_forms(results)
     print_scaling(results)
 
 
 def compile_to_file(program: Program) -> None:
-    """Compiles in a process of its own: the compiler keeps what it needed."""
-    described = json.dumps(dataclasses.asdict(program))
+    """Compiles in a separate process, since the compiler does not free its memory."""
+    description = json.dumps(dataclasses.asdict(program))
     done = subprocess.run(
-        [sys.executable, __file__, "--compile-one", described],
+        [sys.executable, __file__, "--compile-one", description],
         capture_output=True,
         text=True,
     )
@@ -106,7 +107,7 @@ def print_programs(results: dict[Program, dict]) -> None:
             continue
         arithmetic, memory, links = roofline.bounds(result)
         seconds = roofline.predicted_seconds(result)
-        sent = sum(each["bytes"] for each in result["collectives"].values())
+        sent = sum(total["bytes"] for total in result["collectives"].values())
         half = results.get(dataclasses.replace(program, batch=8))
         print(
             f"{program.model:16}{program.dtype:10}{program.sharding:6}"
@@ -121,21 +122,22 @@ def print_programs(results: dict[Program, dict]) -> None:
 
 
 def compiler_milliseconds(result: dict) -> str:
-    """What the compiler expects, where it was kept."""
+    """Returns the compiler's estimate, or a dash if the result has none."""
     seconds = roofline.compiler_seconds(result)
     return f"{1e3 * seconds:.1f}" if seconds else "-"
 
 
 def largest_batch(full: dict, half: dict) -> int:
-    """Images a chip that fit its memory, if what they take is linear."""
+    """Returns the largest batch per chip, if memory grows linearly with the batch."""
     images = full["batch"] - half["batch"]
-    each = (roofline.occupied(full) - roofline.occupied(half)) / images
-    return int((roofline.MEMORY - roofline.occupied(full)) / each) + full["batch"]
+    per_image = (roofline.occupied(full) - roofline.occupied(half)) / images
+    room = roofline.MEMORY - roofline.occupied(full)
+    return int(room / per_image) + full["batch"]
 
 
 def print_forms(results: dict[Program, dict]) -> None:
-    """Prints what the forms of convolutions for TPUs save."""
-    print("\nForms of GDN and upsampling for TPUs, against those for other devices")
+    """Prints the savings by the implementations of convolutions for TPUs."""
+    print("\nImplementations of GDN and upsampling: for TPUs, and for other devices")
     print(
         f"{'model':16}{'':>8}{'MB/image':>10}{'by compiler':>13}{'GFLOP/image':>13}"
         f"{'ms by compiler':>16}"
@@ -156,11 +158,9 @@ def print_forms(results: dict[Program, dict]) -> None:
 
 
 def print_scaling(results: dict[Program, dict]) -> None:
-    """Prints predicted images a second over more chips, with as many images on each."""
-    print(
-        "\nWeak scaling, bfloat16, data-parallel, 16 images a chip, predicted if links"
-    )
-    print("run at their peak, none of it during arithmetic; rings from 256 chips on")
+    """Prints predicted images per second on more chips at a constant batch per chip."""
+    print("\nWeak scaling, bfloat16, data-parallel, 16 images per chip, predicted with")
+    print("links at peak and no overlap with arithmetic; rings from 256 chips on")
     print(f"{'chips':>6}{'links ms':>10}{'images/s':>11}{'of 8 chips':>12}")
     base = None
     for program, result in results.items():

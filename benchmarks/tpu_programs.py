@@ -1,6 +1,6 @@
-"""The train step as a program for TPU v5e, compiled without one.
+"""Compiles the train step for TPU v5e without a TPU.
 
-Importing this before JAX sets the environment that the compiler needs.
+Import this module before JAX: it sets the environment that the compiler needs.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 os.environ.update(
-    ALLOW_MULTIPLE_LIBTPU_LOAD="1",  # It locks a file for a TPU that is not here.
+    ALLOW_MULTIPLE_LIBTPU_LOAD="1",  # libtpu locks a file even without a TPU.
     JAX_PLATFORMS="cpu",
     TPU_ACCELERATOR_TYPE="v5litepod-8",
     TPU_SKIP_MDS_QUERY="1",
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import program_traffic
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecConfig, TransformConfig
@@ -30,7 +30,13 @@ from jaxcorr.training import sharding
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sharding import MeshConfig
-from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
+from jaxcorr.training.step import (
+    StaticConfig,
+    StepConfig,
+    TrainState,
+    initial_state,
+    train_step,
+)
 from jaxcorr.training.sweep import SweepConfig, member_weights
 from jaxcorr.transforms import cheng, minnen, swin
 
@@ -48,21 +54,21 @@ MODELS: dict[str, TransformConfig] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
-    """A train step to compile."""
+    """A train step to compile; `batch` is the number of images per chip."""
 
     model: str
     batch: int = 16
-    """Images a chip."""
+    """Images per chip."""
     dtype: str = "bfloat16"
     sharding: str = "data"
     chips: int = 8
     implementations: str = "tpu"
-    """Of convolutions: those for TPUs, or `other`, those for other devices."""
+    """Implementations of convolutions: `tpu`, or `other` for other devices."""
     crop: int = CROP
 
     @property
     def path(self) -> Path:
-        """Where its result is kept."""
+        """File of the result."""
         values = dataclasses.astuple(self)
         name = "-".join(
             str(value).replace(" ", "-").replace("/", "-") for value in values
@@ -71,30 +77,30 @@ class Program:
 
 
 def measure(program: Program) -> dict:
-    """Compiles a program and reads off what it does on each chip."""
+    """Compiles a program and returns its costs on each chip."""
     start = time.perf_counter()
     compiled = compile_step(program)
     seconds = time.perf_counter() - start
     return {
         **dataclasses.asdict(program),
         "seconds_to_compile": round(seconds),
-        **facts(compiled),
+        **costs_of(compiled),
     }
 
 
-def facts(compiled: jax.stages.Compiled) -> dict:
-    """What a compiled program does on each chip, and what compiled it."""
+def costs_of(compiled: jax.stages.Compiled) -> dict:
+    """Returns the costs of a compiled program on each chip, and compiler versions."""
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
     assert costs is not None and memory is not None
-    found = program_traffic.operations(compiled.as_text() or "")
+    operations = program_traffic.operations(compiled.as_text() or "")
     return {
         "jax": jax.__version__,
         "libtpu": importlib.metadata.version("libtpu"),
         "flops": costs["flops"],
         "bytes_by_the_compiler": costs["bytes accessed"],
-        "cycles_by_the_compiler": sum(operation.cycles for operation in found),
-        "memory_traffic": sum(operation.memory for operation in found),
-        "collectives": program_traffic.collectives(found),
+        "cycles_by_the_compiler": sum(operation.cycles for operation in operations),
+        "memory_traffic": sum(operation.memory for operation in operations),
+        "collectives": program_traffic.collectives(operations),
         "argument_bytes": memory.argument_size_in_bytes,
         "temporary_bytes": memory.temp_size_in_bytes,
         "program_bytes": memory.generated_code_size_in_bytes,
@@ -102,26 +108,28 @@ def facts(compiled: jax.stages.Compiled) -> dict:
 
 
 def compile_step(program: Program) -> jax.stages.Compiled:
-    """The real train step, sharded over the chips of a topology."""
-    chosen = implementations.DEFAULT if program.implementations == "other" else None
+    """Compiles the train step, sharded over the chips of a topology."""
+    forced = implementations.DEFAULT if program.implementations == "other" else None
     shape = {"data": MeshConfig(), "fsdp": MeshConfig(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
     static_config = static_config_of(program)
-    initial = lambda key: initial_state(
-        static_config, codec.initialize(static_config.codec, key)
-    )
+
+    def initial(key: Array) -> TrainState:
+        parameters = codec.initialize(static_config.codec, key)
+        return initial_state(static_config, parameters)
+
     key = jax.eval_shape(lambda: jax.random.key(0))
-    arguments = everywhere((member_weights(SweepConfig().members[0]), key), mesh)
+    arguments = replicated((member_weights(SweepConfig().members[0]), key), mesh)
     state = sharding.shard_abstract_state(jax.eval_shape(initial, key), mesh)
     images = crops(program.batch * program.chips, program.crop, mesh)
-    with jax.set_mesh(mesh), implementations.forced(chosen):
+    with jax.set_mesh(mesh), implementations.forced(forced):
         return train_step.lower(
             state, images, *arguments, static_config=static_config
         ).compile()
 
 
 def static_config_of(program: Program) -> StaticConfig:
-    """Settings of the step."""
+    """Returns the settings of the step."""
     return StaticConfig(
         codec=CodecConfig(transforms=MODELS[program.model]),
         loss=LossConfig(window=min(7, program.crop // 16 - 1)),
@@ -132,22 +140,25 @@ def static_config_of(program: Program) -> StaticConfig:
 
 
 def mesh_of(chips: int, shape: MeshConfig) -> Mesh:
-    """Chips that are not here."""
+    """Returns a mesh of chips that are described but not present."""
     topology = topologies.get_topology_desc(
         platform="tpu", topology_name=TOPOLOGIES[chips]
     )
     return sharding.make_mesh(shape, topology.devices)
 
 
-def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Shapes of arrays that every chip has."""
+def replicated(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Returns the shapes of arrays that are replicated on every chip."""
     place = NamedSharding(mesh, PartitionSpec())
-    shape = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
+
+    def shape(array: jax.ShapeDtypeStruct | Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=place)
+
     return jax.tree.map(shape, tree)
 
 
 def crops(count: int, side: int, mesh: Mesh) -> jax.ShapeDtypeStruct:
-    """Shape of a batch, split over the chips."""
+    """Returns the shape of a batch that is split over the chips."""
     return jax.ShapeDtypeStruct(
         (count, side, side, 3), jnp.uint8, sharding=sharding.batch_sharding(mesh)
     )

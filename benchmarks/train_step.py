@@ -1,17 +1,17 @@
-"""Times training steps of the mean-scale hyperprior, beside CompressAI's.
+"""Times train steps of the mean-scale hyperprior, also against CompressAI.
 
     python benchmarks/train_step.py [--compressai PYTHON]
     python benchmarks/train_step.py --width 192 --channels 320 --dtype bfloat16 \
         --batches 16 32 64 128 256 [--compressai PYTHON] [--profile DIR]
 
-One step: forward, bits + λ MSE + α correlation loss (CompressAI's without the last),
-backward, clipped gradient, Adam, on a batch that stays the same. Both run in turns,
-block by block, on all cores or on the accelerator; the median block counts. Without
-sizes the two of the table for CPUs are measured.
+One step: forward, bits + λ MSE + α correlation loss (the last not in CompressAI),
+backward, clipped gradient, Adam, on a constant batch. Both run in blocks that take
+turns, on all cores or on the accelerator; the median block counts. Without sizes, two
+sizes for CPUs are measured.
 
-Utilization is the arithmetic of the step, as the compiler counts it, against the rate
-of a large matrix product measured here in the same type. PYTHON is that of an
-environment with CompressAI (`peers/compressai_training.py` says what to install).
+Utilization is the arithmetic of the step, as the compiler counts it, relative to the
+measured rate of a large matrix product of the same type. PYTHON is the Python of an
+environment with CompressAI (`peers/compressai_training.py` lists what to install).
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-# Two frameworks share the card: neither may take all of its memory.
+# JAX and torch share the GPU, so neither may reserve all of its memory.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import blocks
@@ -39,7 +39,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What is trained, on what."""
+    """Sizes of a codec and of its batches."""
 
     width: int
     channels: int
@@ -48,7 +48,7 @@ class Setup:
     dtype: Dtype = "float32"
 
     def __str__(self) -> str:
-        """As the table calls it."""
+        """Returns the name in the table."""
         sizes = f"{self.width}/{self.channels}, {self.batch} x {self.crop}²"
         return f"{sizes}, {self.dtype}"
 
@@ -73,32 +73,32 @@ def main(
       channels: Channels of the latents.
       batches: Batch sizes.
       crop: Side of a crop, in pixels.
-      dtype: What analysis and synthesis compute in.
-      profile: Folder for a trace of a few steps, which TensorBoard and Perfetto show.
+      dtype: Type in which analysis and synthesis compute.
+      profile: Folder for a trace of a few steps, for TensorBoard or Perfetto.
     """
-    runtime.retain_freed_memory()  # As the commands do.
+    runtime.retain_freed_memory()  # As the commands of jaxcorr do.
     setups = CPU_SETUPS
     if width is not None and channels is not None:
         setups = [Setup(width, channels, batch, crop, dtype) for batch in batches]
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}")
-    kinds: set[Dtype] = {setup.dtype for setup in setups}
-    for kind in sorted(kinds):
-        print(f"  {kind} matrix product: {blocks.matmul_rate(kind) / 1e12:.2f} TFLOP/s")
+    dtypes: set[Dtype] = {setup.dtype for setup in setups}
+    for name in sorted(dtypes):
+        print(f"  {name} matrix product: {blocks.matmul_rate(name) / 1e12:.2f} TFLOP/s")
     print(
         f"{'setup':32}{'s/step':>9}{'images/s':>10}{'TFLOP':>8}{'util.':>7}"
         f"{'MiB/image':>11}{'CompressAI':>12}{'ratio':>7}"
     )
     for setup in setups:
         try:
-            print(line_of(setup, compressai, profile), flush=True)
+            print(measure(setup, compressai, profile), flush=True)
         except jax.errors.JaxRuntimeError as error:
             if not blocks.is_out_of_memory(error):
                 raise
             print(f"{setup!s:32} out of memory", flush=True)
 
 
-def line_of(setup: Setup, compressai: str | None, profile: Path | None) -> str:
-    """Measures a setup."""
+def measure(setup: Setup, compressai: str | None, profile: Path | None) -> str:
+    """Measures a setup and returns its line of the table."""
     static_config = static_config_of(setup)
     step, compiled = blocks.our_block(static_config, batch=setup.batch, crop=setup.crop)
     with contextlib.ExitStack() as stack:
@@ -125,7 +125,7 @@ def line_of(setup: Setup, compressai: str | None, profile: Path | None) -> str:
 
 
 def static_config_of(setup: Setup) -> StaticConfig:
-    """Settings of our step."""
+    """Returns the settings of the step of jaxcorr."""
     transforms = Minnen(width=setup.width, channels=setup.channels)
     return StaticConfig(
         codec=CodecConfig(transforms=transforms),
@@ -137,7 +137,7 @@ def static_config_of(setup: Setup) -> StaticConfig:
 
 
 def peer_of(setup: Setup, python: str) -> blocks.Peer:
-    """CompressAI's step of the same sizes."""
+    """Returns CompressAI's step of the same sizes."""
     return blocks.Peer(python=python, **dataclasses.asdict(setup))
 
 

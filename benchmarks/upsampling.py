@@ -1,9 +1,9 @@
-"""Measures `Upsampling` against the transposed convolution that it stands for.
+"""Measures `Upsampling` against the transposed convolution that it computes.
 
     python benchmarks/upsampling.py
 
-Prints the median time of the gradient to input and kernel, and how many times less that
-is than by way of `lax.conv_transpose`. Takes about two minutes on two CPU cores.
+Prints the median time of the gradients of input and kernel for both, and the speed-up
+over `lax.conv_transpose`. Takes about two minutes on two CPU cores.
 """
 
 import statistics
@@ -17,15 +17,14 @@ from jaxtyping import Array, Float
 from jaxcorr.layers.convolution import Upsampling
 
 REPETITIONS = 5
-# Input and output channels of the synthesis: its second layer at a batch of 4 crops of
-# 512x512 pixels, and its last, to the image, at 8 crops of 256x256.
 CASES = (((4, 64, 64, 128), 128), ((8, 128, 128, 128), 3), ((8, 16, 16, 192), 128))
+"""Shape of the input, and output channels, of layers of a synthesis transform."""
 
 
 def transposed(
     x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
-    """The output of `Upsampling`, without its bias."""
+    """Computes the output of `Upsampling` without its bias."""
     return jax.lax.conv_transpose(
         x,
         kernel[::-1, ::-1],
@@ -36,7 +35,7 @@ def transposed(
 
 
 def milliseconds(shape: tuple[int, ...], outputs: int) -> tuple[float, float]:
-    """Median times of the gradients, of the transposed convolution first."""
+    """Returns median times of the gradients, of the transposed convolution first."""
     layer = Upsampling(shape[-1], outputs, rngs=nnx.Rngs(0))
     graph, state = nnx.split(layer)
     x_key, weight_key = jax.random.split(jax.random.key(0))
@@ -51,20 +50,24 @@ def milliseconds(shape: tuple[int, ...], outputs: int) -> tuple[float, float]:
 
     @jax.jit
     def of_layer(x, kernel):
-        run = lambda x, kernel: nnx.merge(graph, {**state, "kernel": kernel})(x)
-        return jax.grad(lambda *p: jnp.sum(run(*p) * weights), (0, 1))(x, kernel)
+        def loss(x, kernel):
+            y = nnx.merge(graph, {**state, "kernel": kernel})(x)
+            return jnp.sum(y * weights)
+
+        return jax.grad(loss, (0, 1))(x, kernel)
 
     seconds = {of_transposed: [], of_layer: []}
     results = {}
-    # In turn, so that a busy machine slows both. The first call of each compiles it.
+    # In turns, so that a busy machine slows both. The first call compiles.
     for _ in range(1 + REPETITIONS):
-        for function, taken in seconds.items():
+        for function, times in seconds.items():
             start = time.perf_counter()
             results[function] = jax.block_until_ready(function(x, layer.kernel[...]))
-            taken.append(time.perf_counter() - start)
-    for one, other in zip(*results.values(), strict=True):
-        assert jnp.allclose(one, other, rtol=1e-3, atol=1e-3 * jnp.abs(one).max())
-    before, after = (1e3 * statistics.median(taken[1:]) for taken in seconds.values())
+            times.append(time.perf_counter() - start)
+    for expected, actual in zip(*results.values(), strict=True):
+        tolerance = 1e-3 * jnp.abs(expected).max()
+        assert jnp.allclose(expected, actual, rtol=1e-3, atol=tolerance)
+    before, after = (1e3 * statistics.median(times[1:]) for times in seconds.values())
     return before, after
 
 

@@ -19,7 +19,7 @@ def main(path: str) -> None:
     """Writes the packaged model folder; its card stays."""
     folder = Path(jaxcorr.__file__).parent / run_directory.DEMO
     model = run_directory.load(path, checkpoint="newest")
-    config = experiments.without_places(model.provenance.config or {})
+    config = experiments.without_folders(model.provenance.config or {})
     known = dataclasses.replace(model.provenance, config=config)
     card = (folder / CARD).read_bytes()
     saved_model.write_model(folder, dataclasses.replace(model, provenance=known))

@@ -1,4 +1,4 @@
-"""Measures how fast photographs become files and come back."""
+"""Measures how fast photographs are encoded to files and decoded."""
 
 import concurrent.futures
 import functools
@@ -17,13 +17,15 @@ from accelerator_parts.results import Figures, Results
 from accelerator_parts.sizes import Sizes
 
 MODELS = ("cheng-128", "minnen-192-320")
-"""The first is coded with every context model, the second without one."""
+"""The first codec has every context model in turn, the second has none."""
 THREADS = 4
 SEVERAL = 2 * THREADS
-"""Photographs that are coded one after another, and in threads."""
-PARTS = stopwatch.PARTS | {"transfers": [(np, "asarray")]}
-"""Transfers are what is copied to the host; what goes to the device counts to the
-networks that wait for it, and is measured on its own."""
+"""Number of photographs that are coded one after another, and in threads."""
+TIMED_FUNCTIONS = stopwatch.TIMED_FUNCTIONS | {"transfers": [(np, "asarray")]}
+"""Functions to time. Transfers are copies to the host.
+
+Time to copy to the device counts to the networks that wait for the arrays; `transfers`
+measures it separately."""
 
 
 def run(results: Results, sizes: Sizes, *, photographs: Photographs, **_: Any) -> None:
@@ -49,17 +51,17 @@ def run(results: Results, sizes: Sizes, *, photographs: Photographs, **_: Any) -
 
 
 def same_shape(images: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Images of the shape of the first: others would compile other programs."""
+    """Returns the images with the shape of the first; another shape would compile."""
     return [image for image in images if image.shape == images[0].shape]
 
 
 def single(settings, images: Sequence[np.ndarray]) -> Figures:
-    """Seconds an image to encode and decode one after another, and of the parts."""
+    """Measures images per second one after another, and the seconds of each part."""
     model = _model(settings)
     setup.decode(model, setup.encode(model, images[0])[0])
     files, seconds, spent = [], {}, {}
     for name in ("encode", "decode"):
-        with stopwatch.timed(PARTS) as parts:
+        with stopwatch.timed(TIMED_FUNCTIONS) as parts:
             start = time.perf_counter()
             if name == "encode":
                 files = [setup.encode(model, image)[0] for image in images]
@@ -79,14 +81,19 @@ def single(settings, images: Sequence[np.ndarray]) -> Figures:
 
 
 def several(settings, images: Sequence[np.ndarray]) -> Figures:
-    """Images a second one after another, and in threads that share the device.
+    """Measures images per second one after another, and in threads on one device.
 
-    There is no program for a batch of photographs; threads let the coder of one, on the
-    host, run beside the networks of another, on the device.
+    There is no program for a batch of photographs. With threads, the range coder of one
+    photograph runs on the host while the networks of another run on the device.
     """
     model = _model(settings)
-    encode = lambda image: setup.encode(model, image)[0]
-    decode = lambda file: setup.decode(model, file)[0]
+
+    def encode(image: np.ndarray) -> bytes:
+        return setup.encode(model, image)[0]
+
+    def decode(file: bytes) -> np.ndarray:
+        return setup.decode(model, file)[0]
+
     files = [encode(images[0])]
     decode(files[0])
     figures: Figures = {"images": len(images), "threads": THREADS}
@@ -105,7 +112,7 @@ def several(settings, images: Sequence[np.ndarray]) -> Figures:
 
 
 def transfers(settings, image: np.ndarray) -> Figures:
-    """Seconds to copy what the transforms take and give, to the device and back."""
+    """Measures seconds to copy an image and its latents to the device and back."""
     model = _model(settings)
     _, latents = setup.encode(model, image)
     arrays = {
@@ -114,23 +121,23 @@ def transfers(settings, image: np.ndarray) -> Figures:
     }
     figures: Figures = {}
     for name, array in arrays.items():
-        there, back = [], []
+        to_device, to_host = [], []
         for _ in range(5):
             start = time.perf_counter()
             placed = jax.block_until_ready(jax.device_put(array))
             middle = time.perf_counter()
             np.asarray(placed + 0)
-            there.append(middle - start)
-            back.append(time.perf_counter() - middle)
+            to_device.append(middle - start)
+            to_host.append(time.perf_counter() - middle)
         figures[name] = {
             "megabytes": array.nbytes / 1e6,
-            "to_device": min(there),
-            "to_host": min(back),
+            "to_device": min(to_device),
+            "to_host": min(to_host),
         }
     return figures
 
 
 @functools.lru_cache(maxsize=1)
 def _model(settings):
-    """A random model whose latents are some steps wide, kept for the next figure."""
+    """Returns a random model, cached because the next figure may use it too."""
     return random_model(settings.transforms, settings.context)

@@ -1,4 +1,4 @@
-"""Compares what the accelerator computes with what the CPU computes."""
+"""Compares the results of the accelerator with those of the CPU."""
 
 import dataclasses
 import functools
@@ -20,17 +20,17 @@ from jaxcorr.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mode:
-    """How both devices compute, and how far apart they may be.
+    """Precision of the computation on both devices, and tolerances of its results.
 
-    Distances are relative. Convolutions of float32 arrays may use shorter products by
-    default (TF32 on a GPU, bfloat16 on a TPU); `highest` asks for all digits.
+    Tolerances are relative. By default, convolutions of float32 arrays may multiply in
+    a shorter type (TF32 on a GPU, bfloat16 on a TPU); `highest` asks for float32.
 
     Attributes:
-      dtype: What analysis and synthesis compute in.
-      precision: Of products, as `jax.default_matmul_precision` has it.
-      loss: Largest distance of the loss.
-      gradients: Largest distance of the gradients, as one vector.
-      steps: Largest distance of the loss at any of several steps.
+      dtype: Type in which analysis and synthesis compute.
+      precision: Precision of products, as for `jax.default_matmul_precision`.
+      loss: Tolerance of the loss.
+      gradients: Tolerance of the gradients, as one vector.
+      steps: Tolerance of the loss at each of several steps.
     """
 
     dtype: str
@@ -52,13 +52,12 @@ MODES = {
     ),
 }
 
-
 EIGHT_DEVICES = ("tests/training/test_sharding.py",)
 """Fast tests that need eight devices."""
 
 
 def run(results: Results, sizes: Sizes, **_: Any) -> None:
-    """Measures all distances, exchanges files, and runs the fast tests."""
+    """Compares gradients and steps, exchanges files, and runs the fast tests."""
     for name, model in sizes.checked.items():
         for mode in sizes.modes:
             results.measure(
@@ -78,32 +77,32 @@ def run(results: Results, sizes: Sizes, **_: Any) -> None:
 
 
 def compare_gradients(model, mode: Mode, sizes: Sizes) -> Figures:
-    """Distances of loss and gradients of a batch.
+    """Compares loss and gradients of a batch.
 
     Raises:
-      UserError: If one is larger than the mode allows.
+      UserError: If a distance exceeds the tolerance of the mode.
     """
     static_config = setup.static_config_of(model, mode.dtype, crop=sizes.crop)
-    found = []
+    values = []
     for device in _devices():
         state, *rest = _arguments(static_config, sizes, device)
         with jax.default_matmul_precision(mode.precision):  # pyright: ignore
             value = setup.loss_and_gradients(
                 state.parameters, *rest, static_config=static_config
             )
-        found.append(jax.device_get(value))
-    (loss, gradients), (expected, expected_gradients) = found
-    return _within(
+        values.append(jax.device_get(value))
+    (loss, gradients), (expected, expected_gradients) = values
+    return _checked(
         loss=(distance(loss, expected), mode.loss),
         gradients=(distance(gradients, expected_gradients), mode.gradients),
     )
 
 
 def compare_steps(model, mode: Mode, sizes: Sizes) -> Figures:
-    """Distances of the loss over several train steps, and of the parameters after them.
+    """Compares the loss over several train steps, and the parameters after them.
 
     Raises:
-      UserError: If one is larger than the mode allows.
+      UserError: If a loss exceeds the tolerance of the mode.
     """
     static_config = setup.static_config_of(model, mode.dtype, crop=sizes.crop)
     losses, parameters = [], []
@@ -118,29 +117,30 @@ def compare_steps(model, mode: Mode, sizes: Sizes) -> Figures:
                 values.append(metrics["loss"])
         losses.append(np.asarray(jax.device_get(values)))
         parameters.append(jax.device_get(state.parameters))
-    apart = np.max(np.abs(losses[0] - losses[1]) / np.abs(losses[1]))
-    figures = _within(loss=(float(apart), mode.steps))
+    difference = np.max(np.abs(losses[0] - losses[1]) / np.abs(losses[1]))
+    figures = _checked(loss=(float(difference), mode.steps))
     return figures | {"parameters": distance(*parameters)}
 
 
 def distance(first: Any, second: Any) -> float:
-    """Norm of a difference over the norm of the second, of trees as vectors.
+    """Returns the relative distance of two trees, taken as vectors.
 
-    Infinite if something is not finite.
+    The norm of the difference over the norm of the second tree; infinite if a value is
+    not finite.
     """
     vectors = [
         np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in leaves])
         for leaves in (jax.tree.leaves(first), jax.tree.leaves(second))
     ]
-    apart = np.linalg.norm(vectors[0] - vectors[1]) / np.linalg.norm(vectors[1])
-    return float(apart) if np.isfinite(apart) else float("inf")
+    ratio = np.linalg.norm(vectors[0] - vectors[1]) / np.linalg.norm(vectors[1])
+    return float(ratio) if np.isfinite(ratio) else float("inf")
 
 
 def fast_tests(sizes: Sizes, *, seconds: float) -> Figures:
     """Runs the fast tests of the suite on the accelerator.
 
     Raises:
-      UserError: If one fails, or they take longer than `seconds`.
+      UserError: If a test fails, or the tests take longer than `seconds`.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-m", "fast", "-rfE", "--tb=line"]
     if sizes.test_processes > 1 and importlib.util.find_spec("xdist"):
@@ -173,11 +173,11 @@ def fast_tests(sizes: Sizes, *, seconds: float) -> Figures:
 
 def _exchange(sizes: Sizes) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        return portable.code_symbols(sizes, Path(folder))
+        return portable.exchange_files(sizes, Path(folder))
 
 
 def _arguments(static_config, sizes: Sizes, device: Any):
-    """The same arguments on any device, drawn on the first."""
+    """Draws the arguments on the first device, so that all devices get the same."""
     return jax.device_put(
         setup.step_arguments(static_config, batch=sizes.checked_batch, crop=sizes.crop),
         device,
@@ -185,20 +185,20 @@ def _arguments(static_config, sizes: Sizes, device: Any):
 
 
 def _devices() -> tuple[Any, Any]:
-    """The accelerator, and the CPU beside it."""
+    """Returns the accelerator, and the CPU beside it."""
     return jax.devices()[0], jax.devices("cpu")[0]
 
 
-def _within(**distances: tuple[float, float]) -> Figures:
-    """Distances by name.
+def _checked(**distances: tuple[float, float]) -> Figures:
+    """Returns distances by name, each given with its tolerance.
 
     Raises:
-      UserError: If one is larger than it may be.
+      UserError: If a distance exceeds its tolerance.
     """
-    for name, (value, largest) in distances.items():
-        if not value <= largest:
+    for name, (value, tolerance) in distances.items():
+        if not value <= tolerance:
             raise UserError(
-                f"{name} must be within {largest:g} of the CPU's, but is {value:.3g} "
-                "from it"
+                f"{name} must be within {tolerance:g} of the CPU's, but differs by "
+                f"{value:.3g}"
             )
     return {name: value for name, (value, _) in distances.items()}

@@ -1,7 +1,8 @@
-"""The photographs that travel with the program: one file of encoded images.
+"""The photographs of a packed program, in one file of encoded images.
 
-`train` and `kodak` hold image files one after another as uint8, `train_ends` and
-`kodak_ends` where each ends. They are decoded once, when the file is read.
+The arrays `train` and `kodak` hold image files one after another as uint8, and
+`train_ends` and `kodak_ends` the position at which each image file ends. The images are
+decoded once, when the file is read.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from jaxcorr.errors import UserError
 KINDS = ("train", "kodak")
 JPEG = ".jpg", ".jpeg"
 LONGEST_SIDE = 512
-"""Side, in pixels, down to which photographs to train on are shrunk."""
+"""Longest side, in pixels, of a photograph to train on; larger ones are shrunk."""
 QUALITY = 95
 
 
@@ -39,10 +40,10 @@ class Photographs:
 
 
 def write(path: Path, *, train: Path, kodak: Path, megabytes: float) -> int:
-    """Writes the file: all of Kodak without loss, and as many others as fit.
+    """Writes Kodak losslessly, and as many photographs to train on as fit.
 
-    Photographs to train on are taken evenly from the folder, and shrunk if they are
-    large; JPEG files that are small enough are kept as they are.
+    Photographs to train on are sampled evenly from the folder. Large ones are shrunk;
+    small JPEG files are copied unchanged.
 
     Args:
       path: File to write.
@@ -51,45 +52,46 @@ def write(path: Path, *, train: Path, kodak: Path, megabytes: float) -> int:
       megabytes: Largest size of the file.
 
     Returns:
-      How many photographs to train on are in it.
+      Number of photographs to train on in the file.
 
     Raises:
-      UserError: If a folder holds no photograph, or too few fit.
+      UserError: If a folder holds no photograph, or `megabytes` is too small.
     """
-    coded = [_lossless(file) for file in images.find_images(kodak)]
-    room = megabytes * 1e6 - sum(map(len, coded))
-    found = images.find_images(train)
-    chosen: list[bytes] = []
-    # Even steps through the folder: the first files may all be of one place.
-    for index in np.argsort(np.arange(len(found)) * 0.618034 % 1, kind="stable"):
-        data = _shrunk(found[index])
+    kodak_files = [_lossless(file) for file in images.find_images(kodak)]
+    room = megabytes * 1e6 - sum(map(len, kodak_files))
+    paths = images.find_images(train)
+    train_files: list[bytes] = []
+    # Steps through the folder evenly, since the first files may all show one place.
+    for index in np.argsort(np.arange(len(paths)) * 0.618034 % 1, kind="stable"):
+        data = _shrunk(paths[index])
         if len(data) > room:
             break
         room -= len(data)
-        chosen.append(data)
-    if not chosen:
+        train_files.append(data)
+    if not train_files:
         raise UserError(
             f"{megabytes:g} MB of photographs must hold all of {kodak} and one of "
             f"{train}, but do not: give more --megabytes"
         )
     arrays = {}
-    for kind, parts in zip(KINDS, (chosen, coded), strict=True):
+    for kind, parts in zip(KINDS, (train_files, kodak_files), strict=True):
         arrays[kind] = np.frombuffer(b"".join(parts), np.uint8)
         arrays[f"{kind}_ends"] = np.cumsum([len(part) for part in parts])
     with files.atomic_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
-    return len(chosen)
+    return len(train_files)
 
 
 def read(path: Path) -> Photographs:
     """Reads the file and decodes all photographs.
 
     Raises:
-      UserError: If it is missing, or is not such a file.
+      UserError: If the file is missing or damaged.
     """
     if not path.is_file():
         raise UserError(
-            f"--photographs-file must be what --pack writes, but there is no {path}"
+            f"--photographs-file must be a file that --pack wrote, but {path} does not "
+            "exist"
         )
     try:
         with np.load(path) as arrays:
@@ -100,13 +102,13 @@ def read(path: Path) -> Photographs:
                 ]
                 for kind in KINDS
             }
-    except Exception as error:  # Lost bytes raise errors of many kinds.
+    except Exception as error:  # Damaged files raise errors of many types.
         raise UserError(f"{path} cannot be read ({error}): pack it again") from error
     return Photographs(**decoded)
 
 
 def synthetic(*, side: int = 96) -> Photographs:
-    """Stands in for photographs where the program itself is tried."""
+    """Returns blocks of random colors, to test the program without photographs."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (3, side // 8, side // 8, 3), np.uint8)
     blocks = np.kron(noise, np.ones((1, 8, 8, 1), np.uint8))
@@ -116,20 +118,23 @@ def synthetic(*, side: int = 96) -> Photographs:
 def on_device(
     train: Sequence[UInt8[np.ndarray, "h w 3"]], *, crop: int
 ) -> tuple[UInt8[Array, "n height width 3"], Int32[Array, "n 2"]]:
-    """All photographs that hold a crop, on canvases of one size, and their sizes.
+    """Places all photographs that hold a crop on canvases of one size.
+
+    Returns:
+      The canvases, and the size of each photograph.
 
     Raises:
-      UserError: If none is large enough.
+      UserError: If no photograph is large enough.
     """
-    usable = [image for image in train if min(image.shape[:2]) >= crop]
-    if not usable:
+    large_enough = [image for image in train if min(image.shape[:2]) >= crop]
+    if not large_enough:
         raise UserError(
             f"photographs to train on must hold crops of {crop} pixels, but all "
             f"{len(train)} are smaller"
         )
-    sizes = np.array([image.shape[:2] for image in usable], np.int32)
-    canvases = np.zeros((len(usable), *sizes.max(0), 3), np.uint8)
-    for canvas, image in zip(canvases, usable, strict=True):
+    sizes = np.array([image.shape[:2] for image in large_enough], np.int32)
+    canvases = np.zeros((len(large_enough), *sizes.max(0), 3), np.uint8)
+    for canvas, image in zip(canvases, large_enough, strict=True):
         canvas[: image.shape[0], : image.shape[1]] = image
     return jnp.asarray(canvases), jnp.asarray(sizes)
 
@@ -143,7 +148,7 @@ def crops(
     batch: int,
     crop: int,
 ) -> UInt8[Array, "b crop crop 3"]:
-    """Random crops, half of them mirrored: a function of seed and step alone."""
+    """Draws random crops, half of them mirrored, that depend only on seed and step."""
     key = jax.random.fold_in(jax.random.key(seed), step)
     which_key, place_key, flip_key = jax.random.split(key, 3)
     which = jax.random.randint(which_key, (batch,), 0, len(canvases))
@@ -153,8 +158,8 @@ def crops(
 
     def cut(index, corner, flip):
         start = (index, corner[0], corner[1], 0)
-        found = jax.lax.dynamic_slice(canvases, start, (1, crop, crop, 3))[0]
-        return jnp.where(flip, found[:, ::-1], found)
+        image = jax.lax.dynamic_slice(canvases, start, (1, crop, crop, 3))[0]
+        return jnp.where(flip, image[:, ::-1], image)
 
     flips = jax.random.bernoulli(flip_key, shape=(batch,))
     return jax.vmap(cut)(which, corner, flips)

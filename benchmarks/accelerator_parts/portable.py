@@ -1,8 +1,9 @@
-"""Files between an accelerator and a CPU, in both directions.
+"""Checks that files of an accelerator decode on a CPU, and the other way round.
 
     JAX_PLATFORMS=cpu python -m accelerator_parts.portable FOLDER
 
-The other side of `code_symbols`: reads the accelerator's files, and writes its own.
+runs the CPU's side of `exchange_files`: it decodes the files of the accelerator and
+writes files of its own.
 """
 
 import json
@@ -25,15 +26,15 @@ SIDE = 96
 """Side of the image that is coded, in pixels."""
 
 
-def code_symbols(sizes: Sizes, folder: Path) -> Figures:
-    """Codes an image with every context model here and on the CPU.
+def exchange_files(sizes: Sizes, folder: Path) -> Figures:
+    """Codes an image with every context model on the accelerator and on the CPU.
 
     Returns:
-      For each context model, the bytes of the file, and what became of a file of fast
-      arithmetic on the CPU.
+      For each context model, the size of the file in bytes, and whether the CPU read
+      or refused a file of fast arithmetic.
 
     Raises:
-      UserError: If a file gives other latents where it is read.
+      UserError: If a file decodes to other latents than were encoded.
     """
     image = _image()
     models = {}
@@ -42,30 +43,34 @@ def code_symbols(sizes: Sizes, folder: Path) -> Figures:
         models[name] = random_model(transforms, context)
         setup.write_model(folder / name / "model", models[name])
         data, latents = setup.encode(models[name], image)
-        (folder / name / "here.jxc").write_bytes(data)
-        np.savez(folder / name / "here.npz", **_any(latents))
+        (folder / name / "accelerator.jxc").write_bytes(data)
+        np.savez(folder / name / "accelerator.npz", **_as_dict(latents))
         data, _ = setup.encode(models[name], image, fast=True)
         (folder / name / "fast.jxc").write_bytes(data)
     run_on_cpu([sys.executable, "-m", "accelerator_parts.portable", str(folder)])
     figures: Figures = {}
     for name, model in models.items():
-        own = folder / name
-        _check(own / "here.npz", own / "here-read.npz", f"{name}: the CPU reads")
-        _, latents = setup.decode(model, (own / "there.jxc").read_bytes())
-        np.savez(own / "there-read.npz", **_any(latents))
-        _check(own / "there.npz", own / "there-read.npz", f"{name}: here one reads")
+        files = folder / name
+        _check(
+            files / "accelerator.npz",
+            files / "accelerator-decoded.npz",
+            f"{name}: the CPU",
+        )
+        _, latents = setup.decode(model, (files / "cpu.jxc").read_bytes())
+        np.savez(files / "cpu-decoded.npz", **_as_dict(latents))
+        _check(files / "cpu.npz", files / "cpu-decoded.npz", f"{name}: the accelerator")
         figures[name] = {
-            "bytes": (own / "here.jxc").stat().st_size,
-            "fast": json.loads((own / "fast.json").read_text()),
+            "bytes": (files / "accelerator.jxc").stat().st_size,
+            "fast": json.loads((files / "fast.json").read_text()),
         }
     return figures
 
 
 def run_on_cpu(command: list[str]) -> None:
-    """Runs a program whose JAX has the CPU alone.
+    """Runs a program in which JAX sees only the CPU.
 
     Raises:
-      UserError: If it fails; the message is the last line that it printed.
+      UserError: If the program fails, with the last line that it printed.
     """
     environment = child_environment() | {"JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
@@ -77,44 +82,44 @@ def run_on_cpu(command: list[str]) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """Environment in which a child imports what this process does."""
+    """Returns an environment in which a child process finds the same modules."""
     paths = [str(ROOT), str(ROOT / "benchmarks"), *filter(None, sys.path)]
     return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
-def answer(folder: Path) -> None:
-    """Reads the files of another device, and writes files of its own."""
-    for own in sorted(path for path in folder.iterdir() if path.is_dir()):
-        model = setup.read_model(own / "model")
-        _, latents = setup.decode(model, (own / "here.jxc").read_bytes())
-        np.savez(own / "here-read.npz", **_any(latents))
+def decode_and_encode(folder: Path) -> None:
+    """Decodes the files of the accelerator, and encodes files for it."""
+    for files in sorted(path for path in folder.iterdir() if path.is_dir()):
+        model = setup.read_model(files / "model")
+        _, latents = setup.decode(model, (files / "accelerator.jxc").read_bytes())
+        np.savez(files / "accelerator-decoded.npz", **_as_dict(latents))
         data, latents = setup.encode(model, _image())
-        (own / "there.jxc").write_bytes(data)
-        np.savez(own / "there.npz", **_any(latents))
+        (files / "cpu.jxc").write_bytes(data)
+        np.savez(files / "cpu.npz", **_as_dict(latents))
         try:
-            setup.decode(model, (own / "fast.jxc").read_bytes())
+            setup.decode(model, (files / "fast.jxc").read_bytes())
             fast = "read"
         except UserError:
             fast = "refused"
-        (own / "fast.json").write_text(json.dumps(fast))
+        (files / "fast.json").write_text(json.dumps(fast))
 
 
-def _check(coded: Path, read: Path, what: str) -> None:
-    with np.load(coded) as first, np.load(read) as second:
+def _check(encoded: Path, decoded: Path, decoder: str) -> None:
+    with np.load(encoded) as first, np.load(decoded) as second:
         for name in first.files:
             if not np.array_equal(first[name], second[name]):
-                raise UserError(f"{what} other {name} than were coded")
+                raise UserError(f"{decoder} decodes other {name} than were encoded")
 
 
 def _image() -> np.ndarray:
-    """Blocks of random colors."""
+    """Returns blocks of random colors."""
     colors = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
     return np.kron(colors, np.ones((SIDE // 12, SIDE // 12, 1), np.uint8))
 
 
-def _any(arrays: Mapping) -> dict:
+def _as_dict(arrays: Mapping) -> dict:
     return dict(arrays)
 
 
 if __name__ == "__main__":
-    answer(Path(sys.argv[1]))
+    decode_and_encode(Path(sys.argv[1]))

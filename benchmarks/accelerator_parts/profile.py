@@ -1,4 +1,4 @@
-"""Finds where the time of a train step goes, and which forms of layers are fastest."""
+"""Profiles a train step, and times the implementations of its layers."""
 
 import collections
 import functools
@@ -21,11 +21,11 @@ from jaxcorr.errors import UserError
 
 MODEL, DTYPE = "minnen-192-320", "bfloat16"
 UPSAMPLING = {MODEL: "upsampling", "cheng-128": "sub_pixels"}
-"""The kind of upsampling of each model whose forms are tried, beside those of GDN."""
+"""Models to time in all implementations of GDN and of this kind of upsampling."""
 DEVICE_LINES = ("Stream", "XLA Ops")
-"""Lines of a trace that hold what a GPU or a TPU executes."""
+"""Prefixes of the lines of a trace that hold the kernels of a GPU or a TPU."""
 TOP = 20
-"""Operations that are listed."""
+"""Number of operations that are listed."""
 INSTRUCTION = re.compile(r"%?([\w.-]+) = .*?([a-z][\w-]*)\(")
 OP_NAME = re.compile(r'op_name="([^"]*)"')
 TARGET = re.compile(r'custom_call_target="([^"]*)"')
@@ -36,31 +36,31 @@ CATEGORIES = {
     "reduction": ("reduce", "argmax", "cumsum"),
     "random numbers": ("random", "threefry"),
 }
-"""Words in an operation's name, target or origin; the first that fits decides."""
+"""Words in an operation's name, target or origin; the first category that fits."""
 
 
 def run(results: Results, sizes: Sizes, **_: Any) -> None:
-    """Profiles the step, then times it in all combinations of forms."""
-    profiled = results.measure(
+    """Profiles the step, then times it in all combinations of implementations."""
+    profiled_step = results.measure(
         f"operations of {MODEL}",
         lambda: largest_fitting(sizes, functools.partial(operations, sizes)),
     )
-    for name, seconds in (profiled or {}).get("top", {}).items():
+    for name, seconds in (profiled_step or {}).get("top", {}).items():
         print(f"    {1e3 * seconds:9.3f} ms  {name}")
     for name, kind in UPSAMPLING.items():
         for forms in itertools.islice(forms_of(kind), sizes.form_choices):
             results.measure(
-                f"{name} with {_named(forms)}",
+                f"{name} with {_describe(forms)}",
                 functools.partial(_at_largest, sizes, name, forms),
             )
-    tell_choice(results)
+    print_fastest(results)
 
 
 def operations(sizes: Sizes, batch: int) -> Figures:
-    """Traces some steps, and adds up the time of each kind of operation.
+    """Traces some steps, and sums the time of each category of operations.
 
     Raises:
-      UserError: If the trace has no time of any operation of the step.
+      UserError: If the trace holds no operation of the step.
     """
     static_config = setup.static_config_of(sizes.models[MODEL], DTYPE, crop=sizes.crop)
     block, compiled = blocks.our_block(static_config, batch=batch, crop=sizes.crop)
@@ -74,8 +74,8 @@ def operations(sizes: Sizes, batch: int) -> Figures:
         times = operation_seconds(path, module)
     if not times:
         raise UserError(
-            "the profiler must give the time of operations, but gave none: use the "
-            "forms below, or another version of JAX"
+            "the profiler must record operations of the step, but recorded none: use "
+            "the timings below, or another version of JAX"
         )
     times = {name: time / sizes.profiled_steps for name, time in times.items()}
     origins = origins_of(program)
@@ -97,42 +97,42 @@ def operations(sizes: Sizes, batch: int) -> Figures:
 
 
 def operation_seconds(path: Path, module: str) -> dict[str, float]:
-    """Seconds of each operation of a compiled program in a trace.
+    """Returns the seconds of each operation of a compiled program in a trace.
 
     Args:
       path: The trace.
-      module: XLA's name of the program.
+      module: Name that XLA gave the program.
     """
     times: dict[str, float] = collections.defaultdict(float)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Of JAX's own types.
+        warnings.simplefilter("ignore", DeprecationWarning)  # From JAX itself.
         for plane in jax.profiler.ProfileData.from_file(str(path)).planes:
             device = plane.name.startswith("/device:")
             for line in plane.lines:
                 kernels = device and line.name.startswith(DEVICE_LINES)
                 for event in line.events:
-                    facts = dict(event.stats)
-                    if facts.get("hlo_module", module if kernels else "") == module:
-                        # Kernels of a CUDA graph may not say which operation they are.
-                        name = str(facts.get("hlo_op", event.name)).split(" = ")[0]
+                    stats = dict(event.stats)
+                    if stats.get("hlo_module", module if kernels else "") == module:
+                        # Kernels of a CUDA graph may not name their operation.
+                        name = str(stats.get("hlo_op", event.name)).split(" = ")[0]
                         times[name.lstrip("%")] += event.duration_ns / 1e9
     return dict(times)
 
 
 def origins_of(program: str) -> dict[str, str]:
-    """Opcode, library function and JAX operation of each instruction of a program."""
-    found = {}
+    """Returns opcode, library function and JAX operation of each instruction."""
+    origins = {}
     for line in program.splitlines():
         if match := INSTRUCTION.search(line):
             parts = [match[2]]
             parts += [target[1] for target in TARGET.finditer(line)]
             parts += [name[1].rsplit("/", 1)[-1] for name in OP_NAME.finditer(line)]
-            found[match[1]] = " ".join(parts)
-    return found
+            origins[match[1]] = " ".join(parts)
+    return origins
 
 
 def category(name: str, origin: str) -> str:
-    """The kind of an operation; everything else is arithmetic of elements."""
+    """Returns the category of an operation: `elements` if no other fits."""
     text = f"{origin} {name}".lower()
     for kind, words in CATEGORIES.items():
         if any(word in text for word in words):
@@ -141,7 +141,7 @@ def category(name: str, origin: str) -> str:
 
 
 def forms_of(upsampling: str) -> Iterator[dict[str, str]]:
-    """Combinations of forms to try: the platform's own, then the rarest first."""
+    """Yields combinations of implementations: the default, then the rarest first."""
     yield {}
     kinds = (upsampling, "channel_product")
     names = (reversed(setup.form_names(kind)) for kind in kinds)
@@ -152,7 +152,7 @@ def forms_of(upsampling: str) -> Iterator[dict[str, str]]:
 def with_forms(
     sizes: Sizes, name: str, forms: Mapping[str, str], batch: int
 ) -> Figures:
-    """Times a step in some forms; none takes those of the platform."""
+    """Times a step with given implementations, or with the default if none is given."""
     static_config = setup.static_config_of(sizes.models[name], DTYPE, crop=sizes.crop)
     with setup.forced_forms(forms):
         block, compiled = blocks.our_block(static_config, batch=batch, crop=sizes.crop)
@@ -168,16 +168,16 @@ def with_forms(
     }
 
 
-def tell_choice(results: Results) -> None:
-    """Prints the fastest implementations, for `layers/implementations.py`."""
+def print_fastest(results: Results) -> None:
+    """Prints the fastest implementations, to set in `layers/implementations.py`."""
     for name in UPSAMPLING:
-        tried = {
+        speeds = {
             key: figure["images_per_second"]
             for key, figure in results.figures.items()
             if key.startswith(f"{name} with ")
         }
-        if tried:
-            best = max(tried, key=lambda key: tried[key])
+        if speeds:
+            best = max(speeds, key=lambda key: speeds[key])
             print(f"profile: fastest is {best}; set it in layers/implementations.py")
 
 
@@ -185,5 +185,5 @@ def _at_largest(sizes: Sizes, name: str, forms: Mapping[str, str]) -> Figures:
     return largest_fitting(sizes, functools.partial(with_forms, sizes, name, forms))
 
 
-def _named(forms: Mapping[str, str]) -> str:
-    return ", ".join(f"{kind} {form}" for kind, form in forms.items()) or "own forms"
+def _describe(forms: Mapping[str, str]) -> str:
+    return ", ".join(f"{kind} {form}" for kind, form in forms.items()) or "default"

@@ -1,4 +1,4 @@
-"""Figures of a part: measured once, kept in a JSON file, printed as a table."""
+"""Stores the figures of a part in a JSON file and prints them as a table."""
 
 import json
 import time
@@ -12,43 +12,44 @@ from jaxcorr import files
 from jaxcorr.errors import UserError
 
 Figures = dict[str, Any]
-MOST_CELLS = 8
-"""Values in a group that a line of the table has room for."""
+MAX_CELLS = 8
+"""Largest number of values of a group that a line of the table shows."""
 
 
 class Budget:
-    """The time that a part may take."""
+    """The time that is left to a part.
+
+    Args:
+      seconds: Time limit, from now on.
+    """
 
     def __init__(self, seconds: float):
-        """Starts the clock."""
         self._end = time.monotonic() + seconds
 
     @property
     def seconds(self) -> float:
-        """Seconds that are left; negative when the time is over."""
+        """Seconds that are left; negative after the time limit."""
         return self._end - time.monotonic()
 
 
 class Results:
     """The figures of a part.
 
-    A figure that is in the file already is not measured again. None is begun with less
-    time left than the longest one has taken. One that cannot be measured is told in a
-    line, and the next one follows.
+    A figure that is in the file already is not measured again. No measurement starts
+    with less time left than the longest one took. If a measurement fails, its error is
+    printed in one line, and the next measurement follows.
+
+    Args:
+      part: Name of the part, and of its file.
+      folder: Folder of the file.
+      sizes: Name of the sizes that are measured.
+      seconds: Time limit of the part.
+
+    Raises:
+      UserError: If the file holds figures of another device or of other sizes.
     """
 
     def __init__(self, part: str, folder: Path, *, sizes: str, seconds: float):
-        """Reads the figures that are there.
-
-        Args:
-          part: Name of the part, and of its file.
-          folder: Folder of the file.
-          sizes: Name of the sizes that are measured.
-          seconds: Time that the part may take.
-
-        Raises:
-          UserError: If figures there are of another device or of other sizes.
-        """
         self.part = part
         self.path = folder / f"{part}.json"
         self._seconds = seconds
@@ -70,15 +71,16 @@ class Results:
     def measure(
         self, name: str, function: Callable[[], Figures], *, again: bool = False
     ) -> Figures | None:
-        """Measures a figure, unless it is there or the time is over.
+        """Measures a figure, unless the file holds it or the time is over.
 
         Args:
           name: Name of the figure.
-          function: Measures it.
-          again: Whether it goes on from what is there, and minds the time itself.
+          function: Function that measures it.
+          again: Whether to call a function that continues from the figure in the file
+            and watches the time itself.
 
         Returns:
-          The figure; None if it was left out or failed.
+          The figure; None if there was no time for it, or it failed.
         """
         if name in self.figures and not again:
             return self.figures[name]
@@ -88,17 +90,17 @@ class Results:
         started = time.monotonic()
         try:
             self.figures[name] = function()
-        except Exception as error:  # Whatever it is, the next figure may work.
+        except Exception as error:  # Of any type: the next figure may still work.
             self.failed[name] = one_line(error)
             print(f"{self.part}: {name} failed: {self.failed[name]}", flush=True)
             self.write()
             return None
         self._longest = max(self._longest, time.monotonic() - started)
-        self.tell(name, self.figures[name])
+        self.print_line(name, self.figures[name])
         self.write()
         return self.figures[name]
 
-    def tell(self, name: str, values: Mapping[str, Any]) -> None:
+    def print_line(self, name: str, values: Mapping[str, Any]) -> None:
         """Prints a line of the table."""
         cells = (f"{key} {_cell(value)}" for key, value in values.items())
         print(f"  {name:42} " + ", ".join(cells), flush=True)
@@ -115,7 +117,7 @@ class Results:
         files.write_file(self.path, (json.dumps(content, indent=2) + "\n").encode())
 
     def finish(self) -> None:
-        """Writes the file, and tells what was left out for want of time."""
+        """Writes the file, and prints the figures for which there was no time."""
         self.write()
         taken = time.monotonic() - self._started
         counts = f"{len(self.figures)} figures in {self.path}"
@@ -125,7 +127,7 @@ class Results:
         if self.left:
             print(
                 f"{self.part}: no time for {', '.join(self.left)}: "
-                "the same command goes on with them",
+                "the same command continues with them",
                 flush=True,
             )
 
@@ -135,24 +137,24 @@ class Results:
             about, self.figures = content["about"], content["figures"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self.path} must be what an earlier run wrote, but cannot be read "
+                f"{self.path} must be a file of an earlier run, but cannot be read "
                 f"({one_line(error)}): remove it, or choose another --resume"
             ) from error
         for name, value in self.about.items():
             if about.get(name) != value:
                 raise UserError(
                     f"{self.path} must hold figures of {name} {value}, but holds "
-                    f"those of {about.get(name)}: choose another --resume"
+                    f"figures of {about.get(name)}: choose another --resume"
                 )
 
 
 def device_name() -> str:
-    """The card, as its maker calls it."""
+    """Returns the name of the accelerator."""
     return jax.devices()[0].device_kind
 
 
 def one_line(error: Exception) -> str:
-    """The reason of a failure in one line."""
+    """Returns type and message of an error in one line."""
     lines = str(error).strip().splitlines() or [""]
     name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     return f"{name}{lines[0]}"[:300]
@@ -164,8 +166,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return f"({len(value)} values)"
     if isinstance(value, Mapping):
-        if len(value) > MOST_CELLS:
+        if len(value) > MAX_CELLS:
             return f"({len(value)} values)"
-        inner = ", ".join(f"{key} {_cell(each)}" for key, each in value.items())
-        return f"({inner})"
+        cells = ", ".join(f"{key} {_cell(item)}" for key, item in value.items())
+        return f"({cells})"
     return str(value)

@@ -1,10 +1,11 @@
-"""Everything that the parts call of jaxcorr: a rename there is mended here."""
+"""The functions of jaxcorr that the parts call, so that a rename changes one file."""
 
 import contextlib
 import dataclasses
 import functools
 import typing
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import blocks
 import jax
@@ -36,7 +37,7 @@ from jaxcorr.transforms.base import latents_across
 Dtype = str
 DTYPES = ("bfloat16", "float32")
 LEAST_ARITHMETIC = Implementations(upsampling="transposed", sub_pixels="interleaved")
-"""Forms whose arithmetic counts as the model's: no products with padding."""
+"""Implementations that define the arithmetic of a model: no products with padding."""
 ENDLESS = 10**9
 """Length of a run whose learning rate never drops."""
 DISTORTION_WEIGHT, CORRELATION_WEIGHT = 0.0018, 0.1
@@ -44,15 +45,15 @@ DISTORTION_WEIGHT, CORRELATION_WEIGHT = 0.0018, 0.1
 
 
 class WithoutCorrelation(LossConfig):
-    """Rate and distortion alone: a step that does not compute the correlation."""
+    """A loss of rate and distortion only, which does not compute the correlation."""
 
     def normalized(self, output):
-        """Stands in for normalized latents."""
+        """Returns zeros in place of normalized latents."""
         del output
         return jnp.zeros((1, 1, 1, 1))
 
     def correlation_map(self, output):
-        """Stands in for the map of correlations."""
+        """Returns zeros in place of the correlation map."""
         del output
         return jnp.zeros((self.window, self.window))
 
@@ -67,11 +68,11 @@ def static_config_of(
     drop_at: float = 1.0,
     warmup_steps: int = 0,
 ) -> StaticConfig:
-    """Settings of a train step.
+    """Returns the settings of a train step.
 
     Args:
-      model: What is trained.
-      dtype: What analysis and synthesis compute in.
+      model: The codec that is trained.
+      dtype: Type in which analysis and synthesis compute.
       crop: Side of a crop, which limits the window of the loss.
       correlation: Whether the correlation loss is computed.
       steps: Length of the run.
@@ -79,10 +80,10 @@ def static_config_of(
       warmup_steps: Steps over which the learning rate rises.
     """
     latents = latents_across(crop)
-    kind = LossConfig if correlation else WithoutCorrelation
+    loss_type = LossConfig if correlation else WithoutCorrelation
     return StaticConfig(
         codec=model,
-        loss=kind(window=min(7, latents - 1 + latents % 2)),
+        loss=loss_type(window=min(7, latents - 1 + latents % 2)),
         optimizer=OptimizerConfig(drop_at=drop_at, warmup_steps=warmup_steps),
         step=StepConfig(transform_dtype=dtype),  # pyright: ignore[reportArgumentType]
         steps=steps,
@@ -92,7 +93,7 @@ def static_config_of(
 def sweep_config(
     model: CodecConfig, dtype: Dtype, *, members: int, batch: int, crop: int
 ) -> TrainConfig:
-    """Settings of a sweep whose members differ in λ."""
+    """Returns the settings of a sweep whose members differ in λ."""
     base = static_config_of(model, dtype, crop=crop)
     weights = tuple(DISTORTION_WEIGHT * 2**number for number in range(members))
     return TrainConfig(
@@ -106,16 +107,17 @@ def sweep_config(
 
 
 def members_together() -> bool:
-    """Returns whether members of a sweep take a step in one program here."""
+    """Returns whether one program runs all members of a sweep on this device."""
     return sweep.runs_members_in_one_program(
         sharding.make_mesh(MeshConfig(), jax.devices()[:1])
     )
 
 
 def model_flops(static_config: StaticConfig, *, batch: int, crop: int) -> float:
-    """Counts the arithmetic of a step before any compiler touches it.
+    """Counts the floating-point operations of a step before compilation.
 
-    Counted in the forms that need least, so the figure is the same on every device.
+    The implementations with the fewest operations are counted, so that the number is
+    the same on every device.
     """
     state, images, weights, key = step_arguments(static_config, batch=batch, crop=crop)
 
@@ -139,18 +141,18 @@ def model_flops(static_config: StaticConfig, *, batch: int, crop: int) -> float:
 def step_arguments(
     static_config: StaticConfig, *, batch: int, crop: int
 ) -> tuple[TrainState, UInt8[Array, "b h w 3"], LossWeights, Array]:
-    """State, random crops, weights and key of a first step."""
+    """Returns state, random crops, weights and key of a first step."""
     state, images, key = blocks.first_step(static_config, batch=batch, crop=crop)
     return state, images, weights_at(CORRELATION_WEIGHT), key
 
 
 def form_names(kind: str) -> tuple[str, ...]:
-    """Names of the forms of a kind of layer."""
+    """Returns the names of the implementations of a kind of layer."""
     return typing.get_args(Implementations.__annotations__[kind])
 
 
 def forced_forms(chosen: Mapping[str, str]) -> contextlib.AbstractContextManager:
-    """Computes in these forms; in those of the platform, if none are given."""
+    """Uses these implementations, or the default of the platform if none is given."""
     return implementations.forced(Implementations(**chosen) if chosen else None)  # pyright: ignore
 
 
@@ -163,16 +165,16 @@ def loss_and_gradients(
     *,
     static_config: StaticConfig,
 ) -> tuple[Float[Array, ""], PyTree]:
-    """Loss of a batch with noise, and its gradients."""
+    """Returns the loss of a batch with noise, and its gradients."""
     image = images.astype(jnp.float32) / 255
     keys = jax.random.split(key, len(image))
 
     def loss(parameters):
-        built = codec.with_parameters(static_config.codec, parameters)
-        output = built(
+        model = codec.with_parameters(static_config.codec, parameters)
+        output = model(
             image,
             quantization=training_quantization(
-                built.context.default_quantization, keys, 1.0
+                model.context.default_quantization, keys, 1.0
             ),
             transform_dtype=static_config.step.transform_dtype,
         )
@@ -187,22 +189,24 @@ initialize: Callable = codec.initialize
 
 
 def state_at(static_config: StaticConfig, parameters: PyTree, step: int) -> TrainState:
-    """A state with fresh moments, in the middle of a run.
+    """Returns a state at a step of a run, with Adam's moments at zero.
 
-    The learning rate goes on where the run is; Adam counts its moments anew.
+    The schedule of the learning rate continues at `step`.
     """
     state = steps.initial_state(static_config, parameters)
-    scheduled = lambda path, _: any(
-        getattr(key, "tuple_name", "") == "ScaleByScheduleState" for key in path
-    )
+
+    def is_schedule(path: tuple[Any, ...], _: Any) -> bool:
+        names = (getattr(key, "tuple_name", "") for key in path)
+        return "ScaleByScheduleState" in names
+
     optimizer = optax.tree_utils.tree_set(
-        state.optimizer, scheduled, count=jnp.int32(step)
+        state.optimizer, is_schedule, count=jnp.int32(step)
     )
     return dataclasses.replace(state, optimizer=optimizer, step=jnp.int32(step))
 
 
 def weights_at(correlation_weight: float) -> LossWeights:
-    """The weights of a run of the part `train`."""
+    """Returns the weights of a run of the part `train`."""
     return LossWeights(
         distortion_weight=jnp.float32(DISTORTION_WEIGHT),
         correlation_weight=jnp.float32(correlation_weight),
@@ -210,7 +214,7 @@ def weights_at(correlation_weight: float) -> LossWeights:
 
 
 def codec_with(model: CodecConfig, context: codec.ContextConfig) -> CodecConfig:
-    """The codec with another context model."""
+    """Returns the codec with another context model."""
     return dataclasses.replace(model, context=context)
 
 
@@ -223,7 +227,7 @@ psnr_db: Callable = measure.psnr_db
 def encode(
     model: Model, image: UInt8[np.ndarray, "h w 3"], *, fast: bool = False
 ) -> tuple[bytes, dict[str, np.ndarray]]:
-    """Codes an image; returns the file and the latents that it holds."""
+    """Encodes an image; returns the file and its latents."""
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
     container, latents = coding.encode(model, image, arithmetic=arithmetic)
     return container.to_bytes(), _arrays(latents)
@@ -232,7 +236,7 @@ def encode(
 def decode(
     model: Model, data: bytes
 ) -> tuple[UInt8[np.ndarray, "h w 3"], dict[str, np.ndarray]]:
-    """Reads an image back, and the latents that the file holds."""
+    """Decodes a file; returns the image and its latents."""
     image, latents = coding.decode(model, Container.from_bytes(data, "the file"))
     return image, _arrays(latents)
 

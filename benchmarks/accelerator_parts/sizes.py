@@ -1,4 +1,4 @@
-"""Codecs, batches and times that the parts measure: the real ones, and tiny ones."""
+"""Codecs, batch sizes and durations of the measurements, full and tiny."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -60,34 +60,33 @@ TINY_CONTEXTS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Sizes of everything that is measured.
+    """Sizes of the measurements.
 
     Attributes:
-      name: Name of these sizes, which the results carry.
-      models: Codecs by the names that results have.
-      contexts: Context models that photographs are coded with.
-      checked: Codecs whose steps are compared with the CPU's.
-      modes: How they are compared, by the names in `correct.MODES`.
-      checked_batch: Crops of these steps.
-      measured: Codecs whose steps are timed, by name; the first in most ways.
-      torch_ways: Ways to run torch, by the names in `speed.PEER_VARIANTS`; None for
-        all.
-      form_choices: Combinations of forms that are tried; None for all.
+      name: Name of these sizes in the results.
+      models: Codecs by their names in the results.
+      contexts: Context models to code photographs with.
+      checked: Codecs whose steps are compared with the CPU.
+      modes: Modes of this comparison, from `correct.MODES`.
+      checked_batch: Batch size of this comparison.
+      measured: Names of the codecs whose steps are timed; the first in most variants.
+      torch_variants: Variants of torch, from `speed.PEER_VARIANTS`; None for all.
+      form_choices: Number of combinations of implementations; None for all.
       crop: Side of a crop, in pixels.
       batches: Batch sizes, ascending.
-      batch: Batch size of what is measured at one alone.
-      steps: Steps that are compared with the CPU's.
-      block_seconds: Length of a block that is timed.
-      rounds: Blocks of which the median counts.
-      profiled_steps: Steps that are traced.
-      photographs: Photographs that each context model codes.
-      fast_tests: What pytest is asked to run.
-      test_processes: Processes that run them, where pytest-xdist is installed.
-      train_batch: Crops a step of training.
-      logged_steps: Steps of training between two looks at the loss and the clock.
-      trunk_seconds: Time of training of a trunk.
-      branch_seconds: Time of training of each branch.
-      warmup_steps: Steps over which a trunk's learning rate rises.
+      batch: Batch size of measurements at a single one.
+      steps: Number of steps to compare with the CPU.
+      block_seconds: Length of a timed block.
+      rounds: Number of blocks, of which the median counts.
+      profiled_steps: Number of traced steps.
+      photographs: Number of photographs that each context model codes.
+      fast_tests: Arguments of pytest.
+      test_processes: Number of test processes, where pytest-xdist is installed.
+      train_batch: Batch size of training.
+      logged_steps: Steps of training between two checks of the loss and the clock.
+      trunk_seconds: Training time of a trunk.
+      branch_seconds: Training time of each branch.
+      warmup_steps: Steps over which the learning rate of a trunk rises.
     """
 
     name: str
@@ -97,7 +96,7 @@ class Sizes:
     modes: tuple[str, ...]
     checked_batch: int
     measured: tuple[str, ...]
-    torch_ways: tuple[str, ...] | None
+    torch_variants: tuple[str, ...] | None
     form_choices: int | None
     crop: int
     batches: tuple[int, ...]
@@ -128,7 +127,7 @@ FULL = Sizes(
     modes=("float32 highest", "float32", "bfloat16"),
     checked_batch=8,
     measured=tuple(FULL_MODELS),
-    torch_ways=None,
+    torch_variants=None,
     form_choices=None,
     crop=256,
     batches=(16, 32, 64, 128, 256),
@@ -154,7 +153,7 @@ TINY = Sizes(
     modes=("bfloat16",),
     checked_batch=2,
     measured=("minnen-192-320",),
-    torch_ways=("float32 channels-last",),
+    torch_variants=("float32 channels-last",),
     form_choices=2,
     crop=64,
     batches=(1, 2),

@@ -1,4 +1,4 @@
-"""Measures train steps: images a second, memory, arithmetic, and CompressAI beside."""
+"""Measures speed, memory and arithmetic of train steps, also against CompressAI."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ PEER_MODELS = {
     "minnen-128-192": "mean-scale",
     "cheng-128-autoregressive": "cheng2020-anchor",
 }
-"""CompressAI's name of a model, by ours."""
+"""Names of CompressAI's models by the names here."""
 PEER_VARIANTS: dict[str, dict[str, Any]] = {
     "bfloat16 channels-last": {"dtype": "bfloat16", "channels_last": True},
     "bfloat16": {"dtype": "bfloat16"},
@@ -38,16 +38,16 @@ PEER_VARIANTS: dict[str, dict[str, Any]] = {
     "bfloat16 compiled": {"dtype": "bfloat16", "compiled": True},
     "float32 channels-last": {"dtype": "float32", "channels_last": True},
 }
-"""Ways to run torch, by name."""
+"""Variants of torch by name."""
 
 
 def run(results: Results, sizes: Sizes, *, torch: str | None, **_: Any) -> None:
-    """Measures everything, what matters most first.
+    """Measures everything, in the order of importance.
 
     Args:
-      results: Keeps the figures.
-      sizes: What is measured.
-      torch: Python with torch and CompressAI; None leaves them out.
+      results: The figures.
+      sizes: Sizes of the measurements.
+      torch: Python with torch and CompressAI; None to measure without them.
     """
     for dtype in (FIRST, SECOND):
         rate = functools.partial(blocks.matmul_rate, dtype)
@@ -71,7 +71,7 @@ def run(results: Results, sizes: Sizes, *, torch: str | None, **_: Any) -> None:
 
 
 def check_torch(python: str) -> None:
-    """Looks for torch and CompressAI before anything is measured.
+    """Checks that torch and CompressAI can be imported, before any measurement.
 
     Raises:
       UserError: If one of them, or Python, is missing.
@@ -99,7 +99,7 @@ def step(
     """Measures a train step.
 
     Returns:
-      Its figures; or, where memory is too small, that alone.
+      Its figures; or only `out_of_memory`, if the batch does not fit.
     """
     static_config = setup.static_config_of(sizes.models[name], dtype, crop=sizes.crop)
     try:
@@ -108,7 +108,7 @@ def step(
     except jax.errors.JaxRuntimeError as error:
         if not blocks.is_out_of_memory(error):
             raise
-        smaller = [each for each in sizes.batches if each < batch]
+        smaller = [size for size in sizes.batches if size < batch]
         return {"out_of_memory": f"next smaller: {max(smaller, default='none')}"}
     memory = compiled.memory_analysis()
     assert memory is not None
@@ -125,13 +125,13 @@ def step(
 
 
 def against(sizes: Sizes, name: str, peer: Peer) -> Figures:
-    """Measures our step and CompressAI's in turns, at the largest batch for both.
+    """Measures the steps of jaxcorr and CompressAI in turns, at a batch that fits both.
 
     Returns:
-      Speeds and their ratio; or why `torch.compile` does not work on the model.
+      Speeds and their ratio; or the error of `torch.compile` on the model.
 
     Raises:
-      UserError: If no batch fits into the memory, or CompressAI fails otherwise.
+      UserError: If no batch fits into memory, or CompressAI fails for another reason.
     """
     static_config = setup.static_config_of(
         sizes.models[name], peer.dtype, crop=sizes.crop, correlation=False
@@ -158,12 +158,14 @@ def against(sizes: Sizes, name: str, peer: Peer) -> Figures:
 
 
 def largest_fitting(sizes: Sizes, measure: Callable[[int], Figures]) -> Figures:
-    """Measures at the usual batch, or at the next smaller one that fits.
+    """Measures at the usual batch size, or at the next smaller one that fits.
 
     Raises:
-      UserError: If none fits.
+      UserError: If no batch fits.
     """
-    batches = sorted((b for b in sizes.batches if b <= sizes.batch), reverse=True)
+    batches = sorted(
+        (size for size in sizes.batches if size <= sizes.batch), reverse=True
+    )
     for batch, smaller in zip(batches, [*batches[1:], None], strict=True):
         try:
             return measure(batch)
@@ -171,7 +173,7 @@ def largest_fitting(sizes: Sizes, measure: Callable[[int], Figures]) -> Figures:
             if not blocks.is_out_of_memory(error):
                 raise
         if smaller is not None:
-            print(f"  too little memory for batch {batch}: trying {smaller}")
+            print(f"  out of memory at batch {batch}: trying {smaller}")
     raise UserError(
         f"a batch of {batches[-1]} must fit into the memory of the device, but is too "
         "large"
@@ -200,9 +202,9 @@ def loss_share(sizes: Sizes, name: str, batch: int) -> Figures:
 
 
 def sweep(sizes: Sizes, name: str, batch: int) -> Figures:
-    """Measures a sweep and a single run in turns; images count once a member."""
+    """Measures a sweep and a single run in turns; an image counts once per member."""
     model = sizes.models[name]
-    alone, _ = blocks.our_block(
+    single, _ = blocks.our_block(
         setup.static_config_of(model, FIRST, crop=sizes.crop),
         batch=batch,
         crop=sizes.crop,
@@ -211,7 +213,7 @@ def sweep(sizes: Sizes, name: str, batch: int) -> Figures:
         model, FIRST, members=MEMBERS, batch=batch, crop=sizes.crop
     )
     stepper = sweep_benchmark.stepper(config, in_one_program=setup.members_together())
-    seconds = _times(sizes, alone, _as_block(stepper))
+    seconds = _times(sizes, single, _as_block(stepper))
     speeds = batch / seconds[0], MEMBERS * batch / seconds[1]
     return {
         "batch": batch,
@@ -241,11 +243,11 @@ def _measure_peers(
     if torch is None or name not in PEER_MODELS:
         return
     transforms = sizes.models[name].transforms
-    for variant in sizes.torch_ways or PEER_VARIANTS:
+    for variant in sizes.torch_variants or PEER_VARIANTS:
         peer = Peer(
             python=torch,
             architecture=PEER_MODELS[name],
-            width=transforms.width,  # pyright: ignore  # Swin has none, and no peer.
+            width=transforms.width,  # pyright: ignore  # Swin has no width, and no peer.
             channels=transforms.channels,
             batch=sizes.batch,
             crop=sizes.crop,
@@ -258,9 +260,11 @@ def _measure_peers(
 
 
 def _measure_shares(results: Results, sizes: Sizes, name: str) -> None:
-    for what, function in (("loss share", loss_share), ("sweep", sweep)):
-        at = functools.partial(function, sizes, name)
-        results.measure(f"{name} {what}", functools.partial(largest_fitting, sizes, at))
+    for label, function in (("loss share", loss_share), ("sweep", sweep)):
+        measure = functools.partial(function, sizes, name)
+        results.measure(
+            f"{name} {label}", functools.partial(largest_fitting, sizes, measure)
+        )
 
 
 def _times(sizes: Sizes, *timed: blocks.Block) -> list[float]:

@@ -1,8 +1,9 @@
-"""Trains a trunk and branches that differ in α, on photographs kept on the device.
+"""Trains a trunk and branches that differ in α, on photographs in device memory.
 
 The trunk is trained without the correlation loss at a constant learning rate, for a
-time. Branches start from its parameters and take as many steps each, on the same crops:
-one without the loss, two with it. Their learning rate drops for the last fifth.
+fixed time. The branches start from its parameters and take equally many steps on the
+same crops: one without the loss, two with it. Their learning rate drops for the last
+fifth.
 """
 
 import dataclasses
@@ -21,27 +22,27 @@ from accelerator_parts.sizes import Sizes
 
 TRUNK = "trunk"
 BRANCHES = {"branch-0": 0.0, "branch-0.03": 0.03, "branch-0.1": 0.1}
-"""Names of the branches, and their α."""
+"""α of each branch."""
 SEED = 0
 DROP_AT = 0.8
-"""Fraction of a branch after which its learning rate drops."""
+"""Fraction of the steps of a branch after which its learning rate drops."""
 DTYPE = "bfloat16"
 SAVE_SECONDS = 100.0
-"""Seconds after which a run is saved on the way."""
+"""Seconds between two saves of a run."""
 RESERVE = 20.0
-"""Seconds before the end of the time at which a run stops and is saved."""
+"""Seconds before the time limit at which a run stops and is saved."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run of training.
+    """A training run.
 
     Attributes:
-      name: Its name, which files and figures carry.
-      static_config: Settings of its step.
+      name: Name in files and figures.
+      static_config: Settings of the step.
       alpha: Weight of the correlation loss.
-      first: Step that it starts at.
-      last: Step that it ends at; None if its time decides.
+      first: First step.
+      last: Step after the last one; None if the time limit decides.
     """
 
     name: str
@@ -59,24 +60,24 @@ def run(
     train_model: str,
     **_: Any,
 ) -> None:
-    """Goes on with the trunk, then with each branch, and codes Kodak with the results.
+    """Continues the trunk and each branch, then codes Kodak with the finished runs.
 
     Args:
-      results: Keeps the figures.
-      sizes: What is measured.
+      results: The figures.
+      sizes: Sizes of the measurements.
       photographs: Photographs to train on, and Kodak.
       train_model: Name of the codec.
     """
     crops = photograph_files.on_device(photographs.train, crop=sizes.crop)
     trunk = _trunk(sizes, train_model)
-    _go_on(results, sizes, trunk, crops)
+    _continue_run(results, sizes, trunk, crops)
     for name, alpha in BRANCHES.items():
         progress = results.figures.get(trunk.name)
         if not (progress and progress["done"]):
             results.left.append(f"{train_model}-{name}")
             continue
         branch = _branch(sizes, train_model, name, alpha, progress["steps"])
-        _go_on(results, sizes, branch, crops)
+        _continue_run(results, sizes, branch, crops)
     for name in (TRUNK, *BRANCHES):
         key = f"{train_model}-{name}"
         if results.figures.get(key, {}).get("done"):
@@ -91,15 +92,15 @@ def run(
 def kodak(
     results: Results, sizes: Sizes, train_model: str, name: str, images
 ) -> Figures:
-    """Codes photographs to real files, decodes them and measures both."""
+    """Encodes photographs to files, decodes them and returns mean bpp and PSNR."""
     settings = sizes.models[train_model]
     static_config = setup.static_config_of(settings, DTYPE, crop=sizes.crop)
     folder = results.path.parent
     state = train_state.load(folder / name, _abstract_state(static_config))
-    held = None if state is None else state.parameters
-    if held is None:
-        held = train_state.load_parameters(folder, name)
-    model = setup.make_model(settings, held)
+    parameters = None if state is None else state.parameters
+    if parameters is None:
+        parameters = train_state.load_parameters(folder, name)
+    model = setup.make_model(settings, parameters)
     bpp, psnr = [], []
     for image in images:
         data, _ = setup.encode(model, image)
@@ -114,13 +115,13 @@ def kodak(
     }
 
 
-def needed(results: Results) -> list[str]:
-    """Names of runs, in the order in which a later call needs their parameters."""
+def runs_to_send(results: Results) -> list[str]:
+    """Returns names of runs in the order in which a later call needs them."""
     names = [name for name in results.figures if not name.endswith(" Kodak")]
-    done = lambda name: results.figures[name].get("done", False)
-    trunks = [name for name in names if done(name) and name.endswith(TRUNK)]
-    others = [name for name in names if done(name) and name not in trunks]
-    return [*(name for name in names if not done(name)), *trunks, *others]
+    done = [name for name in names if results.figures[name].get("done", False)]
+    unfinished = [name for name in names if name not in done]
+    trunks = [name for name in done if name.endswith(TRUNK)]
+    return [*unfinished, *trunks, *(name for name in done if name not in trunks)]
 
 
 def _trunk(sizes: Sizes, train_model: str) -> Run:
@@ -153,8 +154,8 @@ def _branch(sizes: Sizes, train_model: str, name: str, alpha: float, first: int)
     )
 
 
-def _go_on(results: Results, sizes: Sizes, run: Run, crops) -> None:
-    """Trains a run until it ends or the time is over, and saves it."""
+def _continue_run(results: Results, sizes: Sizes, run: Run, crops) -> None:
+    """Trains a run until its end or the time limit, and saves it."""
     progress = results.figures.get(run.name)
     if progress and progress["done"]:
         return
@@ -169,8 +170,8 @@ def _go_on(results: Results, sizes: Sizes, run: Run, crops) -> None:
 
 
 def _train(results: Results, sizes: Sizes, run: Run, crops) -> Figures:
-    """Trains until the run ends or the time is over; saves now and then, and then."""
-    progress = results.figures.get(run.name) or _begin(run)
+    """Trains until the end of the run or the time limit, and saves regularly."""
+    progress = results.figures.get(run.name) or _new_progress(run)
     state = _state(results.path.parent, run, progress["steps"])
     key, weights = jax.random.key(SEED), setup.weights_at(run.alpha)
     cut = functools.partial(
@@ -184,9 +185,9 @@ def _train(results: Results, sizes: Sizes, run: Run, crops) -> Figures:
             state, metrics = setup.train_step(
                 state, cut(SEED, step), weights, key, static_config=run.static_config
             )
-        progress = _advanced(progress, run, sizes, metrics)
+        progress = _progress_after(progress, run, sizes, metrics)
         now = results.budget.seconds
-        # The first steps compile: they do not count.
+        # The first steps include compilation and do not count.
         progress["seconds"] += 0.0 if clock is None else clock - now
         clock = now
         if run.last is None:
@@ -198,8 +199,10 @@ def _train(results: Results, sizes: Sizes, run: Run, crops) -> Figures:
     return progress
 
 
-def _advanced(progress: Figures, run: Run, sizes: Sizes, metrics: Figures) -> Figures:
-    """Progress after some more steps, whose last had these metrics."""
+def _progress_after(
+    progress: Figures, run: Run, sizes: Sizes, metrics: Figures
+) -> Figures:
+    """Returns the progress after more steps, given the metrics of the last."""
     steps = progress["steps"] + sizes.logged_steps
     values = [float(metrics[name]) for name in ("loss", "bpp", "mse", "correlation")]
     return progress | {
@@ -218,7 +221,7 @@ def _save(results: Results, run: Run, state, progress: Figures) -> None:
     results.write()
 
 
-def _begin(run: Run) -> Figures:
+def _new_progress(run: Run) -> Figures:
     return {
         "done": False,
         "alpha": run.alpha,
@@ -229,7 +232,7 @@ def _begin(run: Run) -> Figures:
 
 
 def _state(folder: Path, run: Run, steps: int):
-    """The state to go on from: exact, from parameters, or the first."""
+    """Returns the state to continue from: saved, from parameters, or a new one."""
     state = train_state.load(folder / run.name, _abstract_state(run.static_config))
     if state is not None and int(state.step) == steps:
         return jax.device_put(state)
@@ -243,7 +246,8 @@ def _state(folder: Path, run: Run, steps: int):
 
 
 def _abstract_state(static_config):
-    initial = lambda: setup.new_state(
-        static_config, setup.initialize(static_config.codec, jax.random.key(0))
-    )
-    return jax.eval_shape(initial)
+    def initial_state():
+        parameters = setup.initialize(static_config.codec, jax.random.key(0))
+        return setup.new_state(static_config, parameters)
+
+    return jax.eval_shape(initial_state)

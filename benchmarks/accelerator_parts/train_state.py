@@ -1,9 +1,9 @@
-"""Keeps runs between calls: exactly, and in a form small enough to be sent along.
+"""Saves runs between calls: exactly, and in a form small enough to send.
 
-A run keeps its whole train state in a folder of its own, in files of 15 MB at most, and
-goes on from there bit for bit. Beside it lie the parameters alone in float16, a sixth
-of that: where the folder is lost, a run goes on from these with fresh moments. A branch
-always starts from these, so that all branches start alike.
+A run keeps its full train state in its own folder, in files of 15 MB at most, and
+resumes from it bit for bit. The parameters are also saved alone in float16, a sixth of
+the size: if the folder is lost, a run resumes from them, with Adam's moments at zero. A
+branch always starts from them, so that all branches start alike.
 """
 
 import re
@@ -20,8 +20,8 @@ from jaxcorr import files
 from jaxcorr.errors import UserError
 
 FILE_BYTES = 15_000_000
-MOST_FILES, MOST_BYTES = 8, 60_000_000
-"""Of everything that is sent back."""
+MAX_FILES, MAX_BYTES = 8, 60_000_000
+"""Limits of the number and total size of files to send."""
 SHARD = re.compile(r"(.+)\.(\d+)-of-(\d+)\.npz")
 
 
@@ -34,41 +34,44 @@ def save(folder: Path, state: PyTree) -> None:
 
 
 def load(folder: Path, like: PyTree) -> PyTree | None:
-    """Reads a train state of the structure and shapes of `like`; None without one.
+    """Reads a train state with the structure and shapes of `like`.
+
+    Returns:
+      The state, or None if there is no such folder.
 
     Raises:
-      UserError: If the folder holds something else.
+      UserError: If the folder holds another state.
     """
     if not folder.is_dir():
         return None
     arrays = _read(folder, "state")
     leaves, structure = jax.tree.flatten(like)
-    found = [arrays.get(str(number)) for number in range(len(leaves))]
-    for array, leaf in zip(found, leaves, strict=True):
+    values = [arrays.get(str(number)) for number in range(len(leaves))]
+    for array, leaf in zip(values, leaves, strict=True):
         if array is None or array.shape != leaf.shape:
             raise UserError(
-                f"{folder} must hold the state of this run, but holds another: "
+                f"{folder} must hold the state of this run, but holds another state: "
                 "remove it, or choose another --resume"
             )
-    return jax.tree.unflatten(structure, found)
+    return jax.tree.unflatten(structure, values)
 
 
 def save_parameters(
     folder: Path, name: str, parameters: Mapping[str, np.ndarray]
 ) -> None:
-    """Writes parameters alone, in float16."""
+    """Writes only the parameters, in float16."""
     arrays = jax.device_get(dict(parameters))
-    # A higher number of files may have been written before.
+    # An earlier save may have written more files.
     for path in _shards(folder, name):
         path.unlink()
     _write(folder, name, {k: np.asarray(v, np.float16) for k, v in arrays.items()})
 
 
 def load_parameters(folder: Path, name: str) -> dict[str, np.ndarray] | None:
-    """Reads parameters as float32; None without any.
+    """Reads parameters as float32; returns None if there are none.
 
     Raises:
-      UserError: If some of the files are missing or damaged.
+      UserError: If a file is missing or damaged.
     """
     if not _shards(folder, name):
         return None
@@ -76,29 +79,28 @@ def load_parameters(folder: Path, name: str) -> dict[str, np.ndarray] | None:
 
 
 def send(folder: Path, output: Path, names: Sequence[str]) -> None:
-    """Copies results, and what parameters still fit, to where they are sent from.
+    """Copies results, and as many parameters as fit, to a folder to send.
 
     Args:
-      folder: Where results and parameters are.
-      output: Where to copy them.
-      names: Names of parameters, in the order in which they are needed.
+      folder: Folder of results and parameters.
+      output: Folder to copy to.
+      names: Names of runs, in the order in which their parameters are needed.
     """
     output.mkdir(parents=True, exist_ok=True)
     chosen = sorted(folder.glob("*.json"))
-    left = []
+    omitted = []
     for name in names:
-        more = _shards(folder, name)
-        together = [*chosen, *more]
-        size = sum(path.stat().st_size for path in together)
-        if len(together) > MOST_FILES or size > MOST_BYTES:
-            left.append(name)
+        paths = [*chosen, *_shards(folder, name)]
+        size = sum(path.stat().st_size for path in paths)
+        if len(paths) > MAX_FILES or size > MAX_BYTES:
+            omitted.append(name)
         else:
-            chosen = together
+            chosen = paths
     for path in chosen:
         shutil.copy(path, output / path.name)
     print(f"{output}: {len(chosen)} files", flush=True)
-    if left:
-        print(f"{output}: no room for {', '.join(left)}", flush=True)
+    if omitted:
+        print(f"{output}: no room for {', '.join(omitted)}", flush=True)
 
 
 def _write(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -123,7 +125,7 @@ def _read(folder: Path, name: str) -> dict[str, np.ndarray]:
         for path in paths:
             with np.load(path) as part:
                 arrays |= dict(part)
-    except Exception as error:  # Lost bytes raise errors of many kinds in zip files.
+    except Exception as error:  # Damaged zip files raise errors of many types.
         raise UserError(f"{path} cannot be read: {error}; remove it") from error
     match = SHARD.fullmatch(paths[0].name) if paths else None
     if match is None or len(paths) != int(match[3]):

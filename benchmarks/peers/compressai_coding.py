@@ -1,11 +1,12 @@
-"""Times CompressAI's coding; run by `complexity.py` in an environment of its own.
+"""Times CompressAI's coding; `complexity.py` runs it in a separate environment.
 
     pip install compressai==1.2.8 torch numpy pillow
     python compressai_coding.py weights ARCHITECTURE FILE.npz
     python compressai_coding.py time ARCHITECTURE FILE.npz IMAGE…
 
-The first writes seeded random weights, scaled until latents are some steps wide; the
-second loads them and prints, as JSON, the seconds to encode and to decode each image.
+The first command writes seeded random weights, scaled so that latents span several
+quantization steps. The second loads them and prints, as JSON, the seconds to encode and
+to decode each image.
 """
 
 import json
@@ -13,10 +14,10 @@ import sys
 import time
 
 import numpy as np
-import torch  # pyright: ignore[reportMissingImports]  # Not among ours.
+import torch  # pyright: ignore[reportMissingImports]  # Not a dependency of jaxcorr.
 from PIL import Image
 
-# Only so that torchvision can be imported beside a torch without it: never called.
+# Lets torchvision be imported beside a torch without its operators. Never called.
 torchvision_operators = torch.library.Library("torchvision", "DEF")
 for signature in (
     "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
@@ -49,7 +50,7 @@ def write_weights(architecture: str, path: str) -> None:
 
 
 def read_model(architecture: str, path: str) -> torch.nn.Module:
-    """The model with the weights that `write_weights` wrote."""
+    """Returns the model with the weights that `write_weights` wrote."""
     model = ARCHITECTURES[architecture]()
     with np.load(path) as arrays:
         state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
@@ -59,7 +60,7 @@ def read_model(architecture: str, path: str) -> torch.nn.Module:
 
 
 def seconds(model: torch.nn.Module, path: str) -> tuple[float, float]:
-    """Seconds to encode and to decode an image whose sides are multiples of 64."""
+    """Returns seconds to encode and decode an image with sides divisible by 64."""
     array = np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
     image = torch.from_numpy(array).permute(2, 0, 1)[None]
     start = time.perf_counter()
@@ -70,13 +71,13 @@ def seconds(model: torch.nn.Module, path: str) -> tuple[float, float]:
 
 
 def main(action: str, architecture: str, path: str, *images: str) -> None:
-    """Runs one of the two actions."""
+    """Runs one of the two commands."""
     if action == "weights":
         write_weights(architecture, path)
         return
     model = read_model(architecture, path)
     with torch.no_grad():
-        seconds(model, images[0])  # Warms up.
+        seconds(model, images[0])  # A warm-up.
         encode, decode = zip(*(seconds(model, image) for image in images), strict=True)
     print(json.dumps({"encode": encode, "decode": decode}))
 

@@ -1,13 +1,13 @@
-"""Trains a model of CompressAI; run by `blocks.py` in an environment of its own.
+"""Times CompressAI's train step; `blocks.py` runs it in a separate environment.
 
     pip install compressai==1.2.8 torch numpy pillow
     python compressai_training.py OPTIONS
 
-OPTIONS are a JSON object: the fields of `blocks.Peer`. Writes a line when it is ready;
-then, for each number of steps that it reads, takes them and writes the seconds that
-they took. One step: forward, bits + λ MSE, backward, clipped gradient, Adam. With a
-GPU, on it; bfloat16 is torch's autocast. With --check in place of options it only
-imports what it needs.
+OPTIONS is a JSON object with the fields of `blocks.Peer`. The program writes a line
+when it is ready. Then it reads numbers of steps, takes the steps, and writes their
+seconds. One step: forward, bits + λ MSE, backward, clipped gradient, Adam. It uses a
+GPU if there is one, and torch's autocast for bfloat16. With --check in place of OPTIONS
+it only imports its packages.
 """
 
 import importlib.abc
@@ -17,31 +17,31 @@ import math
 import sys
 import time
 
-import torch  # pyright: ignore[reportMissingImports]  # Not among ours.
+import torch  # pyright: ignore[reportMissingImports]  # Not a dependency of jaxcorr.
 
 
-class WithoutCoder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for CompressAI's compiled coder where it is not built.
+class PlaceholderCoder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports placeholders for CompressAI's compiled coder where it is not built.
 
-    Training calls none of it.
+    Training does not call the coder.
     """
 
     def find_spec(self, name, path, target=None):
-        """Finds the two compiled modules, after everything else did not."""
+        """Finds the two compiled modules, if no other finder did."""
         if name in {"compressai._CXX", "compressai.ans"}:
             return importlib.machinery.ModuleSpec(name, self)
         return None
 
     def exec_module(self, module):
-        """Gives the module whatever class is asked for."""
+        """Lets the module have a class of any name."""
         module.__getattr__ = lambda name: type(name, (), {})
 
 
-sys.meta_path.append(WithoutCoder())
+sys.meta_path.append(PlaceholderCoder())
 try:
     import torchvision  # pyright: ignore[reportMissingImports]  # noqa: F401
 except RuntimeError:
-    # Only so that torchvision can be imported beside a torch without it: never called.
+    # Lets torchvision be imported beside a torch without its operators. Never called.
     torchvision_operators = torch.library.Library("torchvision", "DEF")
     for signature in (
         "nms(Tensor boxes, Tensor scores, float threshold) -> Tensor",
@@ -57,11 +57,14 @@ ARCHITECTURES = {
     "cheng2020-anchor": lambda width, _: models.Cheng2020Anchor(width),
 }
 LEARNING_RATE = 1e-4
-LARGEST_NORM = 1.0
+MAX_GRADIENT_NORM = 1.0
 
 
 class Trainer:
-    """A model, its optimizer, and a batch that stays the same."""
+    """A model with random weights, its optimizer, and a constant batch.
+
+    The arguments are the fields of `blocks.Peer`.
+    """
 
     def __init__(
         self,
@@ -75,13 +78,12 @@ class Trainer:
         channels_last: bool,
         compiled: bool,
     ):
-        """Starts from random weights."""
         torch.manual_seed(0)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         layout = torch.channels_last if channels_last else torch.contiguous_format
         model = ARCHITECTURES[architecture](width, channels).train()
         model = model.to(self.device, memory_format=layout)
-        # Tables are made after training, and their quantiles trained beside it.
+        # Quantiles of the tables have an optimizer of their own in CompressAI.
         self.parameters = [
             parameter
             for name, parameter in model.named_parameters()
@@ -94,7 +96,7 @@ class Trainer:
         self.half = dtype == "bfloat16"
 
     def step(self) -> None:
-        """Takes a step."""
+        """Takes one step."""
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
             out = self.model(self.images)
@@ -103,11 +105,11 @@ class Trainer:
         bits = sum(x.float().log().sum() for x in likelihoods) / (-math.log(2) * pixels)
         mse = 255**2 * torch.mean((out["x_hat"].float() - self.images) ** 2)
         (bits + DISTORTION_WEIGHT * mse).backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, LARGEST_NORM)
+        torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimizer.step()
 
     def seconds(self, steps: int) -> float:
-        """Seconds that some steps take."""
+        """Returns the seconds that a number of steps take."""
         self.wait()
         start = time.perf_counter()
         for _ in range(steps):
@@ -116,13 +118,13 @@ class Trainer:
         return time.perf_counter() - start
 
     def wait(self) -> None:
-        """Lets the GPU finish."""
+        """Waits until the GPU has finished."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
 
 def main(options: str) -> None:
-    """Serves the benchmark over standard input and output."""
+    """Reads numbers of steps from standard input and writes their seconds."""
     trainer = Trainer(**json.loads(options))
     trainer.step()
     print(f"ready on {trainer.device}", flush=True)

@@ -1,35 +1,34 @@
-"""Tables that `jaxcorr evaluate --json` wrote, read back and told apart."""
+"""Reads evaluations, which `jaxcorr evaluate --json` writes, back for reports."""
 
 import dataclasses
 import functools
 import json
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxcorr import run_directory, serialization
 from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import metadata
+from jaxcorr.evaluation import csv_tables, held_out, metadata
 from jaxcorr.evaluation.metadata import ClassicalMetadata, CodecMetadata, ModelMetadata
 from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.run_directory import CHECKPOINTS
 
 RESULT_KEYS = {"model", "images", "mean"}
 RESULTS_FILE = "evaluation.json"
-"""What a table is called that lies in the run directory of its model."""
+"""Name of the table in the run directory of its model."""
 
 SKIPPED_FOLDERS = {CHECKPOINTS, "held_out"}
-"""Folders of a run without tables of evaluations: what a run shows at its end is of two
-photographs that every run has."""
+"""Folders of a run that are not searched for tables. `held_out` has two photographs."""
 
 LOSS_SETTINGS = {
     f"loss.{name}"
     for name in ("window", "mask", "correlated", "stop_scale_gradient", "pool_channels")
 }
-"""Settings that change nothing where the weight of the loss is 0."""
+"""Settings that have no effect where the weight of the correlation loss is 0."""
 IGNORED_SETTINGS = (
     "workdir",
     "intervals.",
@@ -38,19 +37,20 @@ IGNORED_SETTINGS = (
     "data.workers",
     "sweep.",
 )
-"""Beginnings of settings that make no other codec, or that each member has its own."""
+"""Prefixes of settings that do not change the codec, or that differ per member."""
 
 Settings = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class EvaluationResult:
-    """Measurements of a model, or of a classical codec at a quality, on some images.
+    """Measurements of a model, or of a classical codec at one quality, on some images.
 
     Attributes:
-      path: The file.
-      model: The codec that was measured, as it says of itself.
-      images: A row of measurements an image.
+      path: File of the table; a table in CSV holds several results.
+      model: Description of the codec.
+      images: One row per image, with its name and size; with its measurements, unless
+        only their means were kept.
       mean: Means over the images.
     """
 
@@ -66,74 +66,88 @@ class EvaluationResult:
 
     @property
     def quality(self) -> float | int | None:
-        """Quality that a classical codec coded with."""
+        """Quality setting of a classical codec."""
         return self.model.quality if isinstance(self.model, ClassicalMetadata) else None
 
     @property
     def provenance(self) -> Provenance:
-        """Where the parameters of the model come from; classical codecs have none."""
+        """Provenance of the model's parameters; empty for a classical codec."""
         if isinstance(self.model, ModelMetadata):
             return self.model.provenance
         return Provenance()
 
     @property
     def trained(self) -> bool:
-        """True if the model says how it was trained."""
+        """True if the settings that the model was trained with are known."""
         return self.provenance.config is not None
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """Settings that its codec was trained with, by dotted name, without weights."""
-        flat = _flattened(run_directory.upgrade_settings(self.provenance.config or {}))
-        return {name: x for name, x in flat if not name.startswith(IGNORED_SETTINGS)}
+        """Settings of the training by dotted name, except for λ, α and the seed."""
+        config = run_directory.upgrade_settings(self.provenance.config or {})
+        return {
+            name: value
+            for name, value in csv_tables.flatten(config)
+            if not name.startswith(IGNORED_SETTINGS)
+        }
 
     @property
     def seed(self) -> int | None:
-        """Seed of its training."""
+        """Seed of the training."""
         return self._member.seed if self._member else None
 
     @property
     def distortion_weight(self) -> int | float | None:
-        """λ of its training."""
+        """λ of the training."""
         return self._member.distortion_weight if self._member else None
 
     @property
     def correlation_weight(self) -> int | float | None:
-        """α of its training."""
+        """α of the training."""
         return self._member.correlation_weight if self._member else None
 
     @property
     def member(self) -> int:
-        """Which member of a sweep it is; 0 of a run that is none."""
-        path = self.model.path if isinstance(self.model, ModelMetadata) else None
-        number = (path or "").rpartition("@")[2]
+        """Number of the sweep member; 0 if the run is not a sweep."""
+        number = (self._model_path or "").rpartition("@")[2]
         return int(number) if number.isdigit() else 0
 
     @property
     def median_correlation(self) -> float | None:
-        """Median over the images: a few of them have many times that of the others."""
+        """Median over the images, since a few have many times the loss of the others.
+
+        None where no image has a correlation loss.
+        """
         values = [row.get("correlation") for row in self.images]
         known = [value for value in values if value is not None]
         return float(statistics.median(known)) if known else None
 
     @property
     def has_cost(self) -> bool:
-        """True if the model was trained for bpp + λ MSE."""
-        distortion = self.settings.get("loss.distortion")
-        return self.distortion_weight is not None and distortion == "mse"
+        """True if the model was trained for bpp + λ MSE and each image was kept."""
+        trained_for_mse = self.settings.get("loss.distortion") == "mse"
+        measured = all("psnr_db" in row for row in self.images)
+        return self.distortion_weight is not None and trained_for_mse and measured
 
     @property
     def cost(self) -> int | float:
-        """Mean of bits per pixel + λ · MSE over the images, what training minimizes.
+        """Mean of bpp + λ · MSE over the images, the training's objective without α.
 
         Raises:
-          UserError: If it was trained for something else.
+          UserError: If the model was trained for another distortion, or only means
+            were kept.
         """
         if not self.has_cost or self.distortion_weight is None:
             raise UserError(f"{self.path} was not trained for bpp + λ MSE")
         mse = [255**2 * 10 ** (-row["psnr_db"] / 10) for row in self.images]
         rates = [row["bpp"] for row in self.images]
         return (sum(rates) + self.distortion_weight * sum(mse)) / len(rates)
+
+    @functools.cached_property
+    def held_out_costs(self) -> dict[int, float]:
+        """Bpp + λ MSE on held-out crops by training step, from beside the table."""
+        name = self._model_path
+        return held_out.read_costs(self.path, model=name, member=self.member)
 
     @functools.cached_property
     def architecture(self) -> str:
@@ -150,29 +164,37 @@ class EvaluationResult:
     def _member(self) -> SweepMember | None:
         return self.provenance.member
 
+    @property
+    def _model_path(self) -> str | None:
+        return self.model.path if isinstance(self.model, ModelMetadata) else None
+
 
 def read_results(paths: Sequence[Path]) -> list[EvaluationResult]:
-    """Reads tables: files, and all below folders.
+    """Reads evaluations from tables in JSON or CSV.
+
+    Args:
+      paths: Tables, folders of tables at any depth, and runs (RUN@MEMBER too).
 
     Raises:
-      UserError: If there is none, one is damaged, or they are of different images.
+      UserError: If there is no table, a table is damaged, or tables are of different
+        images.
     """
-    every = [each for path in paths for each in _read_all(Path(path))]
-    found = list({each.path.resolve(): each for each in every}.values())
-    if not found:
+    files = {file.resolve(): file for path in paths for file in _files(Path(path))}
+    results = [result for file in files.values() for result in _read(file)]
+    if not results:
         raise UserError("no run, folder or table is named")
-    first = found[0]
-    for other in found[1:]:
+    first = results[0]
+    for other in results[1:]:
         if _image_set(other) != _image_set(first):
             raise UserError(
                 f"{other.path} is of other images than {first.path}: "
-                f"{_described(other)}, not {_described(first)}"
+                f"{_describe_images(other)}, not {_describe_images(first)}"
             )
-    return found
+    return results
 
 
 def results_path(model: str | Path) -> Path:
-    """Where the table of a run, a model folder or a member of a sweep is kept."""
+    """Returns where the table of a run, a model folder or a sweep member is kept."""
     folder, _, member = str(model).rpartition("@")
     if folder and member.isdigit() and not Path(model).exists():
         return Path(folder) / RESULTS_FILE.replace(".", f"@{member}.")
@@ -180,63 +202,86 @@ def results_path(model: str | Path) -> Path:
 
 
 def differing_settings(evaluations: Sequence[EvaluationResult]) -> set[str]:
-    """Names of the settings that are not the same in all trained models."""
-    every = [each.settings for each in evaluations if each.trained]
-    names = {name for each in every for name in each}
-    return {name for name in names if len({repr(s.get(name)) for s in every}) > 1}
+    """Returns the names of the settings that differ between the trained models."""
+    all_settings = [result.settings for result in evaluations if result.trained]
+    names = {name for settings in all_settings for name in settings}
+    return {
+        name
+        for name in names
+        if len({repr(settings.get(name)) for settings in all_settings}) > 1
+    }
 
 
-def _read_all(path: Path) -> Iterator[EvaluationResult]:
+def _files(path: Path) -> list[Path]:
+    """Returns the table of a path, or all tables below a folder."""
     if not path.exists() and results_path(path).is_file():
         path = results_path(path)
     if path.is_file():
-        yield _read(path)
-        return
+        return [path]
     if not path.is_dir():
         raise UserError(f"{path} does not exist: no run, folder or table there")
     files = [
         file
-        for file in sorted(path.rglob("*.json"))
-        if not SKIPPED_FOLDERS & set(file.relative_to(path).parts)
-        and set(_load(file)) == RESULT_KEYS
+        for file in sorted(path.rglob("*.json")) + sorted(path.rglob("*.csv"))
+        if not SKIPPED_FOLDERS & set(file.relative_to(path).parts) and _is_table(file)
     ]
     if not files:
         raise UserError(
             f"{path} holds no evaluation: name the images with --images, or write one "
             f"with `jaxcorr evaluate IMAGES -m {path} --json {results_path(path)}`"
         )
-    yield from map(_read, files)
+    return files
 
 
-def _read(path: Path) -> EvaluationResult:
-    values = _load(path)
+def _is_table(path: Path) -> bool:
+    if path.suffix == ".csv":
+        return csv_tables.is_table(path)
+    return set(_load_json(path)) == RESULT_KEYS
+
+
+def _read(path: Path) -> list[EvaluationResult]:
+    if path.suffix == ".csv":
+        return [_result(path, table) for table in csv_tables.read_tables(path)]
+    return [_result(path, _load_json(path))]
+
+
+def _result(path: Path, table: Mapping[str, Any]) -> EvaluationResult:
+    """Checks a table.
+
+    Raises:
+      UserError: If something is missing.
+    """
     try:
-        model, images, mean = (values[key] for key in ("model", "images", "mean"))
+        model, images, mean = (table[key] for key in ("model", "images", "mean"))
+        # Of classical codecs, a table in CSV may keep only the means.
+        only_means = path.suffix == ".csv" and not any("bpp" in row for row in images)
+        measured = [mean] if only_means else [mean, *images]
         numbers = [row[key] for row in images for key in ("width", "height")]
-        numbers += [row[key] for row in (mean, *images) for key in ("bpp", "psnr_db")]
-        usable = bool(images) and all(map(math.isfinite, numbers))
-        usable &= isinstance(model, dict) and isinstance(mean, dict)
-        usable &= all(isinstance(row["file"], str) for row in images)
+        numbers += [row[key] for row in measured for key in ("bpp", "psnr_db")]
+        valid = bool(images) and all(map(math.isfinite, numbers))
+        valid &= isinstance(model, dict) and isinstance(mean, dict)
+        valid &= all(isinstance(row["file"], str) for row in images)
         codec = metadata.from_json(model)
-        found = EvaluationResult(path=path, model=codec, images=images, mean=mean)
-        usable &= not found.trained or _says_how_trained(found.provenance)
+        result = EvaluationResult(path=path, model=codec, images=images, mean=mean)
+        valid &= not result.trained or _names_training(result.provenance)
     except (KeyError, TypeError, ValueError, AttributeError):
-        usable = False
-    if not usable:
-        raise UserError(f"{path} is no table that `jaxcorr evaluate --json` wrote")
-    return found
+        valid = False
+    if not valid:
+        raise UserError(f"{path} is not a table that `jaxcorr evaluate --json` wrote")
+    return result
 
 
-def _says_how_trained(known: Provenance) -> bool:
+def _names_training(provenance: Provenance) -> bool:
     """Returns whether a run names its codec, and its member a finite λ and α."""
-    if known.config is None or known.member is None:
+    if provenance.config is None or provenance.member is None:
         return False
-    weights = known.member.distortion_weight, known.member.correlation_weight
-    codec = known.config.get("codec")
+    member = provenance.member
+    weights = member.distortion_weight, member.correlation_weight
+    codec = provenance.config.get("codec")
     return isinstance(codec, Mapping) and all(map(math.isfinite, weights))
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def _load_json(path: Path) -> Mapping[str, Any]:
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -250,14 +295,6 @@ def _image_set(evaluation: EvaluationResult) -> list[tuple]:
     )
 
 
-def _described(evaluation: EvaluationResult) -> str:
+def _describe_images(evaluation: EvaluationResult) -> str:
     count, first = len(evaluation.images), evaluation.images[0]["file"]
     return f"{count} from {first} on" if count > 1 else first
-
-
-def _flattened(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(values, Mapping):
-        yield name, values
-        return
-    for key, value in values.items():
-        yield from _flattened(value, f"{name}.{key}" if name else key)

@@ -1,7 +1,6 @@
 """Effect of the correlation loss: models with it against the same models without it."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,6 @@ import numpy as np
 
 from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
 from jaxcorr.report.labels import Label
-
-HISTORY = "held_out.jsonl"
-"""File of losses on held-out crops, in the run directory."""
 
 MIN_WEIGHTS = 3
 """Fewest models with the loss, each with another α, that make a line."""
@@ -94,7 +90,7 @@ def held_out_changes(
     The crops resemble the training images, so the change does not depend on a few
     photographs of another kind. Rates are estimates of the entropy model.
     """
-    costs, base_costs = _held_out_costs(evaluation), _held_out_costs(base)
+    costs, base_costs = evaluation.held_out_costs, base.held_out_costs
     return {
         step: 100 * (costs[step] / base_costs[step] - 1)
         for step in sorted(costs)
@@ -163,10 +159,10 @@ def held_out_histories(
         base = without_loss(evaluation, evaluations)
         if base is None:
             continue
-        if not _held_out_costs(evaluation) or not _held_out_costs(base):
+        if not evaluation.held_out_costs or not base.held_out_costs:
             continue
         for model in (base, evaluation):
-            history = _history(model, _held_out_costs(model), label)
+            history = _history(model, model.held_out_costs, label)
             costs[history.name] = history
         relative = held_out_changes(evaluation, base)
         changes.append(_history(evaluation, relative, label))
@@ -194,17 +190,3 @@ def _settings_without_loss(evaluation: EvaluationResult) -> dict[str, Any]:
         if name not in LOSS_SETTINGS
     }
     return settings | {"seed": evaluation.seed, "λ": evaluation.distortion_weight}
-
-
-def _held_out_costs(evaluation: EvaluationResult) -> dict[int, float]:
-    """Reads bpp + λ MSE on held-out crops by step, from the run directory."""
-    path = evaluation.path.parent / HISTORY
-    costs = {}
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue  # A run that was killed can leave half a line.
-        if values.get("member", 0) == evaluation.member:
-            costs[values["step"]] = values["rate_distortion"]
-    return costs

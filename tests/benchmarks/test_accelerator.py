@@ -1,4 +1,4 @@
-"""The program for the first half hour with an accelerator, at tiny sizes on a CPU."""
+"""The benchmark for accelerators, at tiny sizes on a CPU."""
 
 import dataclasses
 import json
@@ -34,16 +34,16 @@ def table(tmp_path):
     ("arguments", "message"),
     [
         ("magic", "a part must be one of correct, speed, profile, coding, train, but"),
-        ("correct", "there must be an accelerator, but JAX has the CPU alone"),
+        ("correct", "there must be an accelerator, but JAX sees only the CPU"),
         ("--tiny speed --torch nowhere", "speed needs torch and CompressAI in nowhere"),
         ("--seconds 0", "--seconds must be positive, but is 0"),
         ("--train-model big", "--train-model must be one of minnen-192-320, "),
-        ("--quick", "unrecognized arguments: --quick; --help lists what there is"),
+        ("--quick", "unrecognized arguments: --quick; --help lists the options"),
         ("--pack DIR", "--pack needs --photographs DIR"),
         ("--tiny coding --photographs-file tests/conftest.py", "cannot be read"),
     ],
 )
-def test_a_command_that_cannot_be_run_is_told_in_one_line(
+def test_an_invalid_command_line_is_reported_in_one_line(
     arguments, message, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")
@@ -55,7 +55,7 @@ def test_a_command_that_cannot_be_run_is_told_in_one_line(
 
 
 @pytest.mark.fast
-def test_torch_without_its_package_is_told(tmp_path):
+def test_python_without_torch_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"No module named .*--no-torch to measure"):
         speed.check_torch(_python_without_packages(tmp_path))
 
@@ -64,19 +64,19 @@ def test_torch_without_its_package_is_told(tmp_path):
 def test_a_part_that_fails_does_not_stop_the_next(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")
 
-    def fail(table, chosen, **_):
+    def fail(table, run_sizes, **_):
         raise ValueError("the device is\ngone")
 
-    def measure(table, chosen, **_):
+    def measure(table, run_sizes, **_):
         table.measure("one", lambda: {"images": 1})
 
     monkeypatch.setitem(accelerator.PARTS, "correct", fail)
     monkeypatch.setitem(accelerator.PARTS, "coding", measure)
     options = ["--tiny", "correct", "coding", "--resume", str(tmp_path)]
     assert accelerator.main(options) == 1
-    said = capsys.readouterr().out.splitlines()
-    assert "correct: failed: ValueError: the device is" in said
-    assert said[-1] == "failed: correct"
+    output = capsys.readouterr().out.splitlines()
+    assert "correct: failed: ValueError: the device is" in output
+    assert output[-1] == "failed: correct"
     content = json.loads((tmp_path / "coding.json").read_text())
     assert content["figures"] == {"one": {"images": 1}}
 
@@ -89,7 +89,9 @@ def test_a_figure_is_measured_once(table, tmp_path):
 
 
 @pytest.mark.fast
-def test_a_figure_that_fails_is_told_and_tried_again(table, tmp_path, capsys):
+def test_a_measurement_that_fails_is_reported_and_repeated_later(
+    table, tmp_path, capsys
+):
     assert table.measure("one", lambda: {"value": 1 / 0}) is None
     assert "speed: one failed: ZeroDivisionError: division" in capsys.readouterr().out
     again = results.Results("speed", tmp_path, sizes="tiny", seconds=60)
@@ -97,11 +99,11 @@ def test_a_figure_that_fails_is_told_and_tried_again(table, tmp_path, capsys):
 
 
 @pytest.mark.fast
-def test_what_there_is_no_time_for_is_named(tmp_path, capsys):
+def test_figures_without_time_are_listed(tmp_path, capsys):
     table = results.Results("speed", tmp_path, sizes="tiny", seconds=0)
     assert table.measure("one", lambda: pytest.fail("too late")) is None
     table.finish()
-    assert "no time for one: the same command goes on" in capsys.readouterr().out
+    assert "no time for one: the same command continues" in capsys.readouterr().out
 
 
 @pytest.mark.fast
@@ -109,7 +111,7 @@ def test_what_there_is_no_time_for_is_named(tmp_path, capsys):
     ("content", "message"),
     [
         ('{"about": {"device": "TPU v9"}, "figures": {}}', "figures of device cpu"),
-        ("[]", "must be what an earlier run wrote"),
+        ("[]", "must be a file of an earlier run"),
     ],
 )
 def test_figures_of_another_device_are_not_mixed_in(content, message, tmp_path):
@@ -119,40 +121,41 @@ def test_figures_of_another_device_are_not_mixed_in(content, message, tmp_path):
 
 
 @pytest.mark.fast
-def test_a_batch_that_does_not_fit_gives_way_to_the_next_smaller(capsys):
+def test_the_next_smaller_batch_is_measured_if_one_does_not_fit(capsys):
     assert speed.largest_fitting(sizes.TINY, _fits_up_to(1)) == {"batch": 1}
-    assert "too little memory for batch 2: trying 1" in capsys.readouterr().out
+    assert "out of memory at batch 2: trying 1" in capsys.readouterr().out
     with pytest.raises(UserError, match="a batch of 1 must fit"):
         speed.largest_fitting(sizes.TINY, _fits_up_to(0))
 
 
 @pytest.mark.fast
-def test_larger_batches_than_one_that_does_not_fit_are_left_out(
+def test_batches_larger_than_one_that_does_not_fit_are_skipped(
     table, monkeypatch, capsys
 ):
     def too_large(static_config, *, batch, crop):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no memory")
 
     monkeypatch.setattr(blocks, "our_block", too_large)
-    chosen = dataclasses.replace(sizes.TINY, batches=(1, 2, 4))
-    speed._measure_steps(table, chosen, "cheng-128", "float32", (2, 4))
-    assert "batch 2  " in (said := capsys.readouterr().out)
-    assert "out_of_memory next smaller: 1" in said and "batch 4" not in said
+    run_sizes = dataclasses.replace(sizes.TINY, batches=(1, 2, 4))
+    speed._measure_steps(table, run_sizes, "cheng-128", "float32", (2, 4))
+    output = capsys.readouterr().out
+    assert "batch 2  " in output and "out_of_memory next smaller: 1" in output
+    assert "batch 4" not in output
 
 
-def test_model_arithmetic_is_the_same_in_all_forms():
+def test_model_flops_do_not_depend_on_the_implementation():
     static_config = setup.static_config_of(
         sizes.TINY.models["minnen-128-192"], "float32", crop=64
     )
-    counted = []
+    flops = []
     for upsampling in setup.form_names("upsampling"):
         with setup.forced_forms({"upsampling": upsampling}):
-            counted.append(setup.model_flops(static_config, batch=1, crop=64))
-    assert counted[0] == counted[1] > 0
+            flops.append(setup.model_flops(static_config, batch=1, crop=64))
+    assert flops[0] == flops[1] > 0
 
 
 @pytest.mark.fast
-def test_a_device_that_computes_otherwise_is_told(monkeypatch):
+def test_a_loss_that_differs_from_the_cpu_is_reported(monkeypatch):
     values = iter([1.0, 1.2])
 
     def other(parameters, *_, static_config):
@@ -160,36 +163,38 @@ def test_a_device_that_computes_otherwise_is_told(monkeypatch):
 
     monkeypatch.setattr(setup, "loss_and_gradients", other)
     model = sizes.TINY.models["minnen-128-192"]
-    with pytest.raises(UserError, match=r"loss must be within 0.02 .* 0.167 from it"):
+    with pytest.raises(
+        UserError, match=r"loss must be within 0.02 .* differs by 0.167"
+    ):
         correct.compare_gradients(model, correct.MODES["bfloat16"], sizes.TINY)
 
 
 @pytest.mark.fast
-def test_distance_is_relative_and_infinite_where_something_is_not_finite():
+def test_distance_is_relative_and_infinite_if_a_value_is_not_finite():
     first, second = {"a": np.full(4, 1.1)}, {"a": np.ones(4)}
     assert correct.distance(first, second) == pytest.approx(0.1)
     assert correct.distance({"a": np.full(4, np.nan)}, second) == float("inf")
 
 
-def test_files_are_read_by_another_process_and_its_files_here(tmp_path):
-    chosen = dataclasses.replace(
+def test_files_are_exchanged_with_another_process(tmp_path):
+    run_sizes = dataclasses.replace(
         sizes.TINY, contexts={"none": sizes.TINY.contexts["none"]}
     )
-    figures = portable.code_symbols(chosen, tmp_path)
+    figures = portable.exchange_files(run_sizes, tmp_path)
     assert figures["none"]["fast"] in ("read", "refused")
-    with np.load(tmp_path / "none" / "here.npz") as arrays:
+    with np.load(tmp_path / "none" / "accelerator.npz") as arrays:
         broken = {name: arrays[name] + 1 for name in arrays.files}
-    np.savez(tmp_path / "none" / "here.npz", **broken)
-    with pytest.raises(UserError, match="none: the CPU reads other side_symbols"):
+    np.savez(tmp_path / "none" / "accelerator.npz", **broken)
+    with pytest.raises(UserError, match="none: the CPU decodes other side_symbols"):
         portable._check(
-            tmp_path / "none" / "here.npz",
-            tmp_path / "none" / "here-read.npz",
-            "none: the CPU reads",
+            tmp_path / "none" / "accelerator.npz",
+            tmp_path / "none" / "accelerator-decoded.npz",
+            "none: the CPU",
         )
 
 
 @pytest.mark.fast
-def test_a_trace_says_how_long_each_operation_took(tmp_path):
+def test_a_trace_gives_the_seconds_of_each_operation(tmp_path):
     @jax.jit
     def traced(x):
         return jnp.sin(x @ x)
@@ -224,7 +229,7 @@ def test_a_trace_says_how_long_each_operation_took(tmp_path):
         ('%f.5 = f32[2]{0} fusion(%a), metadata={op_name="jit(f)/mul"}', "elements"),
     ],
 )
-def test_operations_have_kinds(line, kind):
+def test_operations_have_categories(line, kind):
     ((name, origin),) = profile.origins_of(line).items()
     assert profile.category(name, origin) == kind
 
@@ -239,7 +244,7 @@ def _fits_up_to(largest):
 
 
 def _python_without_packages(folder):
-    """A Python that finds nothing but its own library."""
+    """Returns a Python that finds only its standard library."""
     path = folder / "python"
     path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
     os.chmod(path, 0o755)

@@ -1,4 +1,4 @@
-"""Photographs, train states and packages that the accelerator program carries."""
+"""Photographs, train states and packages of the benchmark for accelerators."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ from jaxcorr.errors import UserError
 
 @pytest.fixture
 def folders(tmp_path):
-    """Folders of photographs to train on, and to code."""
+    """Folders of photographs to train on and to code."""
     rng = np.random.default_rng(0)
     for name, count, suffix in (("train", 3, "jpg"), ("kodak", 2, "png")):
         (tmp_path / name).mkdir()
@@ -39,7 +39,7 @@ def folders(tmp_path):
 
 
 @pytest.mark.fast
-def test_photographs_come_back_from_the_packed_file(folders, tmp_path):
+def test_packed_photographs_are_read_back(folders, tmp_path):
     train, kodak = folders
     path = tmp_path / "photographs.npz"
     assert (
@@ -69,15 +69,16 @@ def test_large_photographs_are_shrunk_to_train_on(tmp_path):
 @pytest.mark.fast
 def test_crops_are_a_function_of_seed_and_step():
     placed = photographs.on_device(photographs.synthetic().train, crop=64)
-    cut = lambda seed, step: photographs.cut_crops(
-        *placed, seed, step, batch=4, crop=64
-    )
+
+    def cut(seed, step):
+        return photographs.cut_crops(*placed, seed, step, batch=4, crop=64)
+
     np.testing.assert_array_equal(cut(0, 5), cut(0, 5))
     assert np.any(cut(0, 5) != cut(0, 6)) and np.any(cut(0, 5) != cut(1, 5))
 
 
 @pytest.mark.fast
-def test_crops_lie_inside_of_photographs_of_any_size():
+def test_crops_lie_inside_photographs_of_any_size():
     inside = [np.full(shape, 255, np.uint8) for shape in ((8, 20, 3), (30, 9, 3))]
     placed = photographs.on_device([*inside, np.zeros((4, 4, 3), np.uint8)], crop=8)
     assert len(placed[0]) == 2
@@ -88,7 +89,7 @@ def test_crops_lie_inside_of_photographs_of_any_size():
 
 
 @pytest.mark.fast
-def test_a_state_comes_back_from_files_of_limited_size(tmp_path, monkeypatch):
+def test_a_state_is_read_back_from_files_of_limited_size(tmp_path, monkeypatch):
     monkeypatch.setattr(train_state, "FILE_BYTES", 100)
     state = {"a": np.arange(20.0), "b": np.int32(3), "c": np.ones((3, 4))}
     train_state.save(tmp_path / "run", state)
@@ -106,18 +107,20 @@ def test_a_state_comes_back_from_files_of_limited_size(tmp_path, monkeypatch):
 
 @pytest.mark.fast
 def test_only_what_fits_is_sent(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train_state, "MOST_FILES", 3)
+    monkeypatch.setattr(train_state, "MAX_FILES", 3)
     (tmp_path / "train.json").write_text("{}")
     for name in ("trunk", "branch", "late"):
         train_state.save_parameters(tmp_path, name, {"a": np.full(4, 0.5)})
     output = tmp_path / "output"
     train_state.send(tmp_path, output, ["trunk", "branch", "late"])
     assert {path.name for path in output.iterdir()} == {
-        *("train.json", "trunk.0-of-1.npz", "branch.0-of-1.npz")
+        "train.json",
+        "trunk.0-of-1.npz",
+        "branch.0-of-1.npz",
     }
     assert "no room for late" in capsys.readouterr().out
-    (found,) = parameters_in(output, "trunk").values()
-    np.testing.assert_array_equal(found, np.full(4, 0.5, np.float32))
+    (array,) = parameters_in(output, "trunk").values()
+    np.testing.assert_array_equal(array, np.full(4, 0.5, np.float32))
 
 
 def parameters_in(folder, name):
@@ -128,7 +131,7 @@ def parameters_in(folder, name):
 
 @pytest.fixture
 def train_in_calls(monkeypatch, tmp_path):
-    """Trains with steps that a test can do by hand; gives states and figures."""
+    """Trains with a step that a test can compute by hand; returns the figures."""
 
     def step(state, batch, weights, key, *, static_config):
         change = jnp.float32(batch.mean()) / 255 + weights.correlation_weight
@@ -157,31 +160,32 @@ def train_in_calls(monkeypatch, tmp_path):
 
 
 @pytest.mark.fast
-def test_a_trunk_and_its_branches_are_trained_in_one_call_or_in_several(
+def test_trunk_and_branches_do_not_depend_on_the_number_of_calls(
     train_in_calls, tmp_path
 ):
-    whole = train_in_calls("whole", [60.0])
-    # Too little time for a whole run: each call begins one, and does its first steps.
+    single = train_in_calls("single", [60.0])
+    # Too little time for a run: each call starts one and takes its first steps.
     parts = train_in_calls("parts", [0.5] * 5 + [60.0])
     names = ["minnen-128-192-trunk", *(f"minnen-128-192-{b}" for b in train.BRANCHES)]
-    assert [*whole.figures][:4] == [*parts.figures][:4] == names
-    assert all(whole.figures[name]["done"] for name in names)
-    assert [whole.figures[name]["steps"] for name in names] == [2, 4, 4, 4]
-    assert f"{names[0]} Kodak" in whole.figures
-    read = lambda folder, name: parameters_in(tmp_path / folder, name)
+    assert [*single.figures][:4] == [*parts.figures][:4] == names
+    assert all(single.figures[name]["done"] for name in names)
+    assert [single.figures[name]["steps"] for name in names] == [2, 4, 4, 4]
+    assert f"{names[0]} Kodak" in single.figures
+
+    def read(folder, name):
+        return parameters_in(tmp_path / folder, name)
+
     for name in names:
-        first, second = read("whole", name), read("parts", name)
+        first, second = read("single", name), read("parts", name)
         for key in first:
             np.testing.assert_array_equal(first[key], second[key])
-    plain, correlated = read("whole", names[1]), read("whole", names[3])
+    plain, correlated = read("single", names[1]), read("single", names[3])
     for key in plain:
         np.testing.assert_allclose(correlated[key] - plain[key], 0.2, atol=2e-3)
 
 
 @pytest.mark.fast
-def test_a_run_whose_state_is_lost_goes_on_from_its_parameters(
-    train_in_calls, tmp_path
-):
+def test_a_run_without_its_state_resumes_from_its_parameters(train_in_calls, tmp_path):
     train_in_calls("run", [60.0])
     name = "minnen-128-192-trunk"
     static_config = setup.static_config_of(
@@ -192,13 +196,13 @@ def test_a_run_whose_state_is_lost_goes_on_from_its_parameters(
     for path in (tmp_path / "run" / name).iterdir():
         path.unlink()
     (tmp_path / "run" / name).rmdir()
-    found = train._state(tmp_path / "run", run, 2)
-    assert found.step == exact.step == 2
+    resumed = train._state(tmp_path / "run", run, 2)
+    assert resumed.step == exact.step == 2
     for key, array in exact.parameters.items():
-        np.testing.assert_allclose(found.parameters[key], array, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(resumed.parameters[key], array, rtol=1e-3, atol=1e-6)
     counts = [
         int(leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(found.optimizer)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(resumed.optimizer)
         if "count" in str(path[-1])
     ]
     assert sorted(counts) == [0, 2]  # Of the moments, and of the learning rate.
@@ -214,8 +218,14 @@ def test_all_parts_run_from_a_packed_folder(folders, tmp_path):
     environment = dict(os.environ) | {"PYTHONPATH": "", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [
-            *(sys.executable, "benchmarks/accelerator.py", "--tiny", "--no-torch"),
-            *("--resume", str(tmp_path / "results"), "--output", str(output)),
+            sys.executable,
+            "benchmarks/accelerator.py",
+            "--tiny",
+            "--no-torch",
+            "--resume",
+            str(tmp_path / "results"),
+            "--output",
+            str(output),
         ],
         cwd=target,
         env=environment,
@@ -238,7 +248,7 @@ def test_a_packed_folder_holds_project_and_photographs(folders, tmp_path, capsys
     for name in ("benchmarks/accelerator.py", "jaxcorr/codec.py", "photographs.npz"):
         assert (target / name).is_file()
     assert not (target / "results").exists()
-    assert "3 photographs to train on" in capsys.readouterr().out
+    assert "3 training photographs" in capsys.readouterr().out
     assert accelerator.main(["--pack", str(train), *options]) == 2
     assert "exists and is" in capsys.readouterr().err
 
@@ -247,7 +257,7 @@ def test_a_packed_folder_holds_project_and_photographs(folders, tmp_path, capsys
 def test_a_packed_folder_that_is_too_large_is_refused(
     folders, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(pack, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(pack, "MAX_BYTES", 1 << 20)
     train, kodak = folders
     options = ["--photographs", str(train), "--kodak", str(kodak), "--no-wheels"]
     assert accelerator.main(["--pack", str(tmp_path / "packed"), *options]) == 2
@@ -256,7 +266,7 @@ def test_a_packed_folder_that_is_too_large_is_refused(
 
 
 @pytest.mark.fast
-def test_a_wheel_loses_what_was_compiled(tmp_path):
+def test_compiled_modules_are_removed_from_a_wheel(tmp_path):
     wheel = tmp_path / "coder-1.0-cp311-cp311-linux_x86_64.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("coder/__init__.py", "")

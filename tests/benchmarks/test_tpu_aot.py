@@ -1,4 +1,4 @@
-"""Programs for TPUs, compiled without one."""
+"""Programs for TPUs, compiled without a TPU."""
 
 import importlib.util
 import json
@@ -28,24 +28,25 @@ ENTRY main {
 }
 """  # noqa: E501  # Operations are one line each.
 TILES = 8 * 256
-"""Elements of memory that 4 x 192 take in tiles of 8 x 128."""
+"""Elements that an array of 4 x 192 occupies in tiles of 8 x 128."""
 
 
-def test_traffic_is_what_passes_between_chip_and_memory_in_whole_tiles():
+def test_traffic_counts_transfers_to_memory_in_whole_tiles():
     transfer, fusion, reduction = program_traffic.operations(PROGRAM)
     assert (transfer.kind, transfer.memory) == ("copy-start", 4 * TILES)
     # One operand is on the chip already; the result has two bytes an element.
     assert (fusion.memory, fusion.name) == (4 * TILES + 2 * TILES, "jit(step)/mul")
     assert reduction.memory == 2 * TILES + 4 * 128
-    assert [each.cycles for each in (transfer, fusion, reduction)] == [0, 70, 0]
+    cycles = [operation.cycles for operation in (transfer, fusion, reduction)]
+    assert cycles == [0, 70, 0]
 
 
-def test_collectives_are_counted_with_what_they_bring():
-    found = program_traffic.collectives(program_traffic.operations(PROGRAM))
-    assert found == {"all-reduce": {"count": 1, "bytes": 4 * 128}}
+def test_collectives_are_counted_with_the_bytes_of_their_results():
+    collectives = program_traffic.collectives(program_traffic.operations(PROGRAM))
+    assert collectives == {"all-reduce": {"count": 1, "bytes": 4 * 128}}
 
 
-def test_a_row_of_chips_that_is_no_ring_sends_at_half_the_rate():
+def test_an_open_row_of_chips_sends_at_half_the_rate_of_a_ring():
     result = {"flops": 197e12, "memory_traffic": 819e9, "chips": 256}
     result["collectives"] = {"all-reduce": {"count": 1, "bytes": 100e9}}
     assert roofline.bounds(result) == (1.0, 1.0, 1.0)

@@ -21,7 +21,7 @@ def runs(tmp_path):
     return evaluations.write_runs(tmp_path / "runs")
 
 
-OLD = ROOT / "results/kodak/curves-0/evaluation@3.json"
+OLD = ROOT / "tests/references/evaluation-first-generation.json"
 """A table from before members of a sweep had a section of the config."""
 
 
@@ -60,7 +60,7 @@ def test_an_incomplete_table_is_refused(tmp_path, broken):
     write_result(tmp_path / "a.json", {}, bpp=1.0, psnr=30.0)
     table = json.loads((tmp_path / "a.json").read_text()) | broken
     (tmp_path / "a.json").write_text(json.dumps(table))
-    with pytest.raises(UserError, match=r"a\.json is no table"):
+    with pytest.raises(UserError, match=r"a\.json is not a table"):
         results.read_results([tmp_path])
 
 
