@@ -50,7 +50,7 @@ def output_paths(
             raise UserError(f"{taken[place]} and {source} would both become {target}")
         if place in inputs:
             raise UserError(f"{target} would replace an input")
-        files.check_target(target, force=force)
+        files.check_file(target, force=force)
         taken[place] = source
     return list(zip(sources, places, strict=True))
 

@@ -98,7 +98,7 @@ def evaluate(
         raise UserError("--quality is of classical codecs: give --codec NAME")
     paths = images.find_images(directory)
     if json is not None:
-        files.check_target(json)  # Whatever is wrong with the models.
+        files.check_file(json)  # Whatever is wrong with the models.
     codecs: Iterable[ImageCodec]
     if codec is None:
         models = run_directory.model_paths(str(model))
@@ -110,7 +110,7 @@ def evaluate(
         names = [f"{each.quality:g}" for each in codecs]
     targets = _targets(json, names)
     for target in targets.values():
-        files.check_target(target)
+        files.check_file(target)
     whole = True
     for key, each in zip(names, codecs, strict=True):
         measured = _measure(each, directory, paths, titled=len(names) > 1)
@@ -172,7 +172,7 @@ def report(
 
     if not runs:
         raise UserError("no run is named: give run directories, or tables of evaluate")
-    files.check_target(output / render.MARKDOWN)
+    files.check_file(output / render.MARKDOWN)
     if images_ is not None:
         _evaluate_runs(runs, images_, checkpoint)
     found = results.read_results(runs)
@@ -199,7 +199,7 @@ def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> No
                 f"{run_directory.DEMO} keeps no table: give it a file with `jaxcorr "
                 f"evaluate {directory} -m {run_directory.DEMO} --json FILE`"
             )
-        files.check_target(results.results_path(path))
+        files.check_file(results.results_path(path))
     for path in models:
         codec = _learned(path, checkpoint)
         measured = _measure(codec, directory, paths, titled=True)

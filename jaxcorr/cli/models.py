@@ -90,5 +90,5 @@ def export(
 
 
 def _check_target(output: Path, *, force: bool) -> None:
-    is_one = (output / saved_model.CONFIG).is_file()
-    files.check_folder(output, "a model folder", is_one=is_one, force=force)
+    is_model = (output / saved_model.CONFIG).is_file()
+    files.check_folder(output, "a model folder", is_kind=is_model, force=force)

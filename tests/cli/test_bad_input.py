@@ -126,7 +126,10 @@ def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded)
         (["decompress", "a.jxc", "a.png", "--force"], "a.png would replace an input"),
         (["compress", "a.png", "-o", "file/a.jxc"], "file is not a directory"),
         (["compress", "a.png", "b.png", "-o", "file"], "file is not a directory"),
-        (["compress", "a.png", "-o", "/dev/null", "--force"], "it is no regular file"),
+        (
+            ["compress", "a.png", "-o", "/dev/null", "--force"],
+            "it is not a regular file",
+        ),
         (["decompress", "a.jxc", "-o", "a.txt"], "a.txt must end like an image"),
         (["evaluate", "nowhere"], "nowhere is not a directory"),
         (["evaluate", "."], ". holds no image (looked for "),

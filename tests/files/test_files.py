@@ -69,7 +69,7 @@ def test_a_folder_replaces_an_older_one(tmp_path):
 def test_what_is_no_file_is_not_replaced(tmp_path):
     cases = {
         tmp_path: "it is a directory",
-        Path("/dev/null"): "it is no regular file",
+        Path("/dev/null"): "it is not a regular file",
         tmp_path / "file" / "below": "file is not a directory",
         tmp_path / "file" / "far" / "below": "file is not a directory",
         tmp_path / "broken" / "below": "broken is not a directory",
@@ -77,7 +77,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     for path, message in cases.items():
-        for write in (files.check_target, lambda path: files.write_file(path, b"")):
+        for write in (files.check_file, lambda path: files.write_file(path, b"")):
             with pytest.raises(UserError, match=f"cannot write {path}: .*{message}"):
                 write(path)
     assert sorted(os.listdir(tmp_path)) == ["broken", "file"]
@@ -86,7 +86,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
 def test_a_folder_without_permission_is_told_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # Root may do it all.
     with pytest.raises(UserError, match=f"no permission to write in {tmp_path}"):
-        files.check_target(tmp_path / "new" / "file")
+        files.check_file(tmp_path / "new" / "file")
 
 
 def test_a_long_name_can_be_written(tmp_path):

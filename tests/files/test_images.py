@@ -14,9 +14,9 @@ from jaxcorr.errors import UserError
 pytestmark = pytest.mark.fast
 
 RGB = blocks(24, 40)
-GREY = RGB[:, :, 0]
-DEEP = GREY.astype(np.uint16) * 200 + 3
-"""A grey image in 16 bits."""
+GRAY = RGB[:, :, 0]
+DEEP = GRAY.astype(np.uint16) * 200 + 3
+"""A gray image in 16 bits."""
 
 
 def saved(path, image, **options):
@@ -28,7 +28,7 @@ def saved(path, image, **options):
 
 
 def half_transparent():
-    return np.dstack([RGB, np.where(np.arange(40) < 20, 0, 255) + 0 * GREY]).astype(
+    return np.dstack([RGB, np.where(np.arange(40) < 20, 0, 255) + 0 * GRAY]).astype(
         np.uint8
     )
 
@@ -40,12 +40,12 @@ def test_an_rgb_image_is_read_as_it_is(tmp_path, ending):
     assert note is None
 
 
-GREY_RGB = np.dstack([GREY] * 3)
+GRAY_RGB = np.dstack([GRAY] * 3)
 OVER_WHITE = np.where(np.arange(40)[:, None] < 20, 255, RGB)
-BLACK_AND_WHITE = np.where(GREY_RGB < 128, 0, 255)
+BLACK_AND_WHITE = np.where(GRAY_RGB < 128, 0, 255)
 CONVERTED = {
-    "grey": (GREY, GREY_RGB),
-    "16-bit grey": (DEEP, np.dstack([np.rint(DEEP / 257)] * 3)),
+    "gray": (GRAY, GRAY_RGB),
+    "16-bit gray": (DEEP, np.dstack([np.rint(DEEP / 257)] * 3)),
     "black and white": (Image.fromarray(BLACK_AND_WHITE[..., 0] > 0), BLACK_AND_WHITE),
     "palette": (Image.fromarray(RGB).quantize(256), RGB),
     "transparency": (half_transparent(), OVER_WHITE),
@@ -116,8 +116,8 @@ def test_transparency_of_a_color_is_laid_over_white(tmp_path):
 @pytest.mark.parametrize(
     ("values", "rule"),
     [
-        (GREY.astype(np.float32) / 255, "floating-point numbers of no known range"),
-        (GREY.astype(np.int32) << 20, "its values are outside 16 bits"),
+        (GRAY.astype(np.float32) / 255, "floating-point numbers of no known range"),
+        (GRAY.astype(np.int32) << 20, "its values are outside 16 bits"),
     ],
 )
 def test_values_of_no_known_range_are_refused(tmp_path, values, rule):
