@@ -131,7 +131,7 @@ def test_tables_give_the_size_of_a_file(coded, found, pair):
 
 
 def test_images_of_a_batch_are_those_of_their_own(folder, models):
-    pair = "minnen", "independent"
+    pair = "minnen", "none"
     data = (folder / "-".join(pair) / "export/analysis.jaxexport").read_bytes()
     batch = np.stack([codecs.blocks(64, 64, seed) for seed in range(3)]) / np.float32(
         255
@@ -144,7 +144,7 @@ def test_images_of_a_batch_are_those_of_their_own(folder, models):
 
 
 def test_an_image_of_half_side_information_is_refused_by_jax(folder):
-    data = (folder / "minnen-independent/export/analysis.jaxexport").read_bytes()
+    data = (folder / "minnen-none/export/analysis.jaxexport").read_bytes()
     call = export.deserialize(bytearray(data)).call
     with pytest.raises(ValueError, match="Division had remainder 32"):
         call(np.zeros((1, 64, 96, 3), np.float32))
