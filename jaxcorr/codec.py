@@ -213,7 +213,7 @@ def with_parameters(
 
 @functools.cache
 def structure(settings: CodecConfig) -> tuple[nnx.GraphDef, dict[Path, str]]:
-    """Returns the graph of a codec, and names of parameters in files by their paths."""
+    """Returns the graph definition of a codec, and its stored names by their paths."""
     names = {"transforms": "transforms", "prior": "prior", "context": "context"}
     abstract = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
     return nnx.graphdef(abstract), stored_paths(abstract, STORED_NAMES | {Codec: names})

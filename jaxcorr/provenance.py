@@ -1,7 +1,7 @@
 """Provenance: the origin of the parameters of a model.
 
 Provenance does not change what a model computes. Fingerprints do not depend on it, and
-a model whose provenance cannot be read still codes.
+a model can code files even if its provenance cannot be read.
 """
 
 import dataclasses

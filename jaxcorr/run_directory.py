@@ -40,10 +40,10 @@ RENAMED_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
-"""Names today of each section of settings, and of its fields, in earlier versions."""
+"""New names of a section of settings and of its fields, by the section's old name."""
 
 DEMO = "demo"
-"""Name of the packaged model, unless the working directory has a model or run of it."""
+"""Name of the packaged model, unless a local model or run has the same name."""
 
 Folders = dict[int, Path]
 """Folders by step or by number of the member."""
@@ -147,7 +147,7 @@ def _split(path: str | Path) -> tuple[Path, int | None]:
     if run and number.isdigit() and not folder.exists():
         folder, member = Path(run), int(number)
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a directory, so not a run or model folder")
+        raise UserError(f"{folder} is not a directory: give a run or a model folder")
     return folder, member
 
 

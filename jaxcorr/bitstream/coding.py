@@ -13,7 +13,7 @@ from jaxcorr.saved_model import Model
 from jaxcorr.transforms.base import LATENT_STRIDE, SIDE_STRIDE, side_across
 
 SYMBOL_LIMIT = 2**30
-"""Exclusive upper bound of the magnitude of symbols; a sound codec stays far below."""
+"""Exclusive bound of the magnitude of symbols, far beyond those of a sound codec."""
 
 
 def encode(
@@ -81,7 +81,7 @@ def decode(
     """
     if container.fingerprint != model.fingerprint:
         raise UserError(
-            f"{name} was made with model {container.fingerprint.hex()}, this is "
+            f"{name} was made with model {container.fingerprint.hex()}, but this is "
             f"{model.fingerprint.hex()}"
         )
     height, width = size = (container.height, container.width)

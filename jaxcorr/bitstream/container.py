@@ -198,5 +198,5 @@ def _describe_format(data: bytes) -> str:
     """Returns the end of a message, which names a known format."""
     for start, description in _OTHER_FORMATS.items():
         if data.startswith(start):
-            return f", it looks like {description}"
+            return f": it looks like {description}"
     return ""

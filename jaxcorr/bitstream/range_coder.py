@@ -33,7 +33,7 @@ _WORD = np.dtype("<u4")
 
 
 class CodingError(UserError):
-    """No encoder writes the given bytes with the given classes and tables."""
+    """Bytes that no `RangeEncoder` writes with the same classes and tables."""
 
 
 class RangeEncoder:
@@ -115,8 +115,8 @@ class RangeDecoder:
     ) -> Int32[np.ndarray, " n"]:
         """Decodes one symbol for each of `classes`.
 
-        A range decoder decodes symbols from most bytes, so it finds few damages. Verify
-        data with checksums.
+        A range decoder decodes symbols from most bytes, so it rarely detects damage.
+        Verify data with checksums.
 
         Args:
           classes: Index of the table of each symbol, as when it was encoded.
@@ -153,7 +153,7 @@ class RangeDecoder:
         return (zigzag >> np.uint32(1)).view(np.int32) ^ sign
 
     def _read(self, model, count_or_parameters: int | Int32[np.ndarray, " n"]):
-        """Decodes a number of symbols of a model, or one for each parameter of it."""
+        """Decodes a number of symbols, or one for each parameter of the model."""
         try:
             return self._coder.decode(model, count_or_parameters)
         except AssertionError as error:  # Constriction's error for impossible data.
@@ -163,7 +163,7 @@ class RangeDecoder:
 def _half_size(
     width: Int32[np.ndarray, " n"], shift: int
 ) -> tuple[Int32[np.ndarray, " n"], np.ndarray]:
-    """Returns how many values 16 bits from `shift` take, and whether more than one."""
+    """Returns the number of values of 16 bits from `shift`, and where these exist."""
     bits = np.clip(width - shift, 0, 16)
     return np.int32(1) << bits, bits > 0
 

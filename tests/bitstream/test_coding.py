@@ -157,7 +157,7 @@ def test_symbols_that_differ_from_the_encoder_are_refused(tiny_model):
 def test_a_file_of_another_model_is_refused_with_both_names(tiny_model):
     other = dataclasses.replace(tiny_model, median=tiny_model.median + 1)
     data = jaxcorr.compress(other, blocks(17, 33))
-    names = f"{other.fingerprint.hex()}, this is {tiny_model.fingerprint.hex()}"
+    names = f"{other.fingerprint.hex()}, but this is {tiny_model.fingerprint.hex()}"
     with pytest.raises(UserError, match=f"the file was made with model {names}"):
         jaxcorr.decompress(tiny_model, data)
 

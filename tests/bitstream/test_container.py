@@ -94,7 +94,7 @@ def test_a_longer_file_is_refused():
 def test_the_error_for_a_renamed_image_states_its_format(kind):
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, format=kind)
-    refused(buffer.getvalue(), f"is not a jaxcorr file, it looks like a {kind} image")
+    refused(buffer.getvalue(), f"is not a jaxcorr file: it looks like a {kind} image")
 
 
 @pytest.mark.parametrize("data", [b"hello", b"\xc8", bytes(100)])

@@ -46,7 +46,7 @@ def damaged_files(coded):
         "a.jxc is damaged: its header fails its checksum": flipped(17),
         "a.jxc is damaged: its payload fails its checksum": flipped(-9),
         "a.jxc is empty": b"",
-        "a.jxc is not a jaxcorr file, it looks like a PNG": image.read_bytes(),
+        "a.jxc is not a jaxcorr file: it looks like a PNG": image.read_bytes(),
         "a.jxc has version 2, which is newer than 1": coded[:4] + b"\2" + coded[5:],
     }
 
@@ -72,7 +72,7 @@ def test_a_file_of_another_model_is_refused_with_both_names(
     Path("a.jxc").write_bytes(coded)
     made, this = tiny_model.fingerprint.hex(), other.fingerprint.hex()
     result = jaxcorr("decompress", "a.jxc", "-m", "other")
-    refused(result, f"a.jxc was made with model {made}, this is {this}")
+    refused(result, f"a.jxc was made with model {made}, but this is {this}")
     assert sorted(os.listdir()) == ["a.jxc", "other"]
 
 

@@ -144,7 +144,7 @@ def test_a_file_of_one_context_model_is_refused_by_another(encoded):
         for pair, other in zip(pairs, pairs[1:] + pairs[:1], strict=True):
             names = [encoded[x].model.fingerprint.hex() for x in (other, pair)]
             container = Container.from_bytes(encoded[other].data, "x.jxc")
-            message = f"x.jxc was made with model {names[0]}, this is {names[1]}"
+            message = f"x.jxc was made with model {names[0]}, but this is {names[1]}"
             with pytest.raises(UserError, match=message):
                 coding.decode(encoded[pair].model, container, name="x.jxc")
 
