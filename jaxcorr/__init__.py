@@ -1,6 +1,6 @@
 """Learned image compression in JAX with the correlation loss of Ali et al. 2023.
 
-The public names are found when they are first used: `import jaxcorr` loads nothing.
+Public names are imported at their first use, so `import jaxcorr` loads no other module.
 """
 
 import importlib
@@ -20,7 +20,7 @@ __all__ = [
     "masked_norm",
 ]
 
-_HOMES = {
+_MODULES = {
     "compress": "jaxcorr.bitstream.coding",
     "correlation_loss": "jaxcorr.correlation",
     "correlation_map": "jaxcorr.correlation",
@@ -31,7 +31,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the module that holds a public name."""
-    if name not in _HOMES:
+    """Returns a public name, and imports its module."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'jaxcorr' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

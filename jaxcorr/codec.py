@@ -1,4 +1,4 @@
-"""The codec: transforms, prior of the side information and context model."""
+"""The codec: transforms, prior of the side information, and context model."""
 
 import dataclasses
 import functools
@@ -40,7 +40,7 @@ ContextConfig = NoContext | Checkerboard | Channelwise | SpaceChannel | Autoregr
 @serialization.stored("CodecSettings")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecConfig:
-    """Everything that decides what a codec computes, but its parameters."""
+    """Settings of a codec: everything that decides its output, except parameters."""
 
     transforms: TransformConfig = dataclasses.field(default_factory=Minnen)
     """Architecture of the transforms."""
@@ -49,12 +49,12 @@ class CodecConfig:
     likelihood_bound: float = dataclasses.field(
         default=0.0, metadata=serialization.stored_as("likelihood_floor")
     )
-    """Smallest likelihood of an element, 0 for none; CompressAI has 1e-9."""
+    """Lower bound of the likelihood of a symbol; 0 for none, 1e-9 as in CompressAI."""
 
     def __post_init__(self):
         """Checks the bound, and that the context model fits the latents."""
-        within = 0 <= self.likelihood_bound < 1
-        require(self, "likelihood_bound", "at least 0 and below 1", within)
+        is_valid = 0 <= self.likelihood_bound < 1
+        require(self, "likelihood_bound", "at least 0 and below 1", is_valid)
         if isinstance(self.context, Channelwise | SpaceChannel):
             self.context.check_channels(self.transforms.channels)
 
@@ -62,13 +62,13 @@ class CodecConfig:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecOutput:
-    """Everything that a codec computes for a batch of images.
+    """Output of a codec for a batch of images.
 
     Attributes:
-      reconstruction: Images in [0, 1], but for overshoot.
+      reconstruction: Images in [0, 1], except for overshoot.
       latent: Latents before quantization.
       quantized: Latents after quantization.
-      latent_hat: Input of the synthesis: `quantized` less predicted rounding errors.
+      latent_hat: Input of the synthesis: `quantized` minus predicted rounding errors.
       mean: Predicted mean of each latent, in quantization steps.
       scale: Predicted standard deviation of each latent; at least 0.11.
       latent_bits: Bits of each latent.
@@ -86,7 +86,7 @@ class CodecOutput:
 
 
 class Codec(nnx.Module):
-    """Codes images with latents whose distribution side information describes.
+    """Codes images as latents, whose distributions are predicted from side information.
 
     image ─► analysis ─► y ───────────────► context ─► y_hat ─► synthesis ─► image
                          │                  ▲     │ mean, scale
@@ -94,10 +94,13 @@ class Codec(nnx.Module):
                    hyper_analysis ─► z      │ features
                                      │      │
                 bits of z ◄─ prior ◄─┴ z_hat ─► hyper_synthesis
+
+    Args:
+      settings: Settings of the codec.
+      rngs: Source of the initial parameters.
     """
 
     def __init__(self, settings: CodecConfig, *, rngs: nnx.Rngs):
-        """Initializes all parameters."""
         self.likelihood_bound = settings.likelihood_bound
         self.transforms = settings.transforms.build(rngs=rngs)
         self.prior = FactorizedPrior(settings.transforms.side_channels, rngs=rngs)
@@ -110,7 +113,7 @@ class Codec(nnx.Module):
     ) -> tuple[Float[Array, "b h16 w16 c"], Float[Array, "b h64 w64 s"]]:
         """Returns y and z of images whose sides are multiples of 64.
 
-        Analysis is in their precision, everything after it in float32 at least.
+        Analysis has the precision of `image`; what follows has float32 at least.
         """
         y = self.transforms.analysis(image)
         y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
@@ -119,11 +122,11 @@ class Codec(nnx.Module):
     def predict_features(
         self, z_hat: Float[Array, "b h64 w64 s"]
     ) -> Float[Array, "b h16 w16 f"]:
-        """Returns features of the side information, in its precision."""
+        """Returns features of the side information, in the precision of `z_hat`."""
         return self.transforms.hyper_synthesis(z_hat)
 
     def synthesize(self, y_hat: Float[Array, "b h16 w16 c"]) -> Float[Array, "b h w 3"]:
-        """Returns images in [0, 1], but for overshoot, in the precision of `y_hat`."""
+        """Returns images in [0, 1], except overshoot, in the precision of `y_hat`."""
         return self.transforms.synthesis(y_hat)
 
     def __call__(
@@ -135,53 +138,53 @@ class Codec(nnx.Module):
         size: tuple[Array, Array] | None = None,
         median: Float[Array, " s"] | None = None,
     ) -> CodecOutput:
-        """Encodes and decodes images, as training sees it or as coding will.
+        """Encodes and decodes images, with the quantization of training or of coding.
 
         Args:
           image: Images in [0, 1] of any size; padded inside, and cropped again.
-          quantization: How latents and side information are quantized; by default they
-            are rounded, so that the output is that of a file.
-          transform_dtype: Precision of analysis and synthesis; everything else is
-            float32.
-          size: Rows and columns of `image` that are the image, from the top left; the
-            rest is padding. If None, all are. Outputs keep the size of `image`.
+          quantization: Quantization of latents and side information; by default
+            rounding, as in a file.
+          transform_dtype: Precision of analysis and synthesis; the rest is float32.
+          size: Height and width of the part of `image`, from the top left, that is not
+            padding; by default all of it. Outputs keep the size of `image`.
           median: Center of side information; by default the prior's median.
         """
         height, width = image.shape[1:3]
         rows, columns = (height, width) if size is None else size
-        canvas = ops.pad_to(
-            image, ops.round_up(height, SIDE_STRIDE), ops.round_up(width, SIDE_STRIDE)
-        )
-        center = self.prior.median() if median is None else median
-        center = center[None, None, None]
-        of_y, of_z = (quantization or Rounding()).split()
+        sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]
+        canvas = ops.pad_to(image, *sides)
+        center = (self.prior.median() if median is None else median)[None, None, None]
+        y_quantization, z_quantization = (quantization or Rounding()).split()
 
         y, z = self.analyze(canvas.astype(transform_dtype))
         coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
         coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
         # Padding carries no symbols. The decoder sees zeros there, as it does beyond
         # the border of a crop in training.
-        z_hat = jnp.where(coded_z, of_z.quantize(z, center), 0.0)
+        z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
         features = self.predict_features(z_hat)
-        predicted = self.context.forward(features, y, of_y, coded_y)
-        mean, scale = predicted.mean, predicted.scale
-        y_hat = jnp.where(coded_y, predicted.latent_hat, 0.0)
+        prediction = self.context.forward(features, y, y_quantization, coded_y)
+        mean, scale = prediction.mean, prediction.scale
+        y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
         reconstruction = self.synthesize(y_hat.astype(transform_dtype))
 
-        bits = lambda hat, floor: gaussian_bits(
-            hat - mean, scale, likelihood_bound=floor
-        )
-        y_bits = of_y.bits(bits, y, mean, self.likelihood_bound)
-        z_bits = of_z.bits(self.prior.bits, z, center, self.likelihood_bound)
-        within = lambda x: x[:, : latents_across(height), : latents_across(width)]
+        def latent_bits(latents: Array, bound: float) -> Array:
+            return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
+
+        def crop(grid: Array) -> Array:
+            return grid[:, : latents_across(height), : latents_across(width)]
+
+        bound = self.likelihood_bound
+        y_bits = y_quantization.bits(latent_bits, y, mean, bound)
+        z_bits = z_quantization.bits(self.prior.bits, z, center, bound)
         return CodecOutput(
             reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
-            latent=within(y),
-            quantized=within(jnp.where(coded_y, predicted.quantized, 0.0)),
-            latent_hat=within(y_hat),
-            mean=within(mean),
-            scale=within(scale),
-            latent_bits=within(jnp.where(coded_y, y_bits, 0.0)),
+            latent=crop(y),
+            quantized=crop(jnp.where(coded_y, prediction.quantized, 0.0)),
+            latent_hat=crop(y_hat),
+            mean=crop(mean),
+            scale=crop(scale),
+            latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
             side_bits=jnp.where(coded_z, z_bits, 0.0),
         )
 
@@ -193,7 +196,7 @@ def initialize(settings: CodecConfig, key: Key[Array, ""]) -> Parameters:
 
 
 def parameters_of(settings: CodecConfig, codec: Codec) -> Parameters:
-    """Returns the parameters of a codec by their names in files."""
+    """Returns the parameters of a codec, by their names in files."""
     _, stored = structure(settings)
     flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
     return {stored[path]: variable[...] for path, variable in flat}
@@ -202,7 +205,7 @@ def parameters_of(settings: CodecConfig, codec: Codec) -> Parameters:
 def with_parameters(
     settings: CodecConfig, parameters: Mapping[str, ArrayLike]
 ) -> Codec:
-    """Returns the codec of these settings, holding these parameters."""
+    """Returns a codec with the given settings and parameters."""
     graph, stored = structure(settings)
     flat = {path: nnx.Param(parameters[name]) for path, name in stored.items()}
     return nnx.merge(graph, nnx.from_flat_state(flat))
@@ -210,7 +213,7 @@ def with_parameters(
 
 @functools.cache
 def structure(settings: CodecConfig) -> tuple[nnx.GraphDef, dict[Path, str]]:
-    """Returns a codec without its parameters, and the name of each in files by path."""
-    parts = {"transforms": "transforms", "prior": "prior", "context": "context"}
+    """Returns the graph definition of a codec, and its stored names by their paths."""
+    names = {"transforms": "transforms", "prior": "prior", "context": "context"}
     abstract = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
-    return nnx.graphdef(abstract), stored_paths(abstract, STORED_NAMES | {Codec: parts})
+    return nnx.graphdef(abstract), stored_paths(abstract, STORED_NAMES | {Codec: names})

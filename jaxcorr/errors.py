@@ -1,20 +1,26 @@
-"""Mistakes of users, each told in one line."""
+"""Errors in the input of a user, each with a message of one line."""
 
 from typing import Any
 
 
 class UserError(ValueError):
-    """A mistake in the input of a user: the thing, the rule and the value, in one line.
+    """An error in the input of a user.
 
-    The command line prints the message after `jaxcorr: error: ` and exits with 2.
+    The message has one line, with the thing, the rule and the value. The command line
+    prints it after `jaxcorr: error: ` and exits with status 2.
     """
 
 
 class FieldError(UserError):
-    """A field of a config with a value that it must not have.
+    """An invalid value of a field of a config.
 
     The message names the field by its class, as in `Minnen.width`, since a config does
-    not know where it is used. The command line replaces that by the flag.
+    not know where it is used. The command line replaces that name by the flag.
+
+    Args:
+      config: The config.
+      field: Name of the field.
+      problem: The rule and the value.
 
     Attributes:
       owner: Class of the config.
@@ -23,22 +29,21 @@ class FieldError(UserError):
     """
 
     def __init__(self, config: Any, field: str, problem: str):
-        """Composes the message."""
         self.owner, self.field, self.problem = type(config), field, problem
         super().__init__(f"{self.owner.__name__}.{field} {problem}")
 
 
 def require(config: Any, field: str, rule: str, holds: bool) -> None:
-    """Checks a field of a config.
+    """Raises an error about a field of a config, unless its rule holds.
 
     Args:
       config: The config.
       field: Name of the field.
-      rule: Completes "must be …".
-      holds: Whether the value obeys the rule.
+      rule: Rule of the field, which completes "must be …".
+      holds: Whether the value meets the rule.
 
     Raises:
-      FieldError: If it does not.
+      FieldError: If the value does not meet the rule.
     """
     if not holds:
         value = getattr(config, field)

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all."""
+"""Writes files and folders completely or not at all."""
 
 import contextlib
 import os
@@ -10,21 +10,21 @@ from pathlib import Path
 from jaxcorr.errors import UserError
 
 
-def check_target(path: Path, *, force: bool = True) -> None:
-    """Checks, before any work, that a file can be written at a path.
+def check_file(path: Path, *, force: bool = True) -> None:
+    """Checks, before any work, that a file may be written to a path.
 
     Args:
-      path: The file that is to be written.
-      force: Whether a file there may be replaced.
+      path: Path to write to.
+      force: Whether an existing file may be replaced.
 
     Raises:
-      UserError: If there is a folder, a device or, without `force`, a file, or if the
-        file cannot be in its folder.
+      UserError: If the path exists and is not a file or, without `force`, is a file; or
+        if its folder cannot hold a new file.
     """
     path = Path(path)
     _check_replaceable(path, force=force)
     if path.exists() and not path.is_file():
-        kind = "a directory" if path.is_dir() else "no regular file"
+        kind = "a directory" if path.is_dir() else "not a regular file"
         raise UserError(f"cannot write {path}: it is {kind}")
     folder = next(
         parent for parent in path.absolute().parents if os.path.lexists(parent)
@@ -35,19 +35,20 @@ def check_target(path: Path, *, force: bool = True) -> None:
         raise UserError(f"cannot write {path}: no permission to write in {folder}")
 
 
-def check_folder(path: Path, kind: str, *, is_one: bool, force: bool) -> None:
-    """Checks, before any work, that a folder would replace at most one of its kind.
+def check_folder(path: Path, kind: str, *, is_kind: bool, force: bool) -> None:
+    """Checks, before any work, that a folder of some kind may be written to a path.
 
     Args:
-      path: The folder that is to be written.
-      kind: The kind in words, with its article.
-      is_one: Whether there is a folder of this kind.
-      force: Whether it may be replaced.
+      path: Path to write to.
+      kind: Kind of the folder for messages, such as "a model folder".
+      is_kind: Whether the path is a folder of this kind.
+      force: Whether an existing folder of this kind may be replaced.
 
     Raises:
-      UserError: If there is something else or, without `force`, such a folder.
+      UserError: If the path exists and is not a folder of this kind or, without
+        `force`, is one.
     """
-    if path.exists() and not is_one:
+    if path.exists() and not is_kind:
         raise UserError(f"{path} exists and is not {kind}")
     _check_replaceable(path, force=force)
 
@@ -69,13 +70,13 @@ def write_file(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Gives an unused name for a file that becomes `path` if the block succeeds.
+    """Yields the path of a new file, which is renamed to `path` if the block succeeds.
 
     Raises:
       UserError: If the target cannot be written; nothing is left behind.
     """
-    check_target(path)
-    with _beside(Path(path)) as temporary:
+    check_file(path)
+    with _temporary_path(Path(path)) as temporary:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -83,13 +84,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder that becomes `path`, replacing it, if the block succeeds.
+    """Yields an empty folder, which replaces `path` if the block succeeds.
 
     Raises:
       UserError: If the target cannot be written; nothing is left behind.
     """
     path = Path(path)
-    with _beside(path) as temporary:
+    with _temporary_path(path) as temporary:
         temporary.mkdir()
         yield temporary
         if path.is_dir():
@@ -97,8 +98,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Gives an unused name on the disk of `path`, renamed to it at the end."""
+def _temporary_path(path: Path) -> Iterator[Path]:
+    """Yields an unused path on the same disk, and renames it to `path` at the end."""
     folder = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Photographs on disk, as RGB arrays and back."""
+"""Reads and writes photographs as RGB arrays."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from jaxcorr.errors import UserError
 SUFFIXES = frozenset(
     ".avif .bmp .gif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split()
 )
-"""Endings of the files that a folder is searched for, in lower case."""
+"""File name extensions of images that `find_images` finds, in lower case."""
 
 UNREADABLE = (
     EOFError,
@@ -24,27 +24,27 @@ UNREADABLE = (
     ValueError,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for a damaged image."""
+"""Exceptions that Pillow raises for a damaged image."""
 
 UPRIGHT = 1
-"""EXIF orientation of an image that is stored as it is seen."""
+"""EXIF orientation of an image that is stored upright."""
 
 _KINDS = {
     "1": "black and white",
-    "L": "grey",
-    "LA": "grey",
+    "L": "gray",
+    "LA": "gray",
     "P": "palette",
     "PA": "palette",
-    "I": "16-bit grey",
+    "I": "16-bit gray",
     "RGBA": "RGB",
 }
 
 
 def find_images(directory: Path) -> list[Path]:
-    """Files below `directory` that end like images, sorted by path.
+    """Returns the image files below a directory, sorted by path.
 
     Raises:
-      UserError: If `directory` is missing or holds no such file.
+      UserError: If the directory is missing or holds no image file.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -55,19 +55,22 @@ def find_images(directory: Path) -> list[Path]:
         if path.suffix.lower() in SUFFIXES and path.is_file()
     )
     if not paths:
-        raise UserError(f"{directory} holds no image (looked for {_endings()})")
+        suffixes = ", ".join(sorted(SUFFIXES))
+        raise UserError(f"{directory} holds no image (looked for {suffixes})")
     return paths
 
 
 def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
-    """Reads an image as 8-bit RGB, turned upright as its EXIF data says.
+    """Reads an image as 8-bit RGB, and turns it upright according to its EXIF data.
+
+    Transparency is laid over white. Gray, palette, CMYK and 16-bit images are converted
+    to 8-bit RGB.
 
     Returns:
-      The image, and what was converted to get it, None if nothing was: transparency is
-      laid over white; grey, palette, CMYK and 16-bit images become 8-bit RGB.
+      The image, and a note on how it was converted; None if it was not.
 
     Raises:
-      UserError: If the file is missing, is no image, or is damaged.
+      UserError: If the file is missing, damaged or not an image.
     """
     try:
         with Image.open(path) as opened:
@@ -83,45 +86,45 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
 
 
 def check_suffix(path: Path) -> None:
-    """Checks that a name ends like an image that can be written.
+    """Checks that the extension of a path is a format that can be written.
 
     Raises:
-      UserError: If it does not.
+      UserError: If it is not.
     """
-    if _kind(path) not in Image.SAVE:
+    if _format_of(path) not in Image.SAVE:
         raise UserError(
             f"{path} must end like an image that can be written, as in .png"
         )
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes an 8-bit RGB image, whole or not at all, in the format its name ends with.
+    """Writes an 8-bit RGB image, completely or not at all, in the format of its name.
 
     Raises:
-      UserError: If the name ends like no image, or the file cannot be written.
+      UserError: If the extension is not an image format, or the file cannot be written.
     """
     check_suffix(path)
     buffer = io.BytesIO()
     try:
-        Image.fromarray(image).save(buffer, format=_kind(path))
+        Image.fromarray(image).save(buffer, format=_format_of(path))
     except UNREADABLE as error:
         raise UserError(f"cannot write {path}: {error}") from error
     files.write_file(path, buffer.getvalue())
 
 
-def _kind(path: Path) -> str | None:
-    """Pillow's name of the format that a file's name ends with."""
+def _format_of(path: Path) -> str | None:
+    """Returns Pillow's name of the format that a path's extension stands for."""
     suffix = Path(path).suffix.lower()
     return Image.registered_extensions().get(suffix) if suffix in SUFFIXES else None
 
 
 def _changes(image: ImageFile.ImageFile) -> list[str]:
-    """What reading an image as 8-bit RGB changes, before its pixels are read."""
+    """Describes how reading as 8-bit RGB changes an image; reads no pixels."""
     changes = []
-    deep = any(";16" in str(tile) for tile in [image.mode, *image.tile])
+    is_16_bit = any(";16" in str(tile) for tile in [image.mode, *image.tile])
     kind = _KINDS.get(image.mode, image.mode)
-    if deep:
-        kind = "16-bit RGB" if image.mode.startswith("RGB") else "16-bit grey"
+    if is_16_bit:
+        kind = "16-bit RGB" if image.mode.startswith("RGB") else "16-bit gray"
     if kind != "RGB":
         changes.append(f"{kind} converted to 8-bit RGB")
     if _is_transparent(image):
@@ -138,11 +141,11 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    """Converts any mode of Pillow's to 8-bit RGB."""
+    """Converts an image of any mode to 8-bit RGB."""
     if image.mode == "F":
         raise ValueError("its values are floating-point numbers of no known range")
     if image.mode.startswith("I"):
-        # Pillow's own conversion clips 16-bit values at 255 instead of scaling them.
+        # Pillow's own conversion clips 16-bit values at 255 and does not scale them.
         values = np.asarray(image).astype(np.float64)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("its values are outside 16 bits")
@@ -152,7 +155,3 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         opaque.alpha_composite(image.convert("RGBA"))
         image = opaque
     return image.convert("RGB")
-
-
-def _endings() -> str:
-    return ", ".join(sorted(SUFFIXES))

@@ -1,10 +1,10 @@
-"""Names of parameters in files, which outlive a rename of modules' attributes.
+"""Names of parameters in files, which stay the same when attributes are renamed.
 
 A parameter has a path of attributes in the code, such as
 `transforms.analysis.layers[0].kernel`, and a path of names in files, such as
-`transforms/analysis/layers/0/kernel`. The table below states the second for every
-attribute of every module: after a rename in the code its keys change and its values
-stay. Fingerprints, model folders and checkpoints know the names in files alone.
+`transforms/analysis/layers/0/kernel`. The table below has the name in files of every
+attribute of every module: when an attribute is renamed in the code, its key changes and
+its value stays. Fingerprints, model folders and checkpoints use names in files only.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.channelwise import ChannelwiseContext
 from jaxcorr.context.checkerboard import CheckerboardContext
 from jaxcorr.context.parameters import ParameterNetwork
-from jaxcorr.context.slices import Slice, SliceNetwork
-from jaxcorr.context.space_channel import Group, SpaceChannelContext
+from jaxcorr.context.slices import SliceNetworks, SliceTransform
+from jaxcorr.context.space_channel import GroupNetworks, SpaceChannelContext
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.layers import residual, swin
 from jaxcorr.layers.convolution import (
@@ -38,7 +38,7 @@ Path = tuple[Any, ...]
 """Attributes, and indices of lists, from a module down to a parameter."""
 
 Names = dict[type, Mapping[str, str]]
-"""For each type of module, other names of its attributes."""
+"""Other names of the attributes of each type of module."""
 
 _WEIGHTS = {"kernel": "kernel", "bias": "bias"}
 _THREE = {"first": "first", "second": "second", "third": "third"}
@@ -55,7 +55,7 @@ STORED_NAMES: Names = {
     AutoregressiveContext: {"neighbors": "neighbors", "network": "network"},
     ChannelwiseContext: {"slices": "slices"},
     SpaceChannelContext: {"groups": "groups"},
-    Group: {
+    GroupNetworks: {
         "earlier": "earlier",
         "neighbors": "neighbors",
         "aggregation": "aggregation",
@@ -66,8 +66,8 @@ STORED_NAMES: Names = {
         "middle": "middle",
         "last": "last",
     },
-    Slice: {"mean": "mean", "scale": "scale", "residual": "residual"},
-    SliceNetwork: _THREE,
+    SliceNetworks: {"mean": "mean", "scale": "scale", "residual": "residual"},
+    SliceTransform: _THREE,
     nnx.Sequential: {"layers": "layers"},
     Convolution: _WEIGHTS,
     MaskedConvolution: _WEIGHTS,
@@ -106,11 +106,11 @@ STORED_NAMES: Names = {
 }
 """Name in files of every attribute that holds parameters, by the type of its module.
 
-The codec's own parts are in `codec.py`."""
+The attributes of `Codec` are in `codec.py`."""
 
 
 def stored_paths(module: nnx.Module, names: Names) -> dict[Path, str]:
-    """Returns the name in files of each parameter of a module, by its path in the code.
+    """Returns the names in files of the parameters of a module, by their paths.
 
     Args:
       module: The module, whose parameters may be abstract.
@@ -119,7 +119,10 @@ def stored_paths(module: nnx.Module, names: Names) -> dict[Path, str]:
     Raises:
       KeyError: If an attribute that holds parameters has no name in files.
     """
-    rename = lambda node, key: names[type(node)][key]
+
+    def rename(owner: Any, attribute: str) -> str:
+        return names[type(owner)][attribute]
+
     paths = [path for path, _ in nnx.to_flat_state(nnx.state(module, nnx.Param))]
     return {
         path: "/".join(str(name) for name, _, _ in steps(module, path, rename))
@@ -133,13 +136,13 @@ def steps(
     """Follows a path from a module down to a parameter.
 
     Args:
-      module: Where the path starts.
-      path: Attributes and indices.
-      rename: Other name of an attribute, given its owner.
+      module: The module that the path starts from.
+      path: Attributes, and indices of lists.
+      rename: Returns another name of an attribute, given its owner and its name.
 
     Yields:
-      For each step its other name, which is the index itself within a list, the owner
-      and the attribute or index.
+      For each step its other name (in a list, the index itself), its owner, and its
+      attribute or index.
     """
     node: Any = module
     for key in path:

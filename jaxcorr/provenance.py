@@ -1,7 +1,7 @@
-"""Where the parameters of a model come from, as kept beside them.
+"""Provenance: the origin of the parameters of a model.
 
-Provenance describes a model and changes nothing that the model computes: no fingerprint
-depends on it, and a model whose provenance cannot be read codes all the same.
+Provenance does not change what a model computes. Fingerprints do not depend on it, and
+a model can code files even if its provenance cannot be read.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepMember:
-    """The settings in which a member of a sweep differs from the other members.
+    """The settings that differ between the members of a sweep.
 
     Attributes:
       seed: Seed of the initial parameters and of the noise.
@@ -24,31 +24,31 @@ class SweepMember:
     correlation_weight: float | int
 
     def __str__(self) -> str:
-        """Returns λ, α and the seed, as messages call a member."""
+        """Returns λ, α and the seed, for messages."""
         return (
             f"λ {self.distortion_weight:g}, α {self.correlation_weight:g}, "
             f"seed {self.seed}"
         )
 
     def describe(self) -> str:
-        """Returns the settings in words."""
+        """Returns the settings in words, such as "seed 0, distortion weight 0.01"."""
         values = dataclasses.asdict(self).items()
         return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Where the parameters of a model come from; None where something is not known.
+    """Origin of the parameters of a model; unknown attributes are None.
 
     Attributes:
       config: Settings of the training run, as JSON.
-      member: Which member of the run it is; a run of one codec has one member.
+      member: Member of the run; a run of one codec has one member.
       step: Training steps taken.
-      held_out_loss: Loss on held-out crops; the best checkpoint has the lowest.
+      held_out_loss: Loss on held-out crops, lowest for the best checkpoint.
       source: Project that the parameters were imported from.
       architecture: Name of the model in that project.
-      other: Entries of other versions of jaxcorr, which this version does not know or
-        cannot read. They are written again as they were read.
+      other: Entries of other versions of jaxcorr that this version cannot read. They
+        are written again unchanged.
     """
 
     config: Mapping[str, Any] | None = None
@@ -60,7 +60,7 @@ class Provenance:
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what files say of it; nothing of what is not known."""
+        """Returns the known attributes as JSON."""
         values = {
             "run": self.config,
             "member": dataclasses.asdict(self.member) if self.member else None,
@@ -69,18 +69,18 @@ class Provenance:
             "source": self.source,
             "architecture": self.architecture,
         }
-        # A run says explicitly that a checkpoint was not evaluated.
-        said = {"held_out_loss"} if self.config is not None else set()
+        # For a run, null says that the checkpoint was not evaluated.
+        nullable = {"held_out_loss"} if self.config is not None else set()
         known = {
             key: value
             for key, value in values.items()
-            if value is not None or key in said
+            if value is not None or key in nullable
         }
         return known | dict(self.other)
 
     @classmethod
     def from_json(cls, values: Any) -> "Provenance":
-        """Returns what `Provenance.to_json` wrote, with this or another version."""
+        """Reads the result of `to_json`, of this or another version of jaxcorr."""
         rest = dict(values) if isinstance(values, Mapping) else {}
 
         def take(key: str, read: Callable[[Any], Any]) -> Any:
@@ -100,10 +100,7 @@ class Provenance:
         return cls(**known, other=rest)
 
     def describe(self) -> str:
-        """Returns in words how the model differs from the other members of its sweep.
-
-        An empty string if it is not known to be a member of one.
-        """
+        """Returns the settings of the member in words; empty if they are not known."""
         return self.member.describe() if self.member else ""
 
 

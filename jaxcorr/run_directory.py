@@ -1,7 +1,8 @@
-"""Run directories, as those see them who want a model: checkpoints, and members.
+"""Reads the models of run directories, by checkpoint and by member of a sweep.
 
-A run keeps the model folders of a step at `checkpoints/STEP/models/MEMBER`; one that is
-no sweep has member 0 alone. Training writes them (`training.checkpoints`).
+A run directory has the model folders of a step at `checkpoints/STEP/models/MEMBER`. A
+run that is not a sweep has member 0 only. Training writes the folders
+(`training.checkpoints`).
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
 WEIGHTS = ("distortion_weight", "correlation_weight")
-"""λ and α, in the section `sweep` of the settings of a run."""
+"""Names of λ and α in section `sweep` of the settings of a run."""
 
 RENAMED_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
     "initialize": ("init_from", {}),
@@ -39,26 +40,26 @@ RENAMED_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
-"""Sections of the settings that earlier versions wrote: the names of the section and of
-its fields today."""
+"""New names of a section of settings and of its fields, by the section's old name."""
 
 DEMO = "demo"
-"""What names the small model that is packaged, unless it is a model or run here."""
+"""Name of the packaged model, unless a local model or run has the same name."""
 
 Folders = dict[int, Path]
+"""Folders by step or by number of the member."""
 
 
 def load(path: str | Path, *, checkpoint: str = "best") -> Model:
     """Reads the model of a run directory or of a model folder.
 
     Args:
-      path: Run directory or model folder; RUN@MEMBER is a member of a sweep, and
-        "demo" the packaged model.
-      checkpoint: Of a run, which: `newest`, `best` on held-out crops (the newest, if
-        none was evaluated), or a step.
+      path: Run directory or model folder. RUN@MEMBER is a member of a sweep, and "demo"
+        the packaged model.
+      checkpoint: Checkpoint of a run: `newest`, `best` on held-out crops (the newest,
+        if none was evaluated), or a step.
 
     Raises:
-      UserError: If there is no such model, or there are several.
+      UserError: If the model does not exist, or if the path names several.
     """
     folder, member = _split(path)
     if _is_model(folder):
@@ -70,26 +71,28 @@ def load(path: str | Path, *, checkpoint: str = "best") -> Model:
         if len(members) > 1:
             raise UserError(
                 f"{folder} is a sweep; choose one of its members: "
-                + ", ".join(f"{folder}@{each}" for each in members)
+                + ", ".join(f"{folder}@{number}" for number in members)
             )
         (member,) = members
     if member not in members:
-        has = ", ".join(map(str, members))
-        raise UserError(f"{folder} has no member {member}, only {has}")
+        numbers = ", ".join(map(str, members))
+        raise UserError(f"{folder} has no member {member}, only {numbers}")
     return saved_model.read_model(_choose(folder, members[member], checkpoint))
 
 
 def model_paths(path: str | Path) -> list[str]:
-    """The path of each model that a path names, for `load`.
+    """Returns the path of each model of a run directory or model folder, for `load`.
 
     Raises:
-      UserError: If there is none.
+      UserError: If the path has no model.
     """
     folder, member = _split(path)
     if _is_model(folder) or member is not None:
         return [str(path)]
     members = _members(folder)
-    return [f"{folder}@{each}" for each in members] if len(members) > 1 else [str(path)]
+    if len(members) == 1:
+        return [str(path)]
+    return [f"{folder}@{number}" for number in members]
 
 
 def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,38 +105,41 @@ def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in run.items():
         section, fields = RENAMED_SETTINGS.get(key, (key, {}))
         if isinstance(value, Mapping):
-            value = {fields.get(name, name): each for name, each in value.items()}
+            value = {fields.get(name, name): field for name, field in value.items()}
         upgraded[section] = value
     loss = upgraded.get("loss")
     if "sweep" in upgraded or not isinstance(loss, Mapping):
         return upgraded
-    # Before sweeps had a section, λ and α were fields of the loss, the seed of the run.
+    # In earlier versions λ and α were fields of the loss, and the seed one of the run.
     sweep = {name: loss[name] for name in WEIGHTS if name in loss}
-    upgraded["loss"] = {name: x for name, x in loss.items() if name not in WEIGHTS}
+    upgraded["loss"] = {
+        name: value for name, value in loss.items() if name not in WEIGHTS
+    }
     if "seed" in upgraded:
         sweep["seed"] = upgraded.pop("seed")
     return upgraded | ({"sweep": {KIND: "Sweep"} | sweep} if sweep else {})
 
 
 def checkpoint_directories(run: Path) -> Folders:
-    """Folders of the complete checkpoints of a run, by their steps, ascending.
+    """Returns the folders of the complete checkpoints of a run, by ascending step.
 
-    Orbax gives a checkpoint its number as a name only when it is complete.
+    Orbax names a checkpoint by its number only when it is complete.
     """
-    found = (run / CHECKPOINTS).glob("*")
-    steps = {int(path.name): path for path in found if path.name.isdigit()}
-    return dict(sorted(steps.items()))
+    paths = (run / CHECKPOINTS).glob("*")
+    folders = {int(path.name): path for path in paths if path.name.isdigit()}
+    return dict(sorted(folders.items()))
 
 
 def member_directories(checkpoint: Path) -> Folders:
-    """Model folders of a checkpoint, by the number of the member."""
-    # A checkpoint that was being deleted when the run was killed has lost its files.
-    found = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
-    return {int(path.name): path for path in found if path.name.isdigit()}
+    """Returns the model folders of a checkpoint, by the number of the member."""
+    # Folders without a config are what remains of a checkpoint if the run was killed
+    # while it deleted the checkpoint.
+    folders = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
+    return {int(path.name): path for path in folders if path.name.isdigit()}
 
 
 def _split(path: str | Path) -> tuple[Path, int | None]:
-    """Splits RUN@MEMBER, and checks that there is a directory."""
+    """Splits RUN@MEMBER, and checks that the directory exists."""
     folder, member = Path(path), None
     if str(path) == DEMO and not (_is_model(folder) or (folder / CHECKPOINTS).is_dir()):
         return Path(__file__).parent / DEMO, None
@@ -141,7 +147,7 @@ def _split(path: str | Path) -> tuple[Path, int | None]:
     if run and number.isdigit() and not folder.exists():
         folder, member = Path(run), int(number)
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a directory: no run or model folder there")
+        raise UserError(f"{folder} is not a directory: give a run or a model folder")
     return folder, member
 
 
@@ -150,7 +156,7 @@ def _is_model(folder: Path) -> bool:
 
 
 def _members(run: Path) -> dict[int, Folders]:
-    """For each member of a run, its model folders by step."""
+    """Returns the model folders of each member of a run, by step."""
     members: dict[int, Folders] = {}
     for step, checkpoint in checkpoint_directories(run).items():
         for member, folder in member_directories(checkpoint).items():
@@ -161,7 +167,7 @@ def _members(run: Path) -> dict[int, Folders]:
 
 
 def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
-    """Model folder of the checkpoint that is asked for."""
+    """Returns the model folder of a checkpoint: `newest`, `best` or a step."""
     if checkpoint == "newest":
         return folders[max(folders)]
     if checkpoint == "best":

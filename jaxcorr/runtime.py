@@ -1,4 +1,4 @@
-"""The process that a command runs in: its memory, its programs, and how it ends."""
+"""Set-up of the process of a command: memory, compilation cache and exit status."""
 
 import contextlib
 import ctypes
@@ -12,28 +12,28 @@ import jax
 
 from jaxcorr.errors import UserError
 
-# <malloc.h> of glibc; the last is how many heaps threads share.
+# Options of `mallopt`, from <malloc.h> of glibc.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 LARGEST = 2**31 - 1
 
 
 @contextlib.contextmanager
 def run_command() -> Iterator[None]:
-    """Runs a command: keeps freed memory, and ends in one line where it must."""
+    """Runs a command that retains freed memory and exits with one line on an error."""
     retain_freed_memory()
     with exit_on_user_error():
         yield
 
 
 def retain_freed_memory() -> None:
-    """Lets large arrays take over the memory of those before them, on a CPU.
+    """Lets large arrays reuse the memory of freed arrays, on a CPU with glibc.
 
-    The C library of Linux gets memory for each large array from the system, and gives
-    it back when the array goes. The system clears every page of it when it is first
-    touched: coding a photograph spent a quarter of its time waiting for that, and a
-    train step more. Kept memory stays with the process until it ends, so a command does
-    this for itself, early, and a library leaves it to its caller. Other C libraries are
-    left alone.
+    By default glibc requests memory for each large array from the system, and returns
+    it when the array is freed. The system clears each page at its first use: coding a
+    photograph spent a quarter of its time on that, and a training step even more.
+    Retained memory belongs to the process until it ends, so only commands call this
+    function, and a library leaves the choice to its caller. With other C libraries it
+    does nothing.
     """
     try:
         set_option = ctypes.CDLL(None).mallopt
@@ -41,13 +41,14 @@ def retain_freed_memory() -> None:
         return
     set_option(MMAP_THRESHOLD, LARGEST)
     set_option(TRIM_THRESHOLD, LARGEST)
-    # XLA works in threads, and only the first heap can grow without bound.
+    # One heap for all threads: XLA allocates in threads, and only the first heap can
+    # grow without bound.
     set_option(ARENA_MAX, 1)
 
 
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Ends the program with one line on standard error at a UserError or at Ctrl-C."""
+    """Exits with one line on standard error after a `UserError` or Ctrl-C."""
     try:
         yield
     except UserError as error:
@@ -55,25 +56,26 @@ def exit_on_user_error() -> Iterator[None]:
         sys.exit(2)
     except KeyboardInterrupt:
         print("jaxcorr: interrupted", file=sys.stderr)
-        sys.exit(130)  # What a shell reports for a program that SIGINT ended.
+        sys.exit(130)  # Status of shells for a program that SIGINT ended.
 
 
 def enable_compilation_cache(folder: Path | None = None) -> None:
-    """Keeps compiled programs for later processes, unless JAX was told where already.
+    """Caches compiled programs for later processes, unless JAX has a cache already.
 
     Args:
-      folder: A folder for all of them, of which a training has a hundred small ones
-        that together take as long as the large. By default those that take a while go
-        where the user's caches are.
+      folder: Folder for all programs: training compiles a hundred small ones, which
+        together take as long as the large ones. By default the user's cache folder, for
+        programs that take long to compile.
     """
-    # One that another process is writing, or that has no room, is compiled anew.
+    # A program that another process is writing, or that finds the disk full, is
+    # compiled again.
     warnings.filterwarnings(
         "ignore", "Error (reading|writing) persistent compilation cache entry"
     )
-    told = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    if told or jax.config.values["jax_compilation_cache_dir"]:
+    environment = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    if environment or jax.config.values["jax_compilation_cache_dir"]:
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    shortest = 0.1 if folder is None else 0.0
-    jax.config.update("jax_compilation_cache_dir", str(folder or home / "jaxcorr"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    min_seconds = 0.1 if folder is None else 0.0
+    jax.config.update("jax_compilation_cache_dir", str(folder or caches / "jaxcorr"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)

@@ -1,12 +1,12 @@
-"""Model folders: all that is needed to code with a trained codec.
+"""Model folders: everything that a trained codec needs to code files.
 
 A model folder holds
-- `config.json`: format, fingerprint, the codec's settings, and the provenance of its
-  parameters: the run's settings, step and loss on held-out photographs;
-- `parameters.npz`: the codec's parameters, float32;
-- `tables.npz`: integer probability tables and the medians of the side information.
-  They are computed when the folder is written, once: the decoder reads what the encoder
-  read, on any machine.
+- `config.json`: format, fingerprint, settings of the codec, and the provenance of its
+  parameters (settings of the run, step, and loss on held-out photographs);
+- `parameters.npz`: parameters of the codec, float32;
+- `tables.npz`: integer probability tables, and medians of the side information. They
+  are computed once, when the folder is written, so that encoder and decoder read the
+  same tables on any machine.
 """
 
 import dataclasses
@@ -33,23 +33,23 @@ from jaxcorr.provenance import Provenance
 FORMAT = 1
 CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
 ABOUT = "about"
-"""Key of `config.json` under which the provenance is kept."""
+"""Key of the provenance in `config.json`."""
 
 SIDE_RADIUS = 512
-"""Side information further than this from its median is escaped, in steps."""
+"""Largest distance of side information from its median in the tables, in steps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """A codec that can code files.
+    """A trained codec with its probability tables, which can code files.
 
     Attributes:
-      config: What the codec computes.
-      parameters: Its parameters, by path.
-      median: What side information is rounded around, one a channel.
-      side_tables: One table a channel of side information.
-      latent_tables: One table a class of scales.
-      provenance: Where the parameters come from; no fingerprint depends on it.
+      config: Settings of the codec.
+      parameters: Parameters of the codec, by their names in files.
+      median: Center of each channel of side information in rounding.
+      side_tables: Probability table of each channel of side information.
+      latent_tables: Probability table of each class of scales.
+      provenance: Origin of the parameters; the fingerprint does not depend on it.
     """
 
     config: CodecConfig
@@ -61,10 +61,10 @@ class Model:
 
     @functools.cached_property
     def fingerprint(self) -> bytes:
-        """Eight bytes that differ for any two models that could decode differently."""
+        """Eight bytes, which differ for any two models that may decode differently."""
         digest = hashlib.sha256()
-        described = serialization.to_json(self.config, omit_defaults=True)
-        digest.update(json.dumps(described, sort_keys=True).encode())
+        config = serialization.to_json(self.config, omit_defaults=True)
+        digest.update(json.dumps(config, sort_keys=True).encode())
         for name, array in sorted((self.parameters | self.table_arrays()).items()):
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -72,19 +72,19 @@ class Model:
 
     @functools.cached_property
     def codec(self) -> Codec:
-        """The codec with these parameters, on the default device."""
+        """The codec with its parameters, on the default device."""
         return codec.with_parameters(self.config, self.device_parameters)
 
     @functools.cached_property
     def device_parameters(self) -> Parameters:
-        """The parameters on the default device, put there once."""
-        # Of the process, also when first asked for while the coder's networks run
-        # on a CPU.
+        """The parameters on the default device, transferred once."""
+        # The device is the default of the process, even if portable coding, which may
+        # run on a CPU, is the first to use the parameters.
         with jax.default_device(None):
             return jax.device_put(self.parameters)
 
     def table_arrays(self) -> dict[str, Any]:
-        """Medians and tables, by their names in files."""
+        """Returns medians and probability tables, by their names in files."""
         arrays: dict[str, Any] = {"median": self.median}
         for kind in ("side", "latent"):
             for field in ("lowest", "length", "counts"):
@@ -100,18 +100,18 @@ def make_model(
     median: Float32[np.ndarray, " s"] | None = None,
     provenance: Provenance | None = None,
 ) -> Model:
-    """Computes tables and medians for the parameters of a codec.
+    """Computes the probability tables and medians of a codec.
 
     Args:
-      codec_settings: What the codec computes.
-      parameters: Its parameters, by path.
-      median: What to round side information around, where training fixed it; the
-        prior's medians otherwise.
-      provenance: Where the parameters come from.
+      codec_settings: Settings of the codec.
+      parameters: Parameters of the codec, by their names in files.
+      median: Center of each channel of side information; by default its median under
+        the prior.
+      provenance: Origin of the parameters.
     """
-    held = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
+    arrays = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        prior = codec.with_parameters(codec_settings, held).prior
+        prior = codec.with_parameters(codec_settings, arrays).prior
         if median is None:
             median = np.asarray(prior.median(), np.float32)
         offsets = np.arange(-SIDE_RADIUS, SIDE_RADIUS + 1, dtype=np.float64)
@@ -121,7 +121,7 @@ def make_model(
         )
     return Model(
         config=codec_settings,
-        parameters=held,
+        parameters=arrays,
         median=median,
         side_tables=tables.channel_tables(probabilities.T, lowest=-SIDE_RADIUS),
         latent_tables=tables.gaussian_tables(),
@@ -130,7 +130,7 @@ def make_model(
 
 
 def write_model(path: Path, model: Model) -> None:
-    """Writes a model folder, whole or not at all; an older one there is replaced."""
+    """Writes a model folder completely or not at all, and replaces an older one."""
     with files.atomic_folder(Path(path)) as folder:
         write_model_files(folder, model)
 
@@ -144,7 +144,7 @@ def write_model_files(folder: Path, model: Model) -> None:
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """What a config says of a model."""
+    """Returns the entries of `config.json` that describe a model."""
     return {
         "fingerprint": model.fingerprint.hex(),
         "codec": serialization.to_json(model.config),
@@ -171,9 +171,11 @@ def read_model(path: Path) -> Model:
             f"reads format {FORMAT}"
         )
     arrays = _read_arrays(path / TABLES)
-    read_tables = lambda kind: IntegerTables(
-        **{name: arrays[f"{kind}_{name}"] for name in ("lowest", "length", "counts")}
-    )
+
+    def read_tables(kind: str) -> IntegerTables:
+        names = ("lowest", "length", "counts")
+        return IntegerTables(**{name: arrays[f"{kind}_{name}"] for name in names})
+
     try:
         model = Model(
             config=serialization.from_json(CodecConfig, config["codec"], str(path)),
@@ -184,7 +186,7 @@ def read_model(path: Path) -> Model:
             provenance=Provenance.from_json(config.get(ABOUT)),
         )
     except KeyError as error:
-        raise UserError(f"{path}: damaged model folder, no {error} in it") from error
+        raise UserError(f"{path}: damaged model folder, {error} is missing") from error
     if model.fingerprint.hex() != config.get("fingerprint"):
         raise UserError(
             f"{path}: damaged model folder, fingerprint {model.fingerprint.hex()} "
@@ -197,7 +199,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Reads `config.json` of a model folder.
 
     Raises:
-      UserError: If there is none, or it cannot be read.
+      UserError: If the file is missing or cannot be read.
     """
     try:
         config = json.loads((Path(path) / CONFIG).read_text())
@@ -209,10 +211,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_provenance(path: Path) -> Provenance:
-    """Reads where the parameters of a model folder come from, and nothing else.
+    """Reads the provenance of a model folder, without its parameters.
 
     Raises:
-      UserError: If there is no model folder, or it cannot be read.
+      UserError: If the path is not a model folder, or cannot be read.
     """
     return Provenance.from_json(read_config(path).get(ABOUT))
 
@@ -221,5 +223,5 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
             return dict(arrays)
-    except Exception as error:  # Lost bytes raise errors of many kinds in zip files.
+    except Exception as error:  # Damaged zip files raise errors of many kinds.
         raise UserError(f"{path} cannot be read: {error}") from error

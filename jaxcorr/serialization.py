@@ -1,9 +1,9 @@
-"""Settings, which are frozen dataclasses, as JSON and back.
+"""Converts settings, which are frozen dataclasses, to JSON and back.
 
-Names in files are not names in code. A settings class states the name that it has in
-files with `@stored(NAME)`, and a field whose name has changed since states its own with
-`field(metadata=stored_as(NAME))`. Fingerprints hash these names, so classes and fields
-can be renamed without changing a model or a file.
+Names in files are separate from names in code. A settings class states its name in
+files with `@stored(NAME)`. A field that was renamed states its name in files with
+`field(metadata=stored_as(NAME))`. Fingerprints hash the names in files, so that classes
+and fields can be renamed without changing a model or a file.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from jaxcorr.errors import UserError
 
 KIND = "kind"
-"""Key under which the stored name of a class is written, to tell alternatives apart."""
+"""Key of the stored name of a class, which identifies one of several classes."""
 
 Settings = TypeVar("Settings")
 
@@ -28,11 +28,11 @@ def stored(
     *,
     upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
 ) -> Callable[[type[Settings]], type[Settings]]:
-    """Gives a class of settings the name that it has in files.
+    """Decorates a settings class with its name in files.
 
     Args:
-      name: The name; once files hold it, it never changes.
-      upgrade: Turns the fields that an earlier version wrote into those of today.
+      name: Name in files, which must never change.
+      upgrade: Converts the fields of an earlier version to the fields of today.
     """
 
     def name_class(kind: type[Settings]) -> type[Settings]:
@@ -44,15 +44,15 @@ def stored(
 
 
 def stored_as(name: str) -> Mapping[str, str]:
-    """Returns the metadata of a field that files know under another name."""
+    """Returns the metadata of a field that has another name in files."""
     return {_STORED: name}
 
 
 def stored_name(kind: Any) -> str:
-    """Returns the name in files of a class of settings, or of its instance.
+    """Returns the name in files of a settings class, or of the class of an instance.
 
     Raises:
-      TypeError: If the class has none.
+      TypeError: If the class has no name in files.
     """
     name = getattr(kind, _STORED, None)
     if name is None:
@@ -62,34 +62,35 @@ def stored_name(kind: Any) -> str:
 
 
 def stored_fields(kind: Any) -> dict[str, str]:
-    """Returns the name in files of each field of a class of settings, by its name."""
+    """Returns the name in files of each field of a settings class, by name in code."""
     fields = dataclasses.fields(kind)
     return {field.name: field.metadata.get(_STORED, field.name) for field in fields}
 
 
 def flag(settings: Any, path: Sequence[str]) -> str:
-    """Returns a path of names in files as the command line writes it.
+    """Returns the command-line flag of a field, given its path of names in files.
 
     Args:
-      settings: The dataclass that the path starts from.
+      settings: The settings that the path starts from.
       path: Names in files of nested fields.
     """
     names = []
     for stored in path:
         fields = stored_fields(settings) if dataclasses.is_dataclass(settings) else {}
-        name = next((name for name, file in fields.items() if file == stored), stored)
+        names_in_code = {in_file: in_code for in_code, in_file in fields.items()}
+        name = names_in_code.get(stored, stored)
         settings = getattr(settings, name, None)
         names.append(name.replace("_", "-"))
     return ".".join(names)
 
 
 def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
-    """Nested dictionaries of the fields of a dataclass, by their names in files.
+    """Converts settings to nested dictionaries with names in files.
 
     Args:
-      settings: The dataclass.
-      omit_defaults: Whether to leave out fields that have their default, so that the
-        result stays the same when a later version adds a field.
+      settings: A dataclass, or the value of a field.
+      omit_defaults: Whether to omit fields that have their default, so that a new field
+        in a later version does not change the result.
     """
     if dataclasses.is_dataclass(settings):
         default = type(settings)() if omit_defaults else None
@@ -105,16 +106,16 @@ def to_json(settings: Any, *, omit_defaults: bool = False) -> Any:
 
 
 def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
-    """The dataclass that `to_json` wrote, perhaps with another version of jaxcorr.
+    """Converts the result of `to_json`, of any version of jaxcorr, to settings.
 
     Args:
       kind: Class of the settings.
-      values: What was written. Fields that are missing take their defaults.
-      name: Where it was read, for messages.
+      values: Result of `to_json`. Missing fields get their defaults.
+      name: Name of the file, for messages.
 
     Raises:
-      UserError: If a field or class is unknown: it may mean something that this version
-        would ignore.
+      UserError: If a field or class is unknown, since this version would ignore its
+        meaning.
     """
     title = stored_name(kind)
     if not isinstance(values, Mapping):
@@ -124,33 +125,39 @@ def from_json(kind: type[Settings], values: Any, name: str) -> Settings:
     upgrade = getattr(kind, _UPGRADE)
     values = upgrade(values) if upgrade else values
     hints = typing.get_type_hints(kind)
-    known = {stored: field for field, stored in stored_fields(kind).items()}
-    given: dict[str, Any] = {}
+    fields = {stored: field for field, stored in stored_fields(kind).items()}
+    arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key == KIND:
             continue
-        if key not in known:
-            guess = difflib.get_close_matches(key, known, 1)
+        if key not in fields:
+            guess = difflib.get_close_matches(key, fields, 1)
             hint = f" (did you mean {guess[0]}?)" if guess else ""
             raise UserError(f"{name}: {kind.__name__} has no field {key!r}{hint}")
-        given[known[key]] = _value(hints[known[key]], value, name)
-    return kind(**given)
+        arguments[fields[key]] = _parse_value(hints[fields[key]], value, name)
+    return kind(**arguments)
 
 
 def differences(
     first: Any, second: Any, path: tuple[str, ...] = ()
 ) -> dict[tuple[str, ...], tuple[Any, Any]]:
-    """Fields in which two results of `to_json` differ, with both values."""
+    """Returns the paths at which two results of `to_json` differ, and both values.
+
+    Args:
+      first: Result of `to_json`.
+      second: Another result.
+      path: Prefix of the paths.
+    """
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return {} if first == second else {path: (first, second)}
-    found: dict[tuple[str, ...], tuple[Any, Any]] = {}
+    different: dict[tuple[str, ...], tuple[Any, Any]] = {}
     for key in sorted(first.keys() | second.keys()):
-        found |= differences(first.get(key), second.get(key), (*path, key))
-    return found
+        different |= differences(first.get(key), second.get(key), (*path, key))
+    return different
 
 
-def _value(hint: Any, value: Any, name: str) -> Any:
-    """A field's value: a dataclass where its type is one, or one of several."""
+def _parse_value(hint: Any, value: Any, name: str) -> Any:
+    """Converts the value of a field, which may be a dataclass or one of several."""
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices: list[Any] = [
         choice
@@ -158,7 +165,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if dataclasses.is_dataclass(choice)
     ]
     if isinstance(value, dict) and choices:
-        named = {stored_name(choice): choice for choice in choices}
-        kind = named.get(str(value.get(KIND)), choices[0])
+        kinds = {stored_name(choice): choice for choice in choices}
+        kind = kinds.get(str(value.get(KIND)), choices[0])
         return from_json(kind, value, name)
     return tuple(value) if isinstance(value, list) else value

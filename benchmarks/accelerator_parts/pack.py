@@ -47,7 +47,9 @@ def pack(options: argparse.Namespace) -> None:
         if getattr(options, name) is None:
             raise UserError(f"--pack needs --{name} DIR, a folder of photographs")
     target = options.pack
-    files.check_folder(target, "packed program", is_one=_is_packed(target), force=True)
+    files.check_folder(
+        target, "a packed program", is_kind=_is_packed(target), force=True
+    )
     with files.atomic_folder(target) as folder:
         copy_project(folder)
         if not options.no_wheels:

@@ -1,1 +1,1 @@
-"""Files: the container, the range coder and the coding loop."""
+"""Compressed files: the container, the range coder and the coding loop."""

@@ -1,4 +1,4 @@
-"""From images to files and back."""
+"""Encodes images to files, and decodes them."""
 
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
@@ -13,7 +13,7 @@ from jaxcorr.saved_model import Model
 from jaxcorr.transforms.base import LATENT_STRIDE, SIDE_STRIDE, side_across
 
 SYMBOL_LIMIT = 2**30
-"""Symbols are integers below this; anything larger is a codec gone wrong."""
+"""Exclusive bound of the magnitude of symbols, far beyond those of a sound codec."""
 
 
 def encode(
@@ -22,15 +22,19 @@ def encode(
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
 ) -> tuple[Container, DecodedLatents]:
-    """Codes an image of any size.
+    """Encodes an image of any size.
 
     Args:
-      model: What codes it; the decoder needs the same.
+      model: Model to encode with; the decoder needs the same model.
       image: 8-bit RGB.
-      arithmetic: Whether the file can be read on any machine, or only on one like this.
+      arithmetic: Arithmetic of the networks that feed the range coder: portable, or
+        faster and for similar machines only.
+
+    Returns:
+      The content of the file, and the latents that a decoder will have.
 
     Raises:
-      UserError: If the image is too large, or the model gives values that are not
+      UserError: If the image is too large, or the model computes values that are not
         finite.
     """
     networks.check_size(*image.shape[:2])
@@ -38,11 +42,10 @@ def encode(
     y, z = np.asarray(y[0]), np.asarray(z[0])
     height, width = image.shape[:2]
     rows, columns = side_across(height), side_across(width)
-    side_symbols = _symbols(z[:rows, :columns] - model.median)
+    side_symbols = _round_to_symbols(z[:rows, :columns] - model.median)
     side_coder = RangeEncoder()
-    side_coder.encode(
-        side_symbols.ravel(), _channels(side_symbols.shape), model.side_tables
-    )
+    channels = _channel_indices(side_symbols.shape)
+    side_coder.encode(side_symbols.ravel(), channels, model.side_tables)
     coder, latents, offset = _encode_latents(
         model, y, side_symbols, (height, width), arithmetic
     )
@@ -62,20 +65,23 @@ def encode(
 def decode(
     model: Model, container: Container, *, name: str = "the file"
 ) -> tuple[UInt8[np.ndarray, "h w 3"], DecodedLatents]:
-    """Reads an image back.
+    """Decodes an image.
 
     Args:
-      model: The model that coded it.
-      container: The file's content.
-      name: What the file is called, for messages.
+      model: The model that encoded the image.
+      container: Content of the file.
+      name: Name of the file, for messages.
+
+    Returns:
+      The 8-bit RGB image, and its decoded latents.
 
     Raises:
-      UserError: If another model coded it, it is too large, or this device decodes it
-        differently.
+      UserError: If another model encoded the image, if the image is too large, or if
+        this device decodes other symbols than were encoded.
     """
     if container.fingerprint != model.fingerprint:
         raise UserError(
-            f"{name} was made with model {container.fingerprint.hex()}, this is "
+            f"{name} was made with model {container.fingerprint.hex()}, but this is "
             f"{model.fingerprint.hex()}"
         )
     height, width = size = (container.height, container.width)
@@ -90,22 +96,23 @@ def decode(
             f"shown ({error}); it was coded with {container.arithmetic.name.lower()} "
             "arithmetic"
         ) from error
-    y_hat = _on_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
+    y_hat = _pad_to_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
     image = networks.synthesize(model.codec, y_hat)
     return np.asarray(image)[0, :height, :width], latents
 
 
 def compress(model: Model, image: np.ndarray, *, fast: bool = False) -> bytes:
-    """Codes an 8-bit RGB image of any size to the bytes of a file.
+    """Encodes an 8-bit RGB image of any size to the bytes of a file.
 
     Args:
-      model: What codes it, from `jaxcorr.load`; the decoder needs the same.
-      image: RGB of type uint8, [height, width, 3].
-      fast: Whether to give up that any other machine can read the file, for speed.
+      model: Model from `jaxcorr.load`; the decoder needs the same model.
+      image: RGB of type uint8 and shape [height, width, 3].
+      fast: Codes in float32, which is faster, but only a similar machine can decode the
+        file.
 
     Raises:
-      ValueError: If `image` is no such array.
-      UserError: As `encode`.
+      ValueError: If `image` has another type or shape.
+      UserError: As in `encode`.
     """
     image = np.asarray(image)
     if (
@@ -125,15 +132,15 @@ def compress(model: Model, image: np.ndarray, *, fast: bool = False) -> bytes:
 def decompress(
     model: Model, data: bytes, *, name: str = "the file"
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads an image back from the bytes of a file.
+    """Decodes an image from the bytes of a file.
 
     Args:
-      model: The model that coded it.
-      data: The bytes.
-      name: What the file is called, for messages.
+      model: The model that encoded the image.
+      data: Bytes of the file.
+      name: Name of the file, for messages.
 
     Raises:
-      UserError: If the bytes are damaged or are not a file of this model.
+      UserError: If the bytes are damaged, or are not a file of this model.
     """
     return decode(model, Container.from_bytes(data, name), name=name)[0]
 
@@ -145,15 +152,15 @@ def _encode_latents(
     size: tuple[int, int],
     arithmetic: Arithmetic,
 ) -> tuple[RangeEncoder, DecodedLatents, int]:
-    """Codes latents with the first offset that keeps off all boundaries."""
+    """Encodes latents with the first offset that keeps them off all boundaries."""
     guarded = arithmetic == Arithmetic.PORTABLE
     with networks.coding_arithmetic(arithmetic) as dtype:
-        features = _features(model, side_symbols.astype(dtype), size)
+        features = _predict_features(model, side_symbols.astype(dtype), size)
         for offset in range(OFFSETS):
             coder = RangeEncoder()
 
             def code_symbols(positions, mean, classes, coder=coder):
-                symbols = _symbols(y[positions].astype(np.float64) - mean)
+                symbols = _round_to_symbols(y[positions].astype(np.float64) - mean)
                 coder.encode(symbols.ravel(), classes.ravel(), model.latent_tables)
                 return symbols
 
@@ -169,12 +176,13 @@ def _encode_latents(
 
 
 def _decode_latents(model: Model, container: Container) -> DecodedLatents:
-    """Reads back what `_encode_latents` coded."""
+    """Decodes the latents that `_encode_latents` encoded."""
     size = (container.height, container.width)
     rows, columns = side_across(size[0]), side_across(size[1])
     shape = (rows, columns, model.median.size)
     side_coder = RangeDecoder(container.z_payload)
-    side_symbols = side_coder.decode(_channels(shape), model.side_tables).reshape(shape)
+    side_symbols = side_coder.decode(_channel_indices(shape), model.side_tables)
+    side_symbols = side_symbols.reshape(shape)
     coder = RangeDecoder(container.y_payload)
 
     def code_symbols(positions, mean, classes):
@@ -183,43 +191,43 @@ def _decode_latents(model: Model, container: Container) -> DecodedLatents:
         return symbols.reshape(mean.shape)
 
     with networks.coding_arithmetic(container.arithmetic) as dtype:
-        features = _features(model, side_symbols.astype(dtype), size)
+        features = _predict_features(model, side_symbols.astype(dtype), size)
         grid = ReproducibleGrid(offset=container.offset)
         return coding_loop.code_latents(
             model, features, side_symbols, size, grid, code_symbols
         )
 
 
-def _features(
+def _predict_features(
     model: Model, side_symbols: Float[np.ndarray, "h64 w64 s"], size: tuple[int, int]
 ) -> Array:
-    """Features on the canvas, in the precision of the side information."""
+    """Returns features on the canvas, in the precision of the side information."""
     z_hat = side_symbols + model.median.astype(side_symbols.dtype)
-    canvas = _on_canvas(z_hat, size, SIDE_STRIDE)
-    features = networks.predict_features(model.codec, canvas)[0]
+    padded = _pad_to_canvas(z_hat, size, SIDE_STRIDE)
+    features = networks.predict_features(model.codec, padded)[0]
     if not np.isfinite(features).all():
         raise UserError("the model predicts values that are not finite")
     return features
 
 
-def _on_canvas(
+def _pad_to_canvas(
     grid: Float[np.ndarray, "rows columns c"], size: tuple[int, int], stride: int
 ) -> Float[np.ndarray, "1 h w c"]:
-    """Extends a grid with zeros to the canvas of an image of this size."""
+    """Pads a grid with zeros to the canvas of an image of the given size."""
     sides = [networks.canvas_side(pixels) // stride for pixels in size]
     margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
     return np.pad(grid, [*margins, (0, 0)])[None]
 
 
-def _symbols(distance: Float[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:
-    """Rounded distances from the centers."""
-    rounded = np.rint(distance)
+def _round_to_symbols(residual: Float[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:
+    """Rounds residuals, which are differences from the centers."""
+    rounded = np.rint(residual)
     if not np.all(np.abs(rounded) < SYMBOL_LIMIT):
         raise UserError("the model gives latents that are not finite")
     return rounded.astype(np.int32)
 
 
-def _channels(shape: tuple[int, ...]) -> UInt16[np.ndarray, " n"]:
-    """Index of the channel of every element, the class of side information."""
+def _channel_indices(shape: tuple[int, ...]) -> UInt16[np.ndarray, " n"]:
+    """Returns the channel of every element, which is its class in the range coder."""
     channels = np.arange(shape[-1], dtype=np.uint16)
     return np.broadcast_to(channels, shape).ravel()

@@ -1,4 +1,4 @@
-"""The coding loop: one walk over the passes of any context model."""
+"""The coding loop: it runs the passes of any context model, in order."""
 
 import dataclasses
 import zlib
@@ -16,19 +16,19 @@ CodeSymbols = Callable[
     [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
     Int32[np.ndarray, "..."],
 ]
-"""Positions, means and scale classes of a pass to its symbols, coded or decoded."""
+"""Codes the symbols of a pass, given its positions, means and classes of scales."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedLatents:
-    """What a file says of an image, the same in the encoder and in any decoder.
+    """Latents of an image, which are the same in the encoder and in any decoder.
 
     Attributes:
-      side_symbols: Rounded distances of the side information from its medians.
-      symbols: Rounded distances of the latents from their means.
+      side_symbols: Side information minus its medians, rounded.
+      symbols: Latents minus their means, rounded.
       latent_hat: Decoded latents, multiples of 1/16384.
       mean: Predicted means, rounded to the grid.
-      scale: Predicted scales; these alone may differ in the last digits.
+      scale: Predicted scales; on another machine they may differ in the last digits.
     """
 
     side_symbols: Int32[np.ndarray, "h64 w64 s"]
@@ -38,7 +38,7 @@ class DecodedLatents:
     scale: Float64[np.ndarray, "h16 w16 c"]
 
     def checksum(self) -> int:
-        """CRC-32 of what must be the same everywhere."""
+        """Returns the CRC-32 of the arrays that must be the same on every machine."""
         crc = 0
         for array, kind in (
             (self.side_symbols, "<i4"),
@@ -57,15 +57,17 @@ def code_latents(
     grid: ReproducibleGrid,
     code_symbols: CodeSymbols,
 ) -> DecodedLatents:
-    """The loop that encoder and decoder share; only `code_symbols` tells them apart.
+    """Encodes or decodes latents, pass by pass.
+
+    Encoder and decoder share this loop; they differ in `code_symbols` only.
 
     Args:
-      model: What codes.
+      model: Model of the codec.
       features: Features of the side information, on the canvas.
-      side_symbols: The side information, as it was coded.
+      side_symbols: Symbols of the side information.
       size: Height and width of the image, in pixels.
-      grid: Where the boundaries of means and scales lie.
-      code_symbols: Codes or decodes the symbols of a pass.
+      grid: Boundaries of means and scales.
+      code_symbols: Encodes or decodes the symbols of a pass.
 
     Raises:
       UnsafeRounding: If the grid is guarded and a value lies close to a boundary.
@@ -83,7 +85,7 @@ def code_latents(
         symbols[positions] = code_symbols(positions, mean, grid.classes(scale))
         quantized = symbols[positions] + mean
         refined = np.asarray(state.refine(index, quantized), np.float64)
-        if refined is not quantized:  # Those are on the grid as they are.
+        if refined is not quantized:  # Quantized latents are on the grid already.
             refined = grid.round_means(refined)
         latent_hat[positions] = refined
         means[positions], scales[positions] = mean, scale

@@ -1,4 +1,4 @@
-"""The file format: a header of 44 bytes, the payload of z, the payload of y.
+"""The file format: a header of 44 bytes, the payload of z and the payload of y.
 
 Integers are unsigned and little-endian.
 
@@ -53,31 +53,34 @@ _OTHER_FORMATS = {
 
 
 class Arithmetic(enum.IntEnum):
-    """Of the networks that feed the range coder, which must agree to the last bit."""
+    """Arithmetic of the networks that feed the range coder.
+
+    Encoder and decoder must agree to the last bit.
+    """
 
     PORTABLE = 0
     """float64, rounded to guarded grids: decodes on any machine."""
     FAST = 1
-    """float32: decodes where it was encoded."""
+    """float32: decodes on a similar machine only."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Container:
-    """What a compressed file holds.
+    """Content of a compressed file.
 
     Attributes:
-      arithmetic: Of the networks that feed the range coder.
-      offset: How far the encoder shifted the rounding grids, 0 to 255.
-      fingerprint: Names the model, in 8 bytes.
-      width: Of the image, in pixels, 1 to 2**32 - 1.
-      height: Of the image, in pixels, 1 to 2**32 - 1.
+      arithmetic: Arithmetic of the networks that feed the range coder.
+      offset: Shift of the rounding grids, 0 to 255.
+      fingerprint: Fingerprint of the model, 8 bytes.
+      width: Width of the image in pixels, 1 to 2**32 - 1.
+      height: Height of the image in pixels, 1 to 2**32 - 1.
       z_payload: Coded side information.
       y_payload: Coded latents.
-      symbols_checksum: CRC-32 of the symbols and of y_hat, from which a decoder learns
-        that it decoded what was encoded.
+      symbols_checksum: CRC-32 of the symbols and of y_hat, which lets a decoder check
+        that it decoded the encoder's latents.
 
     Raises:
-      ValueError: If a value does not fit its field.
+      ValueError: If a value does not fit its field in the file.
     """
 
     arithmetic: Arithmetic
@@ -90,7 +93,7 @@ class Container:
     symbols_checksum: int
 
     def __post_init__(self):
-        """Refuses what `to_bytes` could not write."""
+        """Checks that every value fits its field in the file."""
         ranges = {
             "offset": (0, 2**8 - 1),
             "width": (1, 2**32 - 1),
@@ -108,7 +111,7 @@ class Container:
             )
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """Returns the bytes of the file."""
         payloads = self.z_payload + self.y_payload
         fields = _FIELDS.pack(
             MAGIC,
@@ -128,14 +131,14 @@ class Container:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> "Container":
-        """Reads a file.
+        """Reads the bytes of a file.
 
         Args:
-          data: All of the file.
-          name: Of the file, for messages.
+          data: Bytes of the file.
+          name: Name of the file, for messages.
 
         Raises:
-          UserError: If `data` is not a whole and undamaged file of this format.
+          UserError: If `data` is not a complete and undamaged file of this format.
         """
         _check_start(data, name)
         header, payloads = data[: _FIELDS.size], data[HEADER_BYTES:]
@@ -151,12 +154,12 @@ class Container:
             )
         if 0 in (width, height):
             raise UserError(f"{name} is damaged: its header says {width}x{height}")
-        whole = HEADER_BYTES + z_length + y_length
-        if len(data) < whole:
-            raise UserError(f"{name} is truncated: {len(data)} of {whole} bytes")
-        if len(data) > whole:
+        expected = HEADER_BYTES + z_length + y_length
+        if len(data) < expected:
+            raise UserError(f"{name} is truncated: {len(data)} of {expected} bytes")
+        if len(data) > expected:
             raise UserError(
-                f"{name} is too long: {len(data)} bytes, but its header says {whole}"
+                f"{name} is too long: {len(data)} bytes, but its header says {expected}"
             )
         if zlib.crc32(payloads) != payload_checksum:
             raise UserError(f"{name} is damaged: its payload fails its checksum")
@@ -173,11 +176,11 @@ class Container:
 
 
 def _check_start(data: bytes, name: str) -> None:
-    """Refuses other formats, later versions, and less than a header."""
+    """Raises if the data is of another format or a later version, or too short."""
     if not data:
         raise UserError(f"{name} is empty")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
-        raise UserError(f"{name} is not a jaxcorr file{_looks_like(data)}")
+        raise UserError(f"{name} is not a jaxcorr file{_describe_format(data)}")
     # Before any checksum, since a later version may lay out its header otherwise.
     version = data[len(MAGIC)] if len(data) > len(MAGIC) else VERSION
     if version > VERSION:
@@ -191,8 +194,9 @@ def _check_start(data: bytes, name: str) -> None:
         )
 
 
-def _looks_like(data: bytes) -> str:
-    for start, what in _OTHER_FORMATS.items():
+def _describe_format(data: bytes) -> str:
+    """Returns the end of a message, which names a known format."""
+    for start, description in _OTHER_FORMATS.items():
         if data.startswith(start):
-            return f", it looks like {what}"
+            return f": it looks like {description}"
     return ""

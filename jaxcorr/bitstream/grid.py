@@ -1,9 +1,10 @@
-"""What coding reads off predicted means and scales, the same on every machine.
+"""Rounding of predicted means and scales that is the same on every machine.
 
-Two machines compute means and scales that differ in the last digits. The coder never
-sees those digits: it sees the class of a scale, and the mean rounded to a grid. Where
-a value lies so close to a boundary that another machine may see it on the other side,
-the encoder moves all boundaries by an offset, notes it in the file, and starts over.
+Two machines compute means and scales that differ in the last digits. The range coder
+never sees these digits: it sees the class of a scale, and the mean rounded to a grid.
+If a value lies so close to a boundary that another machine may find it on the other
+side, the encoder shifts all boundaries by an offset, writes the offset to the file, and
+starts over.
 """
 
 import dataclasses
@@ -18,12 +19,13 @@ MEAN_STEPS = 64
 """Grid points of means in a quantization step."""
 
 OFFSETS = 256
-"""Number of offsets; each moves the boundaries by 1/256 of their distance."""
+"""Number of offsets; each shifts the boundaries by 1/256 of their spacing."""
 
 MARGIN = 1e-10
-"""Distance from a boundary, in quantization steps, that is safe on any machine: float64
-networks of two versions of XLA were seen to differ by 1e-13. Above 1 it is relative, as
-their errors are."""
+"""Distance from a boundary, in quantization steps, that is safe on any machine.
+
+Float64 networks of two versions of XLA were seen to differ by 1e-13. The distance is
+relative for values above 1, as errors of networks are."""
 
 _CLASSES_PER_NAT = (tables.SCALES.size - 1) / math.log(
     tables.SCALES[-1] / tables.SCALES[0]
@@ -31,7 +33,7 @@ _CLASSES_PER_NAT = (tables.SCALES.size - 1) / math.log(
 
 
 class UnsafeRounding(Exception):
-    """A value lies so close to a boundary that machines may disagree on its side."""
+    """A value is so close to a boundary that two machines may round it differently."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,8 @@ class ReproducibleGrid:
     """Boundaries of scale classes and of rounded means.
 
     Attributes:
-      offset: What the boundaries are moved by, in 1/256 of their distance.
-      guarded: Whether to refuse values close to a boundary, as the encoder must.
+      offset: Shift of the boundaries, in 1/256 of their spacing.
+      guarded: Whether to raise for values close to a boundary, as the encoder must.
     """
 
     offset: int = 0
@@ -51,29 +53,29 @@ class ReproducibleGrid:
         return self.offset / OFFSETS
 
     def round_means(self, mean: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
-        """The grid point nearest to each mean; a multiple of 1/16384, so exact.
+        """Rounds means to the nearest grid point, a multiple of 1/16384 and so exact.
 
         Raises:
-          UnsafeRounding: If guarded and a mean lies close to the middle of two points.
+          UnsafeRounding: If guarded, and a mean is close to the middle of two points.
         """
-        place = mean * MEAN_STEPS - self._shift
-        nearest = np.rint(place)
+        position = mean * MEAN_STEPS - self._shift
+        nearest = np.rint(position)
         if self.guarded:
             margin = MARGIN * MEAN_STEPS * np.maximum(1.0, np.abs(mean))
-            if np.any(0.5 - np.abs(place - nearest) < margin):
+            if np.any(0.5 - np.abs(position - nearest) < margin):
                 raise UnsafeRounding
         return (nearest + self._shift) / MEAN_STEPS
 
     def classes(self, scale: Float64[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
-        """The class of each scale.
+        """Returns the class of each scale.
 
         Raises:
-          UnsafeRounding: If guarded and a scale lies close to a boundary.
+          UnsafeRounding: If guarded, and a scale is close to a boundary.
         """
-        place = tables.scale_position(scale) - self._shift
+        position = tables.scale_position(scale) - self._shift
         if self.guarded:
-            boundary = np.clip(np.floor(place), 0, tables.SCALES.size - 2) + 0.5
+            boundary = np.clip(np.floor(position), 0, tables.SCALES.size - 2) + 0.5
             margin = MARGIN * np.maximum(1.0, 1.0 / scale) * _CLASSES_PER_NAT
-            if np.any(np.abs(place - boundary) < margin):
+            if np.any(np.abs(position - boundary) < margin):
                 raise UnsafeRounding
-        return tables.position_class(place)
+        return tables.position_class(position)

@@ -1,7 +1,8 @@
-"""The networks as coding runs them: compiled once for each of a few canvas sizes.
+"""The networks of a codec, compiled once for each of a few canvas sizes.
 
-What feeds the coder must come out the same wherever a file is read, so it is computed
-in float64 unless speed is asked for. Analysis and synthesis run as the device likes.
+The networks that feed the range coder must give the same values on any machine, so they
+run in float64 unless fast coding is requested. Analysis and synthesis run in the
+default precision of the device.
 """
 
 import contextlib
@@ -18,24 +19,27 @@ from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 
 SMALLEST_CANVAS = 128
-SIZES_AN_OCTAVE = 4
+SIDES_PER_OCTAVE = 4
 PIXELS_LIMIT = 2**28
-"""Most pixels of a canvas: what a file claims is not trusted to fit into memory."""
+"""Largest canvas, in pixels: the size in a file's header may not fit into memory."""
 
 
 def canvas_side(pixels: int) -> int:
-    """Side that an image's side is padded to: 128, 256, 384, 512, 640, 768, 896, ….
+    """Returns the side of a canvas: 128, 256, 384, 512, 640, 768, 896, 1024, 1280, ….
 
-    Four sizes between a power of two and the next: a folder of photographs of all sizes
-    compiles a few programs, not one a photograph. It is part of the file format.
+    There are four sides from a power of two to the next, so that photographs of many
+    sizes share a few compiled programs. The canvas is part of the file format.
+
+    Args:
+      pixels: Side of the image.
     """
     octave = 1 << (pixels - 1).bit_length()
-    step = max(SMALLEST_CANVAS, octave // (2 * SIZES_AN_OCTAVE))
+    step = max(SMALLEST_CANVAS, octave // (2 * SIDES_PER_OCTAVE))
     return ops.round_up(pixels, step)
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuses images, or files that claim to hold images, too large to work on.
+    """Checks that an image, or the image that a file claims to hold, is not too large.
 
     Raises:
       UserError: If the canvas has more than `PIXELS_LIMIT` pixels.
@@ -48,7 +52,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def place_on_canvas(image: np.ndarray) -> Float[np.ndarray, "1 H W 3"]:
-    """An 8-bit image in [0, 1], its last pixels repeated out to the canvas."""
+    """Scales an 8-bit image to [0, 1], and repeats its last pixels up to the canvas."""
     height, width = image.shape[:2]
     margins = canvas_side(height) - height, canvas_side(width) - width
     padded = np.pad(image, [(0, margins[0]), (0, margins[1]), (0, 0)], mode="edge")
@@ -59,7 +63,7 @@ def place_on_canvas(image: np.ndarray) -> Float[np.ndarray, "1 H W 3"]:
 def analyze(
     codec: Codec, canvas: Float[Array, "1 h w 3"]
 ) -> tuple[Float[Array, "1 h16 w16 c"], Float[Array, "1 h64 w64 s"]]:
-    """Returns latents and side information before quantization."""
+    """Returns latents and side information, before quantization."""
     return codec.analyze(canvas)
 
 
@@ -73,16 +77,19 @@ def predict_features(
 
 @jax.jit
 def synthesize(codec: Codec, y_hat: Float[Array, "1 h16 w16 c"]) -> Array:
-    """Returns the 8-bit image on its canvas."""
+    """Returns the 8-bit image, on its canvas."""
     return jnp.round(jnp.clip(codec.synthesize(y_hat), 0, 1) * 255).astype(jnp.uint8)
 
 
 @contextlib.contextmanager
 def coding_arithmetic(arithmetic: Arithmetic) -> Iterator[type[np.floating]]:
-    """Sets up what the coder's networks compute in, and gives its type.
+    """Sets the precision and device of the networks that feed the range coder.
+
+    Yields:
+      The data type of their inputs.
 
     Raises:
-      UserError: If float64 is asked for and JAX has no device that can.
+      UserError: If portable coding is requested and JAX has no device with float64.
     """
     if arithmetic == Arithmetic.FAST:
         with jax.default_matmul_precision("highest"):

@@ -1,16 +1,16 @@
 """Range coding of integers with tables of integer probabilities.
 
-What one call codes, and with it the format of a payload:
+The format of a payload. Each call codes
 
 1. the entry of each symbol in the table of its class, class by class in ascending
-   order, within a class in the order given; the last entry of a table, the escape,
+   order, and within a class in the order given; the last entry of a table, the escape,
    stands for a symbol that the table does not hold;
-2. the symbols that were escaped, in that same order: first the width in bits of each
-   after a zigzag (0, -1, 1, -2, … become 0, 1, 2, 3, …), one of 33 equally likely; then
-   bits 16 and up of each that has them; then bits 0 to 15 of each that has them.
+2. the escaped symbols, in the same order: first the width in bits of each symbol after
+   zigzag coding (0, -1, 1, -2, … become 0, 1, 2, 3, …), one of 33 that are equally
+   likely; then bits 16 and up of each symbol that has them; then its bits 0 to 15.
 
-Calls follow each other in one stream. The stream itself is that of `constriction`'s
-`queue.RangeEncoder`, 32-bit words as little-endian bytes.
+Calls follow each other in one stream. It is the stream of `constriction`'s
+`queue.RangeEncoder`: 32-bit words as little-endian bytes.
 
 References:
   Bamler, "Understanding Entropy Coding With Asymmetric Numeral Systems (ANS): a
@@ -33,14 +33,13 @@ _WORD = np.dtype("<u4")
 
 
 class CodingError(UserError):
-    """The bytes are not what an encoder wrote with the same classes and tables."""
+    """Bytes that no `RangeEncoder` writes with the same classes and tables."""
 
 
 class RangeEncoder:
-    """Codes arrays of symbols, one call after another, into one stream of bytes."""
+    """Encodes arrays of symbols, one call after another, into one stream of bytes."""
 
     def __init__(self):
-        """Starts an empty stream."""
         self._coder = stream.queue.RangeEncoder()
 
     def encode(
@@ -49,11 +48,11 @@ class RangeEncoder:
         classes: Integer[np.ndarray, " n"],
         tables: IntegerTables,
     ) -> None:
-        """Appends `symbols`, of any value, to the stream.
+        """Appends symbols to the stream.
 
         Args:
-          symbols: What to code.
-          classes: Table of each symbol. Classes of 8 bits are the fastest.
+          symbols: Symbols of any value.
+          classes: Index of the table of each symbol; uint8 is the fastest.
           tables: Probabilities of the symbols of each class.
 
         Raises:
@@ -63,8 +62,8 @@ class RangeEncoder:
         symbols = symbols[order]
         lowest = np.repeat(tables.lowest, counts)
         escape = np.repeat(tables.escape, counts)
-        # Wraps below the table to a large number, so that one comparison sees both
-        # ends; also where the difference has more than 32 bits.
+        # Symbols below the table wrap around to large numbers, so that one comparison
+        # finds both ends, even if the difference has more than 32 bits.
         entry = (symbols - lowest).view(np.uint32)
         entries = np.minimum(entry, escape.view(np.uint32)).view(np.int32)
 
@@ -78,12 +77,12 @@ class RangeEncoder:
             self._encode_escaped(escaped)
 
     def get_bytes(self) -> bytes:
-        """The stream so far: a multiple of 4 bytes, none if nothing was coded."""
+        """Returns the stream so far: a multiple of 4 bytes, none without symbols."""
         return self._coder.get_compressed().astype(_WORD).tobytes()
 
     def _encode_escaped(self, symbols: Int32[np.ndarray, " n"]) -> None:
         zigzag = ((symbols << 1) ^ (symbols >> 31)).view(np.uint32)
-        # The exponent of a float64 is the width: it holds 32 bits exactly.
+        # A float64 holds 32 bits exactly, and its exponent is their width.
         width = np.frexp(zigzag.astype(np.float64))[1].astype(np.int32)
         self._coder.encode(width, _WIDTHS)
         for shift in (16, 0):
@@ -93,14 +92,16 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Reads back what a `RangeEncoder` wrote, call by call in the same order."""
+    """Decodes the stream of a `RangeEncoder`, call by call in the same order.
+
+    Args:
+      data: Bytes of the stream.
+
+    Raises:
+      CodingError: If `data` is not a whole number of words.
+    """
 
     def __init__(self, data: bytes):
-        """Starts at the beginning of a stream.
-
-        Raises:
-          CodingError: If `data` is no whole number of words.
-        """
         if len(data) % _WORD.itemsize:
             raise CodingError(
                 f"coded symbols come in {_WORD.itemsize}-byte words, not {len(data)} "
@@ -112,17 +113,17 @@ class RangeDecoder:
     def decode(
         self, classes: Integer[np.ndarray, " n"], tables: IntegerTables
     ) -> Int32[np.ndarray, " n"]:
-        """Reads one symbol for each of `classes`.
+        """Decodes one symbol for each of `classes`.
 
-        Data that no encoder wrote is noticed only sometimes: a range coder reads
-        symbols out of most bytes. Checksums are what tells.
+        A range decoder decodes symbols from most bytes, so it rarely detects damage.
+        Verify data with checksums.
 
         Args:
-          classes: Table of each symbol, as when they were encoded.
+          classes: Index of the table of each symbol, as when it was encoded.
           tables: Probabilities of the symbols of each class.
 
         Raises:
-          CodingError: If no symbols code to these bytes.
+          CodingError: If no symbols encode to the bytes.
           ValueError: If a class has no table.
         """
         order, counts = _group(classes, tables.length.size)
@@ -151,18 +152,18 @@ class RangeDecoder:
         sign = -(zigzag & np.uint32(1)).astype(np.int32)
         return (zigzag >> np.uint32(1)).view(np.int32) ^ sign
 
-    def _read(self, model, what: int | Int32[np.ndarray, " n"]):
-        """Reads `what` symbols of one model, or one for each parameter in `what`."""
+    def _read(self, model, count_or_parameters: int | Int32[np.ndarray, " n"]):
+        """Decodes a number of symbols, or one for each parameter of the model."""
         try:
-            return self._coder.decode(model, what)
-        except AssertionError as error:  # How constriction reports it.
+            return self._coder.decode(model, count_or_parameters)
+        except AssertionError as error:  # Constriction's error for impossible data.
             raise CodingError("the coded symbols are damaged") from error
 
 
 def _half_size(
     width: Int32[np.ndarray, " n"], shift: int
 ) -> tuple[Int32[np.ndarray, " n"], np.ndarray]:
-    """How many values bits `shift` to `shift + 15` can take; where that is not one."""
+    """Returns the number of values of 16 bits from `shift`, and where these exist."""
     bits = np.clip(width - shift, 0, 16)
     return np.int32(1) << bits, bits > 0
 
@@ -170,7 +171,7 @@ def _half_size(
 def _group(
     classes: Integer[np.ndarray, " n"], tables: int
 ) -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " {tables}"]]:
-    """Order that sorts by class, stably, and the number of symbols of each class."""
+    """Returns a stable order by class, and the number of symbols of each class."""
     if classes.size and not 0 <= classes.min() <= classes.max() < tables:
         raise ValueError(
             f"`classes` must be from 0 to {tables - 1}, the last table, but are from "
@@ -183,10 +184,10 @@ def _group(
 
 @functools.lru_cache(maxsize=16)
 def _models(tables: IntegerTables) -> list:
-    """Constriction's model of each table.
+    """Returns constriction's model of each table.
 
-    It turns probabilities p into counts 1 + p * (2**24 - entries) / sum(p): with the
-    counts less 1, which sum to 2**24 - entries, that is the counts themselves.
+    Constriction turns probabilities p into counts 1 + p * (2**24 - entries) / sum(p).
+    Given counts minus 1, which sum to 2**24 - entries, it arrives at the counts.
     """
     return [
         stream.model.Categorical(row[:length].astype(np.float64) - 1, perfect=False)

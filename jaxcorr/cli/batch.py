@@ -54,7 +54,7 @@ def output_paths(
             )
         if path in inputs:
             raise UserError(f"{target} would replace an input")
-        files.check_target(target, force=force)
+        files.check_file(target, force=force)
         source_of[path] = source
     return list(zip(sources, targets, strict=True))
 

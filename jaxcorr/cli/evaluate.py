@@ -107,7 +107,7 @@ def evaluate(
         raise UserError("--quality applies to classical codecs: give --codec NAME")
     paths = images.find_images(directory)
     if json is not None:
-        files.check_target(json)  # Reported before any model is read.
+        files.check_file(json)  # Reported before any model is read.
     codecs: Iterable[ImageCodec]
     if codec is None:
         models = run_directory.model_paths(str(model))
@@ -119,7 +119,7 @@ def evaluate(
         names = [f"{image_codec.quality:g}" for image_codec in codecs]
     targets = _json_paths(json, names)
     for target in targets.values():
-        files.check_target(target)
+        files.check_file(target)
     complete = True
     for name, image_codec in zip(names, codecs, strict=True):
         metrics = _measure(image_codec, directory, paths, with_title=len(names) > 1)
@@ -186,7 +186,7 @@ def report(
         raise UserError(
             "no run is given: name run directories, or results of jaxcorr evaluate"
         )
-    files.check_target(output / render.MARKDOWN)
+    files.check_file(output / render.MARKDOWN)
     if image_folder is not None:
         _evaluate_runs(runs, image_folder, checkpoint)
     evaluations = results.read_results(runs)
@@ -217,7 +217,7 @@ def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> No
                 f"with `jaxcorr evaluate {directory} -m {run_directory.DEMO} "
                 "--json FILE`"
             )
-        files.check_target(results.results_path(path))
+        files.check_file(results.results_path(path))
     for path in models:
         codec = _load_codec(path, checkpoint)
         metrics = _measure(codec, directory, paths, with_title=True)

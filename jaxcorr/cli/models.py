@@ -96,4 +96,4 @@ def export(
 
 def _check_target(output: Path, *, force: bool) -> None:
     is_model = (output / saved_model.CONFIG).is_file()
-    files.check_folder(output, "a model folder", is_one=is_model, force=force)
+    files.check_folder(output, "a model folder", is_kind=is_model, force=force)

@@ -1,1 +1,1 @@
-"""Context models: which latents are coded when, and with what mean and scale."""
+"""Context models predict the mean and the scale of each latent from earlier ones."""

@@ -1,4 +1,4 @@
-"""Autoregressive context: every latent from those before it in raster order."""
+"""Autoregressive context: each latent is predicted from the latents before it."""
 
 import dataclasses
 
@@ -21,29 +21,32 @@ CAUSAL_TAPS = tuple(
     for column in range(-2, 3)
     if (row, column) < (0, 0)
 )
-"""The latents of a 5x5 square that come before its center in raster order."""
+"""Offsets of the latents in a 5x5 square that precede its center in raster order."""
 
 LAG = 3
-"""Columns that a row must be behind the one above it, to see two columns to the right
-of itself there."""
+"""Columns by which each row is behind the row above: its taps see two to the right."""
 
 
 @serialization.stored("Autoregressive")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Autoregressive:
-    """A pass for each wavefront: a latent here, three columns further one row up, ….
+    """One pass per wavefront: a latent, the one three columns right and one row up, ….
 
-    Latents of a wavefront do not see each other, so this is the raster scan, symbol for
-    symbol, in width + 3 height passes instead of width times height.
+    Latents of a wavefront do not see each other. So the symbols are those of the raster
+    scan, in about width + 3 height passes instead of width times height.
     """
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "AutoregressiveContext":
-        """Initializes the networks."""
+        """Builds the context model, with initial parameters."""
         return AutoregressiveContext(channels, rngs=rngs)
 
 
 class AutoregressiveContext(nnx.Module):
-    """A masked 5x5 convolution of decoded latents, beside the features.
+    """Predicts latents from features and a masked 5x5 convolution of decoded latents.
+
+    Args:
+      channels: Channels of the latents.
+      rngs: Source of the initial parameters.
 
     References:
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
@@ -53,12 +56,6 @@ class AutoregressiveContext(nnx.Module):
     default_quantization: QuantizationName = "noise"
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        """Initializes the networks.
-
-        Args:
-          channels: Channels of the latents.
-          rngs: Source of the initial parameters.
-        """
         self.neighbors = MaskedConvolution(
             channels, 2 * channels, taps=CAUSAL_TAPS, rngs=rngs
         )
@@ -75,33 +72,40 @@ class AutoregressiveContext(nnx.Module):
         """Predicts and quantizes all latents; see `ContextModel.forward`."""
         projected = self.network.features(features)
         if quantization.is_rounding:
-            seen = self._rounded(projected, latent, coded)
+            visible = self._round_all(projected, latent, coded)
         else:
-            # Means are not known before the latents that they are predicted from: in
-            # training those are rounded around 0, as in the reference, softly too.
-            seen = quantization.quantize(latent, jnp.zeros_like(latent))
-        mean, scale = self.predict_all(projected, jnp.where(coded, seen, 0.0))
-        hat = quantization.quantize(latent, mean)
-        return Prediction(mean=mean, scale=scale, quantized=hat, latent_hat=hat)
+            # The mean of a latent depends on the quantized latents before it, so in
+            # training they are quantized around 0, as in the reference.
+            visible = quantization.quantize(latent, jnp.zeros_like(latent))
+        mean, scale = self.predict_all(projected, jnp.where(coded, visible, 0.0))
+        latent_hat = quantization.quantize(latent, mean)
+        return Prediction(
+            mean=mean, scale=scale, quantized=latent_hat, latent_hat=latent_hat
+        )
 
     def predict_all(
         self,
         projected: Float[Array, "b h16 w16 h"],
-        seen: Float[Array, "b h16 w16 c"],
+        latent_hat: Float[Array, "b h16 w16 c"],
     ) -> MeanAndScale:
-        """Returns means and scales of all latents, given what is seen of each."""
-        return self.network(projected, self.neighbors(seen))
-
-    def predict(
-        self, projected: Float[Array, "n h"], seen: Float[Array, "n taps c"]
-    ) -> MeanAndScale:
-        """Returns means and scales of single latents.
+        """Returns means and scales of all latents, each given the latents before it.
 
         Args:
-          projected: What the first layer makes of the features at their positions.
-          seen: Decoded latents at the causal taps around each.
+          projected: Features after the first layer of the network.
+          latent_hat: Quantized latents; zeros where none is coded.
         """
-        return self.network(projected, self.neighbors.at_positions(seen))
+        return self.network(projected, self.neighbors(latent_hat))
+
+    def predict(
+        self, projected: Float[Array, "n h"], neighbors: Float[Array, "n taps c"]
+    ) -> MeanAndScale:
+        """Returns means and scales at single positions.
+
+        Args:
+          projected: Features at the positions, after the first layer of the network.
+          neighbors: Decoded latents at the causal taps of each position.
+        """
+        return self.network(projected, self.neighbors.at_positions(neighbors))
 
     def num_passes(self, height: int, width: int) -> int:
         """Returns the number of wavefronts."""
@@ -113,54 +117,54 @@ class AutoregressiveContext(nnx.Module):
         """Returns the state of coding before the first pass."""
         height, width = features.shape[:2]
         context, projected = _prepare(self, features)
-        return _Wavefronts(
+        return _WavefrontCodingState(
             context=context,
             projected=np.asarray(projected),
             latent_hat=np.zeros((height + 4, width + 4, self.channels), features.dtype),
             size=size,
         )
 
-    def _rounded(
+    def _round_all(
         self,
         projected: Float[Array, "b h16 w16 h"],
         latent: Float[Array, "b h16 w16 c"],
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Float[Array, "b h16 w16 c"]:
-        """Returns latents rounded around means that rounded latents predict.
+        """Returns latents rounded around the means that rounded latents predict.
 
-        Rounds all of them again and again, until nothing changes. A wavefront is right
-        once those before it are, so that is at the latest after as many rounds as there
-        are wavefronts. The loop has no gradient, and needs none: rounding has none.
+        Jacobi iteration: rounds all latents until none changes. A wavefront is right
+        once the wavefronts before it are, so there are at most as many iterations as
+        wavefronts. The loop needs no gradient, since rounding has none.
 
         References:
           Song et al., "Accelerating Feedforward Computation via Parallel Nonlinear
           Equation Solving", ICML 2021, https://arxiv.org/abs/2002.03629.
         """
-        rounds = self.num_passes(*latent.shape[1:3])
+        max_iterations = self.num_passes(*latent.shape[1:3])
 
-        def unsettled(carry):
-            _, changed, count = carry
-            return changed & (count < rounds)
+        def is_unfinished(carry):
+            _, changed, iteration = carry
+            return changed & (iteration < max_iterations)
 
-        def again(carry):
-            before, _, count = carry
+        def iterate(carry):
+            before, _, iteration = carry
             mean, _ = self.predict_all(projected, before)
             after = jnp.where(coded, round_around(latent, mean), 0.0)
-            return after, jnp.any(after != before), count + 1
+            return after, jnp.any(after != before), iteration + 1
 
-        first = jnp.where(coded, jnp.round(latent), 0.0)
-        start = (first, jnp.bool_(True), jnp.int32(0))
-        return jax.lax.while_loop(unsettled, again, start)[0]
+        initial = jnp.where(coded, jnp.round(latent), 0.0)
+        carry = (initial, jnp.bool_(True), jnp.int32(0))
+        return jax.lax.while_loop(is_unfinished, iterate, carry)[0]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Wavefronts(CodingState):
-    """Coding wavefront by wavefront.
+class _WavefrontCodingState(CodingState):
+    """State of coding with an `AutoregressiveContext`.
 
     Attributes:
-      context: The networks, in the precision of coding, and where it computes.
-      projected: What the first layer makes of the features, on the canvas.
-      latent_hat: Decoded latents within a border of two; zeros where there are none.
+      context: The networks, in the precision and on the device of coding.
+      projected: Features after the first layer of the network, on the canvas.
+      latent_hat: Decoded latents, with a border of two; zeros where none is decoded.
       size: Rows and columns that are coded.
     """
 
@@ -173,17 +177,17 @@ class _Wavefronts(CodingState):
     def predict(self, index):
         rows, columns = wavefront(index, *self.size)
         down, right = tap_index(CAUSAL_TAPS)
-        seen = self.latent_hat[rows[:, None] + down, columns[:, None] + right]
+        neighbors = self.latent_hat[rows[:, None] + down, columns[:, None] + right]
         projected = self.projected[rows, columns]
-        # Every wavefront at the length of the longest: one program for all.
-        length = -(-self.projected.shape[1] // LAG)
-        fill = [(0, length - rows.size)]
-        predicted = _predict(
+        # All wavefronts are padded to the longest, so that they share one program.
+        longest = -(-self.projected.shape[1] // LAG)
+        padding = (0, longest - rows.size)
+        prediction = _predict(
             self.context,
-            np.pad(projected, [*fill, (0, 0)]),
-            np.pad(seen, [*fill, (0, 0), (0, 0)]),
+            np.pad(projected, [padding, (0, 0)]),
+            np.pad(neighbors, [padding, (0, 0), (0, 0)]),
         )
-        mean, scale = (np.asarray(x)[: rows.size] for x in predicted)
+        mean, scale = (np.asarray(x)[: rows.size] for x in prediction)
         return (rows, columns), mean, scale
 
     @override
@@ -199,7 +203,7 @@ class _Wavefronts(CodingState):
 def wavefront(
     index: int, height: int, width: int
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Returns rows and columns of the latents of a pass, from the top."""
+    """Returns rows and columns of the latents of a pass, from the top row down."""
     last = min(height - 1, index // LAG)
     first = max(0, -(-(index - width + 1) // LAG))
     rows = np.arange(first, last + 1)
@@ -210,15 +214,15 @@ def wavefront(
 def _prepare(
     context: AutoregressiveContext, features: Float[Array, "h16 w16 f"]
 ) -> tuple[AutoregressiveContext, Float[Array, "h16 w16 h"]]:
-    """Converts the parameters once, and computes all that waits for no latent."""
-    converted = jax.tree.map(lambda x: x.astype(features.dtype), context)
-    return converted, context.network.features(features)
+    """Casts the parameters, and projects the features, once for all passes."""
+    cast = jax.tree.map(lambda x: x.astype(features.dtype), context)
+    return cast, context.network.features(features)
 
 
 @jax.jit
 def _predict(
     context: AutoregressiveContext,
     projected: Float[Array, "n h"],
-    seen: Float[Array, "n taps c"],
+    neighbors: Float[Array, "n taps c"],
 ) -> MeanAndScale:
-    return context.predict(projected, seen)
+    return context.predict(projected, neighbors)

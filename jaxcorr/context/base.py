@@ -1,8 +1,13 @@
 """The interface of context models.
 
-A context model codes latents in passes. Each pass predicts the means and scales of some
-latents from features of the side information and from the latents of earlier passes.
-Coding goes from pass to pass; training takes all passes in one program.
+A context model is causal: it codes latents in passes, and each pass predicts means and
+scales from features of the side information and from the latents of earlier passes.
+Coding runs pass by pass. Training runs all passes in one program, given the latents
+that the decoder will have (teacher forcing).
+
+Passes differ in their positions, in their channels or in both. Anchors are the
+positions of a checkerboard that are coded first. Slices are groups of channels that are
+coded one after another.
 """
 
 import dataclasses
@@ -20,14 +25,14 @@ Positions = tuple[Any, ...]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Everything that a context model says about latents.
+    """Predicted distributions of latents, and the latents quantized around them.
 
     Attributes:
       mean: Predicted mean, in quantization steps.
       scale: Predicted standard deviation, in quantization steps; at least 0.11.
       quantized: Latents, quantized around their means.
-      latent_hat: Input of the synthesis: `quantized`, unless the context model predicts
-        rounding errors.
+      latent_hat: Input of the synthesis. It is `quantized`, unless the context model
+        predicts rounding errors.
     """
 
     mean: Float[Array, "b h16 w16 c"]
@@ -38,37 +43,41 @@ class Prediction:
 
 @runtime_checkable
 class CodingState(Protocol):
-    """The state of coding an image: everything that the decoder knows so far."""
+    """The state of coding an image: the latents of the passes that are decoded."""
 
     def predict(
         self, index: int
     ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
-        """Returns the positions that a pass codes, their means and their scales.
+        """Returns the positions that a pass codes, and the means and scales there.
 
-        Positions index latents in the order in which the file holds their symbols.
+        The file holds the symbols in the order of the positions.
         """
         ...
 
     def refine(
         self, index: int, quantized: Float[ArrayLike, "..."]
     ) -> Float[ArrayLike, "..."]:
-        """Returns the decoded latents of a pass, given the quantized ones.
+        """Returns the decoded latents of a pass, given its quantized latents.
 
-        They are `quantized` itself unless rounding errors are predicted. Otherwise the
-        caller rounds them to the grid of the means.
+        Returns `quantized` itself unless rounding errors are predicted. The caller
+        rounds any other result to the grid of the means.
         """
         ...
 
     def update(self, index: int, latent_hat: Float[ArrayLike, "..."]) -> None:
-        """Takes in the decoded latents of a pass."""
+        """Stores the decoded latents of a pass, for later passes to see."""
         ...
 
 
 class ContextModel(Protocol):
-    """Predicts latents: in training all at once, in coding pass by pass.
+    """Predicts means and scales of latents, causally in the order of its passes.
+
+    Training calls `forward`, which predicts all latents in one program by teacher
+    forcing: each pass sees the quantized latents of earlier passes. Coding calls
+    `begin_coding`, and predicts pass by pass from decoded latents.
 
     Attributes:
-      default_quantization: How the context model's paper quantizes in training.
+      default_quantization: Quantization in training, as in the context model's paper.
     """
 
     default_quantization: QuantizationName
@@ -80,15 +89,15 @@ class ContextModel(Protocol):
         quantization: Quantization,
         coded: Bool[Array, "#b h16 w16 1"],
     ) -> Prediction:
-        """Predicts and quantizes all latents, as the passes would.
+        """Predicts and quantizes all latents in one program (teacher forcing).
 
         Args:
           features: Features of the side information.
           latent: Latents before quantization.
           quantization: Quantizes latents around their means, for the synthesis and for
-            the prediction of later latents. With `Rounding` the result is that of
-            coding, except for the grid of the means.
-          coded: Which positions are coded. The decoder has zeros elsewhere.
+            the prediction of later passes. `Rounding` gives the latents of coding,
+            except that coding rounds the means to a grid.
+          coded: Whether a position is coded. The decoder has zeros elsewhere.
         """
         ...
 
@@ -103,6 +112,6 @@ class ContextModel(Protocol):
 
         Args:
           features: Features of the side information, on the canvas.
-          size: Rows and columns of latents that are coded, from the top left.
+          size: Rows and columns of the coded latents, from the top left.
         """
         ...

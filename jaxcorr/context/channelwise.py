@@ -1,4 +1,4 @@
-"""Channel-wise context (ChARM): slices of channels, one after another."""
+"""Channel-wise context (ChARM): slices of channels are coded one after another."""
 
 import dataclasses
 import itertools
@@ -12,27 +12,28 @@ from typing_extensions import override
 from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.passes import Pass, PassContext
-from jaxcorr.context.slices import Slice
+from jaxcorr.context.slices import SliceNetworks
 from jaxcorr.errors import require
 
 
 @serialization.stored("Channelwise")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Channelwise:
-    """A pass for each slice of channels, which earlier slices help to predict."""
+    """One pass per slice of channels, predicted from features and earlier slices."""
 
     slices: int = 10
-    """Slices of the channels of the latents; uneven where they do not divide."""
+    """Number of slices; the first have a channel more if the channels do not divide."""
     support: int = 5
-    """How many slices, from the first, later ones are predicted from."""
+    """Number of slices, from the first, that later slices are predicted from."""
     networks: Literal["reference", "light"] = "reference"
-    """Networks of a slice: 5x5 convolutions on the features of all slices, as Minnen
-    and Singh have them, or 3x3 ones on the features of the slice, as Zhu et al."""
+    """Networks of a slice. `reference`: 5x5 convolutions on the features of all slices
+    (Minnen and Singh 2020). `light`: 3x3 convolutions on the features of the slice (Zhu
+    et al. 2022)."""
     hidden: tuple[int, int] = (224, 128)
-    """Hidden channels of the reference networks; those of the light ones lie evenly
-    between input and output."""
+    """Hidden channels of the reference networks. The hidden channels of light networks
+    lie evenly between input and output."""
     residual_prediction: bool = True
-    """Whether rounding errors are predicted too, and taken off."""
+    """Whether rounding errors are predicted, and subtracted from decoded latents."""
 
     def __post_init__(self):
         """Checks the slices and the widths."""
@@ -47,56 +48,55 @@ class Channelwise:
         require(self, "slices", rule, self.slices <= channels)
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "ChannelwiseContext":
-        """Initializes the networks."""
+        """Builds the context model, with initial parameters."""
         return ChannelwiseContext(self, channels, rngs=rngs)
 
 
 LIGHT = Channelwise(slices=10, support=10, networks="light")
-"""Light networks that see all earlier slices, as those of Zhu et al.; theirs predict no
+"""Light networks that see all earlier slices, as in Zhu et al., who do not predict
 rounding errors."""
 
 
 class ChannelwiseContext(PassContext):
-    """Predicts slice after slice, with networks for each.
+    """Predicts slice after slice, each with its own networks.
+
+    The reference has two hyper-syntheses, of means and of scales. Here they are the
+    halves of one.
+
+    Args:
+      settings: Slices and kind of the networks.
+      channels: Channels of the latents.
+      rngs: Source of the initial parameters.
 
     References:
       Minnen and Singh, "Channel-wise Autoregressive Entropy Models for Learned Image
       Compression", ICIP 2020, https://arxiv.org/abs/2007.08739; light networks as in
       Zhu et al., "Transformer-Based Transform Coding", ICLR 2022, appendix A,
-      https://openreview.net/forum?id=IDwN6xjHnK8. The reference has two
-      hyper-syntheses, one of means and one of scales; here they are halves of one.
+      https://openreview.net/forum?id=IDwN6xjHnK8.
     """
 
     def __init__(self, settings: Channelwise, channels: int, *, rngs: nnx.Rngs):
-        """Initializes the networks.
-
-        Args:
-          settings: Slices and kind of the networks.
-          channels: Channels of the latents.
-          rngs: Source of the initial parameters.
-        """
-        widths = [
-            part.size for part in np.array_split(range(channels), settings.slices)
-        ]
+        pieces = np.array_split(range(channels), settings.slices)
+        widths = [piece.size for piece in pieces]
         ends = [0, *itertools.accumulate(widths)]
         self.own_features = settings.networks == "light"
         self.refines = settings.residual_prediction
         self.schedule = tuple(
             Pass(channels=bounds) for bounds in itertools.pairwise(ends)
         )
-        self.seen = tuple(
+        self.support_channels = tuple(
             ends[min(index, settings.support)] for index in range(settings.slices)
         )
         self.slices = nnx.List(
-            Slice(
+            SliceNetworks(
                 features=width if self.own_features else channels,
-                earlier=seen,
+                earlier=support,
                 channels=width,
                 hidden=None if self.own_features else settings.hidden,
                 predicts_residual=settings.residual_prediction,
                 rngs=rngs,
             )
-            for width, seen in zip(widths, self.seen, strict=True)
+            for width, support in zip(widths, self.support_channels, strict=True)
         )
 
     @override
@@ -107,15 +107,16 @@ class ChannelwiseContext(PassContext):
         start, end = self.schedule[index].channels if self.own_features else (0, half)
         mean_features = prepared[..., half + start : half + end]
         scale_features = prepared[..., start:end]
-        return mean_features, scale_features, latent_hat[..., : self.seen[index]]
+        earlier = latent_hat[..., : self.support_channels[index]]
+        return mean_features, scale_features, earlier
 
     @override
-    def predict(self, seen: tuple[Array, Array, Array], index: int) -> MeanAndScale:
-        return self.slices[index].predict(*seen)
+    def predict(self, inputs: tuple[Array, Array, Array], index: int) -> MeanAndScale:
+        return self.slices[index].predict(*inputs)
 
     @override
     def refine(
-        self, seen: tuple[Array, Array, Array], quantized: Array, index: int
+        self, inputs: tuple[Array, Array, Array], quantized: Array, index: int
     ) -> Array:
-        mean_features, _, earlier = seen
+        mean_features, _, earlier = inputs
         return self.slices[index].refine(mean_features, earlier, quantized)

@@ -1,4 +1,4 @@
-"""Checkerboard context: half of the latents first, then the rest from its neighbors."""
+"""Checkerboard context: anchors first, then the latents between them."""
 
 import dataclasses
 
@@ -17,23 +17,27 @@ ODD_TAPS = tuple(
     for column in range(-2, 3)
     if (row + column) % 2
 )
-"""The anchors within a 5x5 square around a latent that is not an anchor."""
+"""Offsets of the anchors in a 5x5 square around a latent that is not an anchor."""
 
 
 @serialization.stored("Checkerboard")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkerboard:
-    """Two passes: latents of even row plus column, then those between them."""
+    """Two passes: anchors (row + column is even), then the latents between them."""
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "CheckerboardContext":
-        """Initializes the networks."""
+        """Builds the context model, with initial parameters."""
         return CheckerboardContext(channels, rngs=rngs)
 
 
 class CheckerboardContext(PassContext):
-    """Predicts anchors from features alone, the others from the anchors around too.
+    """Predicts anchors from features, and the other latents from anchors as well.
 
-    Training takes both passes, with straight-through rounding between them.
+    Training runs both passes, with straight-through rounding between them.
+
+    Args:
+      channels: Channels of the latents.
+      rngs: Source of the initial parameters.
 
     References:
       He et al., "Checkerboard Context Model for Efficient Learned Image Compression",
@@ -41,12 +45,6 @@ class CheckerboardContext(PassContext):
     """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        """Initializes the networks.
-
-        Args:
-          channels: Channels of the latents.
-          rngs: Source of the initial parameters.
-        """
         self.neighbors = MaskedConvolution(
             channels, 2 * channels, taps=ODD_TAPS, rngs=rngs
         )
@@ -60,6 +58,6 @@ class CheckerboardContext(PassContext):
         return self.network.features(features)
 
     @override
-    def predict(self, seen: tuple[Array, Array], index: int) -> MeanAndScale:
-        projected, anchors = seen
+    def predict(self, inputs: tuple[Array, Array], index: int) -> MeanAndScale:
+        projected, anchors = inputs
         return self.network(projected, self.neighbors(anchors) if index else None)

@@ -1,4 +1,4 @@
-"""No context: side information alone predicts the latents, all in one pass."""
+"""No context: the hyperprior predicts all latents in one pass."""
 
 import dataclasses
 
@@ -15,16 +15,19 @@ from jaxcorr.quantization import QuantizationName
 @serialization.stored("Independent")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoContext:
-    """Latents are independent, given the side information: the hyperprior."""
+    """The mean-scale hyperprior: latents are independent, given side information."""
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "HyperpriorOnly":
-        """Returns the context model; it has no parameters."""
+        """Builds the context model, which has no parameters."""
         del rngs
         return HyperpriorOnly(channels)
 
 
 class HyperpriorOnly(PassContext):
-    """Reads mean and scale off the features of the side information.
+    """Takes means and scales from the features of the side information.
+
+    Args:
+      channels: Channels of the latents.
 
     References:
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
@@ -34,10 +37,9 @@ class HyperpriorOnly(PassContext):
     default_quantization: QuantizationName = "noise"
 
     def __init__(self, channels: int):
-        """Has one pass over these channels."""
         self.schedule = (Pass(channels=(0, channels)),)
 
     @override
-    def predict(self, seen: tuple[Array, Array], index: int) -> MeanAndScale:
-        features, _ = seen
+    def predict(self, inputs: tuple[Array, Array], index: int) -> MeanAndScale:
+        features, _ = inputs
         return mean_and_scale(features)

@@ -1,4 +1,4 @@
-"""From features to mean and scale: what several context models end with."""
+"""Networks from features to means and scales, shared by context models."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -9,7 +9,7 @@ from jaxcorr.entropy.gaussian import SCALE_BOUND
 from jaxcorr.layers.convolution import Pointwise
 
 MeanAndScale = tuple[Float[Array, "*b c"], Float[Array, "*b c"]]
-"""Predicted means and standard deviations; the latter at least 0.11."""
+"""Predicted means and standard deviations, which are at least 0.11."""
 
 
 def mean_and_scale(parameters: Float[Array, "*b p"]) -> MeanAndScale:
@@ -19,10 +19,15 @@ def mean_and_scale(parameters: Float[Array, "*b p"]) -> MeanAndScale:
 
 
 class ParameterNetwork(nnx.Module):
-    """Three 1x1 convolutions from features, and what neighbors say, to parameters.
+    """Three 1x1 convolutions from features and neighbors to means and scales.
 
-    The first is linear in both inputs, so what depends on features alone is computed
-    once for all passes: `network(network.features(features), described)`.
+    The first layer is linear in both inputs, so its output for the features is computed
+    once for all passes: `network(network.features(features), neighbors)`.
+
+    Args:
+      channels: Channels of the latents. There are twice as many features, and twice as
+        many channels that describe neighbors.
+      rngs: Source of the initial parameters.
 
     References:
       Minnen et al., "Joint Autoregressive and Hierarchical Priors for Learned Image
@@ -30,13 +35,6 @@ class ParameterNetwork(nnx.Module):
     """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        """Initializes the layers.
-
-        Args:
-          channels: Channels of the latents; there are twice as many features, and twice
-            as many channels that describe neighbors.
-          rngs: Source of the initial parameters.
-        """
         inputs, wide, narrow = 2 * channels, 10 * channels // 3, 8 * channels // 3
         self.features = Pointwise(inputs, wide, rngs=rngs)
         self.neighbors = Pointwise(inputs, wide, bias=False, rngs=rngs)
@@ -46,15 +44,15 @@ class ParameterNetwork(nnx.Module):
     def __call__(
         self,
         projected: Float[Array, "*b h"],
-        described: Float[Array, "*b d"] | None = None,
+        neighbors: Float[Array, "*b d"] | None = None,
     ) -> MeanAndScale:
-        """Means and scales.
+        """Returns means and scales.
 
         Args:
-          projected: What the first layer makes of features.
-          described: What neighbors say; None where nothing is known of any.
+          projected: Features after the first layer.
+          neighbors: Description of the decoded neighbors; None before any is decoded.
         """
-        if described is not None:
-            projected = projected + self.neighbors(described)
+        if neighbors is not None:
+            projected = projected + self.neighbors(neighbors)
         hidden = ops.leaky_relu(self.middle(ops.leaky_relu(projected)))
         return mean_and_scale(self.last(hidden))

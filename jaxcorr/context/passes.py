@@ -1,7 +1,7 @@
-"""Context models with a fixed list of passes: one loop for training, one for coding.
+"""Context models with a fixed schedule of passes, over slices and checkerboards.
 
-A subclass of `PassContext` lists its passes and states once, as pure functions, what a
-pass predicts. Training, coding and export call the same functions.
+A subclass of `PassContext` lists its passes and defines the prediction of a pass once,
+as pure functions. Training, coding and export call the same functions.
 """
 
 import dataclasses
@@ -23,41 +23,45 @@ from jaxcorr.quantization import Quantization, QuantizationName
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pass:
-    """Latents that are coded together.
+    """Latents that are coded together: a slice of channels at some positions.
 
     Attributes:
-      channels: Their first channel, and the one after their last.
-      parity: Parity of row + column at their positions; None for all positions.
+      channels: First channel of the slice, and the channel after its last.
+      parity: Parity of row + column at the positions (0 for anchors, 1 for the latents
+        between them), or None for all positions.
     """
 
     channels: tuple[int, int]
     parity: int | None = None
 
     def take(self, latents: Float[Any, "*b c"]) -> Float[Any, "*b d"]:
-        """Returns the channels of this pass."""
+        """Returns the channels of the slice."""
         return latents[..., slice(*self.channels)]
 
     def place(
         self, values: Float[Array, "b h16 w16 d"], like: Float[Array, "b h16 w16 c"]
     ) -> Float[Array, "b h16 w16 c"]:
-        """Returns all channels, with `values` in those of this pass and 0 elsewhere."""
+        """Returns all channels, with `values` in the slice and 0 elsewhere."""
         if values.shape == like.shape:
             return values
         return jnp.zeros_like(like).at[..., slice(*self.channels)].set(values)
 
     def mask(self, latents: Float[Array, "b h16 w16 _"]) -> Bool[Array, "1 h16 w16 1"]:
-        """Returns the positions of this pass, which has a parity."""
+        """Returns whether each position is in this pass, which has a parity."""
         rows, columns = map(jnp.arange, latents.shape[1:3])
         return (parity_of(rows, columns) == self.parity)[None, ..., None]
 
     def positions(self, size: tuple[int, int]) -> Positions:
-        """Returns their index in raster order, channels last: that of the file."""
+        """Returns the index of the latents, in the order of the file.
+
+        It is the raster order, channels last.
+        """
         rows, columns = size
-        places: Positions = np.s_[:rows, :columns]
+        positions: Positions = np.s_[:rows, :columns]
         if self.parity is not None:
             parity = parity_of(np.arange(rows), np.arange(columns))
-            places = np.nonzero(parity == self.parity)
-        return (*places, slice(*self.channels))
+            positions = np.nonzero(parity == self.parity)
+        return (*positions, slice(*self.channels))
 
 
 def parity_of(
@@ -70,7 +74,7 @@ def parity_of(
 class PassContext(nnx.Module):
     """A context model whose passes do not depend on the size of the image.
 
-    Subclasses set `schedule` and override `predict`, and where they need it `prepare`,
+    Subclasses set `schedule` and override `predict`. They may override `prepare`,
     `network_inputs` and `refine`.
 
     Attributes:
@@ -85,7 +89,7 @@ class PassContext(nnx.Module):
     def prepare(
         self, features: Float[Array, "b h16 w16 f"]
     ) -> Float[Array, "b h16 w16 p"]:
-        """Returns what all passes need of the features, computed once."""
+        """Returns the features as the passes take them, computed once for all."""
         return features
 
     def network_inputs(
@@ -98,21 +102,32 @@ class PassContext(nnx.Module):
 
         Args:
           prepared: Output of `prepare`.
-          latent_hat: Decoded latents of earlier passes, in all channels up to the last
-            of theirs at least; zeros where nothing is decoded.
-          index: The pass.
+          latent_hat: Decoded latents of earlier passes, with zeros where no latent is
+            decoded. Channels after the slices of earlier passes may be missing.
+          index: Index of the pass.
         """
         del index
         return prepared, latent_hat
 
-    def predict(self, seen: Any, index: int) -> MeanAndScale:
-        """Returns means and scales of a pass, at all positions of its channels."""
+    def predict(self, inputs: Any, index: int) -> MeanAndScale:
+        """Returns means and scales of a pass, at all positions of its slice.
+
+        Args:
+          inputs: Output of `network_inputs`.
+          index: Index of the pass.
+        """
         raise NotImplementedError
 
     def refine(
-        self, seen: Any, quantized: Float[Array, "b h16 w16 d"], index: int
+        self, inputs: Any, quantized: Float[Array, "b h16 w16 d"], index: int
     ) -> Float[Array, "b h16 w16 d"]:
-        """Returns the decoded latents of a pass; called where `refines` only."""
+        """Returns the decoded latents of a pass; called only if `refines`.
+
+        Args:
+          inputs: Output of `network_inputs`.
+          quantized: Quantized latents of the pass.
+          index: Index of the pass.
+        """
         raise NotImplementedError
 
     def forward(
@@ -124,44 +139,46 @@ class PassContext(nnx.Module):
     ) -> Prediction:
         """Predicts and quantizes all latents; see `ContextModel.forward`."""
         prepared = self.prepare(features)
-        found: list[tuple[Array, ...]] = []
+        slices: list[tuple[Array, ...]] = []
         latent_hat = jnp.zeros((*latent.shape[:-1], 0), latent.dtype)
-        for _, group in itertools.groupby(
+        # The passes of a slice follow each other: its anchors, or all its positions,
+        # are in the first.
+        for _, passes in itertools.groupby(
             range(len(self.schedule)), lambda index: self.schedule[index].channels
         ):
-            first, *others = group
-            part = self.schedule[first]
+            first, *later = passes
+            first_pass = self.schedule[first]
 
-            def quantize(mean: Array, part: Pass = part) -> Array:
+            def quantize(mean: Array, first_pass: Pass = first_pass) -> Array:
                 # All channels at once: noise is drawn for whole latents.
-                center = part.place(mean, latent)
-                return part.take(quantization.quantize(latent, center))
+                center = first_pass.place(mean, latent)
+                return first_pass.take(quantization.quantize(latent, center))
 
-            seen = self.network_inputs(prepared, latent_hat, first)
-            mean, scale = self.predict(seen, first)
-            for index in others:
-                anchor = part.mask(latent)
-                anchors = jnp.where(anchor & coded, quantize(mean), 0.0)
-                known = jnp.concatenate([latent_hat, anchors], axis=-1)
-                seen = self.network_inputs(prepared, known, index)
-                other_mean, other_scale = self.predict(seen, index)
-                mean = jnp.where(anchor, mean, other_mean)
-                scale = jnp.where(anchor, scale, other_scale)
-            quantized = decoded = jnp.where(coded, quantize(mean), 0.0)
+            inputs = self.network_inputs(prepared, latent_hat, first)
+            mean, scale = self.predict(inputs, first)
+            for index in later:
+                is_anchor = first_pass.mask(latent)
+                anchors = jnp.where(is_anchor & coded, quantize(mean), 0.0)
+                decoded = jnp.concatenate([latent_hat, anchors], axis=-1)
+                inputs = self.network_inputs(prepared, decoded, index)
+                later_mean, later_scale = self.predict(inputs, index)
+                mean = jnp.where(is_anchor, mean, later_mean)
+                scale = jnp.where(is_anchor, scale, later_scale)
+            quantized = refined = jnp.where(coded, quantize(mean), 0.0)
             if self.refines:
-                decoded = self.refine(seen, quantized, first)
-                decoded = jnp.where(coded, decoded, 0.0)
-            latent_hat = jnp.concatenate([latent_hat, decoded], axis=-1)
-            found.append((mean, scale, quantized))
+                refined = self.refine(inputs, quantized, first)
+                refined = jnp.where(coded, refined, 0.0)
+            latent_hat = jnp.concatenate([latent_hat, refined], axis=-1)
+            slices.append((mean, scale, quantized))
         mean, scale, quantized = (
-            jnp.concatenate(parts, axis=-1) for parts in zip(*found, strict=True)
+            jnp.concatenate(arrays, axis=-1) for arrays in zip(*slices, strict=True)
         )
         return Prediction(
             mean=mean, scale=scale, quantized=quantized, latent_hat=latent_hat
         )
 
     def num_passes(self, height: int, width: int) -> int:
-        """Returns the number of passes, the same for all sizes."""
+        """Returns the number of passes, which is the same for all sizes."""
         del height, width
         return len(self.schedule)
 
@@ -170,7 +187,7 @@ class PassContext(nnx.Module):
     ) -> CodingState:
         """Returns the state of coding before the first pass."""
         channels = self.schedule[-1].channels[1]
-        return _Passes(
+        return _PassCodingState(
             context=self,
             prepared=_prepare(self, features[None]),
             latent_hat=np.zeros((1, *features.shape[:2], channels), features.dtype),
@@ -179,8 +196,8 @@ class PassContext(nnx.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Passes(CodingState):
-    """Coding with a `PassContext`, on the canvas."""
+class _PassCodingState(CodingState):
+    """State of coding with a `PassContext`, on the canvas."""
 
     context: PassContext
     prepared: Float[Array, "1 h16 w16 p"]
@@ -189,9 +206,9 @@ class _Passes(CodingState):
 
     @override
     def predict(self, index):
-        predicted = _predict(self.context, self.prepared, self.latent_hat, index)
+        prediction = _predict(self.context, self.prepared, self.latent_hat, index)
         positions = self._positions(index)
-        mean, scale = (np.asarray(x)[0][positions[:2]] for x in predicted)
+        mean, scale = (np.asarray(x)[0][positions[:2]] for x in prediction)
         return positions, mean, scale
 
     @override

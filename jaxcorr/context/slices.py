@@ -1,4 +1,4 @@
-"""The networks that predict a slice of the channels of the latents."""
+"""Networks that predict a slice of the channels of the latents."""
 
 import itertools
 
@@ -11,28 +11,27 @@ from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.entropy.gaussian import SCALE_BOUND
 from jaxcorr.layers.convolution import Convolution
 
-RESIDUAL_REACH = 0.5
-"""Largest correction of a latent: rounding errs by no more."""
+MAX_CORRECTION = 0.5
+"""Largest correction of a latent, which is the largest rounding error, in steps."""
 
 
-class SliceNetwork(nnx.Module):
-    """Three convolutions with rectifiers between them."""
+class SliceTransform(nnx.Module):
+    """Three convolutions with rectifiers between them.
+
+    Args:
+      inputs: Channels of the input.
+      outputs: Channels of the output, which are the channels of the slice.
+      hidden: Hidden channels of reference networks, which have 5x5 kernels; None for
+        light networks.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, hidden: tuple[int, int] | None, rngs: nnx.Rngs
     ):
-        """Initializes the convolutions.
-
-        Args:
-          inputs: Channels of the input.
-          outputs: Channels of the output, those of a slice.
-          hidden: Hidden channels of reference networks, which have 5x5 kernels; None
-            for light networks.
-          rngs: Source of the initial parameters.
-        """
         sizes = (3, 3, 3) if hidden is None else (5, 5, 3)
         if hidden is None:
-            # Evenly between the two.
+            # Evenly between input and output.
             hidden = ((2 * inputs + outputs) // 3, (inputs + 2 * outputs) // 3)
         widths = itertools.pairwise((inputs, *hidden, outputs))
         self.first, self.second, self.third = (
@@ -41,12 +40,21 @@ class SliceNetwork(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
-        """Keeps the resolution."""
+        """Returns the output, at the resolution of the input."""
         return self.third(nnx.relu(self.second(nnx.relu(self.first(x)))))
 
 
-class Slice(nnx.Module):
-    """The networks of a slice: of its mean, of its scale and of its rounding errors."""
+class SliceNetworks(nnx.Module):
+    """Three networks of a slice: of its mean, of its scale and of its rounding errors.
+
+    Args:
+      features: Number of features of the mean, and of the scale.
+      earlier: Channels of the earlier slices that the networks see.
+      channels: Channels of the slice.
+      hidden: As in `SliceTransform`.
+      predicts_residual: Whether rounding errors are predicted.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(
         self,
@@ -58,24 +66,14 @@ class Slice(nnx.Module):
         predicts_residual: bool,
         rngs: nnx.Rngs,
     ):
-        """Initializes the networks.
 
-        Args:
-          features: Features of the mean, and as many of the scale.
-          earlier: Channels of the earlier slices that are seen.
-          channels: Channels of the slice.
-          hidden: As in `SliceNetwork`.
-          predicts_residual: Whether rounding errors are predicted.
-          rngs: Source of the initial parameters.
-        """
+        def network(inputs: int) -> SliceTransform:
+            return SliceTransform(inputs, channels, hidden, rngs)
 
-        def network(inputs: int) -> SliceNetwork:
-            return SliceNetwork(inputs, channels, hidden, rngs)
-
-        seen = features + earlier
-        self.mean = network(seen)
-        self.scale = network(seen)
-        self.residual = network(seen + channels) if predicts_residual else None
+        inputs = features + earlier
+        self.mean = network(inputs)
+        self.scale = network(inputs)
+        self.residual = network(inputs + channels) if predicts_residual else None
 
     def predict(
         self,
@@ -83,10 +81,10 @@ class Slice(nnx.Module):
         scale_features: Float[Array, "b h16 w16 f"],
         earlier: Float[Array, "b h16 w16 e"],
     ) -> MeanAndScale:
-        """Means and scales, given earlier slices."""
-        join = lambda features: jnp.concatenate([features, earlier], axis=-1)
-        scale = self.scale(join(scale_features))
-        return self.mean(join(mean_features)), ops.lower_bound(scale, SCALE_BOUND)
+        """Returns means and scales, given decoded latents of earlier slices."""
+        scale = self.scale(jnp.concatenate([scale_features, earlier], axis=-1))
+        mean = self.mean(jnp.concatenate([mean_features, earlier], axis=-1))
+        return mean, ops.lower_bound(scale, SCALE_BOUND)
 
     def refine(
         self,
@@ -94,7 +92,7 @@ class Slice(nnx.Module):
         earlier: Float[Array, "b h16 w16 e"],
         quantized: Float[Array, "b h16 w16 c"],
     ) -> Float[Array, "b h16 w16 c"]:
-        """Returns quantized latents with their predicted rounding errors taken off."""
+        """Returns quantized latents, corrected by their predicted rounding errors."""
         assert self.residual is not None
-        seen = jnp.concatenate([mean_features, earlier, quantized], axis=-1)
-        return quantized + RESIDUAL_REACH * jnp.tanh(self.residual(seen))
+        inputs = jnp.concatenate([mean_features, earlier, quantized], axis=-1)
+        return quantized + MAX_CORRECTION * jnp.tanh(self.residual(inputs))

@@ -20,10 +20,10 @@ from jaxcorr.layers.convolution import Convolution, MaskedConvolution, Pointwise
 @serialization.stored("SpaceChannel")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpaceChannel:
-    """Two passes for each group of channels: its anchors, then the latents between."""
+    """Two passes per group of channels: anchors, then the latents between them."""
 
     groups: tuple[int, ...] = (16, 16, 32, 64)
-    """Channels of all groups but the last, which has the channels that are left."""
+    """Channels of each group except the last, which takes the remaining channels."""
     hidden: tuple[int, int] = (224, 128)
     """Hidden channels of the 5x5 convolutions that see earlier groups."""
 
@@ -39,37 +39,42 @@ class SpaceChannel:
         require(self, "groups", rule, sum(self.groups) < channels)
 
     def build(self, *, channels: int, rngs: nnx.Rngs) -> "SpaceChannelContext":
-        """Initializes the networks."""
+        """Builds the context model, with initial parameters."""
         return SpaceChannelContext(self, channels, rngs=rngs)
 
 
-class Group(nnx.Module):
-    """The networks of a group of channels."""
+class GroupNetworks(nnx.Module):
+    """The networks of a group of channels.
+
+    Args:
+      start: First channel of the group.
+      end: Channel after its last.
+      features: Features of the side information.
+      hidden: Hidden channels of the network that sees earlier groups.
+      rngs: Source of the initial parameters.
+    """
 
     def __init__(
-        self, *, start: int, end: int, features: int, hidden: tuple[int, int], rngs
+        self,
+        *,
+        start: int,
+        end: int,
+        features: int,
+        hidden: tuple[int, int],
+        rngs: nnx.Rngs,
     ):
-        """Initializes the networks.
-
-        Args:
-          start: First channel of the group.
-          end: Channel after its last.
-          features: Features of the side information.
-          hidden: Hidden channels of the network that sees earlier groups.
-          rngs: Source of the initial parameters.
-        """
-        described = 2 * (end - start)
-        widths = itertools.pairwise((start, *hidden, described))
+        outputs = 2 * (end - start)
+        widths = itertools.pairwise((start, *hidden, outputs))
         self.earlier = nnx.List(
             Convolution(before, after, size=5, rngs=rngs)
             for before, after in (widths if start else ())
         )
         self.neighbors = MaskedConvolution(
-            end - start, described, taps=ODD_TAPS, rngs=rngs
+            end - start, outputs, taps=ODD_TAPS, rngs=rngs
         )
-        seen = features + described * (2 if start else 1)
-        # Evenly from input to output, as 1x1 convolutions.
-        ramp = [seen + (described - seen) * step // 3 for step in range(4)]
+        inputs = features + outputs * (2 if start else 1)
+        # The widths of the 1x1 convolutions lie evenly between input and output.
+        ramp = [inputs + (outputs - inputs) * step // 3 for step in range(4)]
         self.aggregation = nnx.List(
             Pointwise(before, after, rngs=rngs)
             for before, after in itertools.pairwise(ramp)
@@ -83,21 +88,33 @@ class Group(nnx.Module):
         *,
         after_anchors: bool,
     ) -> MeanAndScale:
-        """Predicts the group, of which the anchors are decoded or nothing is."""
+        """Returns means and scales of the group.
+
+        Args:
+          features: Features of the side information.
+          latent_hat: Decoded latents of earlier groups, and of the group's anchors.
+          after_anchors: Whether the group's anchors are decoded.
+        """
         start, end = self.channels
-        seen = [features]
+        inputs = [features]
         if start:
-            seen.append(_in_turn(self.earlier, latent_hat[..., :start]))
+            inputs.append(_apply_layers(self.earlier, latent_hat[..., :start]))
         if after_anchors:
-            seen.append(self.neighbors(latent_hat[..., start:end]))
+            inputs.append(self.neighbors(latent_hat[..., start:end]))
         else:
             shape = (*features.shape[:-1], 2 * (end - start))
-            seen.append(jnp.zeros(shape, features.dtype))
-        return mean_and_scale(_in_turn(self.aggregation, jnp.concatenate(seen, -1)))
+            inputs.append(jnp.zeros(shape, features.dtype))
+        joined = jnp.concatenate(inputs, axis=-1)
+        return mean_and_scale(_apply_layers(self.aggregation, joined))
 
 
 class SpaceChannelContext(PassContext):
-    """Predicts each group from earlier groups and, after its anchors, from these.
+    """Predicts each group from earlier groups, and its second pass from anchors too.
+
+    Args:
+      settings: Sizes of the groups and of their networks.
+      channels: Channels of the latents.
+      rngs: Source of the initial parameters.
 
     References:
       He et al., "ELIC: Efficient Learned Image Compression with Unevenly Grouped
@@ -106,30 +123,25 @@ class SpaceChannelContext(PassContext):
     """
 
     def __init__(self, settings: SpaceChannel, channels: int, *, rngs: nnx.Rngs):
-        """Initializes the networks.
-
-        Args:
-          settings: Sizes of the groups and of their networks.
-          channels: Channels of the latents.
-          rngs: Source of the initial parameters.
-        """
         ends = [0, *itertools.accumulate(settings.groups), channels]
         bounds = list(itertools.pairwise(ends))
         features, hidden = 2 * channels, settings.hidden
         self.groups = nnx.List(
-            Group(start=start, end=end, features=features, hidden=hidden, rngs=rngs)
+            GroupNetworks(
+                start=start, end=end, features=features, hidden=hidden, rngs=rngs
+            )
             for start, end in bounds
         )
         self.schedule = tuple(
-            Pass(channels=each, parity=parity) for each in bounds for parity in (0, 1)
+            Pass(channels=group, parity=parity) for group in bounds for parity in (0, 1)
         )
 
     @override
-    def predict(self, seen: tuple[Array, Array], index: int) -> MeanAndScale:
-        return self.groups[index // 2](*seen, after_anchors=index % 2 == 1)
+    def predict(self, inputs: tuple[Array, Array], index: int) -> MeanAndScale:
+        return self.groups[index // 2](*inputs, after_anchors=index % 2 == 1)
 
 
-def _in_turn(layers: Iterable[Callable[[Array], Array]], x: Array) -> Array:
+def _apply_layers(layers: Iterable[Callable[[Array], Array]], x: Array) -> Array:
     """Applies layers with rectifiers between them."""
     for index, layer in enumerate(layers):
         x = layer(nnx.relu(x) if index else x)

@@ -100,12 +100,12 @@ def check_target(path: Path, *, force: bool) -> None:
     Raises:
       UserError: If the folder is something else, or an older export without `force`.
     """
-    files.check_target(path / README)
+    files.check_file(path / README)
     try:
         is_export = saved_model.read_config(path).get("format") == FORMAT
     except UserError:
         is_export = False
-    files.check_folder(path, "an export", is_one=is_export, force=force)
+    files.check_folder(path, "an export", is_kind=is_export, force=force)
 
 
 def _write_function(

@@ -21,7 +21,7 @@ LATENTS = [field.name for field in dataclasses.fields(DecodedLatents)]
 
 
 def changed(model, **parameters):
-    """The model with some parameters replaced."""
+    """Returns the model with some parameters replaced."""
     return saved_model.make_model(model.config, model.parameters | parameters)
 
 
@@ -36,7 +36,7 @@ def test_decoding_gives_exactly_the_latents_of_the_encoder(tiny_model, size):
     assert np.array_equal(encoded.latent_hat, encoded.symbols + encoded.mean)
 
 
-def test_the_tiny_codec_is_no_trivial_one(tiny_model):
+def test_symbols_of_the_tiny_codec_vary(tiny_model):
     _, latents = coding.encode(tiny_model, blocks(200, 90))
     for symbols in (latents.symbols, latents.side_symbols):
         assert np.unique(symbols).size >= 8
@@ -44,10 +44,10 @@ def test_the_tiny_codec_is_no_trivial_one(tiny_model):
 
 
 @pytest.mark.parametrize("size", [(17, 33), (200, 90)])
-def test_a_file_shows_what_the_codec_shows(tiny_model, size):
-    """But for the means, which coding rounds to 1/64, and so may round a latent on."""
+def test_decoded_images_match_the_reconstruction_of_the_codec(tiny_model, size):
+    """Up to latents that round differently, since coding rounds means to 1/64."""
     image = blocks(*size)
-    shown = jaxcorr.decompress(tiny_model, jaxcorr.compress(tiny_model, image))
+    decoded = jaxcorr.decompress(tiny_model, jaxcorr.compress(tiny_model, image))
 
     @jax.jit
     def forward(parameters, canvas, median):
@@ -57,14 +57,14 @@ def test_a_file_shows_what_the_codec_shows(tiny_model, size):
 
     canvas = jnp.asarray(networks.place_on_canvas(image))
     median = jnp.asarray(tiny_model.median)
-    whole = forward(tiny_model.device_parameters, canvas, median)
-    expected = 255 * np.clip(whole[0, : size[0], : size[1]], 0, 1)
+    reconstruction = forward(tiny_model.device_parameters, canvas, median)
+    expected = 255 * np.clip(reconstruction[0, : size[0], : size[1]], 0, 1)
     assert np.std(expected) > 1
-    assert np.abs(shown - expected).mean() <= 0.5
+    assert np.abs(decoded - expected).mean() <= 0.5
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_file_has_the_size_that_the_entropy_model_estimates(tiny_model, size):
+def test_file_sizes_match_the_estimate_of_the_entropy_model(tiny_model, size):
     image = blocks(*size)
     estimated = learned.estimated_bits(tiny_model, image) / 8
     data = jaxcorr.compress(tiny_model, image)
@@ -73,7 +73,7 @@ def test_a_file_has_the_size_that_the_entropy_model_estimates(tiny_model, size):
 
 
 @pytest.mark.fast
-def test_a_mean_on_a_boundary_moves_the_grid_and_the_file_says_so(tiny_model):
+def test_a_mean_on_a_boundary_moves_the_grid_and_the_file_stores_the_offset(tiny_model):
     kernel = np.zeros_like(tiny_model.parameters[f"{LAST_HYPER}/kernel"])
     bias = np.repeat([2.5, 3.5 / 64], 12)
     on_boundary = changed(
@@ -88,7 +88,7 @@ def test_a_mean_on_a_boundary_moves_the_grid_and_the_file_says_so(tiny_model):
 
 
 def test_a_scale_on_a_boundary_moves_the_grid(tiny_model, monkeypatch):
-    """The margin is widened to what float32 parameters can hit."""
+    """With a margin that is wide enough for float32 parameters."""
     monkeypatch.setattr(grid, "MARGIN", 1e-6)
     kernel = np.zeros_like(tiny_model.parameters[f"{LAST_HYPER}/kernel"])
     boundary = np.sqrt(grid.tables.SCALES[20] * grid.tables.SCALES[21])
@@ -102,14 +102,14 @@ def test_a_scale_on_a_boundary_moves_the_grid(tiny_model, monkeypatch):
     assert np.array_equal(encoded.symbols, decoded.symbols)
 
 
-def test_an_image_that_no_offset_suits_is_refused(tiny_model, monkeypatch):
+def test_an_image_without_a_safe_offset_is_refused(tiny_model, monkeypatch):
     monkeypatch.setattr(grid, "MARGIN", 1.0)
     with pytest.raises(UserError, match="no offset of the grid keeps all values off"):
         coding.encode(tiny_model, blocks(40, 40))
 
 
 def disturb(monkeypatch, error):
-    """Makes the networks that feed the coder those of another machine."""
+    """Adds the numerical error of another machine to the predicted features."""
     exact = networks.predict_features
     rng = np.random.default_rng(0)
 
@@ -120,17 +120,19 @@ def disturb(monkeypatch, error):
     monkeypatch.setattr(networks, "predict_features", predict)
 
 
-def test_a_machine_with_other_last_digits_decodes_the_same(tiny_model, monkeypatch):
+def test_a_machine_with_different_last_digits_decodes_the_same_image(
+    tiny_model, monkeypatch
+):
     container, encoded = coding.encode(tiny_model, blocks(200, 90))
     image, _ = coding.decode(tiny_model, container)
     disturb(monkeypatch, 3e-11)
-    there, decoded = coding.decode(tiny_model, container)
+    other_image, decoded = coding.decode(tiny_model, container)
     assert not np.array_equal(encoded.scale, decoded.scale)
     assert np.array_equal(encoded.latent_hat, decoded.latent_hat)
-    assert np.array_equal(image, there)
+    assert np.array_equal(image, other_image)
 
 
-def test_a_machine_that_decodes_otherwise_shows_nothing(tiny_model, monkeypatch):
+def test_a_machine_that_decodes_other_symbols_raises(tiny_model, monkeypatch):
     container, _ = coding.encode(tiny_model, blocks(200, 90))
     disturb(monkeypatch, 1e-3)
     with pytest.raises(UserError, match=r"x\.jxc is undamaged but decodes differently"):
@@ -138,7 +140,7 @@ def test_a_machine_that_decodes_otherwise_shows_nothing(tiny_model, monkeypatch)
 
 
 @pytest.mark.fast
-def test_other_symbols_than_the_encoder_had_are_not_shown(tiny_model):
+def test_symbols_that_differ_from_the_encoder_are_refused(tiny_model):
     container, _ = coding.encode(tiny_model, blocks(17, 33))
     for other in (
         {"symbols_checksum": container.symbols_checksum ^ 1},
@@ -155,12 +157,14 @@ def test_other_symbols_than_the_encoder_had_are_not_shown(tiny_model):
 def test_a_file_of_another_model_is_refused_with_both_names(tiny_model):
     other = dataclasses.replace(tiny_model, median=tiny_model.median + 1)
     data = jaxcorr.compress(other, blocks(17, 33))
-    names = f"{other.fingerprint.hex()}, this is {tiny_model.fingerprint.hex()}"
+    names = f"{other.fingerprint.hex()}, but this is {tiny_model.fingerprint.hex()}"
     with pytest.raises(UserError, match=f"the file was made with model {names}"):
         jaxcorr.decompress(tiny_model, data)
 
 
-def test_fast_arithmetic_is_noted_in_the_file_and_decodes_here(tiny_model):
+def test_fast_arithmetic_is_stored_in_the_file_and_decodes_on_the_same_machine(
+    tiny_model,
+):
     image = blocks(200, 90)
     container, encoded = coding.encode(tiny_model, image, arithmetic=Arithmetic.FAST)
     data = jaxcorr.compress(tiny_model, image, fast=True)
@@ -178,7 +182,7 @@ def test_fast_arithmetic_is_noted_in_the_file_and_decodes_here(tiny_model):
         (f"{LAST_HYPER}/bias", "predicts values that are not finite"),
     ],
 )
-def test_a_model_that_is_not_finite_writes_nothing(tiny_model, name, message):
+def test_a_model_that_is_not_finite_is_refused(tiny_model, name, message):
     broken = np.full_like(tiny_model.parameters[name], np.nan)
     model = changed(tiny_model, **{name: broken})
     with pytest.raises(UserError, match=message):
@@ -194,12 +198,12 @@ def test_a_model_that_is_not_finite_writes_nothing(tiny_model, name, message):
         np.zeros((0, 8, 3), np.uint8),
     ],
 )
-def test_what_is_no_8_bit_rgb_image_is_refused(tiny_model, image):
+def test_arrays_that_are_not_8_bit_rgb_are_refused(tiny_model, image):
     with pytest.raises(ValueError, match="`image` must be uint8 of shape"):
         jaxcorr.compress(tiny_model, image)
 
 
-def test_a_header_cannot_ask_for_all_memory(tiny_model):
+def test_a_header_with_a_huge_image_is_refused(tiny_model):
     container, _ = coding.encode(tiny_model, blocks(17, 33))
     for size in ({"width": 2**32 - 1}, {"width": 2**15, "height": 2**15}):
         with pytest.raises(UserError, match=r"x \d+ pixels is too large"):
@@ -209,16 +213,14 @@ def test_a_header_cannot_ask_for_all_memory(tiny_model):
 @pytest.mark.fast
 def test_canvas_sides_are_the_documented_ones():
     sides = sorted({networks.canvas_side(pixels) for pixels in range(1, 4097)})
-    assert sides == [
-        *(128, 256, 384, 512, 640, 768, 896, 1024),
-        *(1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096),
-    ]
+    to_1024 = [128, 256, 384, 512, 640, 768, 896, 1024]
+    assert sides == [*to_1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096]
     for pixels in range(1, 4097):
         smallest = min(side for side in sides if side >= pixels)
         assert networks.canvas_side(pixels) == smallest
 
 
-def test_a_folder_of_many_sizes_compiles_a_program_a_canvas(tiny_model):
+def test_images_of_many_sizes_compile_one_program_per_canvas_size(tiny_model):
     programs: list[Any] = [
         networks.analyze,
         networks.predict_features,
@@ -234,7 +236,7 @@ def test_a_folder_of_many_sizes_compiles_a_program_a_canvas(tiny_model):
 
 @pytest.mark.fast
 @pytest.mark.parametrize("arithmetic", Arithmetic)
-def test_what_feeds_the_coder_is_float64_unless_fast(tiny_model, arithmetic):
+def test_features_are_float64_unless_coding_is_fast(tiny_model, arithmetic):
     expected = {Arithmetic.PORTABLE: np.float64, Arithmetic.FAST: np.float32}
     with networks.coding_arithmetic(arithmetic) as dtype:
         side = jnp.ones((1, 2, 2, 8), dtype)
@@ -242,6 +244,6 @@ def test_what_feeds_the_coder_is_float64_unless_fast(tiny_model, arithmetic):
     assert features.dtype == expected[arithmetic]
 
 
-def test_coding_leaves_the_precision_of_jax_as_it_was(tiny_model):
+def test_coding_does_not_change_the_default_precision_of_jax(tiny_model):
     jaxcorr.compress(tiny_model, blocks(17, 33))
     assert jnp.zeros(1).dtype == np.float32

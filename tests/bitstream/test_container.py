@@ -34,8 +34,8 @@ def refused(data, match):
     assert "\n" not in str(caught.value)
 
 
-def sealed(header):
-    """A file with this header, its checksum made right."""
+def with_checksum(header):
+    """Returns a file with the given header and its correct checksum."""
     return header + struct.pack("<I", zlib.crc32(header)) + DATA[44:]
 
 
@@ -59,7 +59,7 @@ def test_a_file_has_the_documented_bytes():
         {"width": 2**32 - 1, "height": 1, "offset": 255},
     ],
 )
-def test_what_is_written_is_read(changes):
+def test_a_container_survives_writing_and_reading(changes):
     given = dataclasses.replace(SMALL, **changes)
     read = Container.from_bytes(given.to_bytes(), "photo.jxc")
     assert read == given
@@ -78,7 +78,7 @@ def test_every_truncation_is_refused():
         refused(DATA[:length], f"is truncated: {length} ")
 
 
-def test_a_truncated_payload_is_told_in_bytes():
+def test_the_error_for_a_truncated_payload_states_the_bytes():
     refused(DATA[:50], "photo.jxc is truncated: 50 of 56 bytes")
 
 
@@ -91,31 +91,31 @@ def test_a_longer_file_is_refused():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WebP", "BMP", "TIFF"])
-def test_a_renamed_image_is_told_by_its_kind(kind):
+def test_the_error_for_a_renamed_image_states_its_format(kind):
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, format=kind)
-    refused(buffer.getvalue(), f"is not a jaxcorr file, it looks like a {kind} image")
+    refused(buffer.getvalue(), f"is not a jaxcorr file: it looks like a {kind} image")
 
 
 @pytest.mark.parametrize("data", [b"hello", b"\xc8", bytes(100)])
-def test_what_is_not_known_is_told_from_what_is_cut_short(data):
+def test_unknown_and_truncated_files_have_different_errors(data):
     expected = "truncated" if data == b"\xc8" else "is not a jaxcorr file$"
     refused(data, expected)
 
 
 @pytest.mark.parametrize("rest", [DATA[5:], b"", b"another layout"])
-def test_a_newer_version_is_told_before_any_damage(rest):
+def test_a_newer_version_is_reported_before_any_damage(rest):
     message = "has version 3, which is newer than 1, the newest this jaxcorr reads"
     refused(DATA[:4] + b"\x03" + rest, message)
 
 
-def test_a_damaged_header_is_told_from_a_damaged_payload():
+def test_damaged_headers_and_damaged_payloads_have_different_errors():
     refused(DATA[:20] + b"\xff" + DATA[21:], "its header fails its checksum")
     refused(DATA[:-1] + b"?", "its payload fails its checksum")
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "match"),
+    ("offset", "value", "match"),
     [
         (4, b"\0", "version 0"),
         (5, b"\2", "arithmetic 2"),
@@ -124,10 +124,12 @@ def test_a_damaged_header_is_told_from_a_damaged_payload():
         (20, bytes(4), "768x0"),
     ],
 )
-def test_impossible_headers_are_refused_though_their_checksum_is_right(
-    place, value, match
+def test_impossible_headers_are_refused_despite_a_correct_checksum(
+    offset, value, match
 ):
-    refused(sealed(DATA[:place] + value + DATA[place + len(value) : 40]), match)
+    refused(
+        with_checksum(DATA[:offset] + value + DATA[offset + len(value) : 40]), match
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,6 +142,6 @@ def test_impossible_headers_are_refused_though_their_checksum_is_right(
         ("fingerprint", b"short", "`fingerprint` must have 8 bytes, but has 5"),
     ],
 )
-def test_what_does_not_fit_its_field_is_refused(name, value, rule):
+def test_values_that_do_not_fit_their_fields_are_refused(name, value, rule):
     with pytest.raises(ValueError, match=re.escape(rule)):
         dataclasses.replace(SMALL, **{name: value})

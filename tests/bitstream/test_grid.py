@@ -10,32 +10,32 @@ MIDDLES = np.sqrt(tables.SCALES[1:] * tables.SCALES[:-1])
 """Boundaries between scale classes."""
 
 
-def spread_means(rng):
+def random_means(rng):
     return rng.normal(0, 1, 20_000) * 10.0 ** rng.integers(-3, 4, 20_000)
 
 
-def spread_scales(rng):
+def random_scales(rng):
     return np.exp(rng.uniform(np.log(0.11), np.log(2000), 20_000))
 
 
 @pytest.mark.parametrize("offset", [0, 1, 100, 255])
-def test_a_mean_goes_to_the_nearest_point_of_the_shifted_grid(offset):
-    mean = spread_means(np.random.default_rng(0))
+def test_a_mean_is_rounded_to_the_nearest_point_of_the_shifted_grid(offset):
+    mean = random_means(np.random.default_rng(0))
     rounded = ReproducibleGrid(offset=offset).round_means(mean)
     points = rounded * MEAN_STEPS - offset / OFFSETS
     assert np.array_equal(points, np.rint(points))
     assert np.abs(rounded - mean).max() <= 0.5 / MEAN_STEPS
 
 
-def test_rounded_means_are_exact_in_float64_and_as_symbols_are_added():
-    mean = spread_means(np.random.default_rng(1))
+def test_sums_of_rounded_means_and_symbols_are_exact_in_float64():
+    mean = random_means(np.random.default_rng(1))
     y_hat = ReproducibleGrid(offset=37).round_means(mean) + np.arange(mean.size)
     units = y_hat * MEAN_STEPS * OFFSETS
     assert np.array_equal(units, np.rint(units))
 
 
-def test_without_offset_the_classes_are_those_of_the_nearest_scale():
-    scale = spread_scales(np.random.default_rng(2))
+def test_without_offset_the_class_is_that_of_the_nearest_scale():
+    scale = random_scales(np.random.default_rng(2))
     distance = np.abs(np.log(scale)[:, None] - np.log(tables.SCALES))
     assert np.array_equal(ReproducibleGrid().classes(scale), distance.argmin(axis=1))
 
@@ -69,35 +69,36 @@ def test_a_scale_between_two_classes_is_refused_until_the_grid_moves(boundary):
 
 
 @pytest.mark.parametrize("offset", range(0, OFFSETS, 64))
-def test_scales_outside_the_table_are_on_no_boundary(offset):
+def test_scales_outside_the_table_are_not_on_a_boundary(offset):
     scale = np.array([0.11, 300.0, 1e6])
     classes = ReproducibleGrid(guarded=True, offset=offset).classes(scale)
     assert classes.tolist() == [0, 63, 63]
 
 
-def test_a_decoder_accepts_what_lies_on_a_boundary():
+def test_an_unguarded_grid_accepts_values_on_a_boundary():
     ReproducibleGrid().round_means(np.array([0.5 / 64]))
     ReproducibleGrid().classes(MIDDLES)
 
 
 @pytest.mark.parametrize("offset", [0, 91])
 @pytest.mark.parametrize("error", [-3e-11, 3e-11])
-def test_what_the_guard_accepts_survives_an_error_of_another_machine(offset, error):
-    """Errors are absolute below 1 and relative above, as those of networks are."""
+def test_guarded_values_round_the_same_despite_errors_of_another_machine(offset, error):
+    """Errors are absolute below 1 and relative above, like the errors of networks."""
     rng = np.random.default_rng(3)
-    mean = np.append(spread_means(rng), (np.arange(500) + 0.5) / 64 + 1e-9)
-    scale = np.append(spread_scales(rng), MIDDLES * (1 + 1e-8))
-    disturb = lambda x: x + error * np.maximum(1, np.abs(x))
-    here, there = (
-        ReproducibleGrid(guarded=True, offset=offset),
-        ReproducibleGrid(offset=offset),
-    )
-    assert np.array_equal(here.round_means(mean), there.round_means(disturb(mean)))
-    assert np.array_equal(here.classes(scale), there.classes(disturb(scale)))
+    mean = np.append(random_means(rng), (np.arange(500) + 0.5) / 64 + 1e-9)
+    scale = np.append(random_scales(rng), MIDDLES * (1 + 1e-8))
+
+    def disturb(x):
+        return x + error * np.maximum(1, np.abs(x))
+
+    encoder = ReproducibleGrid(guarded=True, offset=offset)
+    decoder = ReproducibleGrid(offset=offset)
+    means = encoder.round_means(mean)
+    assert np.array_equal(means, decoder.round_means(disturb(mean)))
+    assert np.array_equal(encoder.classes(scale), decoder.classes(disturb(scale)))
 
 
-def test_a_disturbed_value_near_a_boundary_would_change_sides():
-    """Why there is a guard."""
+def test_tiny_errors_at_a_boundary_change_the_result_without_a_guard():
     mean = np.array([0.5 / 64])
     below, above = (
         ReproducibleGrid().round_means(mean - 1e-13),

@@ -1,4 +1,4 @@
-"""Files travel between two versions of Python, JAX and XLA."""
+"""Files decode with other versions of Python, JAX and XLA."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
 ACTIONS = ("encode", "decode")
 
 pytestmark = pytest.mark.skipif(
-    OTHER is None, reason="JAXCORR_OTHER_PYTHON names no other Python with jaxcorr"
+    OTHER is None, reason="JAXCORR_OTHER_PYTHON does not name a Python with jaxcorr"
 )
 
 
@@ -35,7 +35,7 @@ CODECS = {"swin": (SWIN, "swin")} | {
     )
     for context in codecs.CONTEXTS
 }
-"""Every context model at a real width, and windows in what feeds the coder."""
+"""Every context model at a realistic width, and Swin hyper-transforms."""
 
 
 @pytest.fixture(scope="module", params=CODECS)
@@ -43,32 +43,32 @@ def model_path(request, tmp_path_factory):
     """A random codec."""
     settings, kind = CODECS[request.param]
     folder = tmp_path_factory.mktemp("model") / request.param
-    made = codecs.make_any(settings, codecs.GAINS[kind], prediction_gain=1.0)
-    saved_model.write_model(folder, made)
+    model = codecs.make_random_model(settings, codecs.GAINS[kind], prediction_gain=1.0)
+    saved_model.write_model(folder, model)
     return folder
 
 
 def run(python, action, *arguments):
     script = SCRIPTS / "portable.py"
-    done = subprocess.run(
+    process = subprocess.run(
         [python, script, action, *map(str, arguments)],
         env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize(
-    ("there", "here"),
+    ("encoder", "decoder"),
     [(sys.executable, OTHER), (OTHER, sys.executable)],
     ids=["to the other", "from the other"],
 )
-def test_a_file_decodes_elsewhere_to_the_same_latents(
-    model_path, there, here, tmp_path
+def test_files_decode_to_the_same_latents_in_another_environment(
+    model_path, encoder, decoder, tmp_path
 ):
     file = tmp_path / "photo.jxc"
-    for python, action in zip((there, here), ACTIONS, strict=True):
+    for python, action in zip((encoder, decoder), ACTIONS, strict=True):
         run(python, action, model_path, PHOTOGRAPH, file, tmp_path / f"{action}d.npz")
     encoded, decoded = (dict(np.load(tmp_path / f"{x}d.npz")) for x in ACTIONS)
     for name in ("side_symbols", "symbols", "latent_hat"):

@@ -13,7 +13,7 @@ EXTREMES = np.array([-(2**31), 2**31 - 1, -(2**31) + 1, 2**31 - 2, 0, -1], np.in
 
 
 def draw(seed, count):
-    """Residuals as a codec has them, with the class of each."""
+    """Returns random residuals, with the class of each."""
     rng = np.random.default_rng(seed)
     classes = rng.integers(0, 64, count).astype(np.uint8)
     symbols = np.rint(rng.normal(0, tables.SCALES[classes]))
@@ -27,13 +27,13 @@ def encode(*passes):
     return encoder.get_bytes()
 
 
-def test_symbols_come_back():
+def test_symbols_survive_coding():
     symbols, classes = draw(0, 20_000)
     decoder = range_coder.RangeDecoder(encode((symbols, classes, GAUSSIAN)))
     np.testing.assert_array_equal(decoder.decode(classes, GAUSSIAN), symbols)
 
 
-def test_cost_is_what_the_counts_say():
+def test_the_rate_is_the_information_content_under_the_counts():
     symbols, classes = draw(1, 50_000)
     entry = symbols - GAUSSIAN.lowest[classes]
     assert np.all((entry >= 0) & (entry < GAUSSIAN.escape[classes]))
@@ -59,12 +59,12 @@ def test_constriction_codes_with_exactly_these_counts(seed):
 
 def test_symbols_are_coded_by_class_and_within_a_class_in_order():
     symbols, classes = draw(6, 5_000)
-    order = sorted(range(5_000), key=lambda place: classes[place])  # Stable.
+    order = sorted(range(5_000), key=lambda index: classes[index])  # Stable.
     by_hand = [(symbols[[i]], classes[[i]], GAUSSIAN) for i in order]
     assert encode((symbols, classes, GAUSSIAN)) == encode(*by_hand)
 
 
-def test_any_symbol_of_any_class_comes_back():
+def test_any_symbol_of_any_class_survives_coding():
     rng = np.random.default_rng(2)
     classes = rng.integers(0, 64, 2_000)
     symbols = rng.integers(-(2**31), 2**31, 2_000).astype(np.int32)
@@ -74,7 +74,7 @@ def test_any_symbol_of_any_class_comes_back():
     np.testing.assert_array_equal(decoder.decode(classes, GAUSSIAN), symbols)
 
 
-def test_both_edges_of_a_table_and_their_neighbors_come_back():
+def test_symbols_at_the_edges_of_a_table_survive_coding():
     last = GAUSSIAN.lowest + GAUSSIAN.escape - 1
     symbols = np.stack([GAUSSIAN.lowest - 1, GAUSSIAN.lowest, last, last + 1]).ravel()
     classes = np.tile(np.arange(64), 4)
@@ -112,7 +112,7 @@ def test_passes_with_different_tables_share_a_stream():
     np.testing.assert_array_equal(decoder.decode(zeros, COIN), bits[::-1])
 
 
-def test_more_than_256_classes_are_told_apart():
+def test_more_than_256_classes_are_distinguished():
     lowest = np.arange(1_000) * 7
     table = tables.from_probabilities(lowest, [np.full(3, 0.33)] * 1_000)
     classes = np.random.default_rng(4).permutation(1_000)
@@ -123,15 +123,15 @@ def test_more_than_256_classes_are_told_apart():
     np.testing.assert_array_equal(decoder.decode(classes, table), symbols)
 
 
-def test_nothing_is_coded_in_no_bytes():
+def test_an_empty_stream_has_no_bytes():
     symbols, classes = np.zeros(0, np.int32), np.zeros(0, np.uint8)
     assert encode() == encode((symbols, classes, GAUSSIAN)) == b""
     assert range_coder.RangeDecoder(b"").decode(classes, GAUSSIAN).size == 0
 
 
 def test_the_format_has_not_changed():
-    # Written by constriction 0.5.0. Other bytes here mean that files written before
-    # can no longer be read: raise the version of the container.
+    # Written by constriction 0.5.0. If the bytes change, earlier files cannot be read:
+    # raise the version of the container.
     dyadic = [np.array([0.5, 0.25, 0.125]), np.array([0.25, 0.5])]
     table = tables.from_probabilities([-1, 10], dyadic)
     symbols = np.array([-1, 0, 11, 1, 10, 2, -70_000, 11, -1], np.int32)
@@ -140,7 +140,7 @@ def test_the_format_has_not_changed():
 
 
 @pytest.mark.parametrize("bad", [-1, 64, 2**40])
-def test_a_class_without_table_is_refused(bad):
+def test_a_class_without_a_table_is_refused(bad):
     classes = np.array([0, bad])
     with pytest.raises(ValueError, match="`classes` must be from 0 to 63"):
         encode((np.zeros(2, np.int32), classes, GAUSSIAN))
@@ -153,7 +153,7 @@ def test_part_of_a_word_is_refused():
         range_coder.RangeDecoder(bytes(7))
 
 
-def test_damaged_data_gives_symbols_or_one_kind_of_error():
+def test_damaged_data_gives_symbols_or_a_coding_error():
     symbols, classes = draw(5, 300)
     symbols[::30] = 2**31 - 1
     data = encode((symbols, classes, GAUSSIAN))
@@ -161,8 +161,8 @@ def test_damaged_data_gives_symbols_or_one_kind_of_error():
     errors = 0
     for trial in range(600):
         damaged = bytearray(data if trial % 2 else rng.bytes(4 * (trial // 4)))
-        for place in rng.integers(0, max(len(damaged), 1), trial % 5):
-            damaged[place : place + 1] = rng.bytes(1)
+        for index in rng.integers(0, max(len(damaged), 1), trial % 5):
+            damaged[index : index + 1] = rng.bytes(1)
         if trial % 3 == 0:
             del damaged[4 * int(rng.integers(0, 1 + len(damaged) // 4)) :]
         try:

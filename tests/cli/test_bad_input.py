@@ -47,7 +47,7 @@ def damaged_files(coded):
         "a.jxc is damaged: its header fails its checksum": with_flipped_bit(17),
         "a.jxc is damaged: its payload fails its checksum": with_flipped_bit(-9),
         "a.jxc is empty": b"",
-        "a.jxc is not a jaxcorr file, it looks like a PNG": image.read_bytes(),
+        "a.jxc is not a jaxcorr file: it looks like a PNG": image.read_bytes(),
         "a.jxc has version 2, which is newer than 1": coded[:4] + b"\2" + coded[5:],
     }
 
@@ -131,7 +131,10 @@ def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded)
         (["decompress", "a.jxc", "a.png", "--force"], "a.png would replace an input"),
         (["compress", "a.png", "-o", "file/a.jxc"], "file is not a directory"),
         (["compress", "a.png", "b.png", "-o", "file"], "file is not a directory"),
-        (["compress", "a.png", "-o", "/dev/null", "--force"], "it is no regular file"),
+        (
+            ["compress", "a.png", "-o", "/dev/null", "--force"],
+            "it is not a regular file",
+        ),
         (["decompress", "a.jxc", "-o", "a.txt"], "a.txt must end like an image"),
         (["evaluate", "nowhere"], "nowhere is not a directory"),
         (["evaluate", "."], ". holds no image (looked for "),

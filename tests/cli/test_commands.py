@@ -123,7 +123,7 @@ def test_a_converted_image_is_reported(jaxcorr, model_path):
     Image.fromarray(blocks(17, 33)[..., 0]).save("grey.png")
     status, _, err = jaxcorr("compress", "grey.png", "-m", model_path)
     assert status == 0
-    assert err == "jaxcorr: grey.png: grey converted to 8-bit RGB\n"
+    assert err == "jaxcorr: grey.png: gray converted to 8-bit RGB\n"
 
 
 def test_a_packed_run_is_a_model_folder(jaxcorr, run_of_tiny_model):

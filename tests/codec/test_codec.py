@@ -15,8 +15,8 @@ from jaxcorr.quantization import (
 from jaxcorr.transforms.minnen import Minnen
 
 SETTINGS = CodecConfig(transforms=Minnen(width=4, channels=6))
-# Pixels from a latent, and from side information, that their transforms do not see: 5x5
-# windows at strides 1, 2, 4, 8; then a 3x3 one at 16 and 5x5 ones at 16 and 32.
+# Reach of the transforms in pixels, from a latent and from side information: kernels
+# of 5x5 at strides 1, 2, 4, 8; then of 3x3 at 16, and of 5x5 at 16 and 32.
 BEYOND_LATENT = 2 * (1 + 2 + 4 + 8) + 1
 BEYOND_SIDE = BEYOND_LATENT + 16 + 2 * (16 + 32)
 
@@ -41,12 +41,12 @@ def forward(
 @pytest.fixture(scope="module")
 def parameters():
     """Initial parameters, with larger latents and scales on both sides of the bound."""
-    drawn = dict(codec.initialize(SETTINGS, jax.random.key(0)))
-    drawn["transforms/analysis/layers/6/kernel"] *= 5
-    drawn["transforms/hyper_analysis/layers/4/kernel"] *= 30
-    drawn["transforms/hyper_synthesis/layers/4/kernel"] *= 3
-    drawn["transforms/synthesis/layers/6/kernel"] *= 0.1
-    return drawn
+    initial = dict(codec.initialize(SETTINGS, jax.random.key(0)))
+    initial["transforms/analysis/layers/6/kernel"] *= 5
+    initial["transforms/hyper_analysis/layers/4/kernel"] *= 30
+    initial["transforms/hyper_synthesis/layers/4/kernel"] *= 3
+    initial["transforms/synthesis/layers/6/kernel"] *= 0.1
+    return initial
 
 
 def image_of(*shape, seed=0):
@@ -78,7 +78,7 @@ def noisy(parameters, images, keys):
 @pytest.mark.parametrize(
     ("width", "channels", "count"), [(128, 192, 7_027_619), (192, 320, 17_561_123)]
 )
-def test_parameters_are_as_many_as_the_references(width, channels, count):
+def test_the_number_of_parameters_is_that_of_the_reference(width, channels, count):
     # CompressAI 1.2.8, MeanScaleHyperprior, without the quantiles it stores.
     settings = CodecConfig(transforms=Minnen(width=width, channels=channels))
     shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
@@ -86,8 +86,11 @@ def test_parameters_are_as_many_as_the_references(width, channels, count):
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (17, 65), (64, 128)])
-def test_images_of_any_size_come_back_in_their_size(parameters, height, width):
-    run = lambda image: vars(forward(parameters, image))
+def test_reconstructions_have_the_size_of_the_images(parameters, height, width):
+
+    def run(image):
+        return vars(forward(parameters, image))
+
     out = jax.eval_shape(run, image_of(2, height, width, 3))
     latents = (2, math.ceil(height / 16), math.ceil(width / 16), 6)
     assert out["reconstruction"].shape == (2, height, width, 3)
@@ -120,16 +123,15 @@ def test_an_image_is_padded_with_its_last_pixels(parameters):
 
 @pytest.fixture(scope="module")
 def on_canvases(parameters):
-    """An image in two canvases, which differ out of sight of what is coded."""
+    """Outputs for two canvases, which differ beyond the reach of what is coded."""
     image = ops.pad_to(image_of(1, 40, 70, 3), 256, 320)
     # The last side information is centered on pixels 0 and 64, the last latents before.
-    reach = image.at[:, BEYOND_SIDE:, :].set(1.0).at[:, :, 64 + BEYOND_SIDE :].set(1.0)
-    assert jnp.any(reach != image)
-    run = lambda canvas: forward(parameters, canvas, size=(40, 70))
-    return run(image), run(reach)
+    other = image.at[:, BEYOND_SIDE:, :].set(1.0).at[:, :, 64 + BEYOND_SIDE :].set(1.0)
+    assert jnp.any(other != image)
+    return [forward(parameters, canvas, size=(40, 70)) for canvas in (image, other)]
 
 
-def test_padding_carries_no_bits_and_the_decoder_sees_zeros_there(on_canvases):
+def test_padding_costs_no_bits_and_the_decoder_sees_zeros_there(on_canvases):
     out, _ = on_canvases
     coded = np.zeros(out.latent_bits.shape, bool)
     coded[:, :3, :5] = True
@@ -140,9 +142,9 @@ def test_padding_carries_no_bits_and_the_decoder_sees_zeros_there(on_canvases):
     np.testing.assert_array_equal(out.side_bits > 0, coded)
 
 
-def test_what_the_coded_latents_do_not_see_changes_nothing(on_canvases):
-    # Nearer padding does change the latents at the border, and a larger canvas the
-    # means and scales there, where zeros of the smaller one pad every layer.
+def test_pixels_beyond_the_reach_of_coded_latents_do_not_change_the_output(on_canvases):
+    # Nearer padding would change latents at the border. A larger canvas would change
+    # means and scales there, since layers are padded with zeros at the canvas border.
     one, other = on_canvases
     assert jnp.any(one.latent != other.latent)
     for name in ("reconstruction", "latent_hat", "mean", "scale", "latent_bits"):
@@ -157,28 +159,28 @@ def test_images_of_a_batch_do_not_see_each_other(parameters, images, keys, noisy
 
 
 @pytest.mark.fast
-def test_without_keys_everything_is_rounded(parameters, rounded):
+def test_latents_are_rounded_by_default(parameters, rounded):
     steps = rounded.latent_hat - rounded.mean
     np.testing.assert_allclose(steps, jnp.round(steps), atol=1e-5)
     assert jnp.all(jnp.abs(rounded.latent_hat - rounded.latent) < 0.5 + 1e-5)
     assert jnp.any(steps != 0)
 
 
-def test_noise_is_of_half_a_step_and_the_decoder_sees_it(noisy):
+def test_the_decoder_sees_uniform_noise_of_half_a_step(noisy):
     noise = noisy.latent_hat - noisy.latent
     assert -0.5 - 1e-5 < noise.min() < -0.48
     assert 0.48 < noise.max() < 0.5 + 1e-5
     assert abs(noise.var() - 1 / 12) < 0.01
 
 
-def test_straight_through_changes_the_decoder_alone(
+def test_straight_through_rounds_for_the_decoder_only(
     parameters, images, keys, rounded, noisy
 ):
     out = forward(parameters, images, keys=keys, kind="straight_through")
     for name in ("latent_hat", "mean", "scale", "reconstruction"):
         expected = getattr(rounded, name)
         np.testing.assert_allclose(getattr(out, name), expected, rtol=1e-4, atol=1e-4)
-    # The rate sees noise: that of side information is the same, whatever decodes.
+    # The rate is that of noise: for side information it is the same as with noise.
     np.testing.assert_allclose(out.side_bits, noisy.side_bits, rtol=1e-5)
     assert jnp.any(jnp.abs(out.latent_bits - rounded.latent_bits) > 0.1)
 
@@ -186,59 +188,65 @@ def test_straight_through_changes_the_decoder_alone(
 def test_soft_rounding_goes_from_noise_to_rounding(
     parameters, images, keys, rounded, noisy
 ):
-    soft = lambda sharpness: forward(
-        parameters,
-        images,
-        keys=keys,
-        kind="soft_round",
-        sharpness=jnp.float32(sharpness),
-    )
+    def soft(sharpness):
+        return forward(
+            parameters,
+            images,
+            keys=keys,
+            kind="soft_round",
+            sharpness=jnp.float32(sharpness),
+        )
+
     smooth = soft(0.0)
     for name, expected in vars(noisy).items():
         np.testing.assert_allclose(
             getattr(smooth, name), expected, rtol=1e-3, atol=1e-4, err_msg=name
         )
-    # With the sharpness all approaches rounding: the decoder's input, and the bits.
+    # Latents and bits approach those of rounding as the sharpness grows.
     for name in ("quantized", "side_bits", "latent_bits"):
-        apart = [
+        distances = [
             jnp.mean(jnp.abs(getattr(out, name) - getattr(rounded, name)))
             for out in (smooth, soft(8.0), soft(64.0))
         ]
-        assert apart[2] < 0.3 * apart[0] and apart[1] < apart[0], name
+        assert distances[2] < 0.3 * distances[0], name
+        assert distances[1] < distances[0], name
 
 
-def test_what_side_information_is_rounded_around_can_be_given(parameters, images):
+def test_median_can_be_overridden(parameters, images):
     model = codec.with_parameters(SETTINGS, parameters)
     middle = model.prior.median()
     shifted = forward(parameters, images, median=middle + 1.0)
     given = forward(parameters, images, median=middle)
-    # Whole steps are the same grid; half a step is another.
+    # A shift by a whole step gives the same grid; by half a step, another grid.
     np.testing.assert_allclose(shifted.side_bits, given.side_bits, rtol=1e-3)
     half = forward(parameters, images, median=middle + 0.5)
     assert jnp.any(jnp.abs(half.side_bits - given.side_bits) > 0.01)
 
 
-def test_bfloat16_is_in_analysis_and_synthesis_alone(parameters, images, rounded):
+def test_bfloat16_is_used_in_analysis_and_synthesis_only(parameters, images, rounded):
     out = forward(parameters, images, transform_dtype=jnp.bfloat16)
     for leaf in jax.tree.leaves(out):
         assert leaf.dtype == jnp.float32
+
+    def is_bfloat16(x):
+        return jnp.all(x == x.astype(jnp.bfloat16).astype(jnp.float32))
+
     for name in ("latent", "reconstruction"):
-        narrow = lambda x: jnp.all(x == x.astype(jnp.bfloat16).astype(jnp.float32))
-        assert narrow(getattr(out, name))
-        assert not narrow(getattr(rounded, name))
+        assert is_bfloat16(getattr(out, name))
+        assert not is_bfloat16(getattr(rounded, name))
     assert not jnp.all(out.scale == out.scale.astype(jnp.bfloat16))
     error = jnp.abs(out.latent - rounded.latent).max() / jnp.abs(rounded.latent).max()
     assert 0 < error < 0.05
 
 
-def test_scales_are_at_their_bound_or_above(rounded, noisy):
+def test_scales_are_at_least_their_bound(rounded, noisy):
     for out in (rounded, noisy):
         assert out.scale.min() == jnp.float32(0.11)
         assert out.scale.max() > 0.5
 
 
 def test_every_parameter_has_a_finite_gradient(parameters, images, keys):
-    # Rounding alone would stop all gradients of the decoder's loss at its input.
+    # Plain rounding would stop the gradients of the distortion at the decoder's input.
     @jax.jit
     @jax.grad
     def gradient(parameters):
@@ -253,8 +261,9 @@ def test_every_parameter_has_a_finite_gradient(parameters, images, keys):
 
 
 @pytest.mark.fast
-def test_parameters_survive_the_way_through_a_codec(parameters):
-    back = codec.parameters_of(SETTINGS, codec.with_parameters(SETTINGS, parameters))
-    assert back.keys() == parameters.keys()
+def test_parameters_survive_a_round_trip_through_a_codec(parameters):
+    built = codec.with_parameters(SETTINGS, parameters)
+    returned = codec.parameters_of(SETTINGS, built)
+    assert returned.keys() == parameters.keys()
     for name, array in parameters.items():
-        np.testing.assert_array_equal(back[name], array)
+        np.testing.assert_array_equal(returned[name], array)

@@ -1,4 +1,4 @@
-"""The packaged model codes right after installation."""
+"""The packaged model compresses images right after installation."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 from support.paths import REFERENCES
 
 import jaxcorr as package
-from jaxcorr import images, run_directory
+from jaxcorr import images, run_directory, saved_model
 from jaxcorr.evaluation import measure
 
 FOLDER = Path(package.__file__).parent / run_directory.DEMO
 PHOTOGRAPH = REFERENCES / "astronaut.png"
 
 
-def test_it_codes_a_photograph_to_less_than_a_tenth(jaxcorr, tmp_path):
+def test_the_demo_compresses_a_photograph_to_less_than_a_tenth(jaxcorr, tmp_path):
     status, _, err = jaxcorr("compress", PHOTOGRAPH, "-m", "demo", "-o", "a.jxc")
     assert status == 0, err
     status, _, err = jaxcorr("decompress", "a.jxc", "-m", "demo", "-o", "a.png")
@@ -26,9 +26,7 @@ def test_it_codes_a_photograph_to_less_than_a_tenth(jaxcorr, tmp_path):
 
 
 @pytest.mark.fast
-def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch, tiny_model):
-    from jaxcorr import saved_model
-
+def test_a_folder_named_demo_takes_precedence(tmp_path, monkeypatch, tiny_model):
     monkeypatch.chdir(tmp_path)
     assert run_directory.load("demo").fingerprint != tiny_model.fingerprint
     saved_model.write_model(tmp_path / "demo", tiny_model)
@@ -36,7 +34,7 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch, tiny_model):
 
 
 @pytest.mark.fast
-def test_its_card_states_data_and_licence_and_it_is_small():
+def test_the_demo_is_small_and_its_card_states_data_and_license():
     card = (FOLDER / "README.md").read_text()
     for word in ("BSDS500", "licence", "non-commercial", "Kodak", "parameters"):
         assert word in card

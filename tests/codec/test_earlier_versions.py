@@ -1,4 +1,4 @@
-"""Files, model folders and runs of earlier versions, as `make_saved.py` wrote them."""
+"""Files, model folders and runs of earlier versions, written by `make_saved.py`."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ SINGLE = TrainConfig(
 )
 SWEEP = SweepConfig(distortion_weight=(0.01, 0.02), correlation_weight=0.1, seed=(0, 5))
 RUNS = {"single": SINGLE, "sweep": dataclasses.replace(SINGLE, sweep=SWEEP)}
-"""The settings of the saved runs, as today's version has them."""
+"""The settings of the saved runs in this version."""
 
 
 @pytest.fixture(params=FINGERPRINTS, scope="module")
@@ -61,7 +61,7 @@ def test_a_saved_model_keeps_its_fingerprint(saved):
     assert model.fingerprint.hex() == fingerprint
 
 
-def test_a_saved_model_is_written_as_it_was(saved, tmp_path):
+def test_a_saved_model_is_written_unchanged(saved, tmp_path):
     _, folder, model = saved
     saved_model.write_model(tmp_path / "again", model)
     before = saved_model.read_config(folder)
@@ -76,30 +76,30 @@ def test_a_saved_file_decodes_to_the_committed_pixels(saved):
     assert np.abs(decoded.astype(int) - expected).max() <= 1
 
 
-def test_an_image_codes_to_the_bytes_of_the_saved_file(saved):
+def test_an_image_encodes_to_the_bytes_of_the_saved_file(saved):
     _, folder, model = saved
     photograph, _ = images.read_image(SAVED.parent / "astronaut.png")
     data = coding.compress(model, photograph[:75, :100])
     assert data == (folder / "image.jxc").read_bytes()
 
 
-def test_names_of_parameters_are_those_in_files(saved):
+def test_parameters_have_the_names_of_the_saved_files(saved):
     _, _, model = saved
     built = codec.with_parameters(model.config, model.device_parameters)
-    back = codec.parameters_of(model.config, built)
-    assert back.keys() == model.parameters.keys()
+    returned = codec.parameters_of(model.config, built)
+    assert returned.keys() == model.parameters.keys()
     for name, array in model.parameters.items():
-        np.testing.assert_array_equal(back[name], array)
+        np.testing.assert_array_equal(returned[name], array)
 
 
 @pytest.mark.fast
 def test_a_module_without_stored_names_is_refused():
-    class Late(nnx.Module):
+    class NewModule(nnx.Module):
         def __init__(self):
             self.gain = nnx.Param(1.0)
 
-    with pytest.raises(KeyError, match="Late"):
-        parameters.stored_paths(Late(), parameters.STORED_NAMES)
+    with pytest.raises(KeyError, match="NewModule"):
+        parameters.stored_paths(NewModule(), parameters.STORED_NAMES)
 
 
 @pytest.mark.fast
@@ -108,7 +108,7 @@ def test_the_demo_keeps_its_fingerprint():
 
 
 @pytest.mark.fast
-def test_settings_of_a_saved_run_become_those_of_today():
+def test_settings_of_a_saved_run_are_upgraded():
     folder = SAVED / "runs" / "sweep" / "checkpoints" / "3" / "models" / "1"
     before = saved_model.read_config(folder)["about"]["run"]
     now = run_directory.upgrade_settings(before)
@@ -127,19 +127,19 @@ def test_settings_of_a_saved_run_become_those_of_today():
 
 @pytest.fixture
 def saved_run(request, tmp_path, monkeypatch):
-    """A copy of a saved run, and its settings; one device trains."""
+    """Settings of a run on one device, whose directory is a copy of a saved run."""
     make_mesh = sharding.make_mesh
     monkeypatch.setattr(
         sharding, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1])
     )
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")  # The run sets no own.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "none")  # So the run sets none.
     workdir = tmp_path / request.param
     shutil.copytree(SAVED / "runs" / request.param, workdir)
     return dataclasses.replace(RUNS[request.param], workdir=str(workdir))
 
 
 @pytest.mark.parametrize("saved_run", RUNS, indirect=True)
-def test_a_saved_run_goes_on_to_the_parameters_it_would_have_had(saved_run):
+def test_a_saved_run_resumes_to_the_expected_parameters(saved_run):
     workdir = trainer.train(saved_run)
     expected = np.load(SAVED / "runs" / f"{workdir.name}.npz")
     paths = run_directory.model_paths(workdir)
@@ -151,8 +151,9 @@ def test_a_saved_run_goes_on_to_the_parameters_it_would_have_had(saved_run):
                 array, expected[f"{number}/{name}"], rtol=1e-6, atol=1e-6
             )
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    logged = [(each["step"], each["member"]) for each in map(json.loads, lines)]
-    assert logged == [(step, n) for step in (4, 5, 6) for n in range(len(paths))]
+    logged = [json.loads(line) for line in lines]
+    steps = [(metrics["step"], metrics["member"]) for metrics in logged]
+    assert steps == [(step, n) for step in (4, 5, 6) for n in range(len(paths))]
 
 
 OTHER_RUNS = {
@@ -165,7 +166,7 @@ OTHER_RUNS = {
 @pytest.mark.fast
 @pytest.mark.parametrize("saved_run", ["sweep"], indirect=True)
 @pytest.mark.parametrize("name", OTHER_RUNS)
-def test_a_saved_run_does_not_go_on_as_another(saved_run, name):
+def test_a_saved_run_does_not_resume_with_other_settings(saved_run, name):
     sweep = dataclasses.replace(saved_run.sweep, **OTHER_RUNS[name])
     with pytest.raises(UserError, match=rf"was started with {name} .*, not "):
         trainer.train(dataclasses.replace(saved_run, sweep=sweep))

@@ -1,4 +1,4 @@
-"""Where a model comes from, as files of all versions say it."""
+"""The provenance of models, in files of all versions."""
 
 import json
 from pathlib import Path
@@ -30,41 +30,45 @@ def same_text(first, second):
     return json.dumps(first) == json.dumps(second)
 
 
-def test_committed_model_folders_say_the_same_once_read_and_written():
+def test_provenance_of_committed_models_survives_reading_and_writing():
     assert len(CONFIGS) > 8
     for path in CONFIGS:
         written = json.loads(path.read_text())["about"]
-        known = saved_model.read_provenance(path.parent)
-        assert same_text(known.to_json(), written), path
-        assert not known.other
+        provenance = saved_model.read_provenance(path.parent)
+        assert same_text(provenance.to_json(), written), path
+        assert not provenance.other
 
 
-def test_committed_tables_say_the_same_once_read_and_written():
+def test_metadata_of_committed_results_survives_reading_and_writing():
     assert len(TABLES) > 50
     for path in TABLES:
         written = json.loads(path.read_text())["model"]
         assert same_text(metadata.from_json(written).to_json(), written), path
 
 
-def test_a_run_says_where_each_of_its_members_comes_from():
+def test_each_member_of_a_run_has_its_provenance():
     run = ROOT / "tests/references/saved/runs/sweep/checkpoints/3/models"
-    known = [saved_model.read_provenance(run / str(number)) for number in range(4)]
-    assert [each.step for each in known] == [3] * 4
-    assert known[3].member == SweepMember(
+    members = [saved_model.read_provenance(run / str(number)) for number in range(4)]
+    assert [provenance.step for provenance in members] == [3] * 4
+    assert members[3].member == SweepMember(
         seed=5, distortion_weight=0.02, correlation_weight=0.1
     )
     expected = "seed 5, distortion weight 0.02, correlation weight 0.1"
-    assert known[3].describe() == expected
-    assert all(each.config and each.held_out_loss for each in known)
+    assert members[3].describe() == expected
+    assert all(member.config and member.held_out_loss for member in members)
 
 
-def test_a_checkpoint_that_was_not_evaluated_says_so():
-    known = Provenance(config={"steps": 3}, step=3)
-    assert known.to_json() == {"run": {"steps": 3}, "step": 3, "held_out_loss": None}
-    assert Provenance.from_json(known.to_json()) == known
+def test_a_checkpoint_that_was_not_evaluated_has_a_null_loss():
+    provenance = Provenance(config={"steps": 3}, step=3)
+    assert provenance.to_json() == {
+        "run": {"steps": 3},
+        "step": 3,
+        "held_out_loss": None,
+    }
+    assert Provenance.from_json(provenance.to_json()) == provenance
 
 
-def test_a_model_of_no_run_says_nothing_of_a_run():
+def test_unknown_attributes_are_not_written():
     assert Provenance().to_json() == {}
     assert Provenance(step=7).to_json() == {"step": 7}
 
@@ -78,30 +82,30 @@ def test_a_model_of_no_run_says_nothing_of_a_run():
         {"run": [], "held_out_loss": "low", "step": 7},
     ],
 )
-def test_what_another_version_wrote_is_kept_as_it_was(other):
-    known = Provenance.from_json(other)
-    assert known.step == 7
-    assert known.to_json() == other
+def test_entries_of_other_versions_are_kept(other):
+    provenance = Provenance.from_json(other)
+    assert provenance.step == 7
+    assert provenance.to_json() == other
 
 
 @pytest.mark.parametrize("damaged", [None, [], "text", 3])
-def test_what_is_not_an_object_says_nothing(damaged):
+def test_provenance_that_is_not_an_object_is_ignored(damaged):
     assert Provenance.from_json(damaged) == Provenance()
 
 
-def test_settings_of_a_member_that_a_later_version_added_are_passed_over():
+def test_unknown_settings_of_a_member_are_ignored():
     member = {"seed": 1, "distortion_weight": 0.5, "correlation_weight": 0.0}
-    known = Provenance.from_json({"member": member | {"temperature": 2}})
-    assert known.member == SweepMember(**member)
+    provenance = Provenance.from_json({"member": member | {"temperature": 2}})
+    assert provenance.member == SweepMember(**member)
 
 
-def test_a_table_of_a_classical_codec_without_a_title_is_named_by_the_codec():
+def test_a_classical_codec_without_a_title_has_its_name_as_title():
     read = metadata.from_json({"codec": "webp", "quality": 80})
     assert isinstance(read, ClassicalMetadata)
     assert (read.title, read.quality) == ("webp", 80)
 
 
-def test_a_model_is_described_by_its_place_in_the_sweep():
+def test_a_model_is_described_by_its_settings_in_the_sweep():
     member = SweepMember(seed=0, distortion_weight=0.01, correlation_weight=0)
     model = ModelMetadata(path="run@2", provenance=Provenance(member=member))
     expected = "seed 0, distortion weight 0.01, correlation weight 0"

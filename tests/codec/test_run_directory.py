@@ -27,12 +27,14 @@ def model():
 
 
 def make_run(path, model, losses):
-    """A run directory as training leaves it: a model folder in every checkpoint."""
+    """Writes a run directory, with a model folder in every checkpoint."""
     for step, loss in losses.items():
-        known = Provenance(step=step, held_out_loss=loss)
+        provenance = Provenance(step=step, held_out_loss=loss)
         folder = path / CHECKPOINTS / str(step) / MODELS / "0"
-        saved_model.write_model(folder, dataclasses.replace(model, provenance=known))
-    # A checkpoint that is not complete has a longer name; files are none at all.
+        saved_model.write_model(
+            folder, dataclasses.replace(model, provenance=provenance)
+        )
+    # An incomplete checkpoint has a longer name and no model.
     (path / CHECKPOINTS / "900.orbax-checkpoint-tmp-3").mkdir(parents=True)
     return path
 
@@ -50,29 +52,29 @@ def test_a_checkpoint_is_chosen_by_name_or_step(run, checkpoint, step):
     assert run_directory.load(run, checkpoint=checkpoint).provenance.step == step
 
 
-def test_the_best_is_loaded_unless_another_is_asked_for(run):
+def test_the_best_checkpoint_is_loaded_by_default(run):
     assert run_directory.load(str(run)).provenance.step == 20
 
 
-def test_the_newest_is_the_best_where_none_was_evaluated(model, tmp_path):
+def test_the_newest_checkpoint_is_the_best_if_none_was_evaluated(model, tmp_path):
     run = make_run(tmp_path, model, {5: None, 20: None})
     assert run_directory.load(run).provenance.step == 20
 
 
 @pytest.mark.parametrize("checkpoint", ["6", "900", "oldest", "-5", ""])
-def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint):
+def test_a_missing_checkpoint_is_refused(run, checkpoint):
     message = f"no checkpoint '{checkpoint}'; there are newest, best, 5, 20, 100, 120"
     with pytest.raises(UserError, match=message):
         run_directory.load(run, checkpoint=checkpoint)
 
 
-def test_a_model_folder_is_loaded_as_it_is(run, model):
-    found = run_directory.load(run / CHECKPOINTS / "100" / MODELS / "0")
-    assert found.fingerprint == model.fingerprint
-    assert found.provenance.step == 100
+def test_a_model_folder_of_a_run_is_loaded(run, model):
+    loaded = run_directory.load(run / CHECKPOINTS / "100" / MODELS / "0")
+    assert loaded.fingerprint == model.fingerprint
+    assert loaded.provenance.step == 100
 
 
-def test_a_checkpoint_that_was_being_deleted_is_passed_over(model, tmp_path):
+def test_a_partly_deleted_checkpoint_is_ignored(model, tmp_path):
     run = make_run(tmp_path, model, {5: 1.0})
     (run / CHECKPOINTS / "3" / MODELS / "0").mkdir(parents=True)
     assert run_directory.load(run).provenance.step == 5
@@ -91,7 +93,7 @@ def test_paths_without_a_model_are_refused(tmp_path):
         run_directory.load(tmp_path)
 
 
-def test_parameters_are_put_on_the_device_once(model):
+def test_parameters_are_transferred_to_the_device_once(model):
     placed = model.device_parameters
     assert placed is model.device_parameters
     np.testing.assert_array_equal(

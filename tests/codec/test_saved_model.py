@@ -47,7 +47,7 @@ def changed(model, **fields):
 
 
 @pytest.mark.fast
-def test_what_is_read_is_what_was_written(model, written):
+def test_a_model_survives_writing_and_reading(model, written):
     read = saved_model.read_model(written)
     assert read.fingerprint == model.fingerprint
     assert len(read.fingerprint) == 8
@@ -87,18 +87,19 @@ def test_tables_hold_the_probabilities_of_the_prior(model):
     np.testing.assert_allclose(counts, expected, rtol=1e-2, atol=1e-6)
 
 
-def test_a_median_can_be_given(model):
+def test_median_can_be_overridden(model):
     given = np.array([0.25, -1.5, 3.0], np.float32)
-    made = saved_model.make_model(SETTINGS, model.parameters, median=given)
-    np.testing.assert_array_equal(made.median, given)
-    assert made.fingerprint != model.fingerprint
-    # Symbol k is what lies k steps from the median: tables move the other way.
-    moved = given - model.median
-    assert np.all((made.side_tables.lowest - model.side_tables.lowest) * moved <= 0)
+    overridden = saved_model.make_model(SETTINGS, model.parameters, median=given)
+    np.testing.assert_array_equal(overridden.median, given)
+    assert overridden.fingerprint != model.fingerprint
+    # Symbols are relative to the median: tables move the other way.
+    shift = given - model.median
+    table_shift = overridden.side_tables.lowest - model.side_tables.lowest
+    assert np.all(table_shift * shift <= 0)
 
 
 @pytest.mark.fast
-def test_any_change_of_what_is_computed_changes_the_fingerprint(model):
+def test_every_change_of_the_model_changes_the_fingerprint(model):
     one_bit = model.parameters["prior/biases/4"].copy()
     one_bit.view(np.uint32)[-1] ^= 1
     counts = model.side_tables.counts.copy()
@@ -123,12 +124,12 @@ def test_any_change_of_what_is_computed_changes_the_fingerprint(model):
 
 
 @pytest.mark.fast
-def test_what_is_known_of_the_training_does_not_change_the_fingerprint(model):
+def test_provenance_does_not_change_the_fingerprint(model):
     assert changed(model, provenance=Provenance()).fingerprint == model.fingerprint
 
 
 @pytest.mark.fast
-def test_a_later_versions_new_setting_at_its_default_keeps_the_fingerprint(model):
+def test_a_new_setting_at_its_default_does_not_change_the_fingerprint(model):
     later = dataclasses.make_dataclass(
         "CodecConfig",
         [("novelty", int, 0)],
@@ -151,31 +152,32 @@ def test_a_missing_file_is_named(folder, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_refused_or_read_as_it_was(model, folder, name):
+def test_a_damaged_file_is_refused_or_gives_the_same_model(model, folder, name):
     intact = (folder / name).read_bytes()
     rng = np.random.default_rng(0)
     refused = 0
-    # Every byte of the ends, where zip files and arrays describe themselves.
+    # All bytes at both ends, where zip files and arrays have their headers.
     ends = [*range(160), *range(len(intact) - 160, len(intact))]
-    for place in {*rng.integers(len(intact), size=60).tolist(), *ends}:
+    for index in {*rng.integers(len(intact), size=60).tolist(), *ends}:
         damaged = bytearray(intact)
-        damaged[place % len(intact)] ^= 1 << int(rng.integers(8))
+        damaged[index % len(intact)] ^= 1 << int(rng.integers(8))
         (folder / name).write_bytes(damaged)
         try:
             read = saved_model.read_model(folder)
         except UserError:
             refused += 1
         else:
-            # Dates in zip files, for one, mean nothing here; nor does provenance.
+            # Some bytes do not change the model: dates in zip files, provenance.
             assert read.fingerprint == model.fingerprint
     assert refused > 100
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("kept", [0, 1, 100, 0.5, 0.99])
-def test_a_truncated_file_is_refused(folder, name, kept):
+@pytest.mark.parametrize("size", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_file_is_refused(folder, name, size):
     intact = (folder / name).read_bytes()
-    end = int(kept * len(intact)) if kept < 1 else int(kept)
+    """Sizes are numbers of bytes, or fractions of the file."""
+    end = int(size * len(intact)) if size < 1 else int(size)
     (folder / name).write_bytes(intact[:end])
     with pytest.raises(UserError, match=str(folder)):
         saved_model.read_model(folder)
@@ -198,13 +200,13 @@ def edit_config(folder, **changes):
         ({"codec": None}, "CodecConfig must be an object, not None"),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused(folder, changes, message):
+def test_an_invalid_config_is_refused(folder, changes, message):
     edit_config(folder, **changes)
     with pytest.raises(UserError, match=message):
         saved_model.read_model(folder)
 
 
-def test_a_config_that_is_no_object_is_refused(folder):
+def test_a_config_that_is_not_an_object_is_refused(folder):
     (folder / saved_model.CONFIG).write_text("[1, 2]")
     with pytest.raises(UserError, match=r"no readable config\.json"):
         saved_model.read_model(folder)

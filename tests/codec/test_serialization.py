@@ -40,7 +40,7 @@ class Scene:
         Scene(shape=Disk(radius=2.5), frame=Box(sides=()), shown=False),
     ],
 )
-def test_settings_survive_json(scene, omit_defaults):
+def test_settings_survive_a_round_trip_through_json(scene, omit_defaults):
     written = json.dumps(serialization.to_json(scene, omit_defaults=omit_defaults))
     assert serialization.from_json(Scene, json.loads(written), "file") == scene
 
@@ -56,7 +56,7 @@ def test_every_field_and_class_is_written():
     }
 
 
-def test_omitted_defaults_leave_what_differs():
+def test_fields_at_their_defaults_can_be_omitted():
     assert serialization.to_json(Scene(), omit_defaults=True) == {"kind": "Scene"}
     scene = Scene(shape=Box(), frame=Box(sides=(7,)))
     assert serialization.to_json(scene, omit_defaults=True) == {
@@ -66,7 +66,7 @@ def test_omitted_defaults_leave_what_differs():
     }
 
 
-def test_a_field_that_is_new_and_has_its_default_is_omitted():
+def test_a_new_field_at_its_default_is_omitted():
     later = dataclasses.make_dataclass(
         "Scene", [("depth", int, 3)], bases=(Scene,), frozen=True, kw_only=True
     )
@@ -109,7 +109,7 @@ def test_missing_fields_take_their_defaults():
         ({"kind": "Box"}, "a/b: unknown kind 'Box'"),
     ],
 )
-def test_what_is_unknown_is_refused(values, message):
+def test_unknown_fields_and_classes_are_refused(values, message):
     with pytest.raises(UserError, match=message):
         serialization.from_json(Scene, values, "a/b")
 

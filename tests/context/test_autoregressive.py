@@ -17,8 +17,8 @@ def model():
     return codecs.make_combination("minnen", "autoregressive")
 
 
-def encoder_sees(model, image, side_symbols):
-    """Latents, and features on the canvas, as the encoder computes them."""
+def encoder_inputs(model, image, side_symbols):
+    """Returns the encoder's latents, and its features on the canvas."""
     y, _ = networks.analyze(model.codec, networks.place_on_canvas(image))
     with networks.coding_arithmetic(Arithmetic.PORTABLE) as dtype:
         rows, columns = (networks.canvas_side(side) // 64 for side in image.shape[:2])
@@ -30,12 +30,17 @@ def encoder_sees(model, image, side_symbols):
 
 
 def raster_scan(parameters, features, y, grid):
-    """Latents one by one: predict from those before, round the mean, then the latent.
+    """Codes latents one by one: predicts from earlier ones, rounds mean and latent.
 
     Minnen et al., NeurIPS 2018, table 1, with the first 12 of 25 taps in raster order.
     """
-    weight = lambda name: parameters[f"context/{name}"].astype(np.float64)
-    leaky = lambda x: np.where(x > 0, x, 0.01 * x)
+
+    def weight(name):
+        return parameters[f"context/{name}"].astype(np.float64)
+
+    def leaky_relu(x):
+        return np.where(x > 0, x, 0.01 * x)
+
     height, width, channels = y.shape
     symbols, means, scales, hat = (np.zeros(y.shape) for _ in range(4))
     for i in range(height):
@@ -49,8 +54,8 @@ def raster_scan(parameters, features, y, grid):
             x = features[i, j] @ weight("network/features/kernel")
             x += weight("network/features/bias")
             x += neighbors @ weight("network/neighbors/kernel")
-            x = leaky(x) @ weight("network/middle/kernel")
-            x = leaky(x + weight("network/middle/bias"))
+            x = leaky_relu(x) @ weight("network/middle/kernel")
+            x = leaky_relu(x + weight("network/middle/bias"))
             x = x @ weight("network/last/kernel") + weight("network/last/bias")
             scales[i, j] = np.maximum(x[:channels], 0.11)
             means[i, j] = grid.round_means(x[channels:])
@@ -60,10 +65,10 @@ def raster_scan(parameters, features, y, grid):
 
 
 @pytest.mark.parametrize("size", [(90, 130), (16, 100), (100, 16), (1, 1)], ids=str)
-def test_coding_is_the_raster_scan_of_the_formulas_symbol_for_symbol(model, size):
+def test_coding_equals_a_raster_scan_by_the_published_formulas(model, size):
     image = codecs.blocks(*size)
     container, encoded = coding.encode(model, image)
-    y, features = encoder_sees(model, image, encoded.side_symbols)
+    y, features = encoder_inputs(model, image, encoded.side_symbols)
     rows, columns = (-(-side // 16) for side in size)
     grid = ReproducibleGrid(offset=container.offset)
     symbols, means, scales, hat = raster_scan(
@@ -77,39 +82,41 @@ def test_coding_is_the_raster_scan_of_the_formulas_symbol_for_symbol(model, size
     np.testing.assert_array_equal(decoded.latent_hat, hat)
 
 
-def test_the_means_of_that_scan_depend_on_the_latents_before(model):
+def test_means_of_the_raster_scan_depend_on_earlier_latents(model):
     image = codecs.blocks(90, 130)
     _, encoded = coding.encode(model, image)
-    y, features = encoder_sees(model, image, encoded.side_symbols)
+    y, features = encoder_inputs(model, image, encoded.side_symbols)
     name = "context/neighbors/kernel"
     parameters = {**model.parameters, name: 0 * model.parameters[name]}
-    blind, *_ = raster_scan(parameters, features, y[:6, :9], ReproducibleGrid())
-    assert np.mean(encoded.symbols != blind) > 0.05
+    symbols_without_context, *_ = raster_scan(
+        parameters, features, y[:6, :9], ReproducibleGrid()
+    )
+    assert np.mean(encoded.symbols != symbols_without_context) > 0.05
     assert np.unique(encoded.symbols).size >= 8
 
 
 @pytest.mark.fast
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1), (3, 2), (7, 5), (4, 12)])
-def test_wavefronts_take_every_latent_once_after_all_that_it_sees(size):
+def test_wavefronts_code_each_latent_once_after_the_latents_it_sees(size):
     height, width = size
     context = make_context(Autoregressive())
     passes = context.num_passes(height, width)
     assert passes == width + 3 * (height - 1)
-    taken = np.full(size, -1)
+    pass_of = np.full(size, -1)
     for index in range(passes):
         rows, columns = wavefront(index, height, width)
-        assert np.all(taken[rows, columns] == -1)
+        assert np.all(pass_of[rows, columns] == -1)
         assert np.all(np.diff(rows) == 1) and np.all(np.diff(columns) == -3)
-        taken[rows, columns] = index
-    assert np.all(taken >= 0)
+        pass_of[rows, columns] = index
+    assert np.all(pass_of >= 0)
     for i, j in np.ndindex(size):
         for row, column in CAUSAL_TAPS:
             p, q = i + row, j + column
             if 0 <= p < height and 0 <= q < width:
-                assert taken[p, q] < taken[i, j]
+                assert pass_of[p, q] < pass_of[i, j]
 
 
-def test_images_of_a_canvas_share_one_program_over_all_passes(model):
+def test_images_on_equal_canvases_share_one_program_for_all_passes(model):
     programs: list[Any] = [autoregressive._predict, autoregressive._prepare]
     for program in programs:
         program.clear_cache()

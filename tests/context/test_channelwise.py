@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from flax import nnx
 from support import codecs
-from support.context_models import coded_on, features_and_latents, make_context, walk
+from support.context_models import (
+    code_pass_by_pass,
+    coded_mask,
+    features_and_latents,
+    make_context,
+)
 from support.reference_layers import apply_convolution, relu
 
 from jaxcorr.bitstream import coding
@@ -36,18 +41,18 @@ def context_of(kind):
     return make_context(KINDS[kind], CHANNELS, scale_bias=0.0)
 
 
-def given(dtype: type = np.float32):
+def random_inputs(dtype: type = np.float32):
     features, latent = features_and_latents(SIZE, channels=CHANNELS, dtype=dtype)
     return jnp.asarray(features[None]), jnp.asarray(latent[None])
 
 
 @functools.cache
-def rounded(kind):
-    """What comes out in float64."""
-    context, coded = context_of(kind), coded_on(SIZE, SIZE)
-    run = jax.jit(lambda f, y: context.forward(f, y, Rounding(), coded))
+def rounded_output(kind):
+    """Returns the output with rounding, in float64."""
+    context, coded = context_of(kind), coded_mask(SIZE, SIZE)
+    forward = jax.jit(lambda f, y: context.forward(f, y, Rounding(), coded))
     with jax.enable_x64(True):
-        return run(*given(np.float64))
+        return forward(*random_inputs(np.float64))
 
 
 def abstract(settings, channels):
@@ -55,7 +60,7 @@ def abstract(settings, channels):
 
 
 def widths(network):
-    """Channels before and after each convolution, and sides of their kernels."""
+    """Returns channels before and after each convolution, and sides of kernels."""
     kernels = [
         layer.kernel.shape for layer in (network.first, network.second, network.third)
     ]
@@ -64,55 +69,58 @@ def widths(network):
     return (*(shape[2] for shape in kernels), kernels[-1][3]), [s[0] for s in kernels]
 
 
-def predicted(networks, x):
+def slice_transform(network, x):
     """Three convolutions with rectifiers between them, by their definition."""
-    hidden = relu(apply_convolution(x, networks.first))
+    hidden = relu(apply_convolution(x, network.first))
     return apply_convolution(
-        relu(apply_convolution(hidden, networks.second)), networks.third
+        relu(apply_convolution(hidden, network.second)), network.third
     )
 
 
-def slice_by_slice(context, settings, features, latent):
+def by_definition(context, settings, features, latent):
     """ChARM by its definition, for 7 channels in slices of 3, 2 and 2."""
-    join = lambda *arrays: np.concatenate(arrays, axis=-1)
-    parts = [(0, 3), (3, 5), (5, 7)]
+
+    def join(*arrays):
+        return np.concatenate(arrays, axis=-1)
+
+    bounds = [(0, 3), (3, 5), (5, 7)]
     scale_features, mean_features = features[..., :7], features[..., 7:]
-    found, hats = [], [np.zeros((*latent.shape[:3], 0))]
-    for index, (start, end) in enumerate(parts):
+    outputs, hats = [], [np.zeros((*latent.shape[:3], 0))]
+    for index, (start, end) in enumerate(bounds):
         own = slice(start, end) if settings.networks == "light" else slice(None)
         earlier = join(*hats[: 1 + min(index, settings.support)])
         networks = context.slices[index]
-        seen = join(mean_features[..., own], earlier)
-        mean = predicted(networks.mean, seen)
-        scale = predicted(networks.scale, join(scale_features[..., own], earlier))
+        mean_inputs = join(mean_features[..., own], earlier)
+        mean = slice_transform(networks.mean, mean_inputs)
+        scale = slice_transform(networks.scale, join(scale_features[..., own], earlier))
         quantized = np.rint(latent[..., start:end] - mean) + mean
         hat = quantized
         if settings.residual_prediction:
-            error = predicted(networks.residual, join(seen, quantized))
+            error = slice_transform(networks.residual, join(mean_inputs, quantized))
             hat = quantized + np.tanh(error) / 2
         hats.append(hat)
-        found.append((mean, np.maximum(scale, 0.11), quantized, hat))
-    return [join(*arrays) for arrays in zip(*found, strict=True)]
+        outputs.append((mean, np.maximum(scale, 0.11), quantized, hat))
+    return [join(*arrays) for arrays in zip(*outputs, strict=True)]
 
 
 @each_kind
-def test_slices_are_predicted_by_the_definition(kind):
+def test_slices_are_predicted_by_their_definition(kind):
     features, latent = features_and_latents(SIZE, channels=CHANNELS)
-    expected = slice_by_slice(
+    expected = by_definition(
         context_of(kind), KINDS[kind], features[None], latent[None]
     )
     names = ("mean", "scale", "quantized", "latent_hat")
     for name, array in zip(names, expected, strict=True):
-        found = getattr(rounded(kind), name)
-        np.testing.assert_allclose(found, array, rtol=0, atol=1e-10)
+        output = getattr(rounded_output(kind), name)
+        np.testing.assert_allclose(output, array, rtol=0, atol=1e-10)
 
 
 @pytest.mark.fast
-def test_uneven_slices_differ_by_one_channel_the_wider_ones_first():
-    bounds = lambda slices, channels: [
-        part.channels
-        for part in abstract(Channelwise(slices=slices, support=0), channels).schedule
-    ]
+def test_uneven_slices_differ_by_one_channel_and_wider_slices_come_first():
+    def bounds(slices, channels):
+        context = abstract(Channelwise(slices=slices, support=0), channels)
+        return [coding_pass.channels for coding_pass in context.schedule]
+
     assert bounds(3, 7) == [(0, 3), (3, 5), (5, 7)]
     assert bounds(2, 2) == [(0, 1), (1, 2)]
     assert bounds(10, 192)[:3] == [(0, 20), (20, 40), (40, 59)]
@@ -121,28 +129,28 @@ def test_uneven_slices_differ_by_one_channel_the_wider_ones_first():
 
 @pytest.mark.fast
 @pytest.mark.parametrize("support", range(4))
-def test_networks_take_features_and_as_many_earlier_slices_as_are_seen(support):
+def test_networks_take_features_and_the_supported_earlier_slices(support):
     ends, slices = [0, 3, 5, 7], [3, 2, 2]
-    for networks in ("light", "reference"):
-        settings = Channelwise(slices=3, support=support, networks=networks)
+    for kind in ("light", "reference"):
+        settings = Channelwise(slices=3, support=support, networks=kind)
         context = abstract(settings, 7)
-        for index, part in enumerate(context.slices):
-            features = slices[index] if networks == "light" else 7
+        for index, networks in enumerate(context.slices):
+            features = slices[index] if kind == "light" else 7
             inputs = features + ends[min(index, support)]
-            assert widths(part.mean)[0][0] == widths(part.scale)[0][0] == inputs
-            assert widths(part.residual)[0][0] == inputs + slices[index]
-            for network in (part.mean, part.scale, part.residual):
+            assert widths(networks.mean)[0][0] == widths(networks.scale)[0][0] == inputs
+            assert widths(networks.residual)[0][0] == inputs + slices[index]
+            for network in (networks.mean, networks.scale, networks.residual):
                 assert widths(network)[0][-1] == slices[index]
 
 
 @pytest.mark.fast
 def test_reference_networks_have_the_published_kernels_and_widths():
     context = abstract(Channelwise(support=10), 320)
-    for index, part in enumerate(context.slices):
+    for index, networks in enumerate(context.slices):
         expected = (320 + 32 * index, 224, 128, 32), [5, 5, 3]
-        assert widths(part.mean) == widths(part.scale) == expected
+        assert widths(networks.mean) == widths(networks.scale) == expected
         expected = (352 + 32 * index, 224, 128, 32), [5, 5, 3]
-        assert widths(part.residual) == expected
+        assert widths(networks.residual) == expected
     assert len(context.slices) == 10
 
 
@@ -150,7 +158,7 @@ def test_reference_networks_have_the_published_kernels_and_widths():
 def test_hidden_widths_of_light_networks_lie_evenly_between_input_and_output():
     settings = Channelwise(support=10, networks="light", residual_prediction=False)
     context = abstract(settings, 320)
-    # Widths of Zhu et al.; a third of the way that is no integer is rounded down.
+    # Widths of Zhu et al.; a third of the way that is not an integer is rounded down.
     for index, hidden in [(0, (32, 32)), (1, (53, 42)), (9, (224, 128))]:
         inputs = 32 + 32 * index
         assert widths(context.slices[index].mean) == ((inputs, *hidden, 32), [3, 3, 3])
@@ -158,9 +166,9 @@ def test_hidden_widths_of_light_networks_lie_evenly_between_input_and_output():
 
 
 @each_kind
-def test_prediction_of_rounding_errors_moves_latents_by_half_a_step_at_most(kind):
+def test_residual_prediction_moves_latents_by_at_most_half_a_step(kind):
     mean, quantized, latent_hat = (
-        np.asarray(getattr(rounded(kind), name))
+        np.asarray(getattr(rounded_output(kind), name))
         for name in ("mean", "quantized", "latent_hat")
     )
     symbols = quantized - mean
@@ -173,34 +181,36 @@ def test_prediction_of_rounding_errors_moves_latents_by_half_a_step_at_most(kind
 
 
 @pytest.mark.fast
-def test_a_very_sure_residual_network_moves_latents_by_half_a_step():
+def test_a_saturated_residual_network_moves_latents_by_half_a_step():
     context = make_context(KINDS["no support"], CHANNELS)
-    for part in context.slices:
-        part.residual.third.bias[...] = jnp.full_like(part.residual.third.bias[...], 99)
-    out = context.forward(*given(), Rounding(), coded_on(SIZE, SIZE))
-    # Without support, what later slices see does not move with it.
-    before = np.asarray(rounded("no support").quantized)
+    for networks in context.slices:
+        networks.residual.third.bias[...] = jnp.full_like(
+            networks.residual.third.bias[...], 99
+        )
+    out = context.forward(*random_inputs(), Rounding(), coded_mask(SIZE, SIZE))
+    # Without support, later slices do not depend on the residual networks.
+    before = np.asarray(rounded_output("no support").quantized)
     np.testing.assert_allclose(out.quantized, before, rtol=0, atol=1e-5)
     np.testing.assert_allclose(out.latent_hat, before + 0.5, rtol=0, atol=1e-5)
 
 
-def test_every_slice_gets_its_part_of_the_noise_of_whole_latents():
-    features, latent = given()
+def test_each_slice_gets_its_channels_of_the_noise():
+    features, latent = random_inputs()
     keys = jax.random.split(jax.random.key(0), 1)
     noise = uniform_noise(keys, latent)
-    found = context_of("light").forward(
-        *(features, latent, AdditiveNoise(keys), coded_on(SIZE, SIZE))
+    output = context_of("light").forward(
+        features, latent, AdditiveNoise(keys), coded_mask(SIZE, SIZE)
     )
-    np.testing.assert_allclose(found.quantized - latent, noise, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(output.quantized - latent, noise, rtol=0, atol=1e-5)
     assert not jnp.any(jnp.abs(noise[..., 3:5] - noise[..., 5:7]) < 1e-6)
 
 
-def test_later_slices_see_latents_whose_rounding_errors_were_taken_off():
+def test_later_slices_see_refined_latents():
     context = make_context(KINDS["light"], CHANNELS)
     features, latent = features_and_latents(SIZE, channels=CHANNELS, dtype=np.float32)
-    before = walk(context, features, latent, SIZE)
+    before = code_pass_by_pass(context, features, latent, SIZE)
     context.slices[0].residual.third.bias[...] = jnp.full(3, 99.0)
-    after = walk(context, features, latent, SIZE)
+    after = code_pass_by_pass(context, features, latent, SIZE)
     np.testing.assert_array_equal(before.mean[..., :3], after.mean[..., :3])
     assert jnp.all(before.mean[..., 3:] != after.mean[..., 3:])
 
@@ -221,7 +231,7 @@ def test_refined_latents_are_on_the_grid_and_decode_exactly(arithmetic):
         assert 0 < moved.max() <= 0.5 + 1 / 128
 
 
-def test_images_of_a_canvas_share_a_program_a_slice():
+def test_images_on_equal_canvases_share_one_program_per_slice():
     model = codecs.make_combination("minnen", "channelwise")
     programs: list[Any] = [passes._predict, passes._refine]
     for program in programs:

@@ -9,10 +9,10 @@ import pytest
 from support import codecs
 from support.context_models import (
     QUANTIZATIONS,
-    coded_on,
+    code_pass_by_pass,
+    coded_mask,
     features_and_latents,
     make_context,
-    walk,
 )
 
 from jaxcorr import codec, quantization
@@ -48,11 +48,13 @@ def forward(parameters, image, keys, *, kind=None):
 
 
 @pytest.fixture(scope="module")
-def trained_on(model, image):
-    """What training sees, by what the decoder is said to see."""
+def training_outputs(model, image):
+    """Outputs in training, by quantization; None is the default."""
     keys = jax.random.split(jax.random.key(0), 1)
-    run = lambda kind: forward(model.device_parameters, image, keys, kind=kind)
-    return {kind: run(kind) for kind in (None, "noise")}
+    parameters = model.device_parameters
+    return {
+        kind: forward(parameters, image, keys, kind=kind) for kind in (None, "noise")
+    }
 
 
 @pytest.mark.fast
@@ -62,12 +64,12 @@ def test_anchors_are_where_row_plus_column_is_even():
 
 
 def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
-    model, trained_on
+    model, training_outputs
 ):
-    """So both parities are in the correlation loss as they are coded."""
-    out = trained_on[None]
+    """So the correlation loss sees the means and scales of coding at both parities."""
+    out = training_outputs[None]
     apply = codec.with_parameters(SETTINGS, model.device_parameters)
-    # Straight through, side information is rounded in training too.
+    # Straight-through quantization rounds side information in training, too.
     z = apply.transforms.hyper_analysis(out.latent)
     z_hat = round_around(z, apply.prior.median()[None, None, None])
     features = apply.transforms.hyper_synthesis(z_hat)[0]
@@ -77,8 +79,8 @@ def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
     for index in range(2):
         positions, mean, scale = state.predict(index)
         parity = np.add(*np.nonzero(np.ones(size))).reshape(size) % 2
-        *places, channels = positions
-        np.testing.assert_array_equal(places, np.nonzero(parity == index))
+        *rows_and_columns, channels = positions
+        np.testing.assert_array_equal(rows_and_columns, np.nonzero(parity == index))
         assert channels == slice(0, out.mean.shape[-1])
         np.testing.assert_allclose(out.mean[0][positions], mean, atol=1e-4)
         np.testing.assert_allclose(out.scale[0][positions], scale, atol=1e-4)
@@ -86,34 +88,37 @@ def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
         state.update(index, latent_hat)
 
 
-def test_the_second_pass_without_anchors_would_say_something_else():
+def test_predictions_of_the_second_pass_depend_on_anchors():
     context = make_context(Checkerboard())
     features, latent = features_and_latents((6, 6), dtype=np.float32)
-    both = walk(context, features, latent, (6, 6))
-    blind = walk(context, features, np.zeros_like(latent), (6, 6))
+    with_anchors = code_pass_by_pass(context, features, latent, (6, 6))
+    without_anchors = code_pass_by_pass(
+        context, features, np.zeros_like(latent), (6, 6)
+    )
     anchor = parity_of(np.arange(6), np.arange(6)) == 0
-    for one, other in [(both.mean, blind.mean), (both.scale, blind.scale)]:
+    for name in ("mean", "scale"):
+        one, other = getattr(with_anchors, name), getattr(without_anchors, name)
         np.testing.assert_array_equal(one[0][anchor], other[0][anchor])
         assert np.all(one[0][~anchor] != other[0][~anchor])
 
 
-def test_anchors_seen_in_training_are_rounded_around_their_means():
+def test_anchors_in_training_are_rounded_around_their_means():
     context = make_context(Checkerboard())
     features, latent = features_and_latents((5, 6), dtype=np.float32)
-    found = context.forward(
+    output = context.forward(
         jnp.asarray(features[None]),
         jnp.asarray(latent[None]),
         QUANTIZATIONS["straight through"],
-        coded_on((5, 6), (5, 6)),
+        coded_mask((5, 6), (5, 6)),
     )
-    expected = walk(context, features, latent, (5, 6))
+    expected = code_pass_by_pass(context, features, latent, (5, 6))
     for field in dataclasses.fields(expected):
-        one, other = (getattr(out, field.name) for out in (found, expected))
+        one, other = (getattr(out, field.name) for out in (output, expected))
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
-def test_the_decoder_sees_rounded_latents_in_training_unless_told_otherwise(trained_on):
-    by_default, noisy = trained_on.values()
+def test_the_decoder_sees_rounded_latents_in_training_by_default(training_outputs):
+    by_default, noisy = training_outputs.values()
     steps = by_default.latent_hat - by_default.mean
     np.testing.assert_allclose(steps, jnp.round(steps), atol=1e-4)
     noise = noisy.latent_hat - noisy.latent
@@ -122,27 +127,27 @@ def test_the_decoder_sees_rounded_latents_in_training_unless_told_otherwise(trai
     assert jnp.mean(jnp.abs(steps - jnp.round(steps)) > 0.01) > 0.9
 
 
-def test_gradients_go_from_the_second_pass_through_rounding_to_the_analysis(model):
+def test_gradients_flow_from_the_second_pass_through_rounding_to_the_analysis(model):
     image = jnp.asarray(codecs.blocks(64, 64)[None], jnp.float32) / 255
     keys = jax.random.split(jax.random.key(0), 1)
     bias = "transforms/analysis/layers/6/bias"
-    # Side information that is constant leaves the context model as the only way.
-    deaf = dict(model.device_parameters)
-    deaf["transforms/hyper_analysis/layers/4/kernel"] *= 0
+    # With constant side information, gradients flow through the context model only.
+    parameters = dict(model.device_parameters)
+    parameters["transforms/hyper_analysis/layers/4/kernel"] *= 0
 
     @jax.jit
     @jax.jacrev
     def gradient(value):
-        out = forward(deaf | {bias: value}, image, keys)
+        out = forward(parameters | {bias: value}, image, keys)
         anchor = (parity_of(np.arange(4), np.arange(4)) == 0)[..., None]
         return [jnp.where(which, out.mean[0], 0).sum() for which in (anchor, ~anchor)]
 
-    of_anchors, of_others = gradient(deaf[bias])
+    of_anchors, of_others = gradient(parameters[bias])
     assert jnp.all(of_anchors == 0)
     assert jnp.all(of_others != 0)
 
 
-def test_a_step_trains_as_published_unless_told_otherwise(model):
+def test_a_training_step_rounds_straight_through_by_default(model):
     batch = jnp.asarray(codecs.blocks(64, 64)[None])
 
     def program(quantization):

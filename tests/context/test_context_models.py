@@ -9,10 +9,10 @@ from support.context_models import (
     CHANNELS,
     CONTEXTS,
     QUANTIZATIONS,
-    coded_on,
+    code_pass_by_pass,
+    coded_mask,
     features_and_latents,
     make_context,
-    walk,
 )
 
 from jaxcorr.codec import CodecConfig
@@ -32,13 +32,13 @@ def context_of(name):
 
 
 @functools.cache
-def parallel_of(name, quantize):
+def forward_of(name, quantize):
     context, quantization = context_of(name), QUANTIZATIONS[quantize]
     return jax.jit(lambda f, y, coded: context.forward(f, y, quantization, coded))
 
 
 def pass_of(name, size):
-    """The pass that codes each latent, and how often each is coded."""
+    """Returns the pass of each latent, and the number of times that it is coded."""
     context = context_of(name)
     features, _ = features_and_latents(CANVAS, dtype=np.float32)
     state = context.begin_coding(jnp.asarray(features), size)
@@ -47,10 +47,10 @@ def pass_of(name, size):
     number = np.arange(times.size).reshape(times.shape)
     for index in range(context.num_passes(*size)):
         positions, mean, scale = state.predict(index)
-        here = number[positions]
-        assert np.shape(mean) == np.shape(scale) == here.shape
-        # In raster order, channels last: so the symbols stand in the file.
-        assert np.all(np.diff(here.ravel()) > 0)
+        order = number[positions]
+        assert np.shape(mean) == np.shape(scale) == order.shape
+        # Raster order, channels last, is the order of symbols in the file.
+        assert np.all(np.diff(order.ravel()) > 0)
         passes[positions] = index
         times[positions] += 1
         state.update(index, np.asarray(mean))
@@ -68,14 +68,14 @@ def test_passes_code_every_latent_once_in_raster_order(name, size):
 
 @functools.cache
 def influence(name, quantize):
-    """Which latents the mean or the scale of each depends on: `[h w c h w c]`."""
+    """Returns whether mean or scale depend on each latent: `[h w c h w c]`."""
     features, latent = features_and_latents(CANVAS, dtype=np.float32)
-    parallel = parallel_of(name, quantize)
+    forward = forward_of(name, quantize)
 
     @jax.jit
     @jax.jacrev
     def jacobian(latent):
-        out = parallel(features[None], latent[None], coded_on(CANVAS, CANVAS))
+        out = forward(features[None], latent[None], coded_mask(CANVAS, CANVAS))
         return jnp.stack([out.mean[0], out.scale[0]])
 
     return np.any(np.asarray(jacobian(jnp.asarray(latent))) != 0, axis=0)
@@ -83,17 +83,16 @@ def influence(name, quantize):
 
 @pytest.mark.parametrize("quantize", ["towards center", "straight through"])
 @each_context
-def test_no_prediction_sees_latents_of_its_own_pass_or_a_later_one(name, quantize):
+def test_predictions_do_not_depend_on_the_same_or_later_passes(name, quantize):
     passes, _ = pass_of(name, CANVAS)
     seen = influence(name, quantize)
-    shape = passes.shape
-    for place in np.ndindex(shape):
-        assert not seen[place][passes >= passes[place]].any()
-    assert seen.any() == (name != "independent")
+    for latent in np.ndindex(passes.shape):
+        assert not seen[latent][passes >= passes[latent]].any()
+    assert seen.any() == (name != "none")
 
 
 def expected_taps(name):
-    """Positions that a prediction sees at one hop: `[h w h w]`."""
+    """Returns whether a prediction sees each position directly: `[h w h w]`."""
     taps = CAUSAL_TAPS if name == "autoregressive" else ODD_TAPS
     expected = np.zeros((*CANVAS, *CANVAS), bool)
     for i, j in np.ndindex(CANVAS):
@@ -105,7 +104,8 @@ def expected_taps(name):
     return expected
 
 
-# Rounding straight through hands gradients on, but those of centers stop: one hop.
+# Straight-through rounding has gradients in latents and none in centers, so they show
+# direct dependence only.
 @pytest.mark.parametrize("name", ["autoregressive", "checkerboard"])
 def test_spatial_contexts_see_all_their_taps_and_no_others(name):
     seen = influence(name, "straight through")
@@ -116,7 +116,7 @@ def test_spatial_contexts_see_all_their_taps_and_no_others(name):
 @pytest.mark.parametrize(
     ("name", "support"), [("light channelwise", 1), ("reference channelwise", 2)]
 )
-def test_a_slice_sees_the_earlier_ones_up_to_the_support(name, support):
+def test_a_slice_sees_earlier_slices_up_to_the_support(name, support):
     seen = influence(name, "straight through").any(axis=(0, 1, 3, 4))
     expected = np.zeros((CHANNELS, CHANNELS), bool)
     for index, (start, end) in enumerate(SLICES):
@@ -130,33 +130,33 @@ def test_a_slice_sees_the_earlier_ones_up_to_the_support(name, support):
     ids=str,
 )
 @each_context
-def test_all_at_once_is_what_the_passes_give_in_order(name, canvas, size):
+def test_forward_equals_coding_pass_by_pass(name, canvas, size):
     features, latent = features_and_latents(canvas)
     latent[size[0] :] = latent[:, size[1] :] = 1e4  # Nothing may depend on these.
     with jax.enable_x64(True):
-        expected = walk(context_of(name), features, latent, size)
-        found = parallel_of(name, "rounding")(
-            features[None], latent[None], coded_on(canvas, size)
+        expected = code_pass_by_pass(context_of(name), features, latent, size)
+        output = forward_of(name, "rounding")(
+            features[None], latent[None], coded_mask(canvas, size)
         )
-    at = np.s_[:, : size[0], : size[1]]
+    on_image = np.s_[:, : size[0], : size[1]]
     for field in dataclasses.fields(expected):
-        one, other = (getattr(out, field.name) for out in (found, expected))
+        one, other = (getattr(out, field.name) for out in (output, expected))
         assert one.dtype == other.dtype == np.float64
-        np.testing.assert_allclose(one[at], other, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(one[on_image], other, rtol=0, atol=1e-10)
     symbols = np.asarray(expected.quantized - expected.mean)
     np.testing.assert_allclose(symbols, np.rint(symbols), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("quantize", ["straight through", "rounding"])
 @each_context
-def test_latents_that_are_not_coded_change_nothing(name, quantize):
+def test_latents_that_are_not_coded_do_not_change_the_output(name, quantize):
     features, latent = features_and_latents(CANVAS, dtype=np.float32)
     rows, columns = 4, 3
     other = np.full_like(latent, np.nan)
     other[:rows, :columns] = latent[:rows, :columns]
-    coded = coded_on(CANVAS, (rows, columns))
-    parallel = parallel_of(name, quantize)
-    one, two = (parallel(features[None], y[None], coded) for y in (latent, other))
+    coded = coded_mask(CANVAS, (rows, columns))
+    forward = forward_of(name, quantize)
+    one, two = (forward(features[None], y[None], coded) for y in (latent, other))
     for field in dataclasses.fields(one):
         first, second = (
             getattr(out, field.name)[:, :rows, :columns] for out in (one, two)
@@ -168,36 +168,39 @@ def test_latents_that_are_not_coded_change_nothing(name, quantize):
 @pytest.mark.parametrize("name", ["autoregressive", "light channelwise"])
 def test_images_of_a_batch_do_not_see_each_other(name):
     features, latent = features_and_latents((2, *CANVAS), dtype=np.float32)
-    parallel = parallel_of(name, "rounding")
-    coded = [coded_on(CANVAS, (7, 5)), coded_on(CANVAS, (4, 3))]
-    both = parallel(features, latent, jnp.concatenate(coded))
+    forward = forward_of(name, "rounding")
+    coded = [coded_mask(CANVAS, (7, 5)), coded_mask(CANVAS, (4, 3))]
+    both = forward(features, latent, jnp.concatenate(coded))
     for index in range(2):
-        here = np.s_[index : index + 1]
-        alone = parallel(features[here], latent[here], coded[index])
+        image = np.s_[index : index + 1]
+        alone = forward(features[image], latent[image], coded[index])
         for field in dataclasses.fields(alone):
             one, other = (getattr(out, field.name) for out in (both, alone))
-            shown = np.where(coded[index], one[here] - other, 0)
-            np.testing.assert_allclose(shown, 0, atol=1e-5)
+            difference = np.where(coded[index], one[image] - other, 0)
+            np.testing.assert_allclose(difference, 0, atol=1e-5)
 
 
 @each_context
-def test_scales_are_at_their_bound_or_above_at_once_and_pass_by_pass(name):
+def test_scales_are_at_least_their_bound_in_training_and_coding(name):
     context = make_context(CONTEXTS[name], scale_bias=-0.5)
     features, latent = features_and_latents(CANVAS, dtype=np.float32)
     features[..., :CHANNELS] -= 4
-    coded = coded_on(CANVAS, CANVAS)
+    coded = coded_mask(CANVAS, CANVAS)
     quantization = QUANTIZATIONS["towards center"]
-    run = jax.jit(lambda f, y: context.forward(f, y, quantization, coded).scale)
-    found = run(features[None], latent[None])
-    for scale in (found, walk(context, features, latent, CANVAS).scale):
+    forward = jax.jit(lambda f, y: context.forward(f, y, quantization, coded).scale)
+    scale_in_training = forward(features[None], latent[None])
+    for scale in (
+        scale_in_training,
+        code_pass_by_pass(context, features, latent, CANVAS).scale,
+    ):
         assert scale.min() == np.float32(0.11)
         assert scale.max() > 0.2
 
 
 @pytest.mark.fast
-def test_each_context_is_trained_as_it_was_published():
+def test_default_quantization_is_that_of_each_paper():
     assert {name: context_of(name).default_quantization for name in CONTEXTS} == {
-        "independent": "noise",
+        "none": "noise",
         "checkerboard": "straight_through",
         "space-channel": "straight_through",
         "autoregressive": "noise",
@@ -207,5 +210,5 @@ def test_each_context_is_trained_as_it_was_published():
 
 
 @pytest.mark.fast
-def test_the_settings_without_a_context_model_are_the_hyperprior():
-    assert CodecConfig().context == CONTEXTS["independent"]
+def test_the_default_codec_has_no_context_model():
+    assert CodecConfig().context == CONTEXTS["none"]

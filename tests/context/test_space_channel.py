@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from support.context_models import coded_on, features_and_latents, make_context
+from support.context_models import coded_mask, features_and_latents, make_context
 from support.reference_layers import apply_convolution, apply_pointwise, relu
 
 from jaxcorr.codec import CodecConfig
@@ -22,14 +22,14 @@ SIZE, CHANNELS = (4, 3), 7
 SETTINGS = SpaceChannel(groups=(2, 2), hidden=(6, 5))
 
 
-def in_turn(layers, x, apply):
+def apply_layers(layers, x, apply):
     for index, layer in enumerate(layers):
         x = apply(relu(x) if index else x, layer)
     return x
 
 
 def masked(x, layer):
-    """The 5x5 convolution that sees positions of the other parity alone."""
+    """A 5x5 convolution that sees positions of the other parity only."""
     odd = np.add.outer(np.arange(5), np.arange(5)) % 2 == 1
     kernel = np.asarray(layer.kernel, np.float64) * odd[..., None, None]
     padded = np.pad(x, [(0, 0), (2, 2), (2, 2), (0, 0)])
@@ -49,44 +49,48 @@ def by_definition(context, features, latent):
         context.groups, itertools.pairwise(ends), strict=True
     ):
         for parity in (0, 1):
-            seen = [features]
+            inputs = [features]
             if start:
-                seen.append(in_turn(group.earlier, hat[..., :start], apply_convolution))
+                inputs.append(
+                    apply_layers(group.earlier, hat[..., :start], apply_convolution)
+                )
             spatial = masked(hat[..., start:end], group.neighbors)
-            seen.append(spatial * parity)
-            out = in_turn(group.aggregation, np.concatenate(seen, -1), apply_pointwise)
+            inputs.append(spatial * parity)
+            out = apply_layers(
+                group.aggregation, np.concatenate(inputs, -1), apply_pointwise
+            )
             scale, mean = np.split(out, 2, axis=-1)
-            here = odd == parity
-            y, mean = latent[..., start:end][:, here], mean[:, here]
-            means[..., start:end][:, here] = mean
-            scales[..., start:end][:, here] = np.maximum(scale[:, here], 0.11)
-            hat[..., start:end][:, here] = np.rint(y - mean) + mean
+            at_parity = odd == parity
+            y, mean = latent[..., start:end][:, at_parity], mean[:, at_parity]
+            means[..., start:end][:, at_parity] = mean
+            scales[..., start:end][:, at_parity] = np.maximum(scale[:, at_parity], 0.11)
+            hat[..., start:end][:, at_parity] = np.rint(y - mean) + mean
     return means, scales, hat
 
 
-def test_groups_are_predicted_by_the_definition():
+def test_groups_are_predicted_by_their_definition():
     context = make_context(SETTINGS, CHANNELS)
     features, latent = features_and_latents(SIZE, channels=CHANNELS)
-    coded = coded_on(SIZE, SIZE)
+    coded = coded_mask(SIZE, SIZE)
     with jax.enable_x64(True):
-        found = context.forward(
-            *map(jnp.asarray, (features[None], latent[None])), Rounding(), coded
+        output = context.forward(
+            jnp.asarray(features[None]), jnp.asarray(latent[None]), Rounding(), coded
         )
     expected = by_definition(context, features[None], latent[None])
     names = ("mean", "scale", "latent_hat")
     for name, array in zip(names, expected, strict=True):
-        np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(getattr(output, name), array, rtol=0, atol=1e-10)
 
 
 @pytest.mark.fast
-def test_the_last_group_has_the_channels_that_are_left():
+def test_the_last_group_has_the_remaining_channels():
     context = nnx.eval_shape(
         lambda: SpaceChannel().build(channels=320, rngs=nnx.Rngs(0))
     )
-    bounds = [part.channels for part in context.schedule]
-    ends = [(0, 16), (16, 32), (32, 64), (64, 128), (128, 320)]
-    assert bounds == [each for each in ends for _ in range(2)]
-    assert [part.parity for part in context.schedule] == [0, 1] * 5
+    channels = [coding_pass.channels for coding_pass in context.schedule]
+    groups = [(0, 16), (16, 32), (32, 64), (64, 128), (128, 320)]
+    assert channels == [group for group in groups for _ in range(2)]
+    assert [coding_pass.parity for coding_pass in context.schedule] == [0, 1] * 5
     assert context.num_passes(100, 200) == 10
 
 
@@ -117,13 +121,15 @@ def test_networks_of_a_group_see_features_earlier_groups_and_anchors():
         ),
     ],
 )
-def test_sizes_that_no_group_has_are_refused(settings, message):
+def test_invalid_group_sizes_are_refused(settings, message):
     with pytest.raises(UserError, match=re.escape(f"SpaceChannel.{message}")):
         CodecConfig(transforms=Minnen(), context=SpaceChannel(**settings))
 
 
 @pytest.mark.fast
-def test_one_group_alone_is_a_checkerboard_in_two_passes():
+def test_a_single_group_is_a_checkerboard_in_two_passes():
     context = make_context(SpaceChannel(groups=()), CHANNELS)
-    assert [part.channels for part in context.schedule] == [(0, CHANNELS)] * 2
+    assert [coding_pass.channels for coding_pass in context.schedule] == [
+        (0, CHANNELS)
+    ] * 2
     assert math.prod(context.groups[0].neighbors.kernel.shape) == 25 * 7 * 14

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.fast
 
 
 def fill_disk(monkeypatch):
-    """Lets a file get its first byte, and then no more."""
+    """Lets `write_bytes` write one byte, then fail as on a full disk."""
 
     def write_bytes(path, data):
         with path.open("wb") as file:
@@ -31,7 +31,10 @@ def test_a_file_is_written_with_its_folders_and_nothing_else(tmp_path):
 def test_a_file_has_the_permissions_of_any_new_file(tmp_path):
     files.write_file(tmp_path / "file", b"")
     (tmp_path / "other").touch()
-    mode = lambda name: stat.S_IMODE((tmp_path / name).stat().st_mode)
+
+    def mode(name):
+        return stat.S_IMODE((tmp_path / name).stat().st_mode)
+
     assert mode("file") == mode("other")
 
 
@@ -46,7 +49,7 @@ def test_a_full_disk_leaves_the_older_file_as_it_was(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_an_error_while_writing_leaves_nothing(tmp_path):
+def test_an_error_while_writing_leaves_nothing_behind(tmp_path):
     for new in (files.atomic_file, files.atomic_folder):
         with pytest.raises(KeyboardInterrupt), new(tmp_path / "new") as temporary:
             if new is files.atomic_file:
@@ -66,10 +69,10 @@ def test_a_folder_replaces_an_older_one(tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
-def test_what_is_no_file_is_not_replaced(tmp_path):
+def test_paths_that_are_not_files_are_not_replaced(tmp_path):
     cases = {
         tmp_path: "it is a directory",
-        Path("/dev/null"): "it is no regular file",
+        Path("/dev/null"): "it is not a regular file",
         tmp_path / "file" / "below": "file is not a directory",
         tmp_path / "file" / "far" / "below": "file is not a directory",
         tmp_path / "broken" / "below": "broken is not a directory",
@@ -77,16 +80,16 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     for path, message in cases.items():
-        for write in (files.check_target, lambda path: files.write_file(path, b"")):
+        for write in (files.check_file, lambda path: files.write_file(path, b"")):
             with pytest.raises(UserError, match=f"cannot write {path}: .*{message}"):
                 write(path)
     assert sorted(os.listdir(tmp_path)) == ["broken", "file"]
 
 
-def test_a_folder_without_permission_is_told_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # Root may do it all.
+def test_a_folder_without_permission_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # Root may write.
     with pytest.raises(UserError, match=f"no permission to write in {tmp_path}"):
-        files.check_target(tmp_path / "new" / "file")
+        files.check_file(tmp_path / "new" / "file")
 
 
 def test_a_long_name_can_be_written(tmp_path):

@@ -14,13 +14,13 @@ from jaxcorr.errors import UserError
 pytestmark = pytest.mark.fast
 
 RGB = blocks(24, 40)
-GREY = RGB[:, :, 0]
-DEEP = GREY.astype(np.uint16) * 200 + 3
-"""A grey image in 16 bits."""
+GRAY = RGB[:, :, 0]
+DEEP = GRAY.astype(np.uint16) * 200 + 3
+"""A gray image in 16 bits."""
 
 
 def saved(path, image, **options):
-    """Writes an image, an array or Pillow's, and gives its path."""
+    """Writes an image (an array or of Pillow), and returns its path."""
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     image.save(path, **options)
@@ -28,7 +28,7 @@ def saved(path, image, **options):
 
 
 def half_transparent():
-    return np.dstack([RGB, np.where(np.arange(40) < 20, 0, 255) + 0 * GREY]).astype(
+    return np.dstack([RGB, np.where(np.arange(40) < 20, 0, 255) + 0 * GRAY]).astype(
         np.uint8
     )
 
@@ -40,12 +40,12 @@ def test_an_rgb_image_is_read_as_it_is(tmp_path, ending):
     assert note is None
 
 
-GREY_RGB = np.dstack([GREY] * 3)
+GRAY_RGB = np.dstack([GRAY] * 3)
 OVER_WHITE = np.where(np.arange(40)[:, None] < 20, 255, RGB)
-BLACK_AND_WHITE = np.where(GREY_RGB < 128, 0, 255)
+BLACK_AND_WHITE = np.where(GRAY_RGB < 128, 0, 255)
 CONVERTED = {
-    "grey": (GREY, GREY_RGB),
-    "16-bit grey": (DEEP, np.dstack([np.rint(DEEP / 257)] * 3)),
+    "gray": (GRAY, GRAY_RGB),
+    "16-bit gray": (DEEP, np.dstack([np.rint(DEEP / 257)] * 3)),
     "black and white": (Image.fromarray(BLACK_AND_WHITE[..., 0] > 0), BLACK_AND_WHITE),
     "palette": (Image.fromarray(RGB).quantize(256), RGB),
     "transparency": (half_transparent(), OVER_WHITE),
@@ -53,7 +53,7 @@ CONVERTED = {
 
 
 @pytest.mark.parametrize("kind", CONVERTED)
-def test_another_kind_of_png_is_converted_and_it_is_said(tmp_path, kind):
+def test_other_modes_of_png_are_converted_with_a_note(tmp_path, kind):
     given, expected = CONVERTED[kind]
     path = saved(tmp_path / "photo.png", given)
     image, note = images.read_image(path)
@@ -70,7 +70,7 @@ def test_cmyk_is_converted(tmp_path):
 
 
 def test_16_bit_rgb_is_converted(tmp_path):
-    """Pillow reads it as 8 bits without a word, and cannot write it."""
+    """Pillow reads 16-bit RGB as 8 bits, without a warning, and cannot write it."""
     path = tmp_path / "photo.png"
     path.write_bytes(deep_png(RGB.astype(">u2") * 257))
     image, note = images.read_image(path)
@@ -79,7 +79,7 @@ def test_16_bit_rgb_is_converted(tmp_path):
 
 
 def deep_png(image):
-    """A PNG file of 16-bit RGB."""
+    """Returns the bytes of a PNG file of 16-bit RGB."""
     height, width, _ = image.shape
 
     def chunk(data):
@@ -108,16 +108,16 @@ def test_transparency_of_a_color_is_laid_over_white(tmp_path):
     color = tuple(int(value) for value in RGB[0, 0])
     path = saved(tmp_path / "photo.png", RGB, transparency=color)
     image, note = images.read_image(path)
-    there = np.all(color == RGB, axis=-1, keepdims=True)
-    assert np.array_equal(image, np.where(there, 255, RGB))
+    is_transparent = np.all(color == RGB, axis=-1, keepdims=True)
+    assert np.array_equal(image, np.where(is_transparent, 255, RGB))
     assert note == f"{path}: transparency laid over white"
 
 
 @pytest.mark.parametrize(
     ("values", "rule"),
     [
-        (GREY.astype(np.float32) / 255, "floating-point numbers of no known range"),
-        (GREY.astype(np.int32) << 20, "its values are outside 16 bits"),
+        (GRAY.astype(np.float32) / 255, "floating-point numbers of no known range"),
+        (GRAY.astype(np.int32) << 20, "its values are outside 16 bits"),
     ],
 )
 def test_values_of_no_known_range_are_refused(tmp_path, values, rule):
@@ -126,11 +126,11 @@ def test_values_of_no_known_range_are_refused(tmp_path, values, rule):
         images.read_image(path)
 
 
-def test_what_is_no_image_is_refused_by_name(tmp_path):
+def test_files_that_are_not_images_are_refused_by_name(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("hello")
-    whole = saved(tmp_path / "photo.png", RGB).read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    intact = saved(tmp_path / "photo.png", RGB).read_bytes()
+    (tmp_path / "cut.png").write_bytes(intact[: len(intact) // 2])
     for name, message in {
         "empty.png": " is empty$",
         "text.png": " is not an image$",
@@ -147,26 +147,26 @@ def test_what_is_no_image_is_refused_by_name(tmp_path):
 def test_damaged_images_are_read_or_refused(tmp_path, kind):
     rng = np.random.default_rng(0)
     path = tmp_path / f"photo.{kind.lower()}"
-    whole = saved(path, RGB).read_bytes()
+    intact = saved(path, RGB).read_bytes()
     for _ in range(60):
-        data = bytearray(whole)
-        for place in rng.integers(0, min(len(data), 300), 3):
-            data[place] = rng.integers(256)
+        data = bytearray(intact)
+        for index in rng.integers(0, min(len(data), 300), 3):
+            data[index] = rng.integers(256)
         path.write_bytes(bytes(data))
         try:
             images.read_image(path)
         except UserError as error:
             assert "\n" not in str(error)
         except Warning:
-            pass  # Pillow's words on what it read all the same.
+            pass  # Pillow may warn and read the image anyway.
 
 
 def test_images_are_found_at_any_depth_in_order(tmp_path):
     for name in ("b.png", "a.JPG", "notes.txt", "below/c.webp", "d.png/e.tif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in images.find_images(tmp_path)]
-    assert found == ["a.JPG", "b.png", "below/c.webp", "d.png/e.tif"]
+    paths = [str(path.relative_to(tmp_path)) for path in images.find_images(tmp_path)]
+    assert paths == ["a.JPG", "b.png", "below/c.webp", "d.png/e.tif"]
 
 
 def test_a_directory_that_is_missing_or_empty_is_refused(tmp_path):
@@ -185,13 +185,13 @@ def test_an_image_is_written_in_the_format_of_its_name(tmp_path, ending):
 
 
 @pytest.mark.parametrize("name", ["photo", "photo.jxc", "photo.pdf", "photo.txt"])
-def test_a_name_that_is_no_image_is_refused(tmp_path, name):
+def test_a_name_without_an_image_extension_is_refused(tmp_path, name):
     with pytest.raises(UserError, match=f"{name} must end like an image that can be"):
         images.write_image(tmp_path / name, RGB)
     assert os.listdir(tmp_path) == []
 
 
-def test_what_a_format_cannot_hold_is_told(tmp_path):
+def test_an_image_too_large_for_its_format_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*wide\.webp: "):
         images.write_image(tmp_path / "wide.webp", np.zeros((1, 20_000, 3), np.uint8))
     assert os.listdir(tmp_path) == []

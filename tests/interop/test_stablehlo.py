@@ -131,7 +131,7 @@ def test_tables_give_the_size_of_a_file(coded, results, pair):
 
 
 def test_an_export_takes_a_batch_of_images(folder, models):
-    pair = "minnen", "independent"
+    pair = "minnen", "none"
     data = (folder / "-".join(pair) / "export/analysis.jaxexport").read_bytes()
     batch = np.stack([codecs.blocks(64, 64, seed) for seed in range(3)]) / np.float32(
         255
@@ -144,7 +144,7 @@ def test_an_export_takes_a_batch_of_images(folder, models):
 
 
 def test_jax_refuses_sides_that_are_not_multiples_of_64(folder):
-    data = (folder / "minnen-independent/export/analysis.jaxexport").read_bytes()
+    data = (folder / "minnen-none/export/analysis.jaxexport").read_bytes()
     call = export.deserialize(bytearray(data)).call
     with pytest.raises(ValueError, match="Division had remainder 32"):
         call(np.zeros((1, 64, 96, 3), np.float32))

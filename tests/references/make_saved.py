@@ -34,12 +34,12 @@ from jaxcorr.context.channelwise import Channelwise
 ROOT = Path(__file__).parent.parent.parent
 SAVED = Path(__file__).parent / "saved"
 MODELS = {
-    "minnen-none": ("minnen", "independent"),
+    "minnen-none": ("minnen", "none"),
     "minnen-checkerboard": ("minnen", "checkerboard"),
     "minnen-charm-light": ("minnen", "channelwise"),
     "minnen-autoregressive": ("minnen", "autoregressive"),
-    "cheng-none": ("cheng", "independent"),
-    "swin-none": ("swin", "independent"),
+    "cheng-none": ("cheng", "none"),
+    "swin-none": ("swin", "none"),
     "minnen-space-channel": ("minnen", "space-channel"),
 }
 REFERENCE_CHARM = Channelwise(slices=3, support=2, hidden=(6, 5))
@@ -75,7 +75,7 @@ def main():
     settings = CodecConfig(
         transforms=codecs.TRANSFORMS["minnen"], context=REFERENCE_CHARM
     )
-    models["minnen-charm-reference"] = codecs.make_any(
+    models["minnen-charm-reference"] = codecs.make_random_model(
         settings, codecs.GAINS["minnen"], prediction_gain=0.3
     )
     image = np.asarray(Image.open(SAVED.parent / "astronaut.png").convert("RGB"))

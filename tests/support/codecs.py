@@ -1,4 +1,4 @@
-"""Random codecs, and images, that are quick to make."""
+"""Random codecs and images."""
 
 import jax
 import numpy as np
@@ -22,7 +22,7 @@ TRANSFORMS = {
     "swin": Swin(
         widths=(4, 4, 8, 8),
         side_widths=(8, 8),
-        # One block, shifted ones and none: each block takes seconds to compile.
+        # Depths of 0, 1 and 2 (shifted windows): a block takes seconds to compile.
         depths=(0, 1, 0, 2),
         side_depths=(2, 0),
         window=4,
@@ -31,7 +31,7 @@ TRANSFORMS = {
     ),
 }
 CONTEXTS = {
-    "independent": NoContext(),
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "channelwise": Channelwise(slices=3, support=1, networks="light"),
     "space-channel": SpaceChannel(groups=(2, 3), hidden=(6, 5)),
@@ -55,7 +55,7 @@ GAINS = {
         "synthesis/layers/6/linear/kernel": 0.2,
     },
 }
-"""What makes random kernels give latents of a useful size."""
+"""Factors of random kernels that give latents and images of a realistic size."""
 
 CONSTANTS = {
     "beta_root": 1.0,
@@ -67,7 +67,7 @@ SCALE_BIAS = 2.5
 
 
 def weights(distortion_weight=0.013, correlation_weight=0.1):
-    """λ and α, as a step takes them."""
+    """Returns λ and α as arguments of a training step."""
     member = SweepMember(
         seed=0,
         distortion_weight=distortion_weight,
@@ -77,20 +77,20 @@ def weights(distortion_weight=0.013, correlation_weight=0.1):
 
 
 def make_model(*, width=8, channels=12):
-    """A random mean-scale hyperprior."""
+    """Returns a random mean-scale hyperprior."""
     transforms = Minnen(width=width, channels=channels)
     settings = CodecConfig(transforms=transforms)
-    return make_any(settings, GAINS["minnen"], prediction_gain=1.0)
+    return make_random_model(settings, GAINS["minnen"], prediction_gain=1.0)
 
 
 def make_combination(transforms, context):
-    """A random codec of these parts."""
+    """Returns a random codec with the given transforms and context model."""
     settings = CodecConfig(transforms=TRANSFORMS[transforms], context=CONTEXTS[context])
-    return make_any(settings, GAINS[transforms], prediction_gain=0.3)
+    return make_random_model(settings, GAINS[transforms], prediction_gain=0.3)
 
 
-def make_any(settings, gains, *, prediction_gain):
-    """A random codec that codes like a trained one: few latents are 0, scales vary."""
+def make_random_model(settings, gains, *, prediction_gain):
+    """Returns a random codec whose latents and scales vary as in a trained codec."""
     parameters = draw(settings)
     for name, gain in gains.items():
         parameters[f"transforms/{name}"] *= np.float32(gain)
@@ -101,28 +101,28 @@ def make_any(settings, gains, *, prediction_gain):
 
 
 def draw(settings, *, seed=0):
-    """Random parameters, kernels such that layers keep the variance."""
+    """Returns random parameters, with kernels that preserve the variance."""
     shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
     rng = np.random.default_rng(seed)
-    # Drawn by NumPy: to compile the initialization takes longer than most tests.
+    # By NumPy, since compiling `codec.initialize` takes longer than most tests.
     return {name: _draw(name, x.shape, rng) for name, x in shapes.items()}
 
 
-def assert_every_part_moved(before, after):
-    """Most parameters of each part of a codec have changed.
+def assert_every_part_changed(before, after):
+    """Asserts that most parameters of each part of a codec have changed.
 
-    A few may stay, behind rectifiers that are closed on the few crops of a test.
+    A few may stay the same, behind rectifiers that are 0 for the crops of a test.
     """
-    moved = {}
+    changes = {}
     for name, array in before.items():
         part = name.rsplit("/", 2)[0] if "/slices/" in name else name.split("/")[:2]
-        moved.setdefault(str(part), []).append(np.any(array != after[name]))
-    for part, changed in moved.items():
+        changes.setdefault(str(part), []).append(np.any(array != after[name]))
+    for part, changed in changes.items():
         assert np.mean(changed) > 0.5, part
 
 
 def _set_predictions(parameters, channels, gain):
-    """Lets scales vary around what few latents are far outside of."""
+    """Sets the biases of scales, so that few latents are far outside of a scale."""
     slices = [
         name.removesuffix("/bias")
         for name in parameters
@@ -146,24 +146,24 @@ def _set_predictions(parameters, channels, gain):
         parameters[f"{layer}/kernel"] *= np.float32(gain)
         bias = parameters[f"{layer}/bias"]
         if not slices:
-            # Scales, then means; so for each of several phases of an upsampling.
+            # Scales, then means, repeated for each phase of an upsampling.
             bias.reshape(-1, 2, channels)[:, 0] = SCALE_BIAS
         elif "/scale/" in layer:
             bias[:] = SCALE_BIAS
 
 
 def _last_layer(parameters, transform):
-    """Path of the layer of a transform that has the last bias."""
-    found = [
+    """Returns the path of the last layer of a transform that has a bias."""
+    layers = [
         name.removesuffix("/bias")
         for name in parameters
         if name.startswith(f"transforms/{transform}/") and name.endswith("/bias")
     ]
-    return max(found, key=lambda name: int(name.split("/")[3]))
+    return max(layers, key=lambda name: int(name.split("/")[3]))
 
 
 def blocks(height, width, seed=0):
-    """An image of flat blocks of random colors."""
+    """Returns an image of flat blocks of random colors."""
     colors = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8)
     rows, columns = np.arange(height) // 8 % 32, np.arange(width) // 8 % 32
     return colors[rows][:, columns]

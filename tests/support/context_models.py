@@ -1,4 +1,4 @@
-"""Random context models, and the walk over their passes without coder and grid."""
+"""Random context models, and coding pass by pass without range coder and grid."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxcorr.quantization import Quantization, Rounding, StraightThrough
 
 CHANNELS = 4
 CONTEXTS = {
-    "independent": NoContext(),
+    "none": NoContext(),
     "checkerboard": Checkerboard(),
     "space-channel": SpaceChannel(groups=(1, 2), hidden=(6, 5)),
     "autoregressive": Autoregressive(),
@@ -27,7 +27,7 @@ CONTEXTS = {
 
 
 class TowardsCenter(Quantization):
-    """In the place of rounding, but differentiable in values and centers."""
+    """Moves values towards centers, differentiably in both."""
 
     def split(self):
         return self, self
@@ -47,12 +47,12 @@ QUANTIZATIONS = {
 
 
 def make_context(settings, channels=CHANNELS, *, scale_bias=3.0):
-    """A context model with random parameters; its scales lie above their bound."""
+    """Returns a context model with random parameters and scales above their bound."""
     abstract = nnx.eval_shape(
         lambda: settings.build(channels=channels, rngs=nnx.Rngs(0))
     )
     graph, state = nnx.split(abstract)
-    rng, drawn = np.random.default_rng(0), {}
+    rng, parameters = np.random.default_rng(0), {}
     for path, parameter in nnx.to_flat_state(state):
         deviation = 0.3
         if path[-1] == "kernel":
@@ -64,12 +64,12 @@ def make_context(settings, channels=CHANNELS, *, scale_bias=3.0):
             value += scale_bias
         if path[-3:] == ("aggregation", 2, "bias"):
             value[: len(value) // 2] += scale_bias
-        drawn[path] = nnx.Param(jnp.asarray(value, jnp.float32))
-    return nnx.merge(graph, nnx.from_flat_state(drawn))
+        parameters[path] = nnx.Param(jnp.asarray(value, jnp.float32))
+    return nnx.merge(graph, nnx.from_flat_state(parameters))
 
 
 def features_and_latents(canvas, *, channels=CHANNELS, dtype: type = np.float64):
-    """Random features, scales among them above their bound, and latents to go with."""
+    """Returns random features, with scales above their bound, and random latents."""
     rng = np.random.default_rng(1)
     features = rng.normal(size=(*canvas, 2 * channels))
     features[..., :channels] += 4
@@ -77,12 +77,12 @@ def features_and_latents(canvas, *, channels=CHANNELS, dtype: type = np.float64)
     return features.astype(dtype), latent.astype(dtype)
 
 
-def walk(context, features, latent, size):
-    """Rounds latents pass by pass, in order: what `forward` must give."""
+def code_pass_by_pass(context, features, latent, size):
+    """Rounds latents pass by pass, and returns the output that `forward` must have."""
     rows, columns = size
     y = np.asarray(latent)[:rows, :columns]
     names = ("mean", "scale", "quantized", "latent_hat")
-    found = {name: np.full_like(y, np.nan) for name in names}
+    outputs = {name: np.full_like(y, np.nan) for name in names}
     state = context.begin_coding(jnp.asarray(features), size)
     for index in range(context.num_passes(*size)):
         positions, mean, scale = state.predict(index)
@@ -90,13 +90,15 @@ def walk(context, features, latent, size):
         latent_hat = state.refine(index, quantized)
         values = (mean, scale, quantized, latent_hat)
         for name, value in zip(names, values, strict=True):
-            found[name][positions] = value
+            outputs[name][positions] = value
         state.update(index, latent_hat)
-    return Prediction(**{name: jnp.asarray(x)[None] for name, x in found.items()})
+    return Prediction(
+        **{name: jnp.asarray(output)[None] for name, output in outputs.items()}
+    )
 
 
-def coded_on(canvas, size):
-    """Where latents are coded, as `forward` takes it."""
+def coded_mask(canvas, size):
+    """Returns the argument `coded` of `forward`."""
     mask = np.zeros((1, *canvas, 1), bool)
     mask[:, : size[0], : size[1]] = True
     return jnp.asarray(mask)

@@ -1,4 +1,4 @@
-"""Any transforms with any context model: trained, coded to a file, read elsewhere."""
+"""All transforms with all context models: training, encoding and decoding."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ import skimage
 from support import codecs
 from support.paths import SCRIPTS
 
-from jaxcorr import codec, images, saved_model
+from jaxcorr import images, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Container
 from jaxcorr.codec import CodecConfig
@@ -23,7 +23,7 @@ from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
 
-# 451 x 300 pixels: neither whole latents nor whole elements of side information.
+# 451 x 300 pixels: multiples neither of 16 nor of 64.
 PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
 COMBINATIONS = [
     (transforms, context)
@@ -51,31 +51,31 @@ class Encoded:
 
 @pytest.fixture(scope="module")
 def encoded(photograph):
-    """Every combination's model, file and latents."""
-    found = {}
+    """The model, file and latents of every combination."""
+    files = {}
     for combination in COMBINATIONS:
         model = codecs.make_combination(*combination)
         container, latents = coding.encode(model, photograph)
-        found[combination] = Encoded(model, container.to_bytes(), latents)
-    return found
+        files[combination] = Encoded(model, container.to_bytes(), latents)
+    return files
 
 
 @pytest.fixture(scope="module")
 def decoded(encoded, tmp_path_factory):
-    """What another process decodes from the files."""
+    """The arrays that another process decodes from the files."""
     folder = tmp_path_factory.mktemp("files")
     for combination, coded in encoded.items():
-        place = folder / "-".join(combination)
-        saved_model.write_model(place / "model", coded.model)
-        (place / "photo.jxc").write_bytes(coded.data)
+        subfolder = folder / "-".join(combination)
+        saved_model.write_model(subfolder / "model", coded.model)
+        (subfolder / "photo.jxc").write_bytes(coded.data)
     script = SCRIPTS / "decode_all.py"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, script, folder],
         env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     return {
         combination: dict(np.load(folder / "-".join(combination) / "decoded.npz"))
         for combination in COMBINATIONS
@@ -83,7 +83,7 @@ def decoded(encoded, tmp_path_factory):
 
 
 @combinations
-def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combination):
+def test_a_training_step_has_finite_gradients_and_changes_every_part(combination):
     transforms, context = combination
     static_config = StaticConfig(
         codec=CodecConfig(
@@ -106,11 +106,11 @@ def test_a_step_of_training_has_finite_gradients_and_moves_every_part(combinatio
     assert np.isfinite(values["loss"]) and np.isfinite(values["gradient_norm"])
     assert values["failed_at"] == -1
     assert values["correlation"] > 0
-    codecs.assert_every_part_moved(before, state.parameters)
+    codecs.assert_every_part_changed(before, state.parameters)
 
 
 @combinations
-def test_a_file_decodes_in_another_process_to_exactly_the_encoders_latents(
+def test_another_process_decodes_exactly_the_latents_of_the_encoder(
     encoded, decoded, combination
 ):
     for name in DECODED:
@@ -120,7 +120,7 @@ def test_a_file_decodes_in_another_process_to_exactly_the_encoders_latents(
 
 
 @combinations
-def test_the_decoded_picture_has_the_size_of_the_photograph(
+def test_the_decoded_image_has_the_size_of_the_photograph(
     decoded, photograph, combination
 ):
     image = decoded[combination]["image"]
@@ -129,7 +129,9 @@ def test_the_decoded_picture_has_the_size_of_the_photograph(
 
 
 @combinations
-def test_a_file_is_as_large_as_the_entropy_model_says(encoded, photograph, combination):
+def test_file_sizes_match_the_estimate_of_the_entropy_model(
+    encoded, photograph, combination
+):
     coded = encoded[combination]
     estimated = learned.estimated_bits(coded.model, photograph) / 8
     assert abs(len(coded.data) - estimated) <= 0.01 * estimated + 64
@@ -139,26 +141,25 @@ def test_a_file_is_as_large_as_the_entropy_model_says(encoded, photograph, combi
 def test_a_file_of_one_context_model_is_refused_by_another(encoded):
     for transforms in codecs.TRANSFORMS:
         pairs = [(transforms, context) for context in codecs.CONTEXTS]
-        for ours, theirs in zip(pairs, pairs[1:] + pairs[:1], strict=True):
-            names = [encoded[pair].model.fingerprint.hex() for pair in (theirs, ours)]
-            container = Container.from_bytes(encoded[theirs].data, "x.jxc")
-            message = f"x.jxc was made with model {names[0]}, this is {names[1]}"
+        for pair, other in zip(pairs, pairs[1:] + pairs[:1], strict=True):
+            names = [encoded[x].model.fingerprint.hex() for x in (other, pair)]
+            container = Container.from_bytes(encoded[other].data, "x.jxc")
+            message = f"x.jxc was made with model {names[0]}, but this is {names[1]}"
             with pytest.raises(UserError, match=message):
-                coding.decode(encoded[ours].model, container, name="x.jxc")
+                coding.decode(encoded[pair].model, container, name="x.jxc")
 
 
-def test_models_that_differ_in_the_context_model_alone_have_other_fingerprints():
-    parameters = {}
-    settings = {
-        codec.CodecConfig(context=context, transforms=codecs.TRANSFORMS["cheng"])
-        for context in (
-            codecs.CONTEXTS["checkerboard"],
-            codecs.CONTEXTS["autoregressive"],
+def test_context_models_with_equal_parameters_have_different_fingerprints():
+    checkerboard, autoregressive = (
+        CodecConfig(
+            context=codecs.CONTEXTS[context], transforms=codecs.TRANSFORMS["cheng"]
         )
-    }
-    made = []
-    for each in settings:
-        # Both have the same parameters, by name and shape.
-        parameters = parameters or codecs.draw(each)
-        made.append(saved_model.make_model(each, parameters).fingerprint)
-    assert made[0] != made[1]
+        for context in ("checkerboard", "autoregressive")
+    )
+    # The parameters of both have the same names and shapes.
+    parameters = codecs.draw(checkerboard)
+    one, other = (
+        saved_model.make_model(settings, parameters).fingerprint
+        for settings in (checkerboard, autoregressive)
+    )
+    assert one != other
