@@ -20,7 +20,7 @@ CONFIGS = [
 ]
 TABLES = [
     path
-    for path in sorted((ROOT / "results").rglob("*.json"))
+    for path in sorted((ROOT / "tests/references").glob("*.json"))
     if results.RESULT_KEYS == set(json.loads(path.read_text()))
 ]
 
@@ -39,8 +39,8 @@ def test_provenance_of_committed_models_survives_reading_and_writing():
         assert not provenance.other
 
 
-def test_metadata_of_committed_results_survives_reading_and_writing():
-    assert len(TABLES) > 50
+def test_metadata_of_earlier_results_survives_reading_and_writing():
+    assert TABLES
     for path in TABLES:
         written = json.loads(path.read_text())["model"]
         assert same_text(metadata.from_json(written).to_json(), written), path

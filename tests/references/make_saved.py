@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests python tests/references/make_saved.py
 
 They were written by jaxcorr 0.1.0 at commit 5983e02, with Python 3.11, JAX 0.10.2,
-Flax 0.12.8 and Orbax 0.12.8, before names in the code were told apart from names in
+Flax 0.12.8 and Orbax 0.12.8, before names in the code differed from names in
 files; `minnen-space-channel` later, with that context model. The script writes what is
 missing and never replaces anything: files must outlive the code that wrote them.
 

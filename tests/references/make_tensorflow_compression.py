@@ -163,9 +163,10 @@ def coded(
     """Lengths of range coded strings, and which table codes an index between two."""
     scales = scale_of(tf.constant(CODED_SCALES, tf.float32)).numpy()
     symbols = np.round(scales[:, None] * rng.normal(size=(len(scales), CODED)))
-    of_index = lambda x, index: model.compress(
-        x, tf.fill(x.shape, float(index))
-    ).numpy()
+
+    def of_index(x: tf.Tensor, index: float) -> np.ndarray:
+        return model.compress(x, tf.fill(x.shape, float(index))).numpy()
+
     lengths = [
         len(of_index(row, index))
         for row, index in zip(symbols.astype(np.float32), CODED_SCALES, strict=True)

@@ -35,5 +35,7 @@ def pairs(height: int, width: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "flat": (image, 128 + noise),
         "negative": (image, 255 - image),
     }
-    narrow = lambda array: array.clip(0, 255).astype(np.uint8)
-    return {name: (narrow(one), narrow(other)) for name, (one, other) in made.items()}
+    return {
+        name: tuple(array.clip(0, 255).astype(np.uint8) for array in pair)
+        for name, pair in made.items()
+    }
