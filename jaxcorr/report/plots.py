@@ -43,7 +43,7 @@ def rate_distortion(curves: Lines, background: Lines, *, quality: str) -> Figure
 
     Args:
       curves: Rates (bits per pixel) and qualities, drawn in color.
-      background: Rates and qualities of other codecs, drawn in grey behind `curves`
+      background: Rates and qualities of other codecs, drawn in gray behind `curves`
         and only up to their highest rate.
       quality: Name of the quality with its unit.
     """

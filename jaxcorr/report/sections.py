@@ -89,7 +89,7 @@ def _rate_distortion(comparison: AnchorComparison) -> list[Section]:
         text = "One line per training seed."
         if background:
             text += (
-                " Classical codecs and published curves are in grey; the table of "
+                " Classical codecs and published curves are in gray; the table of "
                 "BD-rates names their sources."
             )
         figure = plots.rate_distortion(

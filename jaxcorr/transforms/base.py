@@ -52,7 +52,7 @@ class Transforms(nnx.Module):
         self.hyper_synthesis = hyper_synthesis
 
 
-def chain(*stages: Sequence[Layer]) -> nnx.Sequential:
+def chain(*stages: Sequence[Layer]) -> nnx.Module:
     """Returns the layers of all stages, one after another, as one module.
 
     Args:

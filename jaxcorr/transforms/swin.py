@@ -87,7 +87,7 @@ class Swin:
 
         def down(
             inputs: int, widths: Sequence[int], depths: Sequence[int], window: int
-        ) -> nnx.Sequential:
+        ) -> nnx.Module:
             embedding = PatchEmbedding(inputs, widths[0], rngs=rngs)
             stages = [[embedding, *blocks(widths[0], depths[0], window)]]
             pairs = itertools.pairwise(widths)
@@ -98,7 +98,7 @@ class Swin:
 
         def up(
             outputs: int, widths: Sequence[int], depths: Sequence[int], window: int
-        ) -> nnx.Sequential:
+        ) -> nnx.Module:
             widths, depths = widths[::-1], depths[::-1]
             stages: list[list[Layer]] = [[*blocks(widths[0], depths[0], window)]]
             pairs = itertools.pairwise(widths)
