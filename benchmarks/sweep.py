@@ -20,7 +20,7 @@ import tyro
 
 from jaxcorr import codec, config_files, runtime
 from jaxcorr.config import TrainConfig
-from jaxcorr.training import sharding, sweep
+from jaxcorr.training import member_axis, sharding, sweep
 from jaxcorr.training.sharding import MeshConfig
 
 ROUNDS, BLOCK_SECONDS = 5, 3.0
@@ -47,7 +47,7 @@ def main(config: tyro.conf.Positional[str] = "quickstart", members: int = 4) -> 
         f"{members} members in turn": (members, stepper(swept, in_one_program=False)),
         f"{members} members together": (members, stepper(swept, in_one_program=True)),
     }
-    with mock.patch.object(sweep, "_loop", vectorized):
+    with mock.patch.object(member_axis, "_loop", vectorized):
         variants["vectorized"] = (members, stepper(swept, in_one_program=True))
     rates: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(ROUNDS):

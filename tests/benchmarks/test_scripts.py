@@ -1,6 +1,7 @@
 """The names of jaxcorr that benchmarks use from outside still exist."""
 
 import importlib
+import re
 
 import pytest
 import stopwatch
@@ -23,6 +24,13 @@ SCRIPTS = sorted(
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_can_be_imported(name):
     importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_a_script_replaces_exists(name):
+    source = (ROOT / "benchmarks" / f"{name}.py").read_text()
+    for module, attribute in re.findall(r'patch\.object\((\w+), "(\w+)"', source):
+        assert hasattr(getattr(importlib.import_module(name), module), attribute)
 
 
 @pytest.mark.parametrize("name", ["cold_start", "start_up"])
