@@ -90,3 +90,4 @@ def test_the_version_stands_in_one_place():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"## {project['version']}\n" in (ROOT / "CHANGELOG.md").read_text()
     assert "\nversion:" not in (ROOT / "CITATION.cff").read_text()
+    assert "version = {" not in (ROOT / "README.md").read_text()
