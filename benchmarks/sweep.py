@@ -2,10 +2,13 @@
 
     python benchmarks/sweep.py [CONFIG] [--members N]
 
-Prints images per second; an image counts once per member. Members differ in λ. A
-separate run takes a step of one member. A sweep takes a step of all members, in turn
-through one compiled step, or in one program as on accelerators. The last line is a
-vectorized step. All are measured in blocks that take turns, of which the median counts.
+Prints images per second; an image counts once per member. Members differ in λ. The
+variants run in alternating blocks, and the median over the blocks is printed:
+
+- separate runs: a step trains one member;
+- in turn: a step trains all members, with one call of a compiled step per member;
+- together: a step trains all members in one program, as on accelerators;
+- vectorized: the same program, with `vmap` in place of the loop over members.
 """
 
 import dataclasses

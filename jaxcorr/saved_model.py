@@ -36,7 +36,7 @@ ABOUT = "about"
 """Key of the provenance in `config.json`."""
 
 SIDE_RADIUS = 512
-"""Largest distance of side information from its median in the tables, in steps."""
+"""Largest |side information - median| in the tables, in quantization steps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,9 +46,9 @@ class Model:
     Attributes:
       config: Settings of the codec.
       parameters: Parameters of the codec, by their names in files.
-      median: Center of each channel of side information in rounding.
+      median: Median of each channel of side information, subtracted before rounding.
       side_tables: Probability table of each channel of side information.
-      latent_tables: Probability table of each class of scales.
+      latent_tables: Probability table of each entry of the scale table.
       provenance: Origin of the parameters; the fingerprint does not depend on it.
     """
 
@@ -78,8 +78,8 @@ class Model:
     @functools.cached_property
     def device_parameters(self) -> Parameters:
         """The parameters on the default device, transferred once."""
-        # The device is the default of the process, even if portable coding, which may
-        # run on a CPU, is the first to use the parameters.
+        # Portable coding may set a CPU as the default device. The parameters must not
+        # stay there if it is the first to use them, so that setting is ignored.
         with jax.default_device(None):
             return jax.device_put(self.parameters)
 
@@ -161,7 +161,7 @@ def read_model(path: Path) -> Model:
     """Reads a model folder.
 
     Raises:
-      UserError: If the folder is missing, damaged, or of a newer version.
+      UserError: If the folder is missing, damaged, or of another format.
     """
     path = Path(path)
     config = read_config(path)

@@ -16,7 +16,7 @@ CodeSymbols = Callable[
     [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
     Int32[np.ndarray, "..."],
 ]
-"""Codes the symbols of a pass, given its positions, means and classes of scales."""
+"""Codes the symbols of a pass, given positions, means and scale classes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +66,7 @@ def code_latents(
       features: Features of the side information, on the canvas.
       side_symbols: Symbols of the side information.
       size: Height and width of the image, in pixels.
-      grid: Boundaries of means and scales.
+      grid: Rounds means and scales so that all machines agree.
       code_symbols: Encodes or decodes the symbols of a pass.
 
     Raises:

@@ -130,7 +130,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 @contextlib.contextmanager
 def report_memory_errors(path: Path) -> Iterator[None]:
-    """Turns a lack of memory into a user error.
+    """Turns an out-of-memory error into a `UserError`.
 
     Args:
       path: Image that the block works on.

@@ -47,14 +47,14 @@ class Pass:
         return jnp.zeros_like(like).at[..., slice(*self.channels)].set(values)
 
     def mask(self, latents: Float[Array, "b h16 w16 _"]) -> Bool[Array, "1 h16 w16 1"]:
-        """Returns whether each position is in this pass, which has a parity."""
+        """Returns a mask of the positions in this pass, whose parity is not None."""
         rows, columns = map(jnp.arange, latents.shape[1:3])
         return (parity_of(rows, columns) == self.parity)[None, ..., None]
 
     def positions(self, size: tuple[int, int]) -> Positions:
-        """Returns the index of the latents, in the order of the file.
+        """Returns a NumPy index of the latents of the pass, in raster order.
 
-        It is the raster order, channels last.
+        The file holds the symbols of the pass in this order, channels last.
         """
         rows, columns = size
         positions: Positions = np.s_[:rows, :columns]
@@ -79,7 +79,8 @@ class PassContext(nnx.Module):
 
     Attributes:
       schedule: The passes, in order of their channels.
-      refines: Whether rounding errors are predicted; only of passes over all positions.
+      refines: Whether the context model predicts rounding errors. If so, every pass
+        covers all positions.
     """
 
     default_quantization: QuantizationName = "straight_through"
@@ -89,7 +90,7 @@ class PassContext(nnx.Module):
     def prepare(
         self, features: Float[Array, "b h16 w16 f"]
     ) -> Float[Array, "b h16 w16 p"]:
-        """Returns the features as the passes take them, computed once for all."""
+        """Returns the input that all passes share, computed once from the features."""
         return features
 
     def network_inputs(
@@ -141,8 +142,8 @@ class PassContext(nnx.Module):
         prepared = self.prepare(features)
         slices: list[tuple[Array, ...]] = []
         latent_hat = jnp.zeros((*latent.shape[:-1], 0), latent.dtype)
-        # The passes of a slice follow each other: its anchors, or all its positions,
-        # are in the first.
+        # The first pass of a slice codes all positions or, in a checkerboard, the
+        # anchors. A second pass of the slice, if any, codes the latents between.
         for _, passes in itertools.groupby(
             range(len(self.schedule)), lambda index: self.schedule[index].channels
         ):
@@ -150,7 +151,7 @@ class PassContext(nnx.Module):
             first_pass = self.schedule[first]
 
             def quantize(mean: Array, first_pass: Pass = first_pass) -> Array:
-                # All channels at once: noise is drawn for whole latents.
+                # All channels are quantized, since noise has the shape of all latents.
                 center = first_pass.place(mean, latent)
                 return first_pass.take(quantization.quantize(latent, center))
 

@@ -1,4 +1,4 @@
-"""Batches of random crops, which depend only on the seed and the batch number."""
+"""Reproducible batches of random crops; any batch can be computed on its own."""
 
 import functools
 import multiprocessing
@@ -37,7 +37,7 @@ def batches(
       source: Images, none smaller than a crop.
       data: Settings of the data.
       start: Number of the first batch, from 0.
-      rows: Rows of each batch to read, ascending. If None, all rows.
+      rows: Rows of each batch to read, ascending; all rows are read by default.
 
     Returns:
       Iterator over these rows of each batch. `close()` ends its threads and workers.
@@ -77,7 +77,7 @@ def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
       `data.held_out_crops` crops, the same in every process and at every call.
 
     Raises:
-      UserError: As `sources.held_out_source`.
+      UserError: If `sources.held_out_source` raises it.
 
     References:
       Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018,

@@ -1,4 +1,4 @@
-"""Reads evaluations, which `jaxcorr evaluate --json` writes, back for reports."""
+"""Reads the evaluations that `jaxcorr evaluate --json` wrote, for reports."""
 
 import dataclasses
 import functools
@@ -49,8 +49,8 @@ class EvaluationResult:
     Attributes:
       path: File of the table; a table in CSV holds several results.
       model: Description of the codec.
-      images: One row per image, with its name and size; with its measurements, unless
-        only their means were kept.
+      images: One row per image: its name, its size and, unless only means were kept,
+        its metrics.
       mean: Means over the images.
     """
 
@@ -83,7 +83,7 @@ class EvaluationResult:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """Settings of the training by dotted name, except for λ, α and the seed."""
+        """Settings of the training by dotted name, without `IGNORED_SETTINGS`."""
         config = run_directory.upgrade_settings(self.provenance.config or {})
         return {
             name: value
@@ -114,7 +114,7 @@ class EvaluationResult:
 
     @property
     def median_correlation(self) -> float | None:
-        """Median over the images, since a few have many times the loss of the others.
+        """Median correlation loss of the images; a few images have a far larger loss.
 
         None where no image has a correlation loss.
         """
@@ -124,7 +124,7 @@ class EvaluationResult:
 
     @property
     def has_cost(self) -> bool:
-        """True if the model was trained for bpp + λ MSE and each image was kept."""
+        """True if the model was trained for bpp + λ MSE and every image has metrics."""
         trained_for_mse = self.settings.get("loss.distortion") == "mse"
         measured = all("psnr_db" in row for row in self.images)
         return self.distortion_weight is not None and trained_for_mse and measured
@@ -138,14 +138,17 @@ class EvaluationResult:
             were kept.
         """
         if not self.has_cost or self.distortion_weight is None:
-            raise UserError(f"{self.path} was not trained for bpp + λ MSE")
+            raise UserError(
+                f"{self.path} has no bpp + λ MSE: it needs a model trained for MSE, "
+                "and metrics of every image"
+            )
         mse = [255**2 * 10 ** (-row["psnr_db"] / 10) for row in self.images]
         rates = [row["bpp"] for row in self.images]
         return (sum(rates) + self.distortion_weight * sum(mse)) / len(rates)
 
     @functools.cached_property
     def held_out_costs(self) -> dict[int, float]:
-        """Bpp + λ MSE on held-out crops by training step, from beside the table."""
+        """Bpp + λ MSE on held-out crops by step, read from a file beside the table."""
         name = self._model_path
         return held_out.read_costs(self.path, model=name, member=self.member)
 
@@ -253,7 +256,7 @@ def _result(path: Path, table: Mapping[str, Any]) -> EvaluationResult:
     """
     try:
         model, images, mean = (table[key] for key in ("model", "images", "mean"))
-        # Of classical codecs, a table in CSV may keep only the means.
+        # A table in CSV may hold only the means of a classical codec.
         only_means = path.suffix == ".csv" and not any("bpp" in row for row in images)
         measured = [mean] if only_means else [mean, *images]
         numbers = [row[key] for row in images for key in ("width", "height")]
@@ -272,7 +275,7 @@ def _result(path: Path, table: Mapping[str, Any]) -> EvaluationResult:
 
 
 def _names_training(provenance: Provenance) -> bool:
-    """Returns whether a run names its codec, and its member a finite λ and α."""
+    """Returns whether the codec of a run is known, and λ and α are finite."""
     if provenance.config is None or provenance.member is None:
         return False
     member = provenance.member

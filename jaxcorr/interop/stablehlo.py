@@ -1,8 +1,8 @@
 """Exports of trained codecs as StableHLO, which runs where jaxcorr is not installed.
 
-Every function of a codec becomes a file of `jax.export`, with its parameters inside and
-with symbols for the number and the size of images. The README of an export shows how to
-chain the functions, in code that a test runs.
+Each function of a codec is serialized by `jax.export` to one file, which contains its
+parameters. Batch size, height and width of the images are symbolic. The README of an
+export shows how to chain the functions, in code that a test runs.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.saved_model import TABLES, Model
 
 FORMAT = "stablehlo-1"
-"""Format in the config of an export, where a model folder has a number."""
+"""Entry `format` of `config.json` in an export; a model folder has a number."""
 SUFFIX = ".jaxexport"
 README = "README.md"
 CODING = "float64"
-"""Folder of the functions of coding, which compute in float64."""
+"""Folder of the functions for encoding and decoding, which compute in float64."""
 PLATFORMS = ("cpu", "cuda", "tpu")
 CODING_PLATFORMS = ("cpu", "cuda")
-"""Platforms with float64."""
+"""Platforms that support float64."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

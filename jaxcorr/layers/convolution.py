@@ -118,7 +118,7 @@ class Pointwise(nnx.Module):
         self.stride = stride
 
     def __call__(self, x: Float[Array, "*b i"]) -> Float[Array, "*b2 o"]:
-        """Maps the channels of each position; a stride needs rows and columns."""
+        """Maps the channels of each position; with a stride, `x` must have rows."""
         if self.stride > 1:
             x = x[..., :: self.stride, :: self.stride, :]
         x = jnp.matmul(x, self.kernel[...].astype(x.dtype))
@@ -126,9 +126,9 @@ class Pointwise(nnx.Module):
 
 
 class MaskedConvolution(nnx.Module):
-    """5x5 convolution that uses only some of its taps.
+    """5x5 convolution with a kernel that is masked to the given taps.
 
-    The kernel holds all 25 taps, as in CompressAI. The other taps keep their initial
+    The kernel holds all 25 taps, as in CompressAI. Masked taps keep their initial
     values and have no effect.
 
     Args:
@@ -160,7 +160,7 @@ class MaskedConvolution(nnx.Module):
         return _add_bias(_same_convolution(x, masked), self.bias)
 
     def at_positions(self, neighbors: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
-        """Computes the output at single positions, from the inputs at their taps."""
+        """Computes outputs at selected positions from the input values at the taps."""
         kernel = self.kernel[...].astype(neighbors.dtype)[tap_index(self.taps)]
         return _add_bias(jnp.einsum("nti,tio->no", neighbors, kernel), self.bias)
 
@@ -218,7 +218,7 @@ def dilated_convolution(
     *,
     margin: tuple[int, int],
 ) -> Float[Array, "b h2 w2 o"]:
-    """Convolves an input with a zero inserted between its positions.
+    """Inserts a zero between neighboring positions of an input, then convolves it.
 
     Args:
       x: Input.
@@ -252,7 +252,7 @@ def polyphase_kernel(
 def depth_to_space(
     phases: Float[Array, "b h w c"],
 ) -> Float[Array, "b 2*h 2*w c//4"]:
-    """Moves four groups of channels to the positions of a 2x2 square."""
+    """Moves four groups of channels to a 2x2 square of positions (pixel shuffle)."""
     batch, height, width, channels = phases.shape
     split = phases.reshape(batch, height, width, 2, 2, channels // 4)
     return split.transpose(0, 1, 3, 2, 4, 5).reshape(
@@ -285,7 +285,10 @@ def _same_convolution(x: Array, kernel: Array) -> Array:
 def _initial_kernel(
     rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0
 ) -> Array:
-    """Samples a kernel that keeps the variance if an output uses 1 tap in `phases`."""
+    """Samples a kernel whose outputs have about the variance of its inputs.
+
+    Each output is assumed to use a fraction 1 / `phases` of the taps.
+    """
     limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
 
     def sample(shape: tuple[int]) -> Array:

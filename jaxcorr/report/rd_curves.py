@@ -19,7 +19,7 @@ Quality = Literal["psnr_db", "ms_ssim_db"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RDPoint:
-    """Means over a set of images at one rate; None for an unknown value.
+    """Means over a set of images at one rate. Unknown values are None.
 
     Attributes:
       bpp: Bits per pixel of the files.
@@ -74,7 +74,7 @@ class RDCurve:
         )
 
     def lines(self, quality: Quality) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Returns the rates and qualities of each seed that has such points."""
+        """Returns rates and qualities per seed, for seeds with known qualities."""
         samples = [self.samples(seed, quality) for seed in self.series]
         return [(np.array(s.bpp), np.array(s.quality)) for s in samples if s.bpp]
 
@@ -93,7 +93,8 @@ class BDComparison:
     Attributes:
       rates: BD-rate of each pair of seeds, in percent.
       qualities: BD-PSNR of each pair of seeds, in dB; empty if no rates overlap.
-      overlap: Smallest share of the range of both curves that a pair has in common.
+      overlap: Overlap of two curves as a share of their joint range; the smallest of
+        all pairs of seeds.
       warnings: Reasons to doubt the differences.
     """
 
@@ -127,8 +128,8 @@ def find_curve(name: str, curves: Sequence[RDCurve]) -> RDCurve:
     """Returns the curve of a name, or of an unambiguous part of a name.
 
     A part between commas takes precedence over other text: "α = 0" is a part of
-    "Minnen 48/64, α = 0" but not of "Minnen 48/64, α = 0.1". Of several curves with
-    the part, the one with the fewest parts is returned.
+    "Minnen 48/64, α = 0" but not of "Minnen 48/64, α = 0.1". If several curves
+    have the part, the curve with the fewest parts is returned.
 
     Raises:
       UserError: If no curve or several curves match.
@@ -153,8 +154,8 @@ def compare(
 ) -> BDComparison:
     """Returns BD-rate and BD-PSNR of a curve against an anchor.
 
-    Each seed is compared with the same seed of the anchor; if the curves share no seed,
-    each is compared with every one.
+    Curves are compared seed by seed. If they have no seed in common, all pairs of seeds
+    are compared.
 
     Raises:
       UserError: If the curves have no BD-rate.

@@ -73,8 +73,8 @@ class IntervalConfig:
     """Number of steps between two checkpoints. An evaluation precedes each
     checkpoint."""
     max_to_keep: int = 3
-    """Number of newest checkpoints to keep. The checkpoint with the lowest held-out
-    loss (of each member of a sweep) is kept in addition."""
+    """Number of newest checkpoints to keep. For each member, the checkpoint with the
+    lowest held-out loss is kept in addition."""
 
     def __post_init__(self):
         """Checks that every field is at least 1."""
@@ -86,7 +86,8 @@ class IntervalConfig:
 def latest_step(workdir: Path) -> int:
     """Returns the step of the newest checkpoint of a run, or 0 if there is none.
 
-    Checkpoints whose models cannot be read are moved away first, with a warning.
+    Newer checkpoints whose models cannot be read are first moved to `DAMAGED`, with a
+    warning.
     """
     for step, folder in reversed(run_directory.checkpoint_directories(workdir).items()):
         try:
@@ -158,7 +159,7 @@ class Checkpoints:
         best = [
             policies.BestN(
                 get_metric_fn=functools.partial(_loss_of, member=member),
-                reverse=True,  # Orbax keeps the last in order: the lowest loss.
+                reverse=True,  # Sorts by descending loss; Orbax keeps the last.
                 n=1,
                 keep_checkpoints_without_metrics=False,
             )
@@ -241,7 +242,7 @@ class Checkpoints:
         """
         with self._report_write_errors():
             self._manager.wait_until_finished()
-            self._manager.close()  # Writes to disk, too.
+            self._manager.close()  # Closing also writes to disk.
 
     @contextlib.contextmanager
     def _report_write_errors(self) -> Iterator[None]:
@@ -258,7 +259,7 @@ class Checkpoints:
 
 
 def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
-    """Returns the held-out loss of a member, infinite if it had stopped."""
+    """Returns the held-out loss of a member, infinite if it was not evaluated."""
     return metrics.get(str(member), math.inf)
 
 
@@ -274,7 +275,7 @@ def open_checkpoints(
       members: As in `Checkpoints`.
 
     Raises:
-      UserError: As `Checkpoints` and `Checkpoints.close`.
+      UserError: If the directory or a checkpoint cannot be written.
     """
     checkpoints = Checkpoints(workdir, max_to_keep=max_to_keep, members=members)
     try:

@@ -84,5 +84,5 @@ def test_a_model_trained_for_another_distortion_has_no_cost(tmp_path):
     write_result(tmp_path / "a.json", model, bpp=0.3, psnr=30.0)
     (result,) = results.read_results([tmp_path])
     assert not result.has_cost
-    with pytest.raises(UserError, match="was not trained for bpp"):
+    with pytest.raises(UserError, match="it needs a model trained for MSE"):
         _ = result.cost

@@ -89,8 +89,8 @@ def train(monkeypatch):
         held_out_losses: tuple[float, ...] = (1.0, 1.0),
     ) -> Events:
         events = Events()
-        never = STEPS + 1
-        failures = [(fails_at or {}).get(n, never) for n in range(members)]
+        after_last_step = STEPS + 1
+        failures = [(fails_at or {}).get(n, after_last_step) for n in range(members)]
 
         def count_step(state, batch, weights, keys, *, static_config, in_one_program):
             step = int(state.step[0]) + 1
