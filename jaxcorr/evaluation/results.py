@@ -114,10 +114,7 @@ class EvaluationResult:
 
     @property
     def median_correlation(self) -> float | None:
-        """Median correlation loss of the images; a few images have a far larger loss.
-
-        None where no image has a correlation loss.
-        """
+        """Median correlation loss of the images, of which a few have a far larger one."""
         values = [row.get("correlation") for row in self.images]
         known = [value for value in values if value is not None]
         return float(statistics.median(known)) if known else None

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from support.paths import ROOT
 
-TRAIN = "import sys; from jaxcorr import cli; sys.argv[0] = 'jaxcorr'; cli.main()"
+TRAIN = "import sys; from jaxcorr.cli.main import main; sys.argv[0] = 'jaxcorr'; main()"
 
 
 @pytest.mark.slow
