@@ -114,7 +114,7 @@ class EvaluationResult:
 
     @property
     def median_correlation(self) -> float | None:
-        """Median correlation loss of the images, of which a few have a far larger one."""
+        """Median correlation loss of the images; a few have a far larger loss."""
         values = [row.get("correlation") for row in self.images]
         known = [value for value in values if value is not None]
         return float(statistics.median(known)) if known else None

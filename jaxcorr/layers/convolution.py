@@ -285,7 +285,7 @@ def _same_convolution(x: Array, kernel: Array) -> Array:
 def _initial_kernel(
     rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0
 ) -> Array:
-    """Samples a kernel that keeps the variance if outputs use 1/`phases` of its taps."""
+    """Samples a kernel that keeps the variance if outputs use 1/`phases` of taps."""
     limit = (3 * phases / math.prod(shape[:-1])) ** 0.5
 
     def sample(shape: tuple[int]) -> Array:
