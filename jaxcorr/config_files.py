@@ -178,8 +178,10 @@ def _find_user_error(stop: BaseException) -> UserError | None:
 
 def _with_flag(error: UserError, config: TrainConfig) -> UserError:
     """Replaces the class in the message of a FieldError by the flag of the field."""
-    path = _find_field(config, error.owner) if isinstance(error, FieldError) else None
-    if path is None or not isinstance(error, FieldError):
+    if not isinstance(error, FieldError):
+        return error
+    path = _find_field(config, error.owner)
+    if path is None:
         return error
     flag = ".".join((*path, error.field)).replace("_", "-")
     return UserError(f"--{flag} {error.problem}")

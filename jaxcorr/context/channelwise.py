@@ -33,7 +33,7 @@ class Channelwise:
     """Hidden channels of the reference networks. The hidden channels of light networks
     lie evenly between input and output."""
     residual_prediction: bool = True
-    """Whether rounding errors are predicted, and subtracted from decoded latents."""
+    """Predicts rounding errors, and subtracts them from decoded latents."""
 
     def __post_init__(self):
         """Checks the slices and the widths."""

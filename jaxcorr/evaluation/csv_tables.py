@@ -160,15 +160,19 @@ def _read_tables(path: Path) -> list[Table]:
     if not rows:
         raise ValueError("no rows")
     runs = _read_runs(path.with_name(RUNS))
+    only_means = "file" not in rows[0]
+    image_rows = read_rows(path.with_name(IMAGES)) if only_means else []
+    mean_images = [_image(_typed(row)) for row in image_rows]
     for model, group in itertools.groupby(rows, key=lambda row: _model(row, runs)):
-        if "file" in rows[0]:
-            metrics = [_image_metrics(row) for row in group]
+        if only_means:
+            images = mean_images
+            means = [_measurements(row) for row in group]
+        else:
+            metrics = [
+                ImageMetrics(**_image(row), **_measurements(row)) for row in group
+            ]
             images = [dataclasses.asdict(row) for row in metrics]
             means = [measure.mean_metrics(metrics)]
-        else:
-            image_rows = map(_typed, read_rows(path.with_name(IMAGES)))
-            images = [{IMAGE[name]: row[name] for name in IMAGE} for row in image_rows]
-            means = [_measurements(row) for row in group]
         tables += [{"model": model, "images": images, "mean": mean} for mean in means]
     return tables
 
@@ -258,9 +262,8 @@ def _from_cell(cell: str) -> Any:
         return cell
 
 
-def _image_metrics(row: Row) -> ImageMetrics:
-    image = {field: row[name] for name, field in IMAGE.items()}
-    return ImageMetrics(**image, **_measurements(row))
+def _image(row: Row) -> dict[str, Any]:
+    return {field: row[name] for name, field in IMAGE.items()}
 
 
 def _measurements(row: Row) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Cheng:
     width: int = 128
     """Channels of the hidden layers, the latents and the side information; even."""
     attention: bool = False
-    """Whether analysis and synthesis have two attention blocks each."""
+    """Adds two attention blocks each to analysis and synthesis."""
 
     def __post_init__(self):
         """Checks the width."""
