@@ -100,7 +100,7 @@ def make_model(
     median: Float32[np.ndarray, " s"] | None = None,
     provenance: Provenance | None = None,
 ) -> Model:
-    """Computes the probability tables and medians of a codec.
+    """Returns a model: a codec with its probability tables and medians.
 
     Args:
       codec_settings: Settings of the codec.

@@ -1,4 +1,4 @@
-"""What the loss changed, over all pairs of models that differ in it alone.
+"""Summarizes what the loss changes, over pairs of models that differ in it alone.
 
     python results/summary.py
 

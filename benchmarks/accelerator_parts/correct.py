@@ -53,7 +53,7 @@ MODES = {
 }
 
 EIGHT_DEVICES = ("tests/training/test_sharding.py",)
-"""Fast tests that need eight devices."""
+"""Test files that need eight devices."""
 
 
 def run(results: Results, sizes: Sizes, **_: Any) -> None:
@@ -102,7 +102,7 @@ def compare_steps(model, mode: Mode, sizes: Sizes) -> Figures:
     """Compares the loss over several train steps, and the parameters after them.
 
     Raises:
-      UserError: If a loss exceeds the tolerance of the mode.
+      UserError: If a loss differs from the CPU's by more than the tolerance.
     """
     static_config = setup.static_config_of(model, mode.dtype, crop=sizes.crop)
     losses, parameters = [], []

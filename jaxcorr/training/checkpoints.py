@@ -1,9 +1,10 @@
-"""Checkpoints of a run: the train state and a model folder, written together.
+"""Checkpoints of a run: its train state and model folders, written together.
 
 A run directory holds `checkpoints/STEP/state`, which training resumes from, and
-`checkpoints/STEP/models/MEMBER`, the model folders that everything else reads. A run of
-one codec has only member 0. A checkpoint gets its final name once all of it is on disk.
-If it is damaged later, it is moved away, and training resumes from the one before it.
+`checkpoints/STEP/models/MEMBER`, the model folders that everything else reads. MEMBER
+numbers the codecs of a sweep; a run of one codec has only member 0. A checkpoint gets
+its final name once all of it is on disk. If it is damaged later, it is moved away, and
+training resumes from the one before it.
 """
 
 import contextlib

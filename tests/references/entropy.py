@@ -1,4 +1,4 @@
-"""What entropy models of TensorFlow Compression (TFC) gave.
+"""Outputs of entropy models of TensorFlow Compression (TFC).
 
 `make_tensorflow_compression.py` wrote it; `versions` in the file says with what.
 """

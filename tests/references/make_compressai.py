@@ -78,7 +78,7 @@ def made_model(architecture: str, seed: int) -> torch.nn.Module:
 
 
 def hyperprior(model: torch.nn.Module, x: torch.Tensor) -> tuple[dict, list[float]]:
-    """What a model without context computes, and margins of its rounding."""
+    """Computes a model without context, and the margins of its rounding."""
     out = model(x)
     y, z, medians, features = side_information(model, x)
     scale, mean = features.chunk(2, 1)
@@ -95,7 +95,7 @@ def hyperprior(model: torch.nn.Module, x: torch.Tensor) -> tuple[dict, list[floa
 
 
 def autoregressive(model: torch.nn.Module, x: torch.Tensor) -> tuple[dict, list[float]]:
-    """What a model with context codes, and what its forward computes: not the same.
+    """Computes a model with context, as it codes and in its (different) forward pass.
 
     Coding rounds each latent around its mean, which is predicted from latents rounded
     so. Forward rounds all latents around 0 for the context and the synthesis.

@@ -212,7 +212,7 @@ def indexed(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def layers(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What convolutions and normalizations make of images of 3 channels."""
+    """Applies convolutions and normalizations to images of 3 channels."""
     given = rng.normal(size=(2, 8, 6, 3)).astype(np.float32)
     options = {"padding": "same_zeros", "kernel_parameter": "variable"}
     down = tfc.SignalConv2D(4, 5, corr=True, strides_down=2, **options)

@@ -39,6 +39,6 @@ def imported(architecture):
 
 
 def photograph():
-    """What CompressAI was given: [64, 128, 3], uint8."""
+    """Returns the image that CompressAI coded: [64, 128, 3], uint8."""
     with Image.open(FOLDER / "astronaut.png") as image:
         return np.asarray(image)

@@ -1,1 +1,1 @@
-"""What tests share: tiny codecs, reference implementations, and other processes."""
+"""Support for tests: tiny codecs, reference implementations, other processes."""
