@@ -15,6 +15,9 @@ from jaxcorr.saved_model import CONFIG, Model
 from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
+HELD_OUT_LOG = "held_out.jsonl"
+"""Log of evaluations on held-out crops: one JSON object per member and evaluation."""
+
 WEIGHTS = ("distortion_weight", "correlation_weight")
 """Names of λ and α in section `sweep` of the settings of a run."""
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import tyro
 
+from jaxcorr import run_directory
 from jaxcorr.evaluation import csv_tables, held_out
 
 TABLES = Path(__file__).resolve().parent / "kodak"
@@ -149,7 +150,7 @@ def keep(run: Path, table: Path) -> None:
         beside it get the rows of the run.
     """
     evaluations = [json.loads(path.read_text()) for path in _paths(run)]
-    log = list(held_out.read_log(run / held_out.HISTORY))
+    log = list(held_out.read_log(run / run_directory.HELD_OUT_LOG))
     for evaluation in evaluations:
         model = evaluation["model"]
         model["run"] = without_folders(model["run"])

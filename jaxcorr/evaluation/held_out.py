@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcorr.evaluation import csv_tables
-
-HISTORY = "held_out.jsonl"
-"""Log of a run: one JSON object per member and evaluation."""
+from jaxcorr.run_directory import HELD_OUT_LOG
 
 COLUMNS = {
     "bpp": "bpp",
@@ -42,7 +40,7 @@ def read_costs(table: Path, *, model: str | None, member: int) -> dict[int, floa
         }
     return {
         row["step"]: row["rate_distortion"]
-        for row in read_log(table.with_name(HISTORY))
+        for row in read_log(table.with_name(HELD_OUT_LOG))
         if row.get("member", 0) == member
     }
 

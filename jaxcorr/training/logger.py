@@ -15,12 +15,11 @@ from typing_extensions import override
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
+from jaxcorr.run_directory import HELD_OUT_LOG
 from jaxcorr.training.tensorboard import TensorBoardWriter
 
 METRICS = "metrics.jsonl"
 """File with one JSON object per member and logged step."""
-HELD_OUT = "held_out.jsonl"
-"""File with one JSON object per member and evaluation on held-out crops."""
 
 
 @runtime_checkable  # So that tests can check types.
@@ -111,7 +110,7 @@ class FileLogger(RunLogger):
     ):
         self._workdir = workdir
         self._metrics = _open_log(workdir / METRICS, start)
-        self._held_out = _open_log(workdir / HELD_OUT, start)
+        self._held_out = _open_log(workdir / HELD_OUT_LOG, start)
         folder = workdir / "tensorboard"
         folders = [folder / f"member_{number}" for number in range(members)]
         with self._report_write_errors():

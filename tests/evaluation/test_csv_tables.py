@@ -154,7 +154,7 @@ def test_a_run_is_kept_as_csv_with_its_last_held_out_evaluation(
     lines = [{"step": step, "member": 3} | metrics for step in (100, 200, 300, 400)]
     lines.append({"step": 400, "member": 2} | metrics)
     text = "\n".join(map(json.dumps, lines)) + '\n{"step": 500, "mem'
-    (run / held_out.HISTORY).write_text(text)
+    (run / run_directory.HELD_OUT_LOG).write_text(text)
     experiments.keep(run, tmp_path / "curves-0.csv")
     (result,) = results.read_results([tmp_path / "curves-0.csv"])
     assert list(result.held_out_costs) == [200, 400]
