@@ -1,108 +1,140 @@
-"""Times the range coder, from scales and symbols to bytes and back.
+"""Times the implementations of the range coder, from scales to bytes and back.
 
     python benchmarks/range_coder.py
 
-Codes as many symbols as a Kodak image has latents at 320 channels, with scales in all
-64 classes, and compares with constriction alone, which gets entries grouped by class.
-The best of several runs counts.
+Every implementation that is installed codes as many symbols as a Kodak image has
+latents at 320 channels, with scales in all 64 classes. They take turns, and the
+shortest time counts. The coder alone gets table entries that are grouped by class.
 """
 
-import functools
+import os
+import platform
 import time
-from collections.abc import Callable
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
-from jaxcorr.bitstream import range_coder
+from jaxcorr.bitstream import coder_implementations, range_coder
 from jaxcorr.entropy import tables
+from jaxcorr.entropy.tables import IntegerTables
 
 SYMBOLS = 491_520
-REPEATS = 20
+TURNS = 12
+KODAK = {"demo": 102_912, "mbt2018-mean": 509_952}
+"""Latents and side information of 512 x 768 pixels; mbt2018-mean at 320 channels."""
+
+
+class Work(NamedTuple):
+    """Symbols, their scales, and table entries grouped by class."""
+
+    symbols: np.ndarray
+    scales: np.ndarray
+    entries: list[np.ndarray]
+    table: IntegerTables
+
+
+class Seconds(NamedTuple):
+    """Times to encode and decode, from scales to bytes and by the coder alone."""
+
+    encode: float
+    decode: float
+    encode_alone: float
+    decode_alone: float
 
 
 def main() -> None:
-    """Prints the table of times."""
+    """Prints the times and rates of each implementation."""
+    work = make_work()
+    times: dict[str, list[Seconds]] = {}
+    streams = set()
+    for _ in range(TURNS):
+        for name in coder_implementations.installed():
+            with mock.patch.dict(os.environ, {coder_implementations.VARIABLE: name}):
+                seconds, data = code(work)
+                times.setdefault(range_coder.implementation(), []).append(seconds)
+                streams.add(data)
+    if len(streams) > 1:
+        raise RuntimeError("the implementations write different bytes")
+
+    print(f"{SYMBOLS} symbols, {len(streams.pop())} bytes")
+    print(f"{platform.machine()}, {os.cpu_count()} CPU cores, ", end="")
+    print(f"Python {platform.python_version()}, NumPy {np.__version__}\n")
+    for title, first in (("the coder alone", 2), ("from scales to bytes", 0)):
+        print(f"{title:22}{'ms':>12}{'M symbols/s':>18}", end="")
+        print("".join(f"{f'{image}, ms':>20}" for image in KODAK))
+        for name, turns in times.items():
+            print_row(name, [min(turn[first + k] for turn in turns) for k in (0, 1)])
+        print()
+
+
+def make_work() -> Work:
+    """Returns symbols of Gaussians with random scales."""
     rng = np.random.default_rng(0)
     scales = np.exp(rng.normal(np.log(0.7), 1.5, SYMBOLS))
     symbols = np.rint(rng.normal(0, scales)).astype(np.int32)
     table = tables.gaussian_tables()
-
-    def classes() -> np.ndarray:
-        return tables.position_class(tables.scale_position(scales))
-
-    def encode() -> bytes:
-        encoder = range_coder.RangeEncoder()
-        encoder.encode(symbols, classes(), table)
-        return encoder.get_bytes()
-
-    data = encode()
-
-    def decode() -> np.ndarray:
-        return range_coder.RangeDecoder(data).decode(classes(), table)
-
-    if not np.array_equal(decode(), symbols):
-        raise RuntimeError("the decoded symbols differ from the encoded symbols")
-
-    entries = group(symbols, classes(), table)
-    words = encode_groups(entries, table)
-    sizes = [values.size for values in entries]
-    used = sum(size > 0 for size in sizes)
-    print(f"{SYMBOLS} symbols, {used} classes, {len(data)} bytes, ms encode / decode")
-    alone = functools.partial(encode_groups, entries, table)
-    report("constriction alone", alone, lambda: decode_groups(words, sizes, table))
-    report("jaxcorr", encode, decode)
-    print(f"of which classes from scales: {milliseconds(classes):.1f}")
-
-
-def group(
-    symbols: np.ndarray, classes: np.ndarray, table: tables.IntegerTables
-) -> list[np.ndarray]:
-    """Returns the table entries of each class; rare symbols outside are clipped."""
-    return [
+    classes = classes_of(scales)
+    entries = [  # Rare symbols outside of the table are clipped.
         np.clip(symbols[classes == k] - low, 0, escape).astype(np.int32)
         for k, (low, escape) in enumerate(zip(table.lowest, table.escape, strict=True))
     ]
+    return Work(symbols, scales, entries, table)
 
 
-def encode_groups(entries: list[np.ndarray], table: tables.IntegerTables) -> np.ndarray:
-    """Encodes grouped entries with constriction."""
-    coder = range_coder.stream.queue.RangeEncoder()
-    for values, model in zip(entries, models(table), strict=True):
-        coder.encode(values, model)
-    return coder.get_compressed()
+def classes_of(scales: np.ndarray) -> np.ndarray:
+    """Returns the class of each scale."""
+    return tables.position_class(tables.scale_position(scales))
 
 
-def decode_groups(
-    words: np.ndarray, sizes: list[int], table: tables.IntegerTables
-) -> None:
-    """Decodes grouped entries with constriction."""
-    coder = range_coder.stream.queue.RangeDecoder(words)
-    for size, model in zip(sizes, models(table), strict=True):
-        coder.decode(model, size)
-
-
-@functools.lru_cache
-def models(table: tables.IntegerTables) -> list:
-    """Returns constriction's model of each class."""
-    return [
-        range_coder.stream.model.Categorical(counts[:length] - 1.0, perfect=False)
-        for counts, length in zip(table.counts, table.length, strict=True)
+def code(work: Work) -> tuple[Seconds, bytes]:
+    """Encodes and decodes once; returns the times, and the bytes."""
+    coder = coder_implementations.choose()
+    models = [
+        coder.categorical(counts[:length])
+        for counts, length in zip(work.table.counts, work.table.length, strict=True)
     ]
+    moments = [time.perf_counter()]
+
+    encoder = range_coder.RangeEncoder()
+    encoder.encode(work.symbols, classes_of(work.scales), work.table)
+    data = encoder.get_bytes()
+    moments.append(time.perf_counter())
+
+    decoder = range_coder.RangeDecoder(data)
+    symbols = decoder.decode(classes_of(work.scales), work.table)
+    moments.append(time.perf_counter())
+
+    alone = coder.encoder()
+    for entries, model in zip(work.entries, models, strict=True):
+        alone.encode(entries, model)
+    words = alone.get_compressed()
+    moments.append(time.perf_counter())
+
+    alone = coder.decoder(words)
+    for entries, model in zip(work.entries, models, strict=True):
+        alone.decode(model, entries.size)
+    moments.append(time.perf_counter())
+
+    if not np.array_equal(symbols, work.symbols):
+        raise RuntimeError("the decoded symbols differ from the encoded symbols")
+    return Seconds(*np.diff(moments).tolist()), data
 
 
-def report(name: str, encode: Callable, decode: Callable) -> None:
-    """Prints one row."""
-    print(f"{name:20}{milliseconds(encode):6.1f} /{milliseconds(decode):6.1f}")
+def print_row(name: str, seconds: list[float]) -> None:
+    """Prints times and rates to encode and decode, and the times of a Kodak image."""
+    rates = [SYMBOLS / second / 1e6 for second in seconds]
+    images = [
+        [1e3 * count / SYMBOLS * second for second in seconds]
+        for count in KODAK.values()
+    ]
+    cells = [pair([1e3 * second for second in seconds], 12), pair(rates, 18)]
+    print(f"{name:22}" + "".join(cells + [pair(image, 20) for image in images]))
 
 
-def milliseconds(call: Callable) -> float:
-    """Returns the shortest time of a call."""
-    best = float("inf")
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        call()
-        best = min(best, time.perf_counter() - start)
-    return 1e3 * best
+def pair(values: list[float], width: int) -> str:
+    """Formats the values of encoding and decoding."""
+    return f"{' / '.join(f'{value:.1f}' for value in values):>{width}}"
 
 
 if __name__ == "__main__":

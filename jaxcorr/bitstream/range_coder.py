@@ -9,26 +9,25 @@ The format of a payload. Each call codes
    zigzag coding (0, -1, 1, -2, … become 0, 1, 2, 3, …), one of 33 that are equally
    likely; then bits 16 and up of each symbol that has them; then its bits 0 to 15.
 
-Calls follow each other in one stream. It is the stream of `constriction`'s
-`queue.RangeEncoder`: 32-bit words as little-endian bytes.
-
-References:
-  Bamler, "Understanding Entropy Coding With Asymmetric Numeral Systems (ANS): a
-  Statistician's Perspective", 2022, https://arxiv.org/abs/2201.01741;
-  https://bamler-lab.github.io/constriction.
+Calls follow each other in one stream: that of `constriction`'s `queue.RangeEncoder`, as
+32-bit words in little-endian bytes. `docs/range_coding.md` defines it. constriction
+writes and reads it where it is installed, and `interval_coder` elsewhere
+(`coder_implementations`).
 """
 
 import functools
 
 import numpy as np
-from constriction import stream  # pyright: ignore  # Compiled, without stubs.
 from jaxtyping import Int32, Integer
 
-from jaxcorr.entropy.tables import IntegerTables
+from jaxcorr.bitstream import coder_implementations
+from jaxcorr.bitstream.coder_implementations import CoderImplementation
+from jaxcorr.entropy.tables import TOTAL_BITS, IntegerTables
 from jaxcorr.errors import UserError
 
-_WIDTHS = stream.model.Uniform(33)
-_UNIFORM = stream.model.Uniform()
+_WIDTHS = np.full(33, 2**TOTAL_BITS // 33, np.uint32)
+"""Counts of the widths of escaped symbols; the last gets the remainder."""
+_WIDTHS[-1] += 2**TOTAL_BITS % 33
 _WORD = np.dtype("<u4")
 
 
@@ -36,11 +35,20 @@ class CodingError(UserError):
     """Bytes that no `RangeEncoder` writes with the same classes and tables."""
 
 
+def implementation() -> str:
+    """Returns what codes: "constriction 0.5.0", "numba 0.68.1" or "python".
+
+    All write the same bytes. `coder_implementations.choose` says which is chosen.
+    """
+    return coder_implementations.choose().name
+
+
 class RangeEncoder:
     """Encodes arrays of symbols, one call after another, into one stream of bytes."""
 
     def __init__(self):
-        self._coder = stream.queue.RangeEncoder()
+        self._implementation = coder_implementations.choose()
+        self._coder = self._implementation.encoder()
 
     def encode(
         self,
@@ -67,7 +75,7 @@ class RangeEncoder:
         entry = (symbols - lowest).view(np.uint32)
         entries = np.minimum(entry, escape.view(np.uint32)).view(np.int32)
 
-        models, start = _models(tables), 0
+        models, start = _models(tables, self._implementation), 0
         for index in np.flatnonzero(counts):
             end = start + counts[index]
             self._coder.encode(entries[start:end], models[index])
@@ -84,11 +92,13 @@ class RangeEncoder:
         zigzag = ((symbols << 1) ^ (symbols >> 31)).view(np.uint32)
         # A float64 holds 32 bits exactly, and its exponent is their width.
         width = np.frexp(zigzag.astype(np.float64))[1].astype(np.int32)
-        self._coder.encode(width, _WIDTHS)
+        self._coder.encode(width, self._implementation.categorical(_WIDTHS))
         for shift in (16, 0):
             size, present = _half_size(width, shift)
             half = ((zigzag >> np.uint32(shift)) & np.uint32(0xFFFF)).view(np.int32)
-            self._coder.encode(half[present], _UNIFORM, size[present])
+            self._coder.encode(
+                half[present], self._implementation.uniform, size[present]
+            )
 
 
 class RangeDecoder:
@@ -108,7 +118,8 @@ class RangeDecoder:
                 "bytes"
             )
         words = np.frombuffer(data, _WORD).astype(np.uint32)
-        self._coder = stream.queue.RangeDecoder(words)
+        self._implementation = coder_implementations.choose()
+        self._coder = self._implementation.decoder(words)
 
     def decode(
         self, classes: Integer[np.ndarray, " n"], tables: IntegerTables
@@ -128,7 +139,7 @@ class RangeDecoder:
         """
         order, counts = _group(classes, tables.length.size)
         entries = np.empty(classes.size, np.int32)
-        models, start = _models(tables), 0
+        models, start = _models(tables, self._implementation), 0
         for index in np.flatnonzero(counts):
             end = start + counts[index]
             entries[start:end] = self._read(models[index], int(counts[index]))
@@ -143,12 +154,12 @@ class RangeDecoder:
         return symbols
 
     def _decode_escaped(self, count: int) -> Int32[np.ndarray, " n"]:
-        width = self._read(_WIDTHS, count)
+        width = self._read(self._implementation.categorical(_WIDTHS), count)
         zigzag = np.zeros(count, np.uint32)
         for shift in (16, 0):
             size, present = _half_size(width, shift)
-            half = self._read(_UNIFORM, size[present]).astype(np.uint32)
-            zigzag[present] |= half << np.uint32(shift)
+            half = self._read(self._implementation.uniform, size[present])
+            zigzag[present] |= half.astype(np.uint32) << np.uint32(shift)
         sign = -(zigzag & np.uint32(1)).astype(np.int32)
         return (zigzag >> np.uint32(1)).view(np.int32) ^ sign
 
@@ -156,7 +167,7 @@ class RangeDecoder:
         """Decodes a number of symbols, or one for each parameter of the model."""
         try:
             return self._coder.decode(model, count_or_parameters)
-        except AssertionError as error:  # Constriction's error for impossible data.
+        except self._implementation.impossible as error:
             raise CodingError("the coded symbols are damaged") from error
 
 
@@ -183,13 +194,9 @@ def _group(
 
 
 @functools.lru_cache(maxsize=16)
-def _models(tables: IntegerTables) -> list:
-    """Returns constriction's model of each table.
-
-    Constriction turns probabilities p into counts 1 + p * (2**24 - entries) / sum(p).
-    Given counts minus 1, which sum to 2**24 - entries, it arrives at the counts.
-    """
+def _models(tables: IntegerTables, implementation: CoderImplementation) -> list:
+    """Returns the model of each table."""
     return [
-        stream.model.Categorical(row[:length].astype(np.float64) - 1, perfect=False)
+        implementation.categorical(row[:length])
         for row, length in zip(tables.counts, tables.length, strict=True)
     ]
