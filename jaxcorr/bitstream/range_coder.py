@@ -25,9 +25,9 @@ from jaxcorr.bitstream.coder_implementations import CoderImplementation
 from jaxcorr.entropy.tables import TOTAL_BITS, IntegerTables
 from jaxcorr.errors import UserError
 
-_WIDTHS = np.full(33, 2**TOTAL_BITS // 33, np.uint32)
-"""Counts of the widths of escaped symbols; the last gets the remainder."""
-_WIDTHS[-1] += 2**TOTAL_BITS % 33
+WIDTH_COUNTS = np.full(33, 2**TOTAL_BITS // 33, np.uint32)
+"""Count of each width in bits of an escaped symbol; the last gets the remainder."""
+WIDTH_COUNTS[-1] += 2**TOTAL_BITS % 33
 _WORD = np.dtype("<u4")
 
 
@@ -92,7 +92,7 @@ class RangeEncoder:
         zigzag = ((symbols << 1) ^ (symbols >> 31)).view(np.uint32)
         # A float64 holds 32 bits exactly, and its exponent is their width.
         width = np.frexp(zigzag.astype(np.float64))[1].astype(np.int32)
-        self._coder.encode(width, self._implementation.categorical(_WIDTHS))
+        self._coder.encode(width, self._implementation.categorical(WIDTH_COUNTS))
         for shift in (16, 0):
             size, present = _half_size(width, shift)
             half = ((zigzag >> np.uint32(shift)) & np.uint32(0xFFFF)).view(np.int32)
@@ -154,7 +154,7 @@ class RangeDecoder:
         return symbols
 
     def _decode_escaped(self, count: int) -> Int32[np.ndarray, " n"]:
-        width = self._read(self._implementation.categorical(_WIDTHS), count)
+        width = self._read(self._implementation.categorical(WIDTH_COUNTS), count)
         zigzag = np.zeros(count, np.uint32)
         for shift in (16, 0):
             size, present = _half_size(width, shift)

@@ -7,7 +7,7 @@ import pytest
 from support import coded_streams
 from support.coded_streams import decode, encode, random_calls
 
-from jaxcorr.bitstream import coder_implementations
+from jaxcorr.bitstream import coder_implementations, range_coder
 from jaxcorr.entropy import tables
 
 pytestmark = pytest.mark.fast
@@ -163,3 +163,24 @@ def test_constriction_codes_with_exactly_the_counts_of_a_table(seed):
         coder.encode(entry, model)
         _, interval = coder.pos()  # Lower end and width, after one symbol.
         assert interval == (unit * int(start), unit * int(count))
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_equally_likely_numbers_have_the_intervals_of_constriction(name):
+    stream = pytest.importorskip("constriction").stream
+    widths = np.arange(33, dtype=np.int32)
+    sizes = np.repeat(1 << np.arange(1, 17), 20).astype(np.int32)
+    halves = np.random.default_rng(0).integers(0, sizes).astype(np.int32)
+    expected = stream.queue.RangeEncoder()
+    expected.encode(widths, stream.model.Uniform(33))
+    expected.encode(halves, stream.model.Uniform(), sizes)
+
+    implementation, model = with_table(name, range_coder.WIDTH_COUNTS)
+    encoder = implementation.encoder()
+    encoder.encode(widths, model)
+    encoder.encode(halves, implementation.uniform, sizes)
+    words = encoder.get_compressed()
+    assert words.tolist() == expected.get_compressed().tolist()
+    decoder = implementation.decoder(words)
+    np.testing.assert_array_equal(decoder.decode(model, 33), widths)
+    np.testing.assert_array_equal(decoder.decode(implementation.uniform, sizes), halves)
