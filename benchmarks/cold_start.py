@@ -18,16 +18,16 @@ import time
 start = time.perf_counter()
 import sys
 from jaxcorr import images, run_directory, runtime
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 imported = time.perf_counter()
 runtime.enable_compilation_cache()
 model = run_directory.load(sys.argv[1])
 model.device_parameters
 loaded = time.perf_counter()
 image, _ = images.read_image(sys.argv[2])
-coding.compress(model, image)
+compression.compress(image, model)
 coded = time.perf_counter()
-coding.compress(model, image)
+compression.compress(image, model)
 again = time.perf_counter()
 print(imported - start, loaded - imported, coded - loaded, again - coded)
 """

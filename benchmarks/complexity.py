@@ -36,7 +36,7 @@ from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.no_context import NoContext
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai as interop
-from jaxcorr.saved_model import Model
+from jaxcorr.model import Model
 from jaxcorr.transforms import cheng, minnen
 from jaxcorr.transforms.base import latents_across
 
@@ -191,7 +191,7 @@ def report(name: str, model: Model, photographs: Sequence[Image]) -> Seconds:
     """Measures a model and prints its row."""
     seconds = measure(model, photographs)
     rows, columns = map(latents_across, photographs[0].shape[:2])
-    context = model.codec.context
+    context = model.shared_codec.context
     cells = "".join(f"{value:12.3f}" for value in seconds.values())
     print(f"{name:20}{cells}{context.num_passes(rows, columns):12}")
     return seconds

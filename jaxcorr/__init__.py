@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxcorr.bitstream.coding import compress, decompress
+    from jaxcorr.bitstream.compression import compress, decompress
     from jaxcorr.correlation import correlation_loss, correlation_map, masked_norm
     from jaxcorr.run_directory import load
 
@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "compress": "jaxcorr.bitstream.coding",
+    "compress": "jaxcorr.bitstream.compression",
     "correlation_loss": "jaxcorr.correlation",
     "correlation_map": "jaxcorr.correlation",
-    "decompress": "jaxcorr.bitstream.coding",
+    "decompress": "jaxcorr.bitstream.compression",
     "load": "jaxcorr.run_directory",
     "masked_norm": "jaxcorr.correlation",
 }

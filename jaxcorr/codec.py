@@ -5,6 +5,7 @@ import functools
 from collections.abc import Mapping
 
 import jax
+import jax.core
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
@@ -58,11 +59,18 @@ class CodecConfig:
         if isinstance(self.context, Channelwise | SpaceChannel):
             self.context.check_channels(self.transforms.channels)
 
+    def describe(self) -> str:
+        """Returns the transforms with their widths, and the context model if any."""
+        transforms, context = self.transforms, type(self.context).__name__
+        widths = f"{transforms.side_channels}/{transforms.channels}"
+        name = f"{type(transforms).__name__} {widths}"
+        return name if context == "NoContext" else f"{name} {context.lower()}"
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecOutput:
-    """Output of a codec for a batch of images.
+    """Output of a codec for a batch of images, or for one image without a batch axis.
 
     Attributes:
       reconstruction: Images in [0, 1], except for overshoot.
@@ -75,14 +83,14 @@ class CodecOutput:
       side_bits: Bits of each element of the side information.
     """
 
-    reconstruction: Float[Array, "b h w 3"]
-    latent: Float[Array, "b h16 w16 c"]
-    quantized: Float[Array, "b h16 w16 c"]
-    latent_hat: Float[Array, "b h16 w16 c"]
-    mean: Float[Array, "b h16 w16 c"]
-    scale: Float[Array, "b h16 w16 c"]
-    latent_bits: Float[Array, "b h16 w16 c"]
-    side_bits: Float[Array, "b h64 w64 s"]
+    reconstruction: Float[Array, "*b h w 3"]
+    latent: Float[Array, "*b h16 w16 c"]
+    quantized: Float[Array, "*b h16 w16 c"]
+    latent_hat: Float[Array, "*b h16 w16 c"]
+    mean: Float[Array, "*b h16 w16 c"]
+    scale: Float[Array, "*b h16 w16 c"]
+    latent_bits: Float[Array, "*b h16 w16 c"]
+    side_bits: Float[Array, "*b h64 w64 s"]
 
 
 class Codec(nnx.Module):
@@ -101,12 +109,17 @@ class Codec(nnx.Module):
     """
 
     def __init__(self, settings: CodecConfig, *, rngs: nnx.Rngs):
-        self.likelihood_bound = settings.likelihood_bound
+        self.settings = settings
         self.transforms = settings.transforms.build(rngs=rngs)
         self.prior = FactorizedPrior(settings.transforms.side_channels, rngs=rngs)
         self.context = settings.context.build(
             channels=settings.transforms.channels, rngs=rngs
         )
+
+    def __repr__(self) -> str:
+        """Returns one line; `nnx.display` shows every parameter."""
+        count = sum(x.size for x in jax.tree.leaves(nnx.state(self, nnx.Param)))
+        return f"Codec({self.settings.describe()}, {count:,} parameters)"
 
     def analyze(
         self, image: Float[Array, "b h w 3"]
@@ -149,44 +162,11 @@ class Codec(nnx.Module):
             padding; by default all of it. Outputs keep the size of `image`.
           median: Center of side information; by default the prior's median.
         """
-        height, width = image.shape[1:3]
-        rows, columns = (height, width) if size is None else size
-        sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]
-        canvas = ops.pad_to(image, *sides)
-        center = (self.prior.median() if median is None else median)[None, None, None]
-        y_quantization, z_quantization = (quantization or Rounding()).split()
-
-        y, z = self.analyze(canvas.astype(transform_dtype))
-        coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
-        coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
-        # Padding carries no symbols. The decoder sees zeros there, as it does beyond
-        # the border of a crop in training.
-        z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
-        features = self.predict_features(z_hat)
-        prediction = self.context.forward(features, y, y_quantization, coded_y)
-        mean, scale = prediction.mean, prediction.scale
-        y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
-        reconstruction = self.synthesize(y_hat.astype(transform_dtype))
-
-        def latent_bits(latents: Array, bound: float) -> Array:
-            return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
-
-        def crop(grid: Array) -> Array:
-            return grid[:, : latents_across(height), : latents_across(width)]
-
-        bound = self.likelihood_bound
-        y_bits = y_quantization.bits(latent_bits, y, mean, bound)
-        z_bits = z_quantization.bits(self.prior.bits, z, center, bound)
-        return CodecOutput(
-            reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
-            latent=crop(y),
-            quantized=crop(jnp.where(coded_y, prediction.quantized, 0.0)),
-            latent_hat=crop(y_hat),
-            mean=crop(mean),
-            scale=crop(scale),
-            latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
-            side_bits=jnp.where(coded_z, z_bits, 0.0),
-        )
+        arguments = self, image, quantization or Rounding(), size, median
+        leaves = jax.tree.leaves(arguments)
+        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        forward = _forward if is_traced else _compiled_forward
+        return forward(*arguments, transform_dtype=transform_dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -217,3 +197,56 @@ def structure(settings: CodecConfig) -> tuple[nnx.GraphDef, dict[Path, str]]:
     names = {"transforms": "transforms", "prior": "prior", "context": "context"}
     abstract = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
     return nnx.graphdef(abstract), stored_paths(abstract, STORED_NAMES | {Codec: names})
+
+
+def _forward(
+    codec: Codec,
+    image: Float[Array, "b h w 3"],
+    quantization: Quantization,
+    size: tuple[Array, Array] | None,
+    median: Float[Array, " s"] | None,
+    *,
+    transform_dtype: DTypeLike,
+) -> CodecOutput:
+    """Encodes and decodes images, as `Codec.__call__` says."""
+    height, width = image.shape[1:3]
+    rows, columns = (height, width) if size is None else size
+    sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]
+    canvas = ops.pad_to(image, *sides)
+    center = (codec.prior.median() if median is None else median)[None, None, None]
+    y_quantization, z_quantization = quantization.split()
+
+    y, z = codec.analyze(canvas.astype(transform_dtype))
+    coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
+    coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
+    # Padding carries no symbols. The decoder sees zeros there, as it does beyond
+    # the border of a crop in training.
+    z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
+    features = codec.predict_features(z_hat)
+    prediction = codec.context.forward(features, y, y_quantization, coded_y)
+    mean, scale = prediction.mean, prediction.scale
+    y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
+    reconstruction = codec.synthesize(y_hat.astype(transform_dtype))
+
+    def latent_bits(latents: Array, bound: float) -> Array:
+        return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
+
+    def crop(grid: Array) -> Array:
+        return grid[:, : latents_across(height), : latents_across(width)]
+
+    bound = codec.settings.likelihood_bound
+    y_bits = y_quantization.bits(latent_bits, y, mean, bound)
+    z_bits = z_quantization.bits(codec.prior.bits, z, center, bound)
+    return CodecOutput(
+        reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
+        latent=crop(y),
+        quantized=crop(jnp.where(coded_y, prediction.quantized, 0.0)),
+        latent_hat=crop(y_hat),
+        mean=crop(mean),
+        scale=crop(scale),
+        latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
+        side_bits=jnp.where(coded_z, z_bits, 0.0),
+    )
+
+
+_compiled_forward = jax.jit(_forward, static_argnames="transform_dtype")

@@ -1,4 +1,4 @@
-"""Writes files and folders completely or not at all."""
+"""Reads files, and writes files and folders completely or not at all."""
 
 import contextlib
 import os
@@ -8,6 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxcorr.errors import UserError
+
+
+def read_file(path: Path) -> bytes:
+    """Reads a file.
+
+    Raises:
+      UserError: If the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def check_file(path: Path, *, force: bool = True) -> None:

@@ -1,8 +1,11 @@
 """Reads and writes photographs as RGB arrays."""
 
+import contextlib
 import io
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,6 +13,21 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
+
+Result = TypeVar("Result")
+
+
+@runtime_checkable  # For `to_rgb`, and since tests check types.
+class ArrayLike(Protocol):
+    """An array of NumPy or JAX, or anything that NumPy converts to an array."""
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        """Returns a NumPy array."""
+        ...
+
+
+ImageLike = str | os.PathLike[str] | Image.Image | ArrayLike
+"""An image in any form that `to_rgb` takes."""
 
 SUFFIXES = frozenset(
     ".avif .bmp .gif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split()
@@ -72,17 +90,79 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     Raises:
       UserError: If the file is missing, damaged or not an image.
     """
-    try:
-        with Image.open(path) as opened:
-            changes = _changes(opened)
-            array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
-    except Image.UnidentifiedImageError as error:
-        kind = "not an image" if os.path.getsize(path) else "empty"
-        raise UserError(f"{path} is {kind}") from error
-    except UNREADABLE as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read as an image: {reason}") from error
+    with _unreadable_is_refused(str(path)):
+        try:
+            with Image.open(path) as opened:
+                changes = _changes(opened)
+                array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
+        except Image.UnidentifiedImageError as error:
+            kind = "not an image" if os.path.getsize(path) else "empty"
+            raise UserError(f"{path} is {kind}") from error
     return array, f"{path}: {', '.join(changes)}" if changes else None
+
+
+def to_rgb(image: Any, *, name: str = "the image") -> UInt8[np.ndarray, "h w 3"]:
+    """Converts an image in any form to 8-bit RGB.
+
+    Transparency is laid over white, and 16-bit values are converted to 8 bits.
+
+    Args:
+      image: A path, an image of Pillow, or an array of shape [height, width] or
+        [height, width, channels] with 1 (gray), 3 (RGB) or 4 channels (RGB and
+        opacity). Arrays hold uint8, uint16, or floating-point numbers in [0, 1].
+      name: Name of an image that is not a path, for messages.
+
+    Raises:
+      TypeError: If `image` is neither of these.
+      UserError: If a file cannot be read, or an array has another shape, another type
+        or values outside [0, 1].
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_image(Path(image))[0]
+    if isinstance(image, Image.Image):
+        with _unreadable_is_refused(name):
+            return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+    if not isinstance(image, ArrayLike):
+        raise TypeError(
+            f"{name} must be a path, an image of Pillow or an array, but is of type "
+            f"{type(image).__name__}"
+        )
+    array = _to_8_bits(np.asarray(image), name)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        batch = "; give a batch as a list of images" if array.ndim == 4 else ""
+        raise UserError(
+            f"{name} must have shape [height, width] or [height, width, channels] with "
+            f"1, 3 or 4 channels, but has shape {list(np.shape(image))}{batch}"
+        )
+    if not array.size:
+        raise UserError(f"{name} has no pixels: its shape is {list(np.shape(image))}")
+    return np.asarray(_as_rgb(Image.fromarray(array)))
+
+
+def map_images(
+    function: Callable[[UInt8[np.ndarray, "h w 3"]], Result], image: Any
+) -> Result | list[Result]:
+    """Calls a function with an image as 8-bit RGB, or with each image of a list.
+
+    Args:
+      function: The function.
+      image: Image as in `to_rgb`, or a list or tuple of images.
+
+    Returns:
+      The result of the function, or a list of results.
+
+    Raises:
+      TypeError: As in `to_rgb`.
+      UserError: As in `to_rgb`.
+    """
+    if not isinstance(image, list | tuple):
+        return function(to_rgb(image))
+    names = [f"image {number} of {len(image)}" for number in range(1, len(image) + 1)]
+    return [
+        function(to_rgb(one, name=name)) for one, name in zip(image, names, strict=True)
+    ]
 
 
 def check_suffix(path: Path) -> None:
@@ -110,6 +190,39 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     except UNREADABLE as error:
         raise UserError(f"cannot write {path}: {error}") from error
     files.write_file(path, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _unreadable_is_refused(name: str) -> Iterator[None]:
+    """Raises a UserError for an image that Pillow cannot read in the block."""
+    try:
+        yield
+    except UserError:
+        raise
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{name} cannot be read as an image: {reason}") from error
+
+
+def _to_8_bits(array: np.ndarray, name: str) -> np.ndarray:
+    """Converts values to uint8: 16-bit ones, and floating-point ones in [0, 1]."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return np.rint(array * (255 / 65535)).astype(np.uint8)
+    # NumPy does not count bfloat16, which JAX adds to it, among its floating types.
+    if array.dtype.kind != "f" and "float" not in array.dtype.name:
+        raise UserError(
+            f"{name} must hold uint8, uint16 or floating-point numbers in [0, 1], but "
+            f"holds {array.dtype}: convert it, for example by image.astype(np.uint8)"
+        )
+    values = array.astype(np.float64)
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise UserError(
+            f"{name} holds floating-point numbers, which must lie in [0, 1], but they "
+            f"lie in [{values.min():g}, {values.max():g}]: divide by 255, or clip"
+        )
+    return np.rint(values * 255).astype(np.uint8)
 
 
 def _format_of(path: Path) -> str | None:

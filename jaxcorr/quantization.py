@@ -76,6 +76,8 @@ class Quantization(abc.ABC):
         """
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Rounding(Quantization):
     """Rounds latents, as when they are written to a file."""
 
@@ -96,6 +98,7 @@ class Rounding(Quantization):
         return bits(round_around(values, centers), likelihood_bound)
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class AdditiveNoise(Quantization):
     """Adds uniform noise, which has the variance of the rounding error.
@@ -125,6 +128,7 @@ class AdditiveNoise(Quantization):
         return bits(values + uniform_noise(self.keys, values), likelihood_bound)
 
 
+@jax.tree_util.register_dataclass
 class StraightThrough(AdditiveNoise):
     """Rounds latents with an identity gradient; the rate is that of additive noise."""
 
@@ -133,6 +137,7 @@ class StraightThrough(AdditiveNoise):
         return straight_through_round(values, centers)
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class SoftRounding(AdditiveNoise):
     """Rounds latents softly and adds noise; the decoder sees the conditional mean.

@@ -5,13 +5,15 @@ run that is not a sweep has member 0 only. Training writes the folders
 (`training.checkpoints`).
 """
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxcorr import saved_model
 from jaxcorr.errors import UserError
-from jaxcorr.saved_model import CONFIG, Model
+from jaxcorr.model import Model
+from jaxcorr.saved_model import CONFIG
 from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
@@ -52,7 +54,7 @@ Folders = dict[int, Path]
 """Folders by step or by number of the member."""
 
 
-def load(path: str | Path, *, checkpoint: str = "best") -> Model:
+def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     """Reads the model of a run directory or of a model folder.
 
     Args:
@@ -64,23 +66,20 @@ def load(path: str | Path, *, checkpoint: str = "best") -> Model:
     Raises:
       UserError: If the model does not exist, or if the path names several.
     """
-    folder, member = _split(path)
-    if _is_model(folder):
-        if member is not None:
-            raise UserError(f"{folder} is a model: it has no member {member}")
-        return saved_model.read_model(folder)
-    members = _members(folder)
-    if member is None:
-        if len(members) > 1:
-            raise UserError(
-                f"{folder} is a sweep; choose one of its members: "
-                + ", ".join(f"{folder}@{number}" for number in members)
-            )
-        (member,) = members
-    if member not in members:
-        numbers = ", ".join(map(str, members))
-        raise UserError(f"{folder} has no member {member}, only {numbers}")
-    return saved_model.read_model(_choose(folder, members[member], checkpoint))
+    folder = _find(path, checkpoint)
+    return saved_model.read_model(folder, name=str(path))
+
+
+def load_once(path: str | Path = DEMO) -> Model:
+    """Returns the model that `load` returns, and keeps it for the next call.
+
+    The last few models are kept, until their files change.
+
+    Raises:
+      UserError: As in `load`.
+    """
+    folder = _find(path, "best").resolve()
+    return _read_version(folder, str(path), (folder / CONFIG).read_bytes())
 
 
 def model_paths(path: str | Path) -> list[str]:
@@ -139,6 +138,34 @@ def member_directories(checkpoint: Path) -> Folders:
     # while it deleted the checkpoint.
     folders = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
     return {int(path.name): path for path in folders if path.name.isdigit()}
+
+
+@functools.lru_cache(maxsize=4)
+def _read_version(folder: Path, name: str, config: bytes) -> Model:
+    """Reads a model folder whose `config.json` has the given content."""
+    del config  # Names the parameters by their fingerprint.
+    return saved_model.read_model(folder, name=name)
+
+
+def _find(path: str | Path, checkpoint: str) -> Path:
+    """Returns the model folder that `load` reads."""
+    folder, member = _split(path)
+    if _is_model(folder):
+        if member is not None:
+            raise UserError(f"{folder} is a model: it has no member {member}")
+        return folder
+    members = _members(folder)
+    if member is None:
+        if len(members) > 1:
+            raise UserError(
+                f"{folder} is a sweep; choose one of its members: "
+                + ", ".join(f"{folder}@{number}" for number in members)
+            )
+        (member,) = members
+    if member not in members:
+        numbers = ", ".join(map(str, members))
+        raise UserError(f"{folder} has no member {member}, only {numbers}")
+    return _choose(folder, members[member], checkpoint)
 
 
 def _split(path: str | Path) -> tuple[Path, int | None]:

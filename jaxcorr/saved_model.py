@@ -9,25 +9,20 @@ A model folder holds
   same tables on any machine.
 """
 
-import dataclasses
-import functools
-import hashlib
 import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Float64
 
-from jaxcorr import codec, files, serialization
-from jaxcorr.codec import Codec, CodecConfig, Parameters
-from jaxcorr.entropy import tables
+from jaxcorr import files, serialization
+from jaxcorr.codec import Codec, CodecConfig
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
+from jaxcorr.model import Model
+from jaxcorr.model import make_model as make_model  # Its place until 0.2.
 from jaxcorr.provenance import Provenance
 
 FORMAT = 1
@@ -35,98 +30,24 @@ CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
 ABOUT = "about"
 """Key of the provenance in `config.json`."""
 
-SIDE_RADIUS = 512
-"""Largest |side information - median| in the tables, in quantization steps."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Model:
-    """A trained codec with its probability tables, which can code files.
-
-    Attributes:
-      config: Settings of the codec.
-      parameters: Parameters of the codec, by their names in files.
-      median: Median of each channel of side information, subtracted before rounding.
-      side_tables: Probability table of each channel of side information.
-      latent_tables: Probability table of each entry of the scale table.
-      provenance: Origin of the parameters; the fingerprint does not depend on it.
-    """
-
-    config: CodecConfig
-    parameters: dict[str, Float32[np.ndarray, "..."]]
-    median: Float32[np.ndarray, " s"]
-    side_tables: IntegerTables
-    latent_tables: IntegerTables
-    provenance: Provenance = dataclasses.field(default_factory=Provenance)
-
-    @functools.cached_property
-    def fingerprint(self) -> bytes:
-        """Eight bytes, which differ for any two models that may decode differently."""
-        digest = hashlib.sha256()
-        config = serialization.to_json(self.config, omit_defaults=True)
-        digest.update(json.dumps(config, sort_keys=True).encode())
-        for name, array in sorted((self.parameters | self.table_arrays()).items()):
-            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.digest()[:8]
-
-    @functools.cached_property
-    def codec(self) -> Codec:
-        """The codec with its parameters, on the default device."""
-        return codec.with_parameters(self.config, self.device_parameters)
-
-    @functools.cached_property
-    def device_parameters(self) -> Parameters:
-        """The parameters on the default device, transferred once."""
-        # Portable coding may set a CPU as the default device. The parameters must not
-        # stay there if it is the first to use them, so that setting is ignored.
-        with jax.default_device(None):
-            return jax.device_put(self.parameters)
-
-    def table_arrays(self) -> dict[str, Any]:
-        """Returns medians and probability tables, by their names in files."""
-        arrays: dict[str, Any] = {"median": self.median}
-        for kind in ("side", "latent"):
-            for field in ("lowest", "length", "counts"):
-                table = getattr(self, f"{kind}_tables")
-                arrays[f"{kind}_{field}"] = getattr(table, field)
-        return arrays
-
-
-def make_model(
-    codec_settings: CodecConfig,
-    parameters: Mapping[str, Any],
-    *,
-    median: Float32[np.ndarray, " s"] | None = None,
-    provenance: Provenance | None = None,
-) -> Model:
-    """Returns a model: a codec with its probability tables and medians.
+def save(path: str | Path, model: Model | Codec) -> None:
+    """Writes a model folder completely or not at all, and replaces an older one.
 
     Args:
-      codec_settings: Settings of the codec.
-      parameters: Parameters of the codec, by their names in files.
-      median: Center of each channel of side information; by default its median under
-        the prior.
-      provenance: Origin of the parameters.
+      path: Folder to write, from which `jaxcorr.load` reads the model.
+      model: A model, or a codec, whose probability tables are computed here.
+
+    Raises:
+      UserError: If the path is something else than a model folder, or cannot be
+        written.
     """
-    arrays = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        prior = codec.with_parameters(codec_settings, arrays).prior
-        if median is None:
-            median = np.asarray(prior.median(), np.float32)
-        offsets = np.arange(-SIDE_RADIUS, SIDE_RADIUS + 1, dtype=np.float64)
-        values = jnp.asarray(offsets[:, None] + median.astype(np.float64))
-        probabilities: Float64[np.ndarray, "n s"] = np.asarray(
-            jnp.exp2(-prior.bits(values))
-        )
-    return Model(
-        config=codec_settings,
-        parameters=arrays,
-        median=median,
-        side_tables=tables.channel_tables(probabilities.T, lowest=-SIDE_RADIUS),
-        latent_tables=tables.gaussian_tables(),
-        provenance=provenance or Provenance(),
-    )
+    path = Path(path)
+    is_model = (path / CONFIG).is_file()
+    files.check_folder(path, "a model folder", is_kind=is_model, force=True)
+    if isinstance(model, Codec):
+        model = Model.from_codec(model)
+    write_model(path, model)
 
 
 def write_model(path: Path, model: Model) -> None:
@@ -157,8 +78,12 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
-def read_model(path: Path) -> Model:
+def read_model(path: Path, *, name: str | None = None) -> Model:
     """Reads a model folder.
+
+    Args:
+      path: The model folder.
+      name: Path that the user gave, if it is another, such as a run directory.
 
     Raises:
       UserError: If the folder is missing, damaged, or of another format.
@@ -184,6 +109,7 @@ def read_model(path: Path) -> Model:
             side_tables=read_tables("side"),
             latent_tables=read_tables("latent"),
             provenance=Provenance.from_json(config.get(ABOUT)),
+            path=name or str(path),
         )
     except KeyError as error:
         raise UserError(f"{path}: damaged model folder, {error} is missing") from error

@@ -23,8 +23,8 @@ from jaxcorr.data.sources import DataConfig
 from jaxcorr.evaluation import measure
 from jaxcorr.layers import implementations
 from jaxcorr.layers.implementations import Implementations
+from jaxcorr.model import Model
 from jaxcorr.quantization import training_quantization
-from jaxcorr.saved_model import Model
 from jaxcorr.training import sharding, sweep
 from jaxcorr.training import step as steps
 from jaxcorr.training.loss import LossConfig, LossWeights

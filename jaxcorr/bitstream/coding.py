@@ -1,4 +1,4 @@
-"""Encodes images to files, and decodes them."""
+"""Encodes 8-bit images to the content of files, and decodes it."""
 
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
@@ -9,8 +9,9 @@ from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid, UnsafeRounding
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
 from jaxcorr.errors import UserError
-from jaxcorr.saved_model import Model
+from jaxcorr.model import Model
 from jaxcorr.transforms.base import LATENT_STRIDE, SIDE_STRIDE, side_across
+from jaxcorr.transforms.canvas import canvas_side, check_size, place_on_canvas
 
 SYMBOL_LIMIT = 2**30
 """Exclusive bound of the magnitude of symbols, far beyond those of a sound codec."""
@@ -37,8 +38,7 @@ def encode(
       UserError: If the image is too large, or the model computes values that are not
         finite.
     """
-    networks.check_size(*image.shape[:2])
-    y, z = networks.analyze(model.codec, networks.place_on_canvas(image))
+    y, z = networks.analyze(model.shared_codec, place_on_canvas(image))
     y, z = np.asarray(y[0]), np.asarray(z[0])
     height, width = image.shape[:2]
     rows, columns = side_across(height), side_across(width)
@@ -85,7 +85,7 @@ def decode(
             f"{model.fingerprint.hex()}"
         )
     height, width = size = (container.height, container.width)
-    networks.check_size(height, width)
+    check_size(height, width)
     try:
         latents = _decode_latents(model, container)
         if latents.checksum() != container.symbols_checksum:
@@ -97,52 +97,8 @@ def decode(
             "arithmetic"
         ) from error
     y_hat = _pad_to_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
-    image = networks.synthesize(model.codec, y_hat)
+    image = networks.synthesize(model.shared_codec, y_hat)
     return np.asarray(image)[0, :height, :width], latents
-
-
-def compress(model: Model, image: np.ndarray, *, fast: bool = False) -> bytes:
-    """Encodes an 8-bit RGB image of any size to the bytes of a file.
-
-    Args:
-      model: Model from `jaxcorr.load`; the decoder needs the same model.
-      image: RGB of type uint8 and shape [height, width, 3].
-      fast: Codes in float32, which is faster, but only a similar machine can decode the
-        file.
-
-    Raises:
-      ValueError: If `image` has another type or shape.
-      UserError: As in `encode`.
-    """
-    image = np.asarray(image)
-    if (
-        image.dtype != np.uint8
-        or image.ndim != 3
-        or image.shape[2] != 3
-        or not image.size
-    ):
-        raise ValueError(
-            "`image` must be uint8 of shape [height, width, 3], but is "
-            f"{image.dtype} of shape {list(image.shape)}."
-        )
-    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    return encode(model, image, arithmetic=arithmetic)[0].to_bytes()
-
-
-def decompress(
-    model: Model, data: bytes, *, name: str = "the file"
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes an image from the bytes of a file.
-
-    Args:
-      model: The model that encoded the image.
-      data: Bytes of the file.
-      name: Name of the file, for messages.
-
-    Raises:
-      UserError: If the bytes are damaged, or are not a file of this model.
-    """
-    return decode(model, Container.from_bytes(data, name), name=name)[0]
 
 
 def _encode_latents(
@@ -204,7 +160,7 @@ def _predict_features(
     """Returns features on the canvas, in the precision of the side information."""
     z_hat = side_symbols + model.median.astype(side_symbols.dtype)
     padded = _pad_to_canvas(z_hat, size, SIDE_STRIDE)
-    features = networks.predict_features(model.codec, padded)[0]
+    features = networks.predict_features(model.shared_codec, padded)[0]
     if not np.isfinite(features).all():
         raise UserError("the model predicts values that are not finite")
     return features
@@ -214,7 +170,7 @@ def _pad_to_canvas(
     grid: Float[np.ndarray, "rows columns c"], size: tuple[int, int], stride: int
 ) -> Float[np.ndarray, "1 h w c"]:
     """Pads a grid with zeros to the canvas of an image of the given size."""
-    sides = [networks.canvas_side(pixels) // stride for pixels in size]
+    sides = [canvas_side(pixels) // stride for pixels in size]
     margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
     return np.pad(grid, [*margins, (0, 0)])[None]
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Float64, Int32, UInt8
 
 from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.context.base import Positions
-from jaxcorr.saved_model import Model
+from jaxcorr.model import Model
 from jaxcorr.transforms.base import latents_across
 
 CodeSymbols = Callable[
@@ -72,7 +72,7 @@ def code_latents(
     Raises:
       UnsafeRounding: If the grid is guarded and a value lies close to a boundary.
     """
-    context = model.codec.context
+    context = model.shared_codec.context
     rows, columns = latents_across(size[0]), latents_across(size[1])
     shape = (rows, columns, model.config.transforms.channels)
     symbols = np.zeros(shape, np.int32)

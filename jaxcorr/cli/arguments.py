@@ -6,8 +6,6 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional
 
-from jaxcorr.errors import UserError
-
 
 def argument(
     metavar: str, help: str, *, hint: str | None = None, short: str | None = None
@@ -104,15 +102,3 @@ Fast = Annotated[
         help="Use float32: faster, but other machines may fail to decode the file."
     ),
 ]
-
-
-def read_file(path: Path) -> bytes:
-    """Reads a file.
-
-    Raises:
-      UserError: If the file cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from jaxcorr import files, images, run_directory
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import coding, compression
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.cli import arguments, batch
+from jaxcorr.cli import batch
 from jaxcorr.cli.arguments import (
     Checkpoint,
     Fast,
@@ -58,8 +58,8 @@ def decompress(
     loaded = run_directory.load(model, checkpoint=checkpoint)
 
     def convert(source: Path, target: Path) -> str:
-        data = arguments.read_file(source)
-        image = coding.decompress(loaded, data, name=str(source))
+        data = files.read_file(source)
+        image = compression.decompress(data, loaded, name=str(source))
         images.write_image(target, image)
         return f"{image.shape[1]} x {image.shape[0]}"
 
@@ -68,7 +68,7 @@ def decompress(
 
 def info(file: File) -> None:
     """Prints the header of a compressed file (needs no model)."""
-    data = arguments.read_file(file)
+    data = files.read_file(file)
     container = Container.from_bytes(data, str(file))
     header = len(data) - len(container.y_payload) - len(container.z_payload)
     lines = {

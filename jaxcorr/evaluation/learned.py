@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jaxcorr import correlation
-from jaxcorr.bitstream import coding, networks
+from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.codec import Codec
 from jaxcorr.evaluation.measure import FileDetails
 from jaxcorr.evaluation.metadata import ModelMetadata
-from jaxcorr.saved_model import Model
+from jaxcorr.model import Model
+from jaxcorr.transforms.canvas import canvas_side, place_on_canvas
 
 WINDOW = 7
 """Window of the reported correlation, as in the published figure; in latents."""
@@ -54,7 +55,7 @@ class LearnedCodec:
 
     def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
         """Compiles coding for the canvas of an image, by coding a blank image."""
-        canvas = tuple(map(networks.canvas_side, image.shape[:2]))
+        canvas = tuple(map(canvas_side, image.shape[:2]))
         if canvas not in self._prepared:
             self.decode(self.encode(np.zeros((*canvas, 3), np.uint8)))
             self._prepared.add(canvas)
@@ -85,8 +86,8 @@ def estimated_bits(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> float:
     """Returns the bits of y and z that the continuous entropy model estimates."""
     return float(
         _estimated_bits(
-            model.codec,
-            networks.place_on_canvas(image),
+            model.shared_codec,
+            place_on_canvas(image),
             *map(jnp.int32, image.shape[:2]),
             model.median,
         )

@@ -155,10 +155,7 @@ class EvaluationResult:
         codec = serialization.from_json(
             CodecConfig, (self.provenance.config or {})["codec"], str(self.path)
         )
-        transforms, context = codec.transforms, type(codec.context).__name__
-        widths = f"{transforms.side_channels}/{transforms.channels}"
-        name = f"{type(transforms).__name__} {widths}"
-        return name if context == "NoContext" else f"{name} {context.lower()}"
+        return codec.describe()
 
     @property
     def _member(self) -> SweepMember | None:

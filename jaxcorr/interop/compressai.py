@@ -14,8 +14,8 @@ from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai_mapping
+from jaxcorr.model import Model
 from jaxcorr.provenance import Provenance
-from jaxcorr.saved_model import Model
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 

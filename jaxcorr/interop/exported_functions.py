@@ -12,8 +12,8 @@ from jaxcorr.context.autoregressive import CAUSAL_TAPS, LAG, AutoregressiveConte
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr.model import Model
 from jaxcorr.quantization import Rounding
-from jaxcorr.saved_model import Model
 from jaxcorr.transforms.base import LATENT_STRIDE, image_mask
 
 
@@ -37,7 +37,8 @@ class ExportedFunction:
 
 def evaluation_functions(model: Model) -> dict[str, ExportedFunction]:
     """Returns the functions from image to reconstruction and bits, in order of use."""
-    codec, bound = model.codec, model.codec.likelihood_bound
+    codec = model.shared_codec
+    bound = codec.settings.likelihood_bound
     latents, side, features = _shapes(model)
 
     def context(
@@ -101,7 +102,7 @@ def evaluation_functions(model: Model) -> dict[str, ExportedFunction]:
 def coding_functions(model: Model) -> dict[str, ExportedFunction]:
     """Returns the functions that feed the range coder, pass by pass."""
     functions = {"hyper_synthesis": _hyper_synthesis(model)}
-    context = model.codec.context
+    context = model.shared_codec.context
     if isinstance(context, AutoregressiveContext):
         return functions | {"predict": _wavefront(context)}
     for index in range(len(context.schedule)):
@@ -111,7 +112,7 @@ def coding_functions(model: Model) -> dict[str, ExportedFunction]:
 
 def describe_passes(model: Model) -> list[dict[str, Any]] | None:
     """Returns the channels and parity of each pass as JSON; None for wavefronts."""
-    context = model.codec.context
+    context = model.shared_codec.context
     if isinstance(context, AutoregressiveContext):
         return None
     return [dataclasses.asdict(part) for part in context.schedule]
@@ -183,7 +184,7 @@ def _wavefront(context: AutoregressiveContext) -> ExportedFunction:
 
 def _hyper_synthesis(model: Model) -> ExportedFunction:
     return ExportedFunction(
-        function=_in_full_precision(model.codec.predict_features),
+        function=_in_full_precision(model.shared_codec.predict_features),
         inputs={"z_hat": _shapes(model)[1]},
         outputs=("features",),
         meaning="Features, from which the context model predicts the latents.",

@@ -24,7 +24,8 @@ from jaxcorr import files, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.interop import exported_functions
 from jaxcorr.interop.exported_functions import ExportedFunction
-from jaxcorr.saved_model import TABLES, Model
+from jaxcorr.model import Model
+from jaxcorr.saved_model import TABLES
 
 FORMAT = "stablehlo-1"
 """Entry `format` of `config.json` in an export; a model folder has a number."""

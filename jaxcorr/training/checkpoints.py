@@ -25,8 +25,8 @@ from jaxtyping import PyTree
 
 from jaxcorr import run_directory, saved_model, serialization
 from jaxcorr.errors import UserError, require
+from jaxcorr.model import Model
 from jaxcorr.run_directory import CHECKPOINTS, MODELS
-from jaxcorr.saved_model import Model
 from jaxcorr.training import distributed, orbax_messages
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from jaxtyping import Array, Key, UInt8
 
 from jaxcorr import saved_model
 from jaxcorr.errors import UserError
+from jaxcorr.model import Model
 from jaxcorr.provenance import Provenance, SweepMember
-from jaxcorr.saved_model import Model
 from jaxcorr.training import distributed, sharding, sweep
 from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
 from jaxcorr.training.logger import RunLogger

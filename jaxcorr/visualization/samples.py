@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxcorr import files, images
 from jaxcorr.evaluation import formatting, measure
 from jaxcorr.evaluation.learned import LearnedCodec
-from jaxcorr.saved_model import Model
+from jaxcorr.model import Model
 
 
 def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:

@@ -8,7 +8,7 @@ from PIL import Image
 from support.codecs import blocks
 
 from jaxcorr import saved_model
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import coding, compression
 
 pytestmark = pytest.mark.fast
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.fast
 @pytest.fixture(scope="session")
 def coded(tiny_model):
     """A compressed file."""
-    return coding.compress(tiny_model, blocks(17, 33))
+    return compression.compress(blocks(17, 33), tiny_model)
 
 
 @pytest.fixture

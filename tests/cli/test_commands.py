@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 from support.codecs import blocks
 
-from jaxcorr import run_directory, saved_model
-from jaxcorr.bitstream import coding
+from jaxcorr import files, run_directory, saved_model
+from jaxcorr.bitstream import compression
 from jaxcorr.bitstream.container import Container
-from jaxcorr.cli import arguments
 from jaxcorr.provenance import Provenance
 
 SIZES = {"small": (17, 33), "tall": (120, 40)}
@@ -102,7 +101,7 @@ def test_fast_arithmetic_is_noted_in_the_file(jaxcorr, model_path, photos):
 
 @pytest.mark.fast
 def test_info_prints_the_header(jaxcorr, tiny_model):
-    coded = coding.compress(tiny_model, blocks(17, 33))
+    coded = compression.compress(blocks(17, 33), tiny_model)
     Path("small.jxc").write_bytes(coded)
     status, out, err = jaxcorr("info", "small.jxc")
     assert (status, err) == (0, "")
@@ -206,5 +205,5 @@ def test_ctrl_c_ends_without_a_traceback(jaxcorr, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arguments, "read_file", interrupt)
+    monkeypatch.setattr(files, "read_file", interrupt)
     assert jaxcorr("info", "a.jxc") == (130, "", "jaxcorr: interrupted\n")

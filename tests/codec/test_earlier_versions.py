@@ -11,7 +11,7 @@ from flax import nnx
 from support.paths import REFERENCES
 
 from jaxcorr import codec, images, parameters, run_directory, saved_model, trainer
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.data.sources import DataConfig
@@ -70,7 +70,7 @@ def test_a_saved_model_is_written_unchanged(saved, tmp_path):
 
 def test_a_saved_file_decodes_to_the_committed_pixels(saved):
     _, folder, model = saved
-    decoded = coding.decompress(model, (folder / "image.jxc").read_bytes())
+    decoded = compression.decompress(folder / "image.jxc", model)
     expected, _ = images.read_image(folder / "image.png")
     assert decoded.shape == expected.shape
     assert np.abs(decoded.astype(int) - expected).max() <= 1
@@ -79,7 +79,7 @@ def test_a_saved_file_decodes_to_the_committed_pixels(saved):
 def test_an_image_encodes_to_the_bytes_of_the_saved_file(saved):
     _, folder, model = saved
     photograph, _ = images.read_image(SAVED.parent / "astronaut.png")
-    data = coding.compress(model, photograph[:75, :100])
+    data = compression.compress(photograph[:75, :100], model)
     assert data == (folder / "image.jxc").read_bytes()
 
 

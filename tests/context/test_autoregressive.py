@@ -10,6 +10,7 @@ from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.context import autoregressive
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive, wavefront
+from jaxcorr.transforms.canvas import canvas_side, place_on_canvas
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +20,13 @@ def model():
 
 def encoder_inputs(model, image, side_symbols):
     """Returns the encoder's latents, and its features on the canvas."""
-    y, _ = networks.analyze(model.codec, networks.place_on_canvas(image))
+    y, _ = networks.analyze(model.shared_codec, place_on_canvas(image))
     with networks.coding_arithmetic(Arithmetic.PORTABLE) as dtype:
-        rows, columns = (networks.canvas_side(side) // 64 for side in image.shape[:2])
+        rows, columns = (canvas_side(side) // 64 for side in image.shape[:2])
         z_hat = np.zeros((1, rows, columns, model.median.size), dtype)
         coded = side_symbols + model.median.astype(dtype)
         z_hat[0, : coded.shape[0], : coded.shape[1]] = coded
-        features = networks.predict_features(model.codec, z_hat)
+        features = networks.predict_features(model.shared_codec, z_hat)
     return np.asarray(y[0], np.float64), np.asarray(features[0])
 
 

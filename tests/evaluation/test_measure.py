@@ -6,7 +6,7 @@ import pytest
 from support.codecs import blocks
 
 from jaxcorr import correlation
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.learned import LearnedCodec
@@ -31,8 +31,8 @@ def test_metrics_describe_the_file(coded, tiny_model):
     for name, (height, width) in SIZES.items():
         image, result = blocks(height, width), coded[name]
         metrics, pixels = result.metrics, height * width
-        assert result.data == coding.compress(tiny_model, image)
-        decoded = coding.decompress(tiny_model, result.data)
+        assert result.data == compression.compress(image, tiny_model)
+        decoded = compression.decompress(result.data, tiny_model)
         assert np.array_equal(result.reconstruction, decoded)
         assert (metrics.file, metrics.width, metrics.height) == (name, width, height)
         assert metrics.bytes == len(result.data)

@@ -3,9 +3,10 @@ import re
 import struct
 import zlib
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from support.codecs import blocks
 
 from jaxcorr import images
@@ -195,3 +196,59 @@ def test_an_image_too_large_for_its_format_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*wide\.webp: "):
         images.write_image(tmp_path / "wide.webp", np.zeros((1, 20_000, 3), np.uint8))
     assert os.listdir(tmp_path) == []
+
+
+def test_gray_arrays_become_rgb_and_transparency_is_laid_over_white():
+    gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    for array in (gray, gray[..., None]):
+        np.testing.assert_array_equal(images.to_rgb(array), np.dstack([gray] * 3))
+    clear = np.zeros((2, 3, 4), np.uint8)
+    np.testing.assert_array_equal(images.to_rgb(clear), np.full((2, 3, 3), 255))
+    np.testing.assert_array_equal(images.to_rgb(clear / 1.0), np.full((2, 3, 3), 255))
+
+
+def test_floating_point_values_are_rounded_to_8_bits():
+    values = np.array([[0.0, 1.0, 0.5 / 255 - 1e-6, 0.5 / 255 + 1e-6]])
+    np.testing.assert_array_equal(images.to_rgb(values)[..., 0], [[0, 255, 0, 1]])
+    half = jnp.asarray(values, jnp.bfloat16)
+    np.testing.assert_array_equal(images.to_rgb(half)[..., 0], [[0, 255, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (
+            np.ones((8, 8, 3)) * 255,
+            r"must lie in \[0, 1\], but they lie in \[255, 255\]",
+        ),
+        (-np.ones((8, 8)), r"in \[-1, -1\]: divide by 255, or clip"),
+        (np.full((8, 8), np.nan), r"must lie in \[0, 1\]"),
+        (np.zeros((8, 8), np.int64), r"but holds int64: convert it, for example by"),
+        (np.zeros((8, 8), bool), "but holds bool: convert it"),
+        (np.zeros((3, 8, 8)), r"but has shape \[3, 8, 8\]$"),
+        (np.zeros((1, 8, 8, 3)), r"shape \[1, 8, 8, 3\]; give a batch as a list"),
+        (np.zeros(8), r"shape \[8\]$"),
+        (np.zeros((0, 8, 3)), r"has no pixels: its shape is \[0, 8, 3\]"),
+    ],
+)
+def test_other_arrays_are_refused_with_their_remedy(image, message):
+    with pytest.raises(UserError, match=f"^the image .*{message}") as error:
+        images.to_rgb(image)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_of_pillow_is_read_as_its_file_is(tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(RGB).save(path, exif=exif)
+    expected, note = images.read_image(path)
+    assert note is not None and expected.shape[:2] == RGB.shape[1::-1]
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(images.to_rgb(opened), expected)
+    path.write_bytes(path.read_bytes()[:-60])
+    with (
+        Image.open(path) as opened,
+        pytest.raises(UserError, match=r"^the image cannot be read as an image: "),
+    ):
+        images.to_rgb(opened)

@@ -100,7 +100,7 @@ def test_reconstruction_and_bits_are_those_of_the_codec(
 ):
     model = models[pair]
     image = photograph[None].astype(np.float32) / 255
-    run = jax.jit(lambda image: model.codec(image, median=model.median))
+    run = jax.jit(lambda image: model.shared_codec(image, median=model.median))
     output = run(image)
     reconstruction = np.asarray(output.reconstruction[0])
     error = np.abs(results[pair]["reconstruction"] - reconstruction).max()
@@ -138,7 +138,7 @@ def test_an_export_takes_a_batch_of_images(folder, models):
     )
     latents = jax.jit(export.deserialize(bytearray(data)).call)(batch)
     model = models[pair]
-    expected = jax.jit(model.codec.transforms.analysis)(batch)
+    expected = jax.jit(model.shared_codec.transforms.analysis)(batch)
     np.testing.assert_allclose(latents, expected, rtol=0, atol=1e-4)
     assert np.abs(np.diff(expected, axis=0)).max() > 0.1
 

@@ -27,7 +27,7 @@ from PIL import Image
 from support import codecs
 
 from jaxcorr import run_directory, saved_model
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.channelwise import Channelwise
 
@@ -85,9 +85,9 @@ def main():
         if folder.exists():
             continue
         saved_model.write_model(folder, model)
-        data = coding.compress(model, image)
+        data = compression.compress(image, model)
         (folder / "image.jxc").write_bytes(data)
-        Image.fromarray(coding.decompress(model, data)).save(folder / "image.png")
+        Image.fromarray(compression.decompress(data, model)).save(folder / "image.png")
     save_run("single", [])
     save_run("sweep", SWEEP)
 

@@ -3,7 +3,7 @@ import json
 from PIL import Image
 from support.codecs import blocks
 
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 from jaxcorr.visualization import samples
 
 SIZES = {"large.png": (170, 180), "small.png": (30, 40)}
@@ -18,7 +18,7 @@ def test_samples_are_files_decoded_images_a_table_and_a_figure(tiny_model, tmp_p
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
     images = ["large.jxc", "large.png", "small.jxc", "small.png"]
     assert names == ["comparison.png", *images, "table.json"]
-    compressed = coding.compress(tiny_model, blocks(*SIZES["large.png"]))
+    compressed = compression.compress(blocks(*SIZES["large.png"]), tiny_model)
     assert (tmp_path / "samples" / "large.jxc").read_bytes() == compressed
     with Image.open(tmp_path / "samples" / "small.png") as image:
         assert image.size == (40, 30)

@@ -1,0 +1,57 @@
+"""The canvas: the padded image on which coding computes.
+
+Few canvas sizes exist, so photographs of many sizes share a few compiled programs.
+"""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from jaxcorr import ops
+from jaxcorr.errors import UserError
+
+SMALLEST_CANVAS = 128
+SIDES_PER_OCTAVE = 4
+PIXELS_LIMIT = 2**28
+"""Largest canvas, in pixels: the size in a file's header may not fit into memory."""
+
+
+def canvas_side(pixels: int) -> int:
+    """Returns the side of a canvas: 128, 256, 384, 512, 640, 768, 896, 1024, 1280, ….
+
+    There are four sides from a power of two to the next. The canvas is part of the file
+    format.
+
+    Args:
+      pixels: Side of the image.
+    """
+    octave = 1 << (pixels - 1).bit_length()
+    step = max(SMALLEST_CANVAS, octave // (2 * SIDES_PER_OCTAVE))
+    return ops.round_up(pixels, step)
+
+
+def check_size(height: int, width: int) -> None:
+    """Checks that an image, or the image that a file claims to hold, is not too large.
+
+    Raises:
+      UserError: If the canvas has more than `PIXELS_LIMIT` pixels.
+    """
+    if canvas_side(height) * canvas_side(width) > PIXELS_LIMIT:
+        raise UserError(
+            f"an image of {width} x {height} pixels is too large: on its canvas it may "
+            f"have {PIXELS_LIMIT} at most"
+        )
+
+
+def place_on_canvas(
+    image: UInt8[np.ndarray, "h w 3"],
+) -> Float[np.ndarray, "1 H W 3"]:
+    """Scales an 8-bit image to [0, 1], and repeats its last pixels up to the canvas.
+
+    Raises:
+      UserError: If the image is too large.
+    """
+    height, width = image.shape[:2]
+    check_size(height, width)
+    margins = canvas_side(height) - height, canvas_side(width) - width
+    padded = np.pad(image, [(0, margins[0]), (0, margins[1]), (0, 0)], mode="edge")
+    return padded[None].astype(np.float32) / np.float32(255)
