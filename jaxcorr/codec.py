@@ -121,6 +121,8 @@ class Codec(nnx.Module):
         count = sum(x.size for x in jax.tree.leaves(nnx.state(self, nnx.Param)))
         return f"Codec({self.settings.describe()}, {count:,} parameters)"
 
+    __str__ = __repr__
+
     def analyze(
         self, image: Float[Array, "b h w 3"]
     ) -> tuple[Float[Array, "b h16 w16 c"], Float[Array, "b h64 w64 s"]]:

@@ -1,8 +1,9 @@
 """The settings of a training run."""
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jaxcorr import correlation, run_directory, serialization
 from jaxcorr.codec import CodecConfig
@@ -19,6 +20,7 @@ from jaxcorr.training.step import StaticConfig, StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import LATENT_STRIDE
 
+Settings = TypeVar("Settings")
 Value = TypeVar("Value")
 
 
@@ -99,6 +101,31 @@ class TrainConfig:
             step=self.step,
             steps=self.steps,
         )
+
+
+def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Returns settings with some fields replaced.
+
+    Args:
+      settings: Settings of a run, or a part of them.
+      changes: Values of fields by name. For a field with fields of its own, either a
+        whole value or a mapping of what to change in it.
+
+    Raises:
+      UserError: If there is no field of that name, or a value is out of range.
+    """
+    old: Any = settings
+    fields = [field.name for field in dataclasses.fields(old)]
+    values = {}
+    for name, value in changes.items():
+        if name not in fields:
+            guess = difflib.get_close_matches(name, fields, 1)
+            hint = f"did you mean {guess[0]}?" if guess else f"only {', '.join(fields)}"
+            raise UserError(f"{type(settings).__name__} has no field {name!r}: {hint}")
+        part = getattr(old, name)
+        is_part = dataclasses.is_dataclass(part) and isinstance(value, Mapping)
+        values[name] = with_changes(part, value) if is_part else value
+    return dataclasses.replace(old, **values)
 
 
 def variant(variants: Mapping[str, Value], name: str) -> Value:

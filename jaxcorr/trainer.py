@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from jaxcorr import codec, run_directory, runtime, serialization
+from jaxcorr import codec, config_files, run_directory, runtime, serialization
 from jaxcorr.codec import CodecConfig, Parameters
-from jaxcorr.config import TrainConfig
+from jaxcorr.config import TrainConfig, with_changes
 from jaxcorr.data import pipeline, sources
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
@@ -30,19 +30,29 @@ MAY_CHANGE = {
 """Paths of the fields that may change when a run is resumed, with all fields below."""
 
 
-def train(config: TrainConfig) -> Path:
+def train(config: TrainConfig | str, **changes: Any) -> Path:
     """Trains until the end of the run, from its newest checkpoint if there is one.
 
-    Settings are checked before a file is written or a program is compiled.
+    Settings are checked before a file is written or a program is compiled. For example,
+    `train("quickstart", steps=100, codec={"transforms": {"width": 16}})`.
+
+    Args:
+      config: Settings of the run, or the name of a packaged config or the path of a
+        config file, as in `load_config`.
+      **changes: Settings to change, by their names. A mapping changes some fields of a
+        part of the settings.
 
     Returns:
-      The run directory.
+      The run directory, from which `jaxcorr.load` reads the model.
 
     Raises:
-      UserError: If the settings do not fit the run to resume, the devices or the data,
-        or for the reasons of `loop.train`.
+      UserError: If the config does not exist, if the settings do not fit the run to
+        resume, the devices or the data, or for the reasons of `loop.train`.
       Preempted: As `loop.train`.
     """
+    if isinstance(config, str):
+        config = config_files.load_config(config)
+    config = with_changes(config, changes)
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
     workdir = Path(config.workdir)

@@ -1,1 +1,4 @@
-"""Compressed files: the container, the range coder and the coding loop."""
+"""Compressed files: the container, the range coder and the coding loop.
+
+Internal: import `compress` and `decompress` from `jaxcorr`.
+"""

@@ -67,7 +67,7 @@ def compress(
     """
     if isinstance(image, Model):
         image, model = _image_first("compress(image, model)", image, model)
-    opened = _open_model(model)
+    opened = open_model(model)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
     def compress_one(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
@@ -116,7 +116,7 @@ def decompress(
     """
     if isinstance(data, Model):
         data, model = _image_first("decompress(data, model)", data, model)
-    opened = None if model is None else _open_model(model)
+    opened = None if model is None else open_model(model)
     if isinstance(data, list | tuple):
         count = len(data)
         return [
@@ -124,6 +124,23 @@ def decompress(
             for number, one in enumerate(data, 1)
         ]
     return _decompress(data, opened, name or "the file")
+
+
+def open_model(model: Any) -> Model:
+    """Returns a model, given the model or the path of a model folder or run.
+
+    Raises:
+      TypeError: If `model` is neither of these.
+      UserError: If the model cannot be read.
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return run_directory.load_once(Path(model))
+    raise TypeError(
+        "`model` must be a Model or the path of a model folder or run, but is of type "
+        f"{type(model).__name__}"
+    )
 
 
 def _decompress(
@@ -146,18 +163,6 @@ def _decompress(
                 f"not the demo: give the model, as in decompress(data, model=...)"
             )
     return decode(model, container, name=name)[0]
-
-
-def _open_model(model: Any) -> Model:
-    """Returns a model, given the model or its path."""
-    if isinstance(model, Model):
-        return model
-    if isinstance(model, str | os.PathLike):
-        return run_directory.load_once(Path(model))
-    raise TypeError(
-        "`model` must be a Model or the path of a model folder or run, but is of type "
-        f"{type(model).__name__}"
-    )
 
 
 def _image_first(call: str, model: Model, data: Any) -> tuple[Any, Model]:

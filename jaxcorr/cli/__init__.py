@@ -1,1 +1,4 @@
-"""The command line, `jaxcorr COMMAND …`."""
+"""The command line, `jaxcorr COMMAND …`.
+
+Internal: run the commands, whose names and flags are stable.
+"""

@@ -1,1 +1,4 @@
-"""Training data: sources of photographs, and the pipeline of random crops."""
+"""Training data: sources of photographs, and the pipeline of random crops.
+
+Internal: import `DataConfig` from `jaxcorr`.
+"""

@@ -1,1 +1,4 @@
-"""Measures learned and classical codecs on images, through real files."""
+"""Measures learned and classical codecs on images, through real files.
+
+Internal: import `evaluate` from `jaxcorr`.
+"""

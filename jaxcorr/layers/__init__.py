@@ -1,1 +1,4 @@
-"""Layers of the transforms and of the context models."""
+"""Layers of the transforms and of the context models.
+
+Internal: codecs are built from settings, `jaxcorr.CodecConfig`.
+"""

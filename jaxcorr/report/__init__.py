@@ -1,1 +1,4 @@
-"""Reports on evaluated codecs: rate-distortion curves, tables and figures."""
+"""Reports on evaluated codecs: rate-distortion curves, tables and figures.
+
+Internal: run `jaxcorr report`.
+"""

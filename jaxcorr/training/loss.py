@@ -18,15 +18,15 @@ Metrics = dict[str, Num[Array, "*members"]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """Weights of the loss terms, as traced arrays: a new value does not recompile.
+    """Weights of the loss terms. A program compiled for one value runs for others.
 
     Attributes:
       distortion_weight: λ, in bits per pixel per unit of distortion.
       correlation_weight: α, in bits per pixel per unit of correlation loss.
     """
 
-    distortion_weight: Float[Array, "*members"]
-    correlation_weight: Float[Array, "*members"]
+    distortion_weight: Float[Array, "*members"] | float
+    correlation_weight: Float[Array, "*members"] | float
 
 
 @serialization.stored("Objective")

@@ -203,7 +203,7 @@ def evaluate_members(
         return _evaluate_together(
             parameters, images, weights, static_config=static_config
         )
-    count = len(weights.distortion_weight)
+    (count,) = jnp.shape(weights.distortion_weight)
     evaluations = [
         _evaluate_one(
             parameters, jnp.int32(number), images, weights, static_config=static_config

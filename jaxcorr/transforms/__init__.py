@@ -1,1 +1,4 @@
-"""The four transforms of each architecture."""
+"""The four transforms of each architecture.
+
+Internal: import the settings of transforms, such as `Minnen`, from `jaxcorr`.
+"""

@@ -1,1 +1,4 @@
-"""Figures of images, latents and correlation maps."""
+"""Figures of images, latents and correlation maps.
+
+Internal: run `jaxcorr show`.
+"""
