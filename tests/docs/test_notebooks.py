@@ -2,12 +2,11 @@
 
 import importlib.metadata
 import re
+import subprocess
 import sys
-from types import SimpleNamespace
 
 import nbformat
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from support.paths import ROOT
 
@@ -36,7 +35,7 @@ def test_a_committed_notebook_holds_no_outputs(path):
 
 @pytest.mark.fast
 def test_every_notebook_opens_with_the_same_install_cell():
-    names = {"quickstart", "port_the_loss", "scale_up"}
+    names = {"compress_photographs", "port_the_loss", "quickstart", "scale_up"}
     assert {path.stem for path in NOTEBOOKS} == names
     first = [code_cells(read(path))[0] for path in NOTEBOOKS]
     assert {cell.id for cell in first} == {"install"}
@@ -44,49 +43,56 @@ def test_every_notebook_opens_with_the_same_install_cell():
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Runs the install cell in a folder; returns its calls of pip and its names."""
-    source = TransformerManager().transform_cell(
-        code_cells(read(NOTEBOOKS[0]))[0].source
-    )
+def install_cell():
+    """Runs the install cell where jaxcorr is installed; returns the cell's names."""
+    names = {}
+    exec(code_cells(read(NOTEBOOKS[0]))[0].source, names)
+    return names
 
-    def run(folder):
+
+@pytest.mark.fast
+def test_install_cell_says_versions_and_device(install_cell, capsys):
+    assert re.search(r"^jaxcorr \S+, JAX \d\S+, \S+", capsys.readouterr().out)
+
+
+@pytest.mark.fast
+def test_install_cell_finds_a_clone_or_a_wheel(install_cell, tmp_path, monkeypatch):
+    sources = {}
+    for folder in (ROOT, ROOT / "colab", tmp_path):
         monkeypatch.chdir(folder)
-        monkeypatch.setattr("sys.path", [*sys.path])
-        calls = []
-        shell = SimpleNamespace(run_line_magic=lambda *magic: calls.append(magic))
-        names = {"get_ipython": lambda: shell}
-        exec(source, names)
-        return calls, names
-
-    return run
+        sources[folder] = install_cell["find_source"]()
+    assert sources == {ROOT: str(ROOT), ROOT / "colab": str(ROOT), tmp_path: "jaxcorr"}
+    wheel = tmp_path / "jaxcorr-1.0-py3-none-any.whl"
+    wheel.touch()
+    assert install_cell["find_source"]() == str(wheel)
 
 
-@pytest.fixture
-def nothing_installed(monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "distributions", lambda: [])
-
-
-@pytest.mark.fast
-def test_install_cell_does_nothing_where_jaxcorr_is_installed(install, tmp_path):
-    calls, _ = install(tmp_path)
-    assert calls == []
-
-
-@pytest.mark.fast
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "colab"])
-@pytest.mark.usefixtures("nothing_installed")
-def test_install_cell_installs_the_clone_that_it_lies_in(install, folder):
-    calls, names = install(folder)
-    assert calls == [("pip", 'install -q -e "{clone}[{EXTRAS}]"')]
-    assert (names["clone"], names["EXTRAS"]) == (ROOT, "notebooks")
-
-
-@pytest.mark.fast
-@pytest.mark.usefixtures("nothing_installed")
-def test_install_cell_asks_for_an_address_elsewhere(install, tmp_path):
-    with pytest.raises(ValueError, match=r"^REPOSITORY is empty: give an address"):
-        install(tmp_path)
+@pytest.mark.slow
+def test_install_cell_keeps_jax_and_numpy(tmp_path, monkeypatch):
+    kept = {name: importlib.metadata.version(name) for name in ("jax", "numpy")}
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = str(environment / "bin" / "python")
+    pip = [python, "-m", "pip", "-q"]
+    pins = [f"{name}=={version}" for name, version in kept.items()]
+    subprocess.run([*pip, "install", *pins], check=True)
+    cell = tmp_path / "cell.py"
+    cell.write_text(
+        code_cells(read(NOTEBOOKS[0]))[0].source
+        + "\nimport numpy\nprint(jax.__version__, numpy.__version__)"
+    )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    offline = subprocess.run(
+        [python, cell], cwd=tmp_path, capture_output=True, text=True
+    )
+    last = offline.stderr.splitlines()[-1]
+    assert last.startswith("RuntimeError: jaxcorr cannot be installed: write a wheel")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", tmp_path, ROOT], check=True)
+    result = subprocess.run(
+        [python, cell], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == f"{kept['jax']} {kept['numpy']}"
 
 
 @pytest.fixture
@@ -158,6 +164,24 @@ def test_quickstart_trains_and_codes_a_photograph_to_a_file(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_photographs_are_compressed_and_decoded(run, tmp_path):
+    printed_by = run("compress_photographs")
+    assert printed_by["choose"] == "chelsea.png\ncoffee.png\n"
+    sizes = {
+        path.stem: path.stat().st_size for path in (tmp_path / "compressed").iterdir()
+    }
+    for name, size in sizes.items():
+        assert f"{name}.jxc: {size:,} bytes" in printed_by["compress"]
+    assert printed_by["decompress"] == "picture" * len(sizes)
+    latents, side = numbers(
+        r"([\d,]+) bytes of latents, ([\d,]+) bytes of side", printed_by["bits"]
+    )
+    assert latents + side == pytest.approx(sizes["chelsea"], rel=0.02)
+    decoded = {path.name for path in (tmp_path / "decoded").iterdir()}
+    assert decoded == {"chelsea.png", "coffee.png"}
+
+
+@pytest.mark.slow
 def test_ported_loss_is_the_same_in_every_framework(run):
     printed_by = run("port_the_loss", STEPS=60)
     white, expected = numbers(
@@ -192,7 +216,7 @@ def test_ported_loss_is_the_same_in_every_framework(run):
 @pytest.mark.slow
 def test_scale_up_trains_a_sweep_and_resumes_on_another_mesh(run):
     printed_by = run("scale_up", STEPS=4, WIDTH=4)
-    assert printed_by["devices"] == "8 devices: cpu\n"
+    assert printed_by["devices"] == "8 devices: cpu\n", printed_by
     assert "{'sweep': 1, 'data': 4, 'fsdp': 2}" in printed_by["mesh"]
     assert (
         "mesh.data 9 x" in printed_by["mesh"] and "the 8 devices" in printed_by["mesh"]
