@@ -24,6 +24,14 @@ def occupied(result: dict) -> float:
     return sum(result[part] for part in parts)
 
 
+def largest_batch(full: dict, half: dict) -> int:
+    """Returns the largest batch per chip, if memory grows linearly with the batch."""
+    images = full["batch"] - half["batch"]
+    per_image = (occupied(full) - occupied(half)) / images
+    room = MEMORY - occupied(full)
+    return int(room / per_image) + full["batch"]
+
+
 def bounds(result: dict) -> tuple[float, float, float]:
     """Returns the seconds of arithmetic, memory traffic and communication at peak."""
     rate = PEAK_LINKS if result["chips"] >= TORUS_CHIPS else PEAK_LINKS / 2

@@ -117,7 +117,7 @@ def print_programs(results: dict[Program, dict]) -> None:
             f"{1e3 * arithmetic:7.1f}{1e3 * memory:7.1f}{1e3 * links:7.2f}"
             f"{compiler_milliseconds(result):>9}"
             f"{program.batch / seconds:9.0f}{arithmetic / seconds:8.0%}"
-            f"{largest_batch(result, half) if half else '-':>8}"
+            f"{roofline.largest_batch(result, half) if half else '-':>8}"
         )
 
 
@@ -125,14 +125,6 @@ def compiler_milliseconds(result: dict) -> str:
     """Returns the compiler's estimate, or a dash if the result has none."""
     seconds = roofline.compiler_seconds(result)
     return f"{1e3 * seconds:.1f}" if seconds else "-"
-
-
-def largest_batch(full: dict, half: dict) -> int:
-    """Returns the largest batch per chip, if memory grows linearly with the batch."""
-    images = full["batch"] - half["batch"]
-    per_image = (roofline.occupied(full) - roofline.occupied(half)) / images
-    room = roofline.MEMORY - roofline.occupied(full)
-    return int(room / per_image) + full["batch"]
 
 
 def print_forms(results: dict[Program, dict]) -> None:
