@@ -9,6 +9,8 @@ MODULES = {
     "train": ("grain", "tensorboardX"),
     "tfds": ("tensorflow_datasets",),
     "plots": ("matplotlib", "markdown_it"),
+    "onnx": ("jax2onnx",),
+    "compressai": ("torch",),
 }
 """Top-level modules that each extra installs."""
 

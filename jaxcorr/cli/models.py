@@ -56,7 +56,7 @@ def import_compressai(
     output: NewModelPath,
     force: Force = False,
 ) -> None:
-    """Converts weights of CompressAI to a model folder (needs torch)."""
+    """Converts weights of CompressAI to a model folder."""
     _check_target(output, force=force)
     state = compressai.read_state(weights)
     model = compressai.convert(state, architecture, name=str(weights))

@@ -13,7 +13,7 @@ from jaxcorr import saved_model
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive
 from jaxcorr.errors import UserError
-from jaxcorr.interop import compressai_mapping
+from jaxcorr.interop import compressai_mapping, pytorch_checkpoint
 from jaxcorr.model import Model
 from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.cheng import Cheng
@@ -65,41 +65,21 @@ def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
     """Reads a state dict, saved by itself or in a checkpoint of a training script.
 
     Raises:
-      UserError: If torch is not installed, or the file holds no state dict.
+      UserError: If the file cannot be read, or holds no state dict.
     """
-    try:
-        import torch  # pyright: ignore[reportMissingImports]  # An extra.
-    except ImportError as error:
-        raise UserError(
-            f"{path} cannot be read without torch: pip install 'jaxcorr[compressai]'"
-        ) from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # Errors of many kinds, if torch did not write the file.
-        refused_type = re.search(r"GLOBAL (\S+)", str(error))
-        reason = (
-            f"it holds a {refused_type[1]}; only tensors are loaded, since other "
-            "objects could run code"
-            if refused_type
-            else "torch did not write it, or it is damaged"
-        )
-        raise UserError(f"{path} cannot be read: {reason}") from error
-    checkpoint = content if isinstance(content, Mapping) else {}
+    content = pytorch_checkpoint.read_checkpoint(path)
+    checkpoint = content if isinstance(content, dict) else {}
     state = next((checkpoint[key] for key in STATE_KEYS if key in checkpoint), content)
     if not (
-        isinstance(state, Mapping)
+        isinstance(state, dict)
         and state
-        and all(isinstance(tensor, torch.Tensor) for tensor in state.values())
+        and all(isinstance(tensor, np.ndarray) for tensor in state.values())
     ):
         raise UserError(
             f"{path} holds no state dict: it must map names to tensors, at the top "
             f"level or under one of {', '.join(STATE_KEYS)}"
         )
-    return {
-        str(name): tensor.detach().float().numpy() for name, tensor in state.items()
-    }
+    return {str(name): tensor.astype(np.float32) for name, tensor in state.items()}
 
 
 def convert(

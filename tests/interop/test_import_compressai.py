@@ -1,17 +1,20 @@
 import os
+import pickle
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from references.weights import ARCHITECTURES, imported, photograph, reference, state_of
+from support.paths import REFERENCES
 
 from jaxcorr import run_directory
 from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
-from jaxcorr.interop import compressai
+from jaxcorr.interop import compressai, pytorch_checkpoint
 
 pytestmark = pytest.mark.fast
 
@@ -163,29 +166,41 @@ def test_an_imported_model_encodes_and_decodes_a_photograph(architecture):
 
 
 @pytest.fixture
-def torchless(monkeypatch):
-    """Replaces the reading of a file of torch, so that the command needs no torch."""
-    monkeypatch.setattr(compressai, "read_state", lambda path: state_of(path.stem))
+def command():
+    """The command that imports a checkpoint, which needs no torch."""
+    weights = REFERENCES / f"compressai-{MEAN}.pth.tar"
+    return "import-compressai", weights, "--architecture", MEAN, "-o"
 
 
-def test_command_writes_a_model_folder_and_describes_it(jaxcorr, torchless):
-    command = "import-compressai", "mbt2018.pth", "--architecture", "mbt2018"
-    status, out, err = jaxcorr(*command, "-o", "model")
+@pytest.fixture
+def without_torch(monkeypatch):
+    """Makes importing torch fail while a file is read; tyro imports torch too."""
+    read_checkpoint = pytorch_checkpoint.read_checkpoint
+
+    def read(path):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "torch", None)
+            return read_checkpoint(path)
+
+    monkeypatch.setattr(pytorch_checkpoint, "read_checkpoint", read)
+
+
+def test_command_writes_a_model_folder_without_torch(jaxcorr, command, without_torch):
+    status, out, err = jaxcorr(*command, "model")
     model = run_directory.load("model")
     assert (status, err) == (0, "")
-    count = sum(array.size for array in imported("mbt2018").parameters.values())
+    count = sum(array.size for array in imported(MEAN).parameters.values())
     assert out == (
-        f"model: model {model.fingerprint.hex()}, mbt2018, 8 hidden and 12 latent "
+        f"model: model {model.fingerprint.hex()}, {MEAN}, 8 hidden and 12 latent "
         f"channels, {count:,} parameters\n"
     )
-    assert model.fingerprint == imported("mbt2018").fingerprint
-    known = {"source": "CompressAI", "architecture": "mbt2018"}
+    assert model.fingerprint == imported(MEAN).fingerprint
+    known = {"source": "CompressAI", "architecture": MEAN}
     assert model.provenance.to_json() == known
 
 
-def test_an_imported_model_is_packed_and_evaluated(jaxcorr, torchless):
-    command = "import-compressai", f"{MEAN}.pth", "--architecture", MEAN
-    assert jaxcorr(*command, "-o", "model")[0] == 0
+def test_an_imported_model_is_packed_and_evaluated(jaxcorr, command):
+    assert jaxcorr(*command, "model")[0] == 0
     model = run_directory.load("model")
     status, out, _ = jaxcorr("pack", "model", "-o", "packed")
     assert (status, out) == (0, f"packed: model {model.fingerprint.hex()}\n")
@@ -195,8 +210,7 @@ def test_an_imported_model_is_packed_and_evaluated(jaxcorr, torchless):
     assert status == 0 and "astronaut.png" in out, err
 
 
-def test_only_a_model_folder_is_replaced(jaxcorr, torchless):
-    command = "import-compressai", f"{MEAN}.pth", "--architecture", MEAN, "-o"
+def test_only_a_model_folder_is_replaced(jaxcorr, command):
     Path("home").mkdir()
     for folder, message in {
         "home": "home exists and is not a model folder",
@@ -210,25 +224,20 @@ def test_only_a_model_folder_is_replaced(jaxcorr, torchless):
     assert sorted(os.listdir()) == ["home", "model"]
 
 
-def test_an_unknown_architecture_is_refused(jaxcorr, torchless):
+def test_an_unknown_architecture_is_refused(jaxcorr):
     command = "import-compressai", "a.pth", "--architecture", "mbt2019", "-o", "model"
     status, out, err = jaxcorr(*command)
     assert (status, out) == (2, "") and "mbt2018-mean" in err
     assert not Path("model").exists()
 
 
-def test_error_without_torch_names_the_extra(jaxcorr, monkeypatch):
-    read_state = compressai.read_state
-
-    def without_torch(path):
-        # Only while the file is read, since tyro imports torch too.
-        with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, "torch", None)
-            return read_state(path)
-
-    monkeypatch.setattr(compressai, "read_state", without_torch)
-    command = "import-compressai", "a.pth", "--architecture", MEAN, "-o", "model"
-    message = "a.pth cannot be read without torch: pip install 'jaxcorr[compressai]'"
+def test_an_older_file_needs_torch_and_names_the_extra(jaxcorr, without_torch):
+    path = REFERENCES / "pytorch_legacy.pth"
+    command = "import-compressai", path, "--architecture", MEAN, "-o", "model"
+    message = (
+        f"{path}, in the format of torch before 1.6, needs torch, which is not "
+        "installed: pip install 'jaxcorr[compressai]'"
+    )
     assert jaxcorr(*command) == (2, "", f"jaxcorr: error: {message}\n")
 
 
@@ -259,17 +268,18 @@ def test_command_reads_a_torch_file(torch, jaxcorr):
     assert "weights.pth lacks context_prediction.bias" in err
 
 
-def test_a_file_without_a_state_dict_is_refused_in_one_line(torch, jaxcorr):
+def test_a_file_without_a_state_dict_is_refused_in_one_line(jaxcorr):
     Path("text.pth").write_text("hello")
     Path("empty.pth").touch()
     Path("folder.pth").mkdir()
-    torch.save([1, 2], "list.pth")
-    torch.save({"state_dict": {"epoch": 3}}, "numbers.pth")
-    torch.save(Path, "code.pth")
+    contents = {"list": [1, 2], "numbers": {"state_dict": {"epoch": 3}}, "code": Path}
+    for name, content in contents.items():
+        with zipfile.ZipFile(f"{name}.pth", "w") as file:
+            file.writestr(f"{name}/data.pkl", pickle.dumps(content, protocol=2))
     for name, message in {
         "text.pth": "text.pth cannot be read: torch did not write it, or it is damaged",
         "empty.pth": "empty.pth cannot be read: torch did not write it, or",
-        "code.pth": "code.pth cannot be read: it holds a pathlib.Path; only tensors",
+        "code.pth": "code.pth contains pickled code (pathlib.Path), which is not run",
         "missing.pth": "missing.pth cannot be read: No such file or directory",
         "folder.pth": "folder.pth cannot be read: Is a directory",
         "list.pth": "list.pth holds no state dict: it must map names to tensors",
