@@ -3,18 +3,18 @@
 Linen keeps channels last and takes whole batches, so the loss takes latents, means and
 scales as they are: it is one line in `objective`.
 
-    pip install --no-deps jax-codex==0.0.1
+    pip install git+https://github.com/balle-lab/codex      # Python 3.12 or later
     python examples/linen_codec.py
 
-CoDeX's only release requires versions of Flax and JAX from 2022, hence `--no-deps`; its
-entropy models run with today's versions. Trains two small codecs with the same seed,
-without and with the loss, for a minute or two.
+The example also runs with CoDeX's only release, of 2022, on any Python: `pip install
+--no-deps jax-codex==0.0.1`. That release requires versions of Flax and JAX of its time,
+hence `--no-deps`. Trains two small codecs with the same seed, without and with the
+loss, for a minute or two.
 """
 
 import functools
 from typing import Any, NamedTuple, cast
 
-import codex as cdx  # pyright: ignore[reportMissingImports]  # No dependency.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,12 @@ from jax.scipy.special import log_ndtr
 
 from jaxcorr import correlation_loss
 from jaxcorr.correlation import normalize
+
+# CoDeX is no dependency of jaxcorr, so pyright does not find it.
+try:
+    from codex.ems import flax as ems  # pyright: ignore[reportMissingImports]
+except ImportError:
+    from codex import ems  # pyright: ignore[reportMissingImports]  # The release.
 
 DISTORTION_WEIGHT = 0.0067
 """λ, in bits per pixel per unit of MSE on the 0-255 scale."""
@@ -50,7 +56,7 @@ class Gaussian(NamedTuple):
         return log_ndtr(value / self.scale)
 
 
-class GaussianConditional(cdx.ems.DistributionEntropyModel):
+class GaussianConditional(ems.DistributionEntropyModel, nn.Module):
     """Entropy model of latents minus their means."""
 
     scale: Array
@@ -60,6 +66,13 @@ class GaussianConditional(cdx.ems.DistributionEntropyModel):
     def distribution(self) -> Gaussian:
         """The distribution from which CoDeX computes bits."""
         return Gaussian(self.scale)
+
+
+def factorized_prior(channels: int) -> nn.Module:
+    """Returns CoDeX's prior; in the release, it counts the channels itself."""
+    fields = ems.DeepFactorizedEntropyModel.__dataclass_fields__
+    options = {"num_pdfs": channels} if "num_pdfs" in fields else {}
+    return ems.DeepFactorizedEntropyModel(**options)
 
 
 class MeanScaleHyperprior(nn.Module):
@@ -81,7 +94,7 @@ class MeanScaleHyperprior(nn.Module):
         self.synthesis = up((self.width, self.width, 3))
         self.hyper_analysis = down((self.width, self.width))
         self.hyper_synthesis = up((self.width, 2 * self.channels))
-        self.prior = cdx.ems.DeepFactorizedEntropyModel()
+        self.prior = factorized_prior(self.width)
 
     def __call__(self, images: Array, key: Array) -> Coded:
         """Encodes and decodes [batch, height, width, 3], with noise for rounding."""

@@ -1,23 +1,22 @@
 """The examples in Equinox, and in Linen with CoDeX, use the loss as they should."""
 
-import importlib.util
 import itertools
 
 import equinox as eqx
+import equinox_codec
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from support.codex_homes import HOMES, import_with_codex
 
-EXAMPLES = "equinox_codec", "linen_codec"
+from jaxcorr.entropy.gaussian import gaussian_bits
 
 
-@pytest.fixture(params=EXAMPLES)
-def example(request):
-    """The module of an example; skips if its library is not installed."""
-    if request.param == "linen_codec" and not importlib.util.find_spec("codex"):
-        pytest.skip("CoDeX is not installed: pip install --no-deps jax-codex==0.0.1")
-    return importlib.import_module(request.param)
+@pytest.fixture(params=HOMES)
+def linen_codec(request, monkeypatch):
+    """The example in Linen, with CoDeX from one of its homes."""
+    return import_with_codex(request.param, monkeypatch, "linen_codec")
 
 
 def looped_loss(latent, mean, scale, window):
@@ -36,8 +35,7 @@ def looped_loss(latent, mean, scale, window):
 
 
 def test_equinox_example_computes_the_loss_of_the_whole_batch(key):
-    example = importlib.import_module("equinox_codec")
-    model = example.MeanScaleHyperprior(8, 6, key=key)
+    model = equinox_codec.MeanScaleHyperprior(8, 6, key=key)
     brightness = jnp.array([0.1, 1.0, 3.0])[:, None, None, None]
     images = brightness * jax.random.uniform(key, (3, 3, 64, 96))
     keys = jax.random.split(key, 3)
@@ -46,7 +44,7 @@ def test_equinox_example_computes_the_loss_of_the_whole_batch(key):
         np.asarray(a, np.float64) for a in (coded.latent, coded.mean, coded.scale)
     ]
     assert arrays[0].shape == (3, 6, 8, 12)
-    _, terms = eqx.filter_jit(example.objective)(model, images, key, 0.0)
+    _, terms = eqx.filter_jit(equinox_codec.objective)(model, images, key, 0.0)
     expected = looped_loss(*arrays, window=5)
     np.testing.assert_allclose(terms["correlation"], expected, rtol=1e-4)
     # The mistakes that the example warns of give other numbers.
@@ -56,23 +54,28 @@ def test_equinox_example_computes_the_loss_of_the_whole_batch(key):
     assert abs(unmoved / expected - 1) > 0.01
 
 
-def test_training_with_the_loss_leaves_less_correlation(example):
+def assert_training_leaves_less_correlation(train):
     sizes = {"steps": 60, "width": 8, "channels": 8}
-    with jax.numpy_rank_promotion("allow"):  # CoDeX broadcasts ranks.
-        without, with_loss = (example.train(a, **sizes) for a in (0.0, 1.0))
+    without, with_loss = (train(weight, **sizes) for weight in (0.0, 1.0))
     assert with_loss["correlation"] < 0.7 * without["correlation"]
     assert all(np.isfinite(value) for value in with_loss.values())
 
 
-def test_bits_of_codex_equal_ours(example):
-    if example.__name__ != "linen_codec":
-        pytest.skip("only the Linen example has the entropy models of CoDeX")
-    from jaxcorr.entropy.gaussian import gaussian_bits
+def test_training_in_equinox_with_the_loss_leaves_less_correlation():
+    assert_training_leaves_less_correlation(equinox_codec.train)
 
+
+@jax.numpy_rank_promotion("allow")  # CoDeX broadcasts ranks.
+def test_training_in_linen_with_the_loss_leaves_less_correlation(linen_codec):
+    assert_training_leaves_less_correlation(linen_codec.train)
+
+
+@jax.numpy_rank_promotion("allow")
+def test_bits_of_codex_equal_ours(linen_codec):
     residual = jnp.linspace(-40.0, 40.0, 161)
     for scale in (0.11, 1.0, 30.0):
         scales = jnp.full_like(residual, scale)
-        theirs = example.GaussianConditional(scale=scales).bin_bits(residual)
+        theirs = linen_codec.GaussianConditional(scale=scales).bin_bits(residual)
         ours = gaussian_bits(residual, scales)
         near = np.abs(residual) < 6 * scale  # Beyond, theirs loses digits.
         np.testing.assert_allclose(ours[near], theirs[near], rtol=1e-3, atol=1e-5)

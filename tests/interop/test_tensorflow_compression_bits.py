@@ -1,7 +1,5 @@
 """Bits of the entropy models equal those of TensorFlow Compression (TFC)."""
 
-import importlib
-import importlib.util
 import os
 import subprocess
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from references.entropy import FOUND, PRIORS, SCRIPT, assert_same_bits, group
+from support.codex_homes import HOMES, import_with_codex
 
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.factorized import FactorizedPrior
@@ -185,26 +184,25 @@ def test_gaussian_bits_are_those_of_an_indexed_model(kind):
     assert_same_bits(f"an indexed model, {kind}", bits, expected[f"{kind}_bits"])
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("codex") is None,
-    reason="CoDeX is not installed: pip install --no-deps jax-codex==0.0.1",
-)
+@pytest.mark.parametrize("home", HOMES)
 @jax.numpy_rank_promotion("allow")
-def test_bits_of_a_factorized_prior_are_those_of_codex():
-    codex = importlib.import_module("codex")
-    model = codex.ems.DeepFactorizedEntropyModel()
+def test_bits_of_a_factorized_prior_are_those_of_codex(home, monkeypatch):
+    example = import_with_codex(home, monkeypatch, "linen_codec")
     values = jnp.asarray(group("factorized/codex")["noisy"][0])
+    model = example.factorized_prior(values.shape[-1])
     start = model.init(jax.random.key(0), values, method=model.bin_bits)
     rng = np.random.default_rng(0)
     parameters = jax.tree.map(
         lambda x: x + rng.normal(size=x.shape).astype(np.float32), start
     )
     expected = model.apply(parameters, values, method=model.bin_bits)
-    # Matrices of that release have their inputs first.
     variables = {
-        name: np.swapaxes(x, 1, 2) if name.startswith("matrix") else np.asarray(x)
-        for name, x in parameters["params"]["cdf_logits"].items()
+        name: np.asarray(x) for name, x in parameters["params"]["cdf_logits"].items()
     }
+    if variables["matrix_0"].shape[1:] == (1, 3):
+        # Matrices of the release have their inputs first.
+        for name in ("matrix_0", "matrix_1", "matrix_2", "matrix_3"):
+            variables[name] = variables[name].swapaxes(1, 2)
     prior = tensorflow_compression.factorized_prior(variables)
     np.testing.assert_allclose(prior.bits(values), expected, rtol=1e-4)
 
