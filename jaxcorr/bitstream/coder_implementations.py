@@ -4,11 +4,11 @@ All write the same streams and read the same symbols, and differ in speed. The f
 whose package can be imported codes, unless the environment variable
 `JAXCORR_RANGE_CODER` names another:
 
-| name           | what codes                                        |
-| -------------- | ------------------------------------------------- |
+| name           | what codes                                         |
+| -------------- | -------------------------------------------------- |
 | `constriction` | constriction; it has no wheel for Linux on aarch64 |
-| `numba`        | `interval_coder`, which Numba compiles            |
-| `python`       | `interval_coder`, in plain Python                 |
+| `numba`        | `interval_coder`, which Numba compiles             |
+| `python`       | `interval_coder`, in plain Python                  |
 """
 
 import contextlib

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from support import coded_streams
+from support.coded_streams import IMPLEMENTATIONS
 from support.paths import REFERENCES, SCRIPTS
 
 import jaxcorr
@@ -22,16 +22,6 @@ SAVED = REFERENCES / "saved" / "models" / "minnen-checkerboard"
 PHOTOGRAPH = REFERENCES / "astronaut.png"
 LOCATOR = "UserProvidedCacheLocator"
 VARIABLE = coder_implementations.VARIABLE
-NAMES = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(
-            name != "python" and importlib.util.find_spec(name) is None,
-            reason=f"{name} is not installed",
-        ),
-    )
-    for name in coder_implementations.LOADERS
-]
 
 
 @pytest.fixture
@@ -52,7 +42,7 @@ def hide(monkeypatch):
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_the_variable_names_the_implementation(name, monkeypatch):
     monkeypatch.setenv(VARIABLE, name)
     version = "" if name == "python" else f" {importlib.metadata.version(name)}"
@@ -83,7 +73,7 @@ def test_python_codes_where_both_are_missing(hide):
 def test_a_named_implementation_that_is_missing_is_refused(hide, monkeypatch):
     hide("numba")
     monkeypatch.setenv(VARIABLE, "numba")
-    with pytest.raises(UserError, match=r"is numba, which cannot be imported .*python"):
+    with pytest.raises(UserError, match="is numba, which cannot be imported"):
         range_coder.RangeEncoder()
 
 
@@ -95,8 +85,8 @@ def test_an_unknown_implementation_is_refused(monkeypatch):
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("encoder", NAMES)
-@pytest.mark.parametrize("decoder", NAMES)
+@pytest.mark.parametrize("encoder", IMPLEMENTATIONS)
+@pytest.mark.parametrize("decoder", IMPLEMENTATIONS)
 def test_one_implementation_decodes_what_another_encodes(encoder, decoder, monkeypatch):
     calls = coded_streams.random_calls(3) + coded_streams.random_calls(4)
     monkeypatch.setenv(VARIABLE, encoder)
@@ -122,7 +112,7 @@ def test_numba_compiles_where_it_can_cache_nothing():
     run(program, {VARIABLE: "numba"} | nowhere)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_a_file_of_an_earlier_version_is_the_same(name, monkeypatch):
     data = (SAVED / "image.jxc").read_bytes()
     model = saved_model.read_model(SAVED)

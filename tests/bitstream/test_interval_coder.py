@@ -1,11 +1,9 @@
 """The range coder in integers writes and reads the streams of constriction."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from support import coded_streams
-from support.coded_streams import decode, encode, random_calls
+from support.coded_streams import IMPLEMENTATIONS, decode, encode, random_calls
 
 from jaxcorr.bitstream import coder_implementations, range_coder
 from jaxcorr.entropy import tables
@@ -13,17 +11,7 @@ from jaxcorr.entropy import tables
 pytestmark = pytest.mark.fast
 
 LOADERS = coder_implementations.LOADERS
-INSTALLED = [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(
-            name != "python" and importlib.util.find_spec(name) is None,
-            reason=f"{name} is not installed",
-        ),
-    )
-    for name in LOADERS
-]
-OURS = INSTALLED[1:]
+OURS = IMPLEMENTATIONS[1:]
 
 
 @pytest.fixture
@@ -89,7 +77,7 @@ def test_200_damaged_streams_give_the_symbols_and_errors_of_constriction(name, u
     assert 20 < errors < 150
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 @pytest.mark.parametrize("seed", range(20))
 def test_the_words_are_those_of_exact_arithmetic(name, seed):
     rng = np.random.default_rng(seed)
@@ -104,7 +92,7 @@ def test_the_words_are_those_of_exact_arithmetic(name, seed):
     assert encoder.get_compressed().tolist() == exact_stream(parts)
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 @pytest.mark.parametrize("carry", [False, True])
 def test_a_carry_crosses_many_words(name, carry):
     # An interval around 1/2 begins with the words 7fffffff ffffffff ffffffff …, until
@@ -123,7 +111,7 @@ def test_a_carry_crosses_many_words(name, carry):
     assert words[:9] == ([2**31] + [0] * 8 if carry else [2**31 - 1] + [2**32 - 1] * 8)
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_the_stream_can_be_read_before_it_goes_on(name):
     implementation, model = with_table(name, [2**23, 2**23])
     bits = np.random.default_rng(0).integers(0, 2, 1_000).astype(np.int32)
@@ -165,7 +153,7 @@ def test_constriction_codes_with_exactly_the_counts_of_a_table(seed):
         assert interval == (unit * int(start), unit * int(count))
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_equally_likely_numbers_have_the_intervals_of_constriction(name):
     stream = pytest.importorskip("constriction").stream
     widths = np.arange(33, dtype=np.int32)

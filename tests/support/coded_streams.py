@@ -1,13 +1,26 @@
 """Random symbols and damaged streams for range coders."""
 
+import importlib.util
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 from jaxcorr.bitstream import coder_implementations, range_coder
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
 
+IMPLEMENTATIONS = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name != "python" and importlib.util.find_spec(name) is None,
+            reason=f"{name} is not installed",
+        ),
+    )
+    for name in coder_implementations.LOADERS
+]
+"""Names of the implementations, as parameters of tests; constriction is the first."""
 SIZES = (0, 1, 2, 3, 5, 17, 200, 1_500)
 
 
