@@ -60,8 +60,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "All settings of a training run. A config sets them as fields of `TrainConfig`,",
-        "and `jaxcorr train CONFIG --NAME VALUE` changes them, with dashes in place of",
+        "All settings of a training run. A config has them as fields of `TrainConfig`.",
+        "`jaxcorr train CONFIG --NAME VALUE` changes them, with dashes in place of",
         "underscores.",
         "",
     ]

@@ -130,8 +130,8 @@ def test_the_demo_writes_the_same_file_without_constriction(tmp_path, monkeypatc
     np.save(tmp_path / "image.npy", image)
     model = jaxcorr.load("demo")
     monkeypatch.setenv(VARIABLE, "constriction")
-    data = coding.compress(model, image)
-    decoded = coding.decompress(model, data)
+    data = jaxcorr.compress(image, model)
+    decoded = jaxcorr.decompress(data, model)
     hidden = "import sys; sys.modules['constriction'] = sys.modules['numba'] = None\n"
     program = hidden + (SCRIPTS / "code_image.py").read_text()
     output = run(program, {VARIABLE: ""}, tmp_path)

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import jaxcorr
-from jaxcorr.bitstream import coding, range_coder
+from jaxcorr.bitstream import range_coder
 
 model = jaxcorr.load("demo")
-data = coding.compress(model, np.load(Path(sys.argv[1]) / "image.npy"))
-pixels = coding.decompress(model, data)
+data = jaxcorr.compress(np.load(Path(sys.argv[1]) / "image.npy"), model)
+pixels = jaxcorr.decompress(data, model)
 print(range_coder.implementation())
 for content in (data, pixels.tobytes()):
     print(hashlib.sha256(content).hexdigest())
