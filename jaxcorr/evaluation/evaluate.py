@@ -65,7 +65,7 @@ def evaluate(
     model: ModelLike | None = None,
     *,
     codec: str | None = None,
-    quality: float | None = None,
+    quality: float | int | None = None,
     fast: bool = False,
 ) -> Evaluation:
     """Codes images to the bytes of files and back, and measures both.
@@ -94,7 +94,11 @@ def evaluate(
 
 
 def _image_codec(
-    model: ModelLike | None, codec: str | None, quality: float | None, *, fast: bool
+    model: ModelLike | None,
+    codec: str | None,
+    quality: float | int | None,
+    *,
+    fast: bool,
 ) -> ImageCodec:
     """Returns the model or the classical codec."""
     if codec is None:
@@ -107,7 +111,7 @@ def _image_codec(
         raise UserError("give either a model or a classical codec, not both")
     if quality is None:
         raise UserError(f"codec {codec} needs a quality, as in quality=80")
-    return ClassicalCodec(codec, quality)
+    return ClassicalCodec(codec, float(quality))
 
 
 def _named_images(images: Any) -> list[tuple[str, Any]]:
