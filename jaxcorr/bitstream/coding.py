@@ -1,5 +1,6 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
 
@@ -39,7 +40,8 @@ def encode(
         finite.
     """
     y, z = networks.analyze(model.shared_codec, place_on_canvas(image))
-    y, z = np.asarray(y[0]), np.asarray(z[0])
+    # Indexing an array of JAX would compile a program of its own.
+    y, z = np.asarray(y)[0], np.asarray(z)[0]
     height, width = image.shape[:2]
     rows, columns = side_across(height), side_across(width)
     side_symbols = _round_to_symbols(z[:rows, :columns] - model.median)
@@ -160,10 +162,10 @@ def _predict_features(
     """Returns features on the canvas, in the precision of the side information."""
     z_hat = side_symbols + model.median.astype(side_symbols.dtype)
     padded = _pad_to_canvas(z_hat, size, SIDE_STRIDE)
-    features = networks.predict_features(model.shared_codec, padded)[0]
+    features = np.asarray(networks.predict_features(model.shared_codec, padded))[0]
     if not np.isfinite(features).all():
         raise UserError("the model predicts values that are not finite")
-    return features
+    return jax.device_put(features)
 
 
 def _pad_to_canvas(

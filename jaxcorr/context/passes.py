@@ -190,7 +190,7 @@ class PassContext(nnx.Module):
         channels = self.schedule[-1].channels[1]
         return _PassCodingState(
             context=self,
-            prepared=_prepare(self, features[None]),
+            prepared=_prepare(self, features),
             latent_hat=np.zeros((1, *features.shape[:2], channels), features.dtype),
             size=size,
         )
@@ -231,8 +231,8 @@ class _PassCodingState(CodingState):
 
 
 @jax.jit
-def _prepare(context: PassContext, features: Array) -> Array:
-    return context.prepare(features)
+def _prepare(context: PassContext, features: Float[Array, "h16 w16 f"]) -> Array:
+    return context.prepare(features[None])
 
 
 @functools.partial(jax.jit, static_argnames="index")

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.special
 from jaxtyping import Float, Float64, Int, Int32, UInt8, UInt32
 
 TOTAL_BITS = 24
@@ -188,6 +187,8 @@ def _counts(index: int, symbols: Float64[np.ndarray, " k"]) -> Int[np.ndarray, "
 
 def _gaussian_probabilities(scale: float, highest: int) -> Float64[np.ndarray, " k"]:
     """Returns the probability that a Gaussian rounds to each of -highest … highest."""
+    import scipy.special  # Imported late: coding needs no new tables.
+
     distance = np.abs(np.arange(-highest, highest + 1))
     # Both terms are taken from the lower tail: the difference of two values of `ndtr`
     # close to 1 would be inaccurate.
