@@ -27,14 +27,15 @@ def argument(
 
 
 _MODEL_NAMES = "MODEL|RUN[@MEMBER]|demo"
-_MODEL = argument(
-    _MODEL_NAMES,
-    "Model folder, run directory (with a member if it is a sweep), or built-in demo.",
-    hint="",
-    short="-m",
+_MODEL_HELP = (
+    "Model folder, run directory (with a member if it is a sweep), or built-in demo."
 )
+_MODEL = argument(_MODEL_NAMES, _MODEL_HELP, hint="", short="-m")
 ModelPath = Annotated[str, _MODEL]
 OptionalModelPath = Annotated[str | None, _MODEL]
+ModelPathOrDemo = Annotated[
+    str | None, argument(_MODEL_NAMES, _MODEL_HELP, hint="(default: demo)", short="-m")
+]
 ModelPaths = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],
     argument(
@@ -58,22 +59,35 @@ Checkpoint = Annotated[
 
 Image = Annotated[Positional[Path], argument("IMAGE", "Image to draw.")]
 Images = Annotated[
-    Positional[tuple[Path, ...]], argument("IMAGE…", "Images to compress.", hint="")
+    Positional[tuple[Path, ...]],
+    argument(
+        "IMAGE|DIR…", "Images, and folders of images, searched recursively.", hint=""
+    ),
 ]
 ImageFolder = Annotated[
     Positional[Path], argument("DIR", "Folder of images, searched recursively.")
 ]
-File = Annotated[Positional[Path], argument("FILE", "Compressed file.")]
 Files = Annotated[
+    Positional[tuple[Path, ...]], argument("FILE…", "Compressed files.", hint="")
+]
+FilesAndFolders = Annotated[
     Positional[tuple[Path, ...]],
-    argument("FILE…", "Compressed files to decode.", hint=""),
+    argument(
+        "FILE|DIR…", "Compressed files, and folders, searched for .jxc files.", hint=""
+    ),
+]
+JsonPath = Annotated[
+    Path | None,
+    argument(
+        "FILE", "JSON file to write the results to; - is standard output.", hint=""
+    ),
 ]
 
 OutputPath = Annotated[
     Path | None,
     argument(
         "PATH",
-        "Output file, or output folder for several inputs.",
+        "Output file, or output folder for several inputs or a folder.",
         hint="(default: beside each input)",
         short="-o",
     ),

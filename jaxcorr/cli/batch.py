@@ -1,4 +1,4 @@
-"""Processes many files for a command: output paths, progress and errors."""
+"""Processes many files for a command: inputs, output paths, progress and errors."""
 
 import contextlib
 import sys
@@ -6,28 +6,35 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from jaxcorr import files, images
+from jaxcorr.cli.output import print_error, print_note
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import measure
-from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
+
+FindFiles = Callable[[Path], Sequence[Path]]
+"""Returns the input files below a folder."""
 
 
 def output_paths(
-    sources: Sequence[Path], output: Path | None, suffix: str, *, force: bool
+    inputs: Sequence[Path],
+    output: Path | None,
+    suffix: str,
+    *,
+    force: bool,
+    find_files: FindFiles | None = None,
 ) -> list[tuple[Path, Path]]:
     """Returns the output path of each input, after checking that no file is lost.
 
     Args:
-      sources: Input files.
-      output: Output file, or output folder for several inputs; None writes each output
-        beside its input.
+      inputs: Input files, and folders if `find_files` is given.
+      output: Output file, or output folder for several inputs or a folder, whose
+        subfolders are kept; None writes each output beside its input.
       suffix: Suffix of the output files.
       force: Whether existing files may be replaced.
+      find_files: Finds the input files below a folder.
 
     Returns:
       Pairs of input and output.
@@ -36,15 +43,20 @@ def output_paths(
       UserError: If an output cannot be written, is also an input, or is the output of
         two inputs.
     """
-    if not sources:
+    if not inputs:
         raise UserError("no input file is given")
-    if output is None:
-        targets = [source.parent / f"{source.stem}{suffix}" for source in sources]
-    elif len(sources) > 1 or output.is_dir():
-        targets = [output / f"{source.stem}{suffix}" for source in sources]
-    else:
+    names = _names_by_input(inputs, find_files)
+    sources = [source for source, _ in names]
+    several = len(sources) > 1 or sources != list(inputs)
+    if output is not None and not several and not output.is_dir():
         targets = [output]
-    inputs = {source.resolve() for source in sources}
+    else:
+        targets = [
+            (source if output is None else output / name).parent
+            / f"{source.stem}{suffix}"
+            for source, name in names
+        ]
+    resolved = {source.resolve() for source in sources}
     source_of: dict[Path, Path] = {}
     for source, target in zip(sources, targets, strict=True):
         path = target.resolve()
@@ -52,7 +64,7 @@ def output_paths(
             raise UserError(
                 f"{source_of[path]} and {source} would both become {target}"
             )
-        if path in inputs:
+        if path in resolved:
             raise UserError(f"{target} would replace an input")
         files.check_file(target, force=force)
         source_of[path] = source
@@ -80,7 +92,7 @@ def convert_files(
                 description = convert(source, target)
         except UserError as error:
             failed = True
-            print_error(f"error: {error}")
+            print_error(str(error))
             continue
         seconds = time.perf_counter() - start
         tqdm.write(f"{source} -> {target}: {description}, {seconds:.2f} s")
@@ -88,43 +100,11 @@ def convert_files(
         sys.exit(2)
 
 
-def measure_images(
-    codec: ImageCodec, directory: Path, paths: Sequence[Path]
-) -> list[ImageMetrics]:
-    """Measures a codec on images, and reports failures on standard error.
-
-    Args:
-      codec: Codec to measure.
-      directory: Folder that the names of the images are relative to.
-      paths: Images below the folder.
-
-    Returns:
-      Measurements of the images that did not fail.
-
-    Raises:
-      UserError: If no image can be measured.
-    """
-    measurements = []
-    for path in tqdm(paths, unit="image", dynamic_ncols=True, disable=None):
-        try:
-            name = str(path.relative_to(directory))
-            with report_memory_errors(path):
-                image = read_image(path)
-                metrics = measure.measure_image(codec, image, name).metrics
-        except UserError as error:
-            print_error(f"error: {error}")
-            continue
-        measurements.append(metrics)
-    if not measurements:
-        raise UserError(f"{directory}: none of {len(paths)} images can be measured")
-    return measurements
-
-
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Reads an image, and reports a conversion to 8-bit RGB on standard error."""
     image, note = images.read_image(path)
     if note:
-        print_error(note)
+        print_note(note)
     return image
 
 
@@ -138,6 +118,8 @@ def report_memory_errors(path: Path) -> Iterator[None]:
     Raises:
       UserError: If memory runs out in the block.
     """
+    import jax
+
     try:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
@@ -146,6 +128,14 @@ def report_memory_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def print_error(line: str) -> None:
-    """Prints a line to standard error, above the progress bar."""
-    tqdm.write(f"jaxcorr: {line}", file=sys.stderr)
+def _names_by_input(
+    inputs: Sequence[Path], find_files: FindFiles | None
+) -> list[tuple[Path, Path]]:
+    """Returns the input files, each with its name below an output folder."""
+    names = []
+    for path in inputs:
+        if find_files is None or not path.is_dir():
+            names.append((path, Path(path.name)))
+        else:
+            names += [(found, found.relative_to(path)) for found in find_files(path)]
+    return names

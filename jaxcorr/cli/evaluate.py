@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from jaxcorr import files, images, run_directory
 from jaxcorr.bitstream.container import Arithmetic
-from jaxcorr.cli import batch
+from jaxcorr.cli import batch, measurements
 from jaxcorr.cli.arguments import (
     Checkpoint,
     Fast,
@@ -24,6 +24,7 @@ from jaxcorr.cli.arguments import (
     ReportFolder,
     argument,
 )
+from jaxcorr.cli.output import print_note
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, formatting, measure, results
 from jaxcorr.evaluation.classical import ClassicalCodec
@@ -198,7 +199,7 @@ def report(
         command=shlex.join(["jaxcorr", *sys.argv[1:]]),
     )
     for note in comparison.notes:
-        batch.print_error(f"note: {note}")
+        print_note(f"note: {note}")
     print(f"{output / render.MARKDOWN}, {output / render.PAGE}")
 
 
@@ -239,7 +240,7 @@ def _measure(
     codec: ImageCodec, directory: Path, paths: Sequence[Path], *, with_title: bool
 ) -> list[ImageMetrics]:
     """Measures a codec and prints the results."""
-    metrics = batch.measure_images(codec, directory, paths)
+    metrics = measurements.measure_images(codec, directory, paths)
     if with_title:
         print(f"\n{codec.title}: {codec.metadata().describe()}\n")
     print(formatting.as_text(metrics))

@@ -1,43 +1,206 @@
-"""Command line: `jaxcorr train | compress | decompress | evaluate | …`."""
+"""Command line: `jaxcorr train | compress | decompress | evaluate | …`.
 
+A command is imported when it is called, so that `jaxcorr --help` and commands that
+need no JAX start at once.
+"""
+
+import difflib
+import functools
+import importlib
 import sys
-from collections.abc import Callable
-
-import tyro
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from jaxcorr import runtime
-from jaxcorr.cli import compress, evaluate, models, train
+from jaxcorr.cli import output
+from jaxcorr.cli.output import Verbosity
+from jaxcorr.errors import UserError
 
 DESCRIPTION = "Trains learned image codecs, and compresses images with them."
+COMMON_FLAGS = (
+    "All commands take --quiet (print errors only) and --verbose (print times,\n"
+    "versions, the device and tracebacks of errors)."
+)
+
+
+class Command(NamedTuple):
+    """A command: a function of a module of `jaxcorr.cli`, with the command's name.
+
+    Attributes:
+      module: Name of the module.
+      summary: First line of the function's docstring, for `jaxcorr --help`.
+      uses_jax: Whether JAX starts before the function is called.
+    """
+
+    module: str
+    summary: str
+    uses_jax: bool = True
+
+
+COMMANDS = {
+    "train": Command("train", "Trains a codec, or resumes a run that was stopped."),
+    "prepare": Command(
+        "train", "Writes a folder of images as a TFDS data set to train on."
+    ),
+    "compress": Command(
+        "compress", "Compresses images to .jxc files, by default beside the images."
+    ),
+    "decompress": Command(
+        "compress", "Decodes files to images, by default .png files beside them."
+    ),
+    "info": Command(
+        "compress",
+        "Prints the headers of compressed files (needs no model).",
+        uses_jax=False,
+    ),
+    "evaluate": Command(
+        "evaluate",
+        "Codes the images in a folder to files and back, and prints measurements.",
+    ),
+    "show": Command(
+        "evaluate",
+        "Draws the latents of an image, their predictions and the correlation map.",
+    ),
+    "report": Command(
+        "evaluate", "Writes a report on evaluated codecs, with tables and figures."
+    ),
+    "pack": Command("models", "Copies the model of a run to a model folder."),
+    "import-compressai": Command(
+        "models", "Converts weights of CompressAI to a model folder (needs torch)."
+    ),
+    "export": Command(
+        "models",
+        "Exports the functions of a model to a format that other programs can run.",
+    ),
+    "doctor": Command(
+        "doctor", "Checks the installation, and describes it for reports.", False
+    ),
+}
 
 
 def main() -> None:
     """Runs the command in `sys.argv`."""
-    functions: list[Callable] = [
-        train.train,
-        train.prepare,
-        compress.compress,
-        compress.decompress,
-        compress.info,
-        evaluate.evaluate,
-        evaluate.show,
-        evaluate.report,
-        models.pack,
-        models.import_compressai,
-        models.export,
-    ]
-    commands = {function.__name__.replace("_", "-"): function for function in functions}
-    name, *arguments = sys.argv[1:] or ["--help"]
-    with runtime.run_command():
-        if name == "train":
-            # The config parses the flags, and the run directory has its own cache.
-            train.train(tuple(arguments))
-            return
-        runtime.enable_compilation_cache()
-        tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="jaxcorr",
-            description=DESCRIPTION,
-            args=[name, *arguments],
-            config=(tyro.conf.FlagCreatePairsOff,),
+    # The verbosity decides how an error is printed, so it is known before any command.
+    verbosity, arguments = Verbosity.NORMAL, sys.argv[1:]
+    with runtime.exit_on_user_error():
+        verbosity, arguments = output.split_verbosity(arguments)
+    with (
+        output.use_verbosity(verbosity),
+        runtime.run_command(with_traceback=verbosity == Verbosity.VERBOSE),
+    ):
+        run(arguments)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Runs a command.
+
+    Args:
+      arguments: Name of the command and its arguments; none prints the help.
+
+    Raises:
+      UserError: If there is no such command, or for the reasons of the command.
+      SystemExit: If an argument is wrong, after the help, or if some files failed.
+    """
+    first, *rest = arguments or ["--help"]
+    name = first.replace("_", "-")
+    if first == "--version":
+        _print_versions()
+    elif first.startswith("-"):
+        _parse_any(arguments or ["--help"])
+    elif name not in COMMANDS:
+        similar = difflib.get_close_matches(name, COMMANDS, n=1)
+        question = f": did you mean {similar[0]}?" if similar else ""
+        raise UserError(
+            f"{first} is not a command{question or ','} `jaxcorr --help` lists the "
+            "commands"
         )
+    elif name == "train":
+        # The config parses the flags, and the run directory has its own cache.
+        load(name)(tuple(rest))
+    else:
+        _parse(name, rest)
+
+
+def load(name: str) -> Callable[..., None]:
+    """Imports a command.
+
+    Args:
+      name: Name of the command, a key of `COMMANDS`.
+
+    Returns:
+      The function that runs the command.
+    """
+    module = importlib.import_module(f"jaxcorr.cli.{COMMANDS[name].module}")
+    return getattr(module, name.replace("-", "_"))
+
+
+def start_jax() -> None:
+    """Starts JAX with the cache of compiled programs.
+
+    Raises:
+      UserError: If JAX has no device.
+    """
+    with output.timed("start JAX"):
+        runtime.enable_compilation_cache()
+        runtime.check_device()
+    if output.is_verbose():
+        from jaxcorr.cli import installation
+
+        versions = installation.versions()
+        line = ", ".join(f"{name} {version}" for name, version in versions.items())
+        output.print_detail(line)
+        output.print_detail(f"device {runtime.describe_devices()}")
+
+
+def _print_versions() -> None:
+    """Prints the versions, then the device: JAX takes long to start."""
+    from jaxcorr.cli import installation
+
+    for name, version in installation.versions().items():
+        print(f"{name} {version or 'is not installed'}", flush=True)
+    runtime.check_device()
+    print(f"device {runtime.describe_devices()}")
+
+
+def _parse(name: str, arguments: Sequence[str]) -> None:
+    """Parses the arguments of a command, and runs it."""
+    import tyro
+
+    function = load(name)
+
+    @functools.wraps(function)
+    def start(*args: Any, **kwargs: Any) -> None:
+        if COMMANDS[name].uses_jax:
+            start_jax()
+        function(*args, **kwargs)
+
+    tyro.cli(
+        start,
+        prog=f"jaxcorr {name}",
+        description=f"{function.__doc__}\n\n{COMMON_FLAGS}",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def _parse_any(arguments: Sequence[str]) -> None:
+    """Prints the help, or a script that completes commands in a shell."""
+    import tyro
+
+    only_help = set(arguments) <= {"-h", "--help"}
+    tyro.extras.subcommand_cli_from_dict(
+        {name: _summarize(name) if only_help else load(name) for name in COMMANDS},
+        prog="jaxcorr",
+        description=f"{DESCRIPTION}\n\n{COMMON_FLAGS}",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def _summarize(name: str) -> Callable[[], None]:
+    """Returns a function in place of a command, which has its summary only."""
+
+    def command() -> None: ...
+
+    command.__doc__ = COMMANDS[name].summary
+    return command

@@ -1,18 +1,116 @@
-"""Where the commands write results: to a file, or to standard output for the path `-`.
+"""What the commands print, and where: results as JSON, text, notes and errors.
 
-A command that writes results to standard output prints its text on standard error, so
-that other programs can read the results: `jaxcorr info photo.jxc --json - | jq .`.
+`--json -` writes results to standard output, for other programs:
+`jaxcorr info photo.jxc --json - | jq .`. `--quiet` leaves errors and such results,
+and `--verbose` adds details on standard error.
 """
 
+import contextlib
+import enum
 import json
+import os
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from jaxcorr import files
+from jaxcorr.errors import UserError
 
 STANDARD_OUTPUT = Path("-")
 """Path that names standard output."""
+
+
+class Verbosity(enum.IntEnum):
+    """How much a command prints."""
+
+    QUIET = 0
+    """Errors, and results that `--json -` requests."""
+    NORMAL = 1
+    """Also the text and notes of the command."""
+    VERBOSE = 2
+    """Also times of the parts, versions, the device, and tracebacks of errors."""
+
+
+FLAGS = {"--quiet": Verbosity.QUIET, "--verbose": Verbosity.VERBOSE}
+"""Flags of all commands, before or after the name of the command."""
+
+_VERBOSITY = ContextVar("verbosity", default=Verbosity.NORMAL)
+_RESULTS: ContextVar[Any] = ContextVar("results", default=None)
+
+
+def split_verbosity(arguments: Sequence[str]) -> tuple[Verbosity, list[str]]:
+    """Returns the verbosity that arguments request, and the other arguments.
+
+    Args:
+      arguments: Arguments of the command line. None after `--` is a flag.
+
+    Raises:
+      UserError: If the arguments request two verbosities.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = sorted({value for value in arguments[:end] if value in FLAGS})
+    if len(flags) > 1:
+        raise UserError(f"give either {' or '.join(flags)}")
+    others = [value for value in arguments[:end] if value not in FLAGS]
+    verbosity = FLAGS[flags[0]] if flags else Verbosity.NORMAL
+    return verbosity, [*others, *arguments[end:]]
+
+
+@contextlib.contextmanager
+def use_verbosity(verbosity: Verbosity) -> Iterator[None]:
+    """Sets how much the block prints.
+
+    A quiet block also hides what the layers below the commands print, and shows no
+    progress bar.
+    """
+    token = _VERBOSITY.set(verbosity)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_VERBOSITY.reset, token)
+        if verbosity == Verbosity.QUIET:
+            results = _RESULTS.set(sys.stdout)
+            stack.callback(_RESULTS.reset, results)
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            errors: Any = _NoTerminal(sys.stderr)
+            stack.enter_context(contextlib.redirect_stderr(errors))
+        yield
+
+
+def is_verbose() -> bool:
+    """Returns whether details are printed."""
+    return _VERBOSITY.get() == Verbosity.VERBOSE
+
+
+def print_error(line: str) -> None:
+    """Prints a line about an error to standard error, above the progress bar."""
+    _print_above_bar(f"jaxcorr: error: {line}")
+
+
+def print_note(line: str) -> None:
+    """Prints a line to standard error, above the progress bar, unless quiet."""
+    if _VERBOSITY.get() > Verbosity.QUIET:
+        _print_above_bar(f"jaxcorr: {line}")
+
+
+def print_detail(line: str) -> None:
+    """Prints a line to standard error, above the progress bar, if verbose."""
+    if is_verbose():
+        _print_above_bar(f"jaxcorr: {line}")
+
+
+@contextlib.contextmanager
+def timed(part: str) -> Iterator[None]:
+    """Prints the time of the block as a detail.
+
+    Args:
+      part: Name of the part of the command, such as "read the model".
+    """
+    start = time.perf_counter()
+    yield
+    print_detail(f"{part}: {time.perf_counter() - start:.2f} s")
 
 
 def is_standard_output(path: Path | str | None) -> bool:
@@ -46,13 +144,14 @@ def write_json(path: Path | str, value: Any) -> None:
     """
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     if is_standard_output(path):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream = _RESULTS.get() or sys.stdout
+        stream.write(text)
+        stream.flush()
     else:
         files.write_file(Path(path), text.encode())
 
 
-def text_stream(json_path: Path | str | None) -> TextIO:
+def text_stream(json_path: Path | str | None) -> Any:
     """Returns the stream for the text of a command, beside its JSON results.
 
     Args:
@@ -61,4 +160,30 @@ def text_stream(json_path: Path | str | None) -> TextIO:
     Returns:
       Standard error if the results are on standard output, otherwise standard output.
     """
-    return sys.stderr if is_standard_output(json_path) else sys.stdout
+    if not is_standard_output(json_path):
+        return sys.stdout
+    return sys.stdout if _RESULTS.get() else sys.stderr
+
+
+def _print_above_bar(line: str) -> None:
+    if "tqdm" in sys.modules:  # Without tqdm there is no bar to print above.
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
+
+
+class _NoTerminal:
+    """A stream that is not a terminal, so that nobody draws a progress bar on it."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns an attribute of the stream."""
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        """Returns False."""
+        return False

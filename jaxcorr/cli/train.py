@@ -1,9 +1,15 @@
 """Commands that train a codec and prepare training images."""
 
+import ast
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from jaxcorr.cli import output
+from jaxcorr.extras import needs_extra
 
 
 def train(
@@ -21,11 +27,19 @@ def train(
     At the end, the codec compresses photographs that it was not trained on.
     """
     # These import Orbax, Grain and Optax, which no other command needs.
-    from jaxcorr import config_files, trainer
-    from jaxcorr.training import distributed, loop
+    from jaxcorr import config_files
+
+    if not arguments:
+        print(_list_configs(config_files.packaged_configs()))
+        return
+    with needs_extra("train", "training"):
+        from jaxcorr import runtime, trainer
+        from jaxcorr.training import distributed, loop
 
     config = config_files.parse_config(arguments, program="jaxcorr train")
     distributed.initialize(config.distributed)
+    runtime.check_device()
+    output.print_detail(f"device {runtime.describe_devices()}")
     try:
         workdir = trainer.train(config)
         if distributed.is_first_process():
@@ -56,9 +70,31 @@ def prepare(
     ],
 ) -> None:
     """Writes a folder of images as a TFDS data set to train on."""
-    from jaxcorr.data import tfds_writer  # Imports TFDS.
+    with needs_extra("tfds", "jaxcorr prepare"):
+        from jaxcorr.data import tfds_writer
 
     print(tfds_writer.prepare(directory, data_dir=data_dir, name=name))
+
+
+def _list_configs(configs: Mapping[str, Path]) -> str:
+    """Returns a text on how to name a config, and the first line of each."""
+    lines = []
+    for name, path in configs.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        summary, _, _ = docstring.partition("\n")
+        lines += textwrap.wrap(
+            summary, 80, initial_indent=f"  {name:14}", subsequent_indent=" " * 16
+        )
+    return "\n".join(
+        [
+            "usage: jaxcorr train CONFIG[:VARIANT] [--steps N] [--workdir DIR] …",
+            "",
+            "Configs, besides Python files of your own:",
+            *lines,
+            "",
+            "`jaxcorr train CONFIG --help` lists the settings of a config.",
+        ]
+    )
 
 
 def _write_samples(workdir: Path) -> None:

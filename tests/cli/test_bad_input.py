@@ -1,11 +1,14 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from support.codecs import blocks
+from support.paths import ROOT
 
 from jaxcorr import saved_model
 from jaxcorr.bitstream import coding, compression
@@ -87,8 +90,7 @@ def test_an_input_that_is_not_an_image_is_refused_and_nothing_written(
         "text.png": "text.png is not an image",
         "empty.png": "empty.png is empty",
         "missing.png": "missing.png cannot be read as an image: No such file",
-        "folder.png": "folder.png cannot be read as an image: Is a directory",
-        "/": "/ cannot be read as an image: Is a directory",
+        "folder.png": "folder.png holds no image (looked for ",
     }.items():
         assert_refused(
             jaxcorr("compress", name, "-m", model_path, "-o", "a.jxc"), message
@@ -142,8 +144,53 @@ def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded)
 )
 def test_an_impossible_output_is_refused_before_any_work(jaxcorr, arguments, message):
     Path("file").touch()
-    assert_refused(jaxcorr(*arguments, "-m", "no model is read"), message)
-    assert os.listdir() == ["file"]
+    # A model folder, as far as its names tell, that cannot be read.
+    Path("unread").mkdir()
+    Path("unread/config.json").touch()
+    assert_refused(jaxcorr(*arguments, "-m", "unread"), message)
+    assert sorted(os.listdir()) == ["file", "unread"]
+
+
+def test_a_missing_model_is_reported_before_a_bad_output(jaxcorr, photo, coded):
+    Path("photo.jxc").write_bytes(coded)
+    for arguments in (["compress", photo], ["decompress", "photo.jxc", "-o", "a.txt"]):
+        result = jaxcorr(*arguments, "-m", "nowhere")
+        assert_refused(result, "nowhere is not a directory")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_folder_is_refused(jaxcorr, model_path, photo):
+    Path("locked").mkdir(mode=0o500)
+    result = jaxcorr("compress", photo, "-m", model_path, "-o", "locked/a.jxc")
+    assert_refused(result, "cannot write locked/a.jxc: no permission to write in")
+
+
+def test_a_missing_extra_is_named(jaxcorr, monkeypatch):
+    # None in place of a module makes its import fail, as if it were not installed.
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    monkeypatch.delitem(sys.modules, "jaxcorr.data.tfds_writer", raising=False)
+    result = jaxcorr("prepare", ".", "--data-dir", "data", "--name", "mine")
+    assert_refused(result, "pip install 'jaxcorr[tfds]'")
+
+
+def test_a_mistyped_command_is_refused_with_a_similar_one(jaxcorr):
+    assert_refused(jaxcorr("compres", "a.png"), "did you mean compress?")
+    assert_refused(jaxcorr("frobnicate"), "`jaxcorr --help` lists the commands")
+
+
+@pytest.mark.parametrize("platform", ["cuda", "no_such_platform"])
+def test_a_missing_device_is_reported_in_one_line(photo, platform):
+    process = subprocess.run(
+        [sys.executable, "-m", "jaxcorr", "compress", photo],
+        env=os.environ | {"JAX_PLATFORMS": platform, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    lines = process.stderr.splitlines()
+    assert (process.returncode, process.stdout) == (2, "")
+    assert f"JAX cannot start a device with JAX_PLATFORMS={platform}: " in lines[-1]
+    assert "set JAX_PLATFORMS=cpu" in lines[-1] and "Traceback" not in process.stderr
+    assert not Path("photo.jxc").exists()
 
 
 def test_a_full_disk_leaves_nothing_half_written(

@@ -170,16 +170,16 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
     [
         (
             "compress",
-            ["IMAGE…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--fast", "--force"],
+            ["IMAGE|DIR…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--fast", "--force"],
         ),
-        ("decompress", ["FILE…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--force"]),
+        ("decompress", ["FILE|DIR…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--force"]),
         (
             "evaluate",
             ["DIR", "-m MODEL|RUN[@MEMBER]", "--codec jpeg|", "--json FILE", "--fast"],
         ),
         ("show", ["IMAGE", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--channel", "--force"]),
         ("report", ["RUN|FILE…", "-o DIR", "--images DIR", "--anchor CURVE"]),
-        ("info", ["FILE"]),
+        ("info", ["FILE…", "--json FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),
         ("export", ["--stablehlo", "-m MODEL|RUN[@MEMBER]", "-o DIR", "--force"]),
@@ -195,7 +195,7 @@ def test_the_help_of_a_command_names_its_arguments(jaxcorr, command, words):
 
 @pytest.mark.fast
 def test_a_mistyped_command_or_option_exits_with_2(jaxcorr):
-    for line in (["compres"], ["compress", "a.png"], ["info", "a", "--forse"]):
+    for line in (["compres"], ["show", "a", "b"], ["info", "a", "--forse"]):
         status, out, err = jaxcorr(*line)
         assert (status, out) == (2, "") and "Traceback" not in err and err
 
