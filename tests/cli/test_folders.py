@@ -9,7 +9,7 @@ from PIL import Image
 from support.codecs import blocks
 
 from jaxcorr import run_directory
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 
 pytestmark = pytest.mark.fast
 
@@ -73,7 +73,7 @@ def test_the_demo_codes_without_a_named_model(jaxcorr, album):
 
 
 def test_a_file_of_another_model_asks_for_it(jaxcorr, tiny_model, tmp_path):
-    Path("a.jxc").write_bytes(coding.compress(tiny_model, blocks(17, 33)))
+    Path("a.jxc").write_bytes(compression.compress(blocks(17, 33), tiny_model))
     status, out, err = jaxcorr("decompress", "a.jxc")
     fingerprint = tiny_model.fingerprint.hex()
     assert (status, out) == (2, "")
@@ -84,7 +84,7 @@ def test_a_file_of_another_model_asks_for_it(jaxcorr, tiny_model, tmp_path):
 
 
 def test_info_describes_every_file_that_it_can_read(jaxcorr, tiny_model):
-    data = coding.compress(tiny_model, blocks(17, 33))
+    data = compression.compress(blocks(17, 33), tiny_model)
     for name in ("a.jxc", "b.jxc"):
         Path(name).write_bytes(data)
     Path("bad.jxc").write_bytes(data[:-1])
@@ -107,7 +107,7 @@ def test_info_describes_every_file_that_it_can_read(jaxcorr, tiny_model):
 
 
 def test_info_writes_json_to_a_file_beside_its_text(jaxcorr, tiny_model):
-    Path("a.jxc").write_bytes(coding.compress(tiny_model, blocks(17, 33)))
+    Path("a.jxc").write_bytes(compression.compress(blocks(17, 33), tiny_model))
     status, out, err = jaxcorr("info", "a.jxc", "--json", "a.json")
     assert (status, err) == (0, "") and out.startswith("size ")
     assert json.loads(Path("a.json").read_text())[0]["height"] == 17

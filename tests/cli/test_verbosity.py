@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from support.codecs import blocks
 
-from jaxcorr.bitstream import coding
+from jaxcorr.bitstream import compression
 
 pytestmark = pytest.mark.fast
 
@@ -19,7 +19,7 @@ def photo(tmp_path):
 
 @pytest.fixture
 def coded(tiny_model, tmp_path):
-    (tmp_path / "a.jxc").write_bytes(coding.compress(tiny_model, blocks(17, 33)))
+    (tmp_path / "a.jxc").write_bytes(compression.compress(blocks(17, 33), tiny_model))
     return "a.jxc"
 
 

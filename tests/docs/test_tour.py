@@ -7,7 +7,7 @@ import pytest
 from support import pages
 
 pytestmark = pytest.mark.fast
-PAGE = "tour.md"
+PAGE = "docs/tour.md"
 
 
 @pytest.fixture(scope="module")
