@@ -106,6 +106,9 @@ class Codec(nnx.Module):
     Args:
       settings: Settings of the codec.
       rngs: Source of the initial parameters.
+
+    Attributes:
+      settings: Settings of the codec.
     """
 
     def __init__(self, settings: CodecConfig, *, rngs: nnx.Rngs):
@@ -154,6 +157,10 @@ class Codec(nnx.Module):
         median: Float[Array, " s"] | None = None,
     ) -> CodecOutput:
         """Encodes and decodes images, with the quantization of training or of coding.
+
+        A call outside of `jax.jit`, `jax.grad` and `jax.vmap` runs a program that is
+        compiled once for each shape. Inside of one, the codec becomes a part of the
+        program that is traced.
 
         Args:
           image: Images in [0, 1] of any size; padded inside, and cropped again.
@@ -210,7 +217,7 @@ def _forward(
     *,
     transform_dtype: DTypeLike,
 ) -> CodecOutput:
-    """Encodes and decodes images, as `Codec.__call__` says."""
+    """Encodes and decodes images, as `Codec.__call__` does."""
     height, width = image.shape[1:3]
     rows, columns = (height, width) if size is None else size
     sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]

@@ -37,6 +37,8 @@ element to bits."""
 class Quantization(abc.ABC):
     """How latents are quantized, and the rate that goes with it.
 
+    A quantization is a pytree, since it is an argument of compiled programs.
+
     Attributes:
       is_rounding: Whether the decoder sees the same latents as when it reads a file.
     """
