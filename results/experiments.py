@@ -9,18 +9,17 @@ processes on several cores.
 """
 
 import dataclasses
-import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tyro
 
 from jaxcorr import run_directory
-from jaxcorr.evaluation import csv_tables, held_out
+from jaxcorr.evaluation import csv_tables, held_out, result_files
 
 TABLES = Path(__file__).resolve().parent / "kodak"
 WITH_AND_WITHOUT = "--sweep.correlation-weight 0 0.1"
@@ -145,11 +144,11 @@ def keep(run: Path, table: Path) -> None:
     """Converts the evaluations and held-out metrics of a run to CSV.
 
     Args:
-      run: Run directory with `evaluation*.json` and `held_out.jsonl`.
+      run: Run directory with `evaluation.json` and `held_out.jsonl`.
       table: CSV file with a row per model and image. `runs.csv` and `held_out.csv`
         beside it get the rows of the run.
     """
-    evaluations = [json.loads(path.read_text()) for path in _paths(run)]
+    evaluations = result_files.load_json([run / result_files.RESULTS_FILE])
     log = list(held_out.read_log(run / run_directory.HELD_OUT_LOG))
     for evaluation in evaluations:
         model = evaluation["model"]
@@ -169,7 +168,7 @@ def keep(run: Path, table: Path) -> None:
 def keep_means(folder: Path, table: Path) -> None:
     """Converts evaluations of classical codecs to CSV, with one row of means each."""
     paths = sorted(folder.glob("*.json"))
-    csv_tables.write_means(table, [json.loads(path.read_text()) for path in paths])
+    csv_tables.write_means(table, result_files.load_json(paths))
 
 
 def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,12 +178,6 @@ def without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
         kind, _, folder = data[field].partition(":")
         data[field] = f"{kind}:{Path(folder).name}"
     return {**config, "workdir": Path(config["workdir"]).name, "data": data}
-
-
-def _paths(run: Path) -> Sequence[Path]:
-    """Returns the tables of a run by the number of the member."""
-    paths = run.glob("evaluation*.json")
-    return sorted(paths, key=lambda path: int(path.stem.partition("@")[2] or 0))
 
 
 if __name__ == "__main__":

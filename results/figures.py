@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from jaxcorr import files
-from jaxcorr.evaluation import results
+from jaxcorr.evaluation import result_files
 from jaxcorr.report import render
 
 RESULTS = Path(__file__).resolve().parent
@@ -23,7 +23,7 @@ COLORS = 32
 def main() -> None:
     """Draws the report of the long runs, and keeps some of its pictures."""
     tables = sorted((RESULTS / "kodak").glob("long*.csv"))
-    evaluations = results.read_results([*tables, RESULTS / "kodak/classical.csv"])
+    evaluations = result_files.read_results([*tables, RESULTS / "kodak/classical.csv"])
     # Of several seeds the report draws the first that it is given.
     evaluations.sort(key=lambda evaluation: evaluation.seed or 0)
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxcorr.evaluation import csv_tables, results
+from jaxcorr.evaluation import csv_tables, result_files
 from jaxcorr.evaluation.metadata import ModelMetadata
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.report import ablation
@@ -39,7 +39,7 @@ DEFAULTS = {
 
 def main() -> None:
     """Prints the three tables."""
-    evaluations = [each for each in results.read_results([TABLES]) if each.trained]
+    evaluations = [each for each in result_files.read_results([TABLES]) if each.trained]
     pairs = [
         (evaluation, base)
         for evaluation in evaluations

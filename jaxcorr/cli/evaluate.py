@@ -2,15 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
-from jaxcorr import files, images, run_directory
-from jaxcorr.bitstream.container import Arithmetic
+from jaxcorr import files, run_directory
 from jaxcorr.cli import batch, measurements
 from jaxcorr.cli.arguments import (
     Checkpoint,
@@ -18,18 +17,16 @@ from jaxcorr.cli.arguments import (
     FigurePath,
     Force,
     Image,
-    ImageFolder,
     ModelPaths,
     OptionalModelPath,
     ReportFolder,
     argument,
 )
-from jaxcorr.cli.output import print_note
+from jaxcorr.cli.measurements import Codecs
+from jaxcorr.cli.output import check_json, is_standard_output, text_stream, write_json
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import classical, formatting, measure, results
-from jaxcorr.evaluation.classical import ClassicalCodec
+from jaxcorr.evaluation import classical, image_set, measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec
-from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
 from jaxcorr.metrics.bjontegaard import Interpolation
 
 CodecName = Annotated[
@@ -48,8 +45,15 @@ Qualities = Annotated[
         hint="(default: enough for a rate-distortion curve)",
     ),
 ]
+EvaluatedImages = Annotated[
+    Positional[tuple[Path, ...]],
+    argument("IMAGE|DIR…", "Images, and folders that are searched.", hint=""),
+]
 JsonPath = Annotated[
-    Path | None, argument("FILE", "JSON file to write the results to.", hint="")
+    Path | None,
+    argument(
+        "FILE", "JSON file to write the results to; - is standard output.", hint=""
+    ),
 ]
 Channel = Annotated[
     int | None,
@@ -67,12 +71,12 @@ Runs = Annotated[
         hint="",
     ),
 ]
-EvaluationImages = Annotated[
-    Path | None,
+ReportImages = Annotated[
+    tuple[Path, ...],
     tyro.conf.arg(
         name="images",
-        metavar="DIR",
-        help="Folder of images on which every RUN is evaluated first.",
+        metavar="IMAGE|DIR…",
+        help="Images and folders of images on which every RUN is evaluated first.",
         help_behavior_hint="",
     ),
 ]
@@ -90,7 +94,7 @@ InterpolationMethod = Annotated[
 
 
 def evaluate(
-    directory: ImageFolder,
+    paths: EvaluatedImages,
     model: OptionalModelPath = None,
     codec: CodecName = None,
     quality: Qualities = (),
@@ -98,7 +102,7 @@ def evaluate(
     json: JsonPath = None,
     fast: Fast = False,
 ) -> None:
-    """Codes the images in a folder to files and back, and prints measurements.
+    """Codes images to files and back, and prints measurements.
 
     Evaluates every member of a sweep and every quality of a classical codec.
     """
@@ -106,28 +110,14 @@ def evaluate(
         raise UserError("give either -m MODEL or --codec NAME")
     if quality and codec is None:
         raise UserError("--quality applies to classical codecs: give --codec NAME")
-    paths = images.find_images(directory)
-    if json is not None:
-        files.check_file(json)  # Reported before any model is read.
-    codecs: Iterable[ImageCodec]
     if codec is None:
-        models = run_directory.model_paths(str(model))
-        names = [path.rpartition("@")[2] for path in models]
-        # A generator, so that memory holds one or two models at a time.
-        codecs = (_load_codec(path, checkpoint, fast=fast) for path in models)
+        codecs = measurements.open_models(str(model), checkpoint, fast=fast)
     else:
-        codecs = _classical_codecs(codec, quality)
-        names = [f"{image_codec.quality:g}" for image_codec in codecs]
-    targets = _json_paths(json, names)
-    for target in targets.values():
-        files.check_file(target)
-    complete = True
-    for name, image_codec in zip(names, codecs, strict=True):
-        metrics = _measure(image_codec, directory, paths, with_title=len(names) > 1)
-        if name in targets:
-            _write_results(targets[name], image_codec, metrics)
-        complete &= len(metrics) == len(paths)
-    if not complete:
+        codecs = measurements.open_classical(codec, quality)
+    found = image_set.find_images(paths)
+    if json is not None:
+        check_json(json)
+    if not _measure_codecs(codecs, found, json):
         sys.exit(2)
 
 
@@ -139,7 +129,7 @@ def show(
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
-    """Draws the latents of an image, their predictions and the correlation map."""
+    """Draws an image, its reconstruction, its latents and their correlation."""
     from jaxcorr.visualization import latents_figure, reconstructions
 
     if not 1 <= len(model) <= 2:
@@ -148,10 +138,10 @@ def show(
         )
     if len(set(model)) < len(model):
         raise UserError(f"the two models must differ, but both are {model[0]}")
+    codecs = [measurements.load_codec(path, checkpoint) for path in model]
     ((source, target),) = batch.output_paths([image], output, "-shown.png", force=force)
     if target.suffix != ".png":
         raise UserError(f"{target} must end in .png")
-    codecs = [_load_codec(path, checkpoint) for path in model]
     pixels = batch.read_image(source)
     coded = {
         _title_with_settings(codec): measure.measure_image(codec, pixels, source.name)
@@ -172,7 +162,7 @@ def show(
 def report(
     runs: Runs,
     output: ReportFolder,
-    image_folder: EvaluationImages = None,
+    images: ReportImages = (),
     anchor: Anchor = None,
     interpolation: InterpolationMethod = "pchip",
     checkpoint: Checkpoint = "best",
@@ -187,10 +177,9 @@ def report(
         raise UserError(
             "no run is given: name run directories, or results of jaxcorr evaluate"
         )
-    files.check_file(output / render.MARKDOWN)
-    if image_folder is not None:
-        _evaluate_runs(runs, image_folder, checkpoint)
-    evaluations = results.read_results(runs)
+    if images:
+        _evaluate_runs(runs, images, checkpoint, report=output / render.MARKDOWN)
+    evaluations = result_files.read_results(runs)
     comparison = render.write_report(
         evaluations,
         output,
@@ -203,68 +192,63 @@ def report(
     print(f"{output / render.MARKDOWN}, {output / render.PAGE}")
 
 
-def _evaluate_runs(runs: Sequence[Path], directory: Path, checkpoint: str) -> None:
+def _evaluate_runs(
+    runs: Sequence[Path], paths: Sequence[Path], checkpoint: str, *, report: Path
+) -> None:
     """Evaluates runs, and writes the results to their folders.
+
+    Args:
+      runs: Run directories, members of sweeps, and model folders.
+      paths: Images and folders of images.
+      checkpoint: Checkpoint of the runs.
+      report: File that is written later, and checked before the work.
 
     Raises:
       UserError: If a folder cannot hold results, or an image cannot be measured.
     """
-    paths = images.find_images(directory)
-    models = [path for run in runs for path in run_directory.model_paths(str(run))]
-    for path in models:
-        if path == run_directory.DEMO:
+    for run in runs:
+        run_directory.model_paths(str(run))  # Reported before anything else.
+    found = image_set.find_images(paths)
+    for run in runs:
+        if str(run) == run_directory.DEMO:
+            images = shlex.join(map(str, paths))
             raise UserError(
-                f"{run_directory.DEMO} has no folder for results: write them to a file "
-                f"with `jaxcorr evaluate {directory} -m {run_directory.DEMO} "
-                "--json FILE`"
+                f"{run} has no folder for results: write them to a file with "
+                f"`jaxcorr evaluate {images} -m {run} --json FILE`"
             )
-        files.check_file(results.results_path(path))
-    for path in models:
-        codec = _load_codec(path, checkpoint)
-        metrics = _measure(codec, directory, paths, with_title=True)
-        if len(metrics) < len(paths):
-            raise UserError(f"{directory} holds images that cannot be measured")
-        _write_results(results.results_path(path), codec, metrics)
+        files.check_file(result_files.results_path(run))
+    files.check_file(report)
+    for run in runs:
+        codecs = measurements.open_models(str(run), checkpoint)
+        if not _measure_codecs(codecs, found, result_files.results_path(run)):
+            raise UserError("a report needs measurements of all images")
 
 
-def _json_paths(json: Path | None, names: Sequence[str]) -> dict[str, Path]:
-    """Returns the JSON file of each codec by the name of the codec."""
-    if json is None:
-        return {}
-    if len(names) == 1:
-        return {names[0]: json}
-    return {name: json.with_stem(f"{json.stem}@{name}") for name in names}
+def _measure_codecs(
+    codecs: Codecs, found: Mapping[str, Path], json: Path | None
+) -> bool:
+    """Measures codecs, prints tables, and writes the results.
 
+    A file is written after each codec, so that an interruption loses little.
 
-def _measure(
-    codec: ImageCodec, directory: Path, paths: Sequence[Path], *, with_title: bool
-) -> list[ImageMetrics]:
-    """Measures a codec and prints the results."""
-    metrics = measurements.measure_images(codec, directory, paths)
-    if with_title:
-        print(f"\n{codec.title}: {codec.metadata().describe()}\n")
-    print(formatting.as_text(metrics))
-    return metrics
-
-
-def _write_results(
-    target: Path, codec: ImageCodec, metrics: Sequence[ImageMetrics]
-) -> None:
-    files.write_file(target, formatting.as_json(metrics, codec.metadata()).encode())
-
-
-def _load_codec(path: str, checkpoint: str, *, fast: bool = False) -> LearnedCodec:
-    """Loads the codec of a model folder or a run."""
-    model = run_directory.load(path, checkpoint=checkpoint)
-    arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    return LearnedCodec(model, path=path, arithmetic=arithmetic)
-
-
-def _classical_codecs(name: str, qualities: Sequence[float]) -> list[ClassicalCodec]:
-    """Returns a classical codec at each quality, or by default at those of a curve."""
-    qualities = qualities or classical.open_codec(name).qualities
-    distinct = {f"{quality:g}": quality for quality in qualities}
-    return [ClassicalCodec(name, quality) for quality in distinct.values()]
+    Returns:
+      Whether all images could be measured.
+    """
+    reader, file, complete = measurements.ImageReader(found), text_stream(json), True
+    made: list[result_files.Result] = []
+    for codec in codecs:
+        rows = measurements.measure_images(codec, reader)
+        measurements.print_table(codec, rows, with_title=len(codecs) > 1, file=file)
+        complete &= len(rows) == len(found)
+        made.append(result_files.make_result(rows, codec.metadata()))
+        if json is not None and not is_standard_output(json):
+            write_json(json, result_files.file_content(made))
+    if is_standard_output(json):
+        write_json(str(json), result_files.file_content(made))
+    elif json is not None:
+        count = len(made)
+        print(f"\n{count} result{'s' if count > 1 else ''} in {json}", file=file)
+    return complete
 
 
 def _title_with_settings(codec: LearnedCodec) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import importlib
 import io
 from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +50,10 @@ def open_codec(name: str) -> Codec:
     """
     codec = CODECS.get(name)
     if codec is None:
-        raise UserError(f"codec must be one of {', '.join(CODECS)}, but is {name}")
+        guess = difflib.get_close_matches(name.lower(), CODECS, 1)
+        hint = f" (did you mean {guess[0]}?)" if guess else ""
+        names = ", ".join(CODECS)
+        raise UserError(f"codec must be one of {names}, but is {name}{hint}")
     if codec.library() is None:
         available = ", ".join(key for key, other in CODECS.items() if other.library())
         raise UserError(

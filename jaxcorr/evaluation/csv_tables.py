@@ -8,7 +8,9 @@ A folder of them holds
     runs.csv      settings of the training runs by dotted name, one row per run
     held_out.csv  metrics on held-out crops, one row per model and evaluation
 
-A column has its unit in its name. An empty cell means that there is no such value.
+A column has its unit in its name. An empty cell means that there is no such value. In
+columns `environment.NAME` a row has the date, device and versions of its measurement,
+unless an earlier version measured it.
 """
 
 import contextlib
@@ -27,6 +29,7 @@ from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.measure import ImageMetrics
 
 RUNS, IMAGES, HELD_OUT = "runs.csv", "images.csv", "held_out.csv"
+ENVIRONMENT = "environment"
 
 MEASUREMENTS: dict[str, tuple[str, str]] = {
     "bytes": ("bytes", ".10g"),
@@ -57,7 +60,7 @@ NUMBERS |= {"step", "held_out_loss", "quality"}
 
 Row = Mapping[str, Any]
 Table = dict[str, Any]
-"""An evaluation as `jaxcorr evaluate --json` writes it: model, images and means."""
+"""A result as `jaxcorr evaluate --json` writes it: model, images and means."""
 
 
 def is_table(path: Path) -> bool:
@@ -91,7 +94,7 @@ def write_tables(path: Path, tables: Sequence[Table]) -> None:
     for table in tables:
         model = table["model"]
         rows += [
-            _model_cells(model) | _image_cells(row) | _measurement_cells(row)
+            _head_cells(table) | _image_cells(row) | _measurement_cells(row)
             for row in table["images"]
         ]
         if "run" in model:
@@ -106,14 +109,9 @@ def write_tables(path: Path, tables: Sequence[Table]) -> None:
 def write_means(path: Path, tables: Sequence[Table]) -> None:
     """Writes one row of means per evaluation, and their images to `images.csv`."""
     images = [_image_cells(row) for row in tables[0]["images"]]
+    means = [_head_cells(table) | _measurement_cells(table["mean"]) for table in tables]
     write_rows(path.with_name(IMAGES), images)
-    write_rows(
-        path,
-        [
-            _model_cells(table["model"]) | _measurement_cells(table["mean"])
-            for table in tables
-        ],
-    )
+    write_rows(path, means)
 
 
 def add_rows(path: Path, rows: Sequence[Row], *, key: str) -> None:
@@ -163,7 +161,7 @@ def _read_tables(path: Path) -> list[Table]:
     only_means = "file" not in rows[0]
     image_rows = read_rows(path.with_name(IMAGES)) if only_means else []
     mean_images = [_image(_typed(row)) for row in image_rows]
-    for model, group in itertools.groupby(rows, key=lambda row: _model(row, runs)):
+    for head, group in itertools.groupby(rows, key=lambda row: _head(row, runs)):
         if only_means:
             images = mean_images
             means = [_measurements(row) for row in group]
@@ -173,7 +171,7 @@ def _read_tables(path: Path) -> list[Table]:
             ]
             images = [dataclasses.asdict(row) for row in metrics]
             means = [measure.mean_metrics(metrics)]
-        tables += [{"model": model, "images": images, "mean": mean} for mean in means]
+        tables += [head | {"images": images, "mean": mean} for mean in means]
     return tables
 
 
@@ -200,6 +198,19 @@ def _number(cell: str) -> int | float | None:
     if cell == "":
         return None
     return int(cell) if cell.lstrip("-").isdigit() else float(cell)
+
+
+def _head(row: Row, runs: Mapping[str, Row]) -> dict[str, Any]:
+    """Returns the codec of a row, and the environment that it was measured in."""
+    cells = {name: cell for name, cell in row.items() if name.startswith(ENVIRONMENT)}
+    return {"model": _model(row, runs)} | _nest(cells)
+
+
+def _head_cells(table: Row) -> dict[str, Any]:
+    """Returns what every row of a result has: its codec and its environment."""
+    environment = flatten(table.get(ENVIRONMENT) or {}, ENVIRONMENT)
+    cells = {name: _to_cell(value) for name, value in environment}
+    return _model_cells(table["model"]) | cells
 
 
 def _model(row: Row, runs: Mapping[str, Row]) -> dict[str, Any]:
@@ -234,18 +245,21 @@ def _run_of(model: str) -> str:
 
 def _read_runs(path: Path) -> dict[str, dict[str, Any]]:
     """Returns the settings of each run, nested again."""
-    runs: dict[str, dict[str, Any]] = {}
-    for row in read_rows(path):
-        settings = runs.setdefault(row.pop("run"), {})
-        for name, cell in row.items():
-            if cell == "":
-                continue
-            *sections, field = name.split(".")
-            section = settings
-            for key in sections:
-                section = section.setdefault(key, {})
-            section[field] = _from_cell(cell)
-    return runs
+    return {row.pop("run"): _nest(row) for row in read_rows(path)}
+
+
+def _nest(cells: Mapping[str, str | None]) -> dict[str, Any]:
+    """Returns the values of cells by nested name; the inverse of `flatten`."""
+    values: dict[str, Any] = {}
+    for name, cell in cells.items():
+        if not cell:
+            continue
+        *sections, field = name.split(".")
+        section = values
+        for key in sections:
+            section = section.setdefault(key, {})
+        section[field] = _from_cell(cell)
+    return values
 
 
 def _to_cell(setting: Any) -> str:
@@ -275,11 +289,10 @@ def _image_cells(row: Row) -> dict[str, Any]:
 
 
 def _measurement_cells(row: Row) -> dict[str, str]:
-    cells = {}
-    for name, (field, form) in MEASUREMENTS.items():
-        value = row.get(field)
-        cells[name] = "" if value is None else f"{value:{form}}"
-    return cells
+    return {
+        name: "" if row.get(field) is None else f"{row[field]:{form}}"
+        for name, (field, form) in MEASUREMENTS.items()
+    }
 
 
 def _format_number(value: Any) -> Any:

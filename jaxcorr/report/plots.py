@@ -1,22 +1,24 @@
 """Figures of a report: rate-distortion, complexity, weights and training."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Palette of Okabe and Ito, which color-blind readers can distinguish."""
-MARKERS = "osD^v"
-DASHES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)))
-BACKGROUND_COLOR = "#8A8A8A"
+from jaxcorr.report import styles
+
+RATE_MARGIN = 1.08
+"""Factor from the outermost measured rates to the limits of the axis."""
+QUALITY_MARGIN_DB = 0.5
+LEGEND_LINE_INCHES = 0.19
 
 Lines = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
 """x and y of one or more lines, by their name in the legend."""
+Limits = tuple[tuple[float, float], tuple[float, float]]
+"""Lowest and highest rate, and lowest and highest quality, of axes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,51 +40,41 @@ class Series:
     style: str = ""
 
 
-def rate_distortion(curves: Lines, background: Lines, *, quality: str) -> Figure:
-    """Draws quality against rate.
+def rate_distortion(
+    models: Lines, classical: Lines, published: Lines, *, quality: str
+) -> Figure:
+    """Draws quality against rate, on a logarithmic axis.
+
+    The first axes contain all measured points. If models cover only a small part of
+    them, second axes show that part. A codec that saves a share of the rate is equally
+    far to the left everywhere.
 
     Args:
-      curves: Rates (bits per pixel) and qualities, drawn in color.
-      background: Rates and qualities of other codecs, drawn in gray behind `curves`
-        and only up to their highest rate.
+      models: Rates (bits per pixel) and qualities, drawn in color.
+      classical: Rates and qualities of classical codecs, in gray with markers.
+      published: Rates and qualities that others measured, in light gray, and clipped to
+        the rates measured here.
       quality: Name of the quality with its unit.
     """
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(alpha=0.3)
-    limit = 1.1 * max(x.max() for lines in curves.values() for x, _ in lines)
-    visible = []
-    for index, (name, lines) in enumerate(curves.items()):
-        for number, (x, y) in enumerate(lines):
-            axes.plot(
-                x,
-                y,
-                color=COLORS[index % len(COLORS)],
-                marker=MARKERS[index % len(MARKERS)],
-                markersize=5,
-                label=name if number == 0 else None,
-                zorder=3,
-            )
-            visible.append(y)
-    for (name, lines), dashes in zip(
-        background.items(), itertools.cycle(DASHES), strict=False
-    ):
-        for x, y in lines:
-            axes.plot(
-                x,
-                y,
-                color=BACKGROUND_COLOR,
-                linestyle=dashes,
-                linewidth=1.1,
-                label=name if (x < limit).sum() > 1 else None,
-            )
-            visible.append(y[x < limit])
-    axes.set_xlim(0, limit)
-    qualities = np.concatenate(visible)
-    axes.set_ylim(qualities.min() - 0.5, qualities.max() + 0.5)
-    axes.set_xlabel("rate (bits per pixel of the real file)")
-    axes.set_ylabel(quality)
-    figure.legend(fontsize="small", loc="outside right upper")
+    entries = len(models) + len(classical) + len(published)
+    height = max(6.5, LEGEND_LINE_INCHES * (entries + 1))
+    ranges = [_ranges([*models.values(), *classical.values()])]
+    if models:
+        ranges.append(_ranges([*models.values()]))
+    if not models or not _is_detail(ranges[1], ranges[0]):
+        ranges = ranges[:1]
+    figure = Figure(figsize=(12 + 4 * (len(ranges) - 1), height), layout="constrained")
+    panels = figure.subplots(1, len(ranges), squeeze=False)[0]
+    for axes, limits in zip(panels, ranges, strict=True):
+        _draw_rate_distortion(axes, models, classical, published)
+        _limit(axes, limits)
+        axes.set_xlabel("rate (bits per pixel of the real file, logarithmic)")
+        axes.set_ylabel(quality)
+    if len(ranges) > 1:
+        panels[0].set_title("all measured points", fontsize="medium")
+        panels[1].set_title("around the models", fontsize="medium")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, fontsize="small", loc="outside right upper")
     return figure
 
 
@@ -128,12 +120,9 @@ def weights(correlations: Sequence[Series], cost_changes: Sequence[Series]) -> F
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, lines in ((left, correlations), (right, cost_changes)):
-        hues = sorted({series.hue for series in lines})
-        styles = _line_styles(lines)
-        for series in lines:
-            marker = MARKERS[hues.index(series.hue) % len(MARKERS)]
-            style = styles[series.name]
-            axes.plot(series.x, series.y, marker=marker, label=series.name, **style)
+        for index, series in enumerate(lines):
+            style = styles.model_style(index)
+            axes.plot(series.x, series.y, label=series.name, **style)
         axes.set_xscale("symlog", linthresh=smallest)
         axes.set_xlabel("weight of the loss, α (bits per pixel per unit)")
         axes.grid(alpha=0.3)
@@ -156,13 +145,13 @@ def training(costs: Sequence[Series], changes: Sequence[Series]) -> Figure:
     """
     figure = Figure(figsize=(15, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    styles = _line_styles(costs)
+    line_styles = _line_styles(costs)
     for axes, lines in ((left, costs), (right, changes)):
         for series in lines:
             # The styles of both panels are the same, so one legend is enough.
             label = series.name if axes is left else None
-            style = styles[series.name]
-            axes.plot(series.x, series.y, linewidth=1.4, label=label, **style)
+            style = line_styles[series.name]
+            axes.plot(series.x, series.y, label=label, linewidth=1.4, **style)
             # The last point, at the low learning rate, is the one that counts.
             axes.plot(series.x[-1:], series.y[-1:], "o", color=style["color"])
         axes.set_xlabel("training steps")
@@ -176,15 +165,62 @@ def training(costs: Sequence[Series], changes: Sequence[Series]) -> Figure:
     return figure
 
 
-def _line_styles(lines: Sequence[Series]) -> dict[str, dict[str, Any]]:
-    """Returns the color and the dashes of each series by its name."""
+def _ranges(curves: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> Limits:
+    """Returns limits of axes that contain all points of some curves, with a margin."""
+    rates, qualities = (
+        np.concatenate([line[axis] for seeds in curves for line in seeds])
+        for axis in (0, 1)
+    )
+    return (
+        (float(rates.min() / RATE_MARGIN), float(rates.max() * RATE_MARGIN)),
+        (
+            float(qualities.min() - QUALITY_MARGIN_DB),
+            float(qualities.max() + QUALITY_MARGIN_DB),
+        ),
+    )
+
+
+def _is_detail(part: Limits, whole: Limits) -> bool:
+    """Returns whether limits are small in others: less than half as wide or high."""
+    octaves, all_octaves = (np.log2(high / low) for (low, high), _ in (part, whole))
+    decibels, all_decibels = (high - low for _, (low, high) in (part, whole))
+    return bool(octaves < all_octaves / 2 or decibels < all_decibels / 2)
+
+
+def _draw_rate_distortion(
+    axes: Axes, models: Lines, classical: Lines, published: Lines
+) -> None:
+    for curves, style in (
+        (models, styles.model_style),
+        (classical, styles.classical_style),
+        (published, styles.published_style),
+    ):
+        for index, (name, seeds) in enumerate(curves.items()):
+            for number, (x, y) in enumerate(seeds):
+                label = name if number == 0 else None
+                axes.plot(x, y, label=label, **style(index))
+
+
+def _limit(axes: Axes, limits: Limits) -> None:
+    """Sets the limits of axes, with rates on a logarithmic scale."""
+    rates, qualities = limits
+    axes.set_xscale("log")
+    axes.set_xlim(*rates)
+    axes.set_ylim(*qualities)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3, which="both")
+
+
+def _line_styles(lines: Sequence[Series]) -> dict[str, styles.Style]:
+    """Returns the style of each series by its name."""
     hues = sorted({series.hue for series in lines})
-    styles = [*dict.fromkeys(series.style for series in lines)]
+    kinds = [*dict.fromkeys(series.style for series in lines)]
     return {
-        series.name: {
-            "color": COLORS[hues.index(series.hue) % len(COLORS)],
-            "linestyle": DASHES[styles.index(series.style) % len(DASHES)],
-        }
+        series.name: styles.grid_style(
+            hues.index(series.hue), kinds.index(series.style)
+        )
         for series in lines
     }
 
@@ -192,14 +228,9 @@ def _line_styles(lines: Sequence[Series]) -> dict[str, dict[str, Any]]:
 def _draw_complexity(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Draws one marker per codec, on a time axis that spans at least a factor of 4."""
     for index, (name, (seconds, saved)) in enumerate(points.items()):
-        axes.plot(
-            seconds,
-            saved,
-            MARKERS[index % len(MARKERS)],
-            color=COLORS[index % len(COLORS)],
-            markersize=8,
-            label=name,
-        )
+        style: styles.Style = styles.model_style(index)
+        style |= {"linestyle": "", "markersize": 8}
+        axes.plot(seconds, saved, label=name, **style)
     times = [seconds for seconds, _ in points.values()]
     axes.set_xscale("log")
     axes.set_xlim(min(times) / 2, max(times) * 2)

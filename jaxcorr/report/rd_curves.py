@@ -107,10 +107,15 @@ class BDComparison:
 def group_into_curves(
     evaluations: Sequence[EvaluationResult], label: Label
 ) -> list[RDCurve]:
-    """Groups evaluations that differ only in λ, the quality or the seed."""
+    """Groups evaluations that differ only in λ, the quality or the seed.
+
+    A codec that was measured several times, as on several devices, is one point.
+    """
     groups: dict[str, list[EvaluationResult]] = {}
     for evaluation in evaluations:
-        groups.setdefault(label(evaluation), []).append(evaluation)
+        members = groups.setdefault(label(evaluation), [])
+        if not any(_is_same_codec(evaluation, member) for member in members):
+            members.append(evaluation)
     return [
         RDCurve(
             name=name,
@@ -196,6 +201,13 @@ def rd_point(means: Mapping[str, Any]) -> RDPoint:
         ms_ssim=means.get("ms_ssim"),
         seconds=None if encode is None or decode is None else float(encode + decode),
     )
+
+
+def _is_same_codec(first: EvaluationResult, second: EvaluationResult) -> bool:
+    if first.is_classical:
+        return first.model == second.model
+    models = [(e.fingerprint, e.provenance.member) for e in (first, second)]
+    return first.fingerprint is not None and models[0] == models[1]
 
 
 def _series(evaluations: Sequence[EvaluationResult]) -> tuple[RDPoint, ...]:

@@ -1,12 +1,13 @@
 """Sections of a report: prose with a table, a figure or both."""
 
 import dataclasses
+from collections.abc import Set
 
 from matplotlib.figure import Figure
 
 from jaxcorr.report import ablation, complexity, plots, tables
 from jaxcorr.report.comparison import AnchorComparison
-from jaxcorr.report.rd_curves import Quality
+from jaxcorr.report.rd_curves import Kind, Quality
 from jaxcorr.report.tables import Table
 
 FIGURE_FILES = {
@@ -67,44 +68,67 @@ def make_sections(comparison: AnchorComparison) -> list[Section]:
             text="Means over the images. Bits per pixel are those of the real files, "
             "header included; y is the latents and z the side information. "
             "Correlation is the loss of the decoded latents of an image in a 7x7 "
-            "window. Times depend on the other load of the machine.",
+            "window. Times depend on the other load of the machine."
+            + _describe_devices(comparison),
             table=tables.points(comparison.evaluations, comparison.label),
         ),
     ]
 
 
 def _rate_distortion(comparison: AnchorComparison) -> list[Section]:
-    models = [curve for curve in comparison.curves if curve.kind == "model"]
-    classical = [curve for curve in comparison.curves if curve.kind == "classical"]
+    kinds: tuple[Kind, ...] = ("model", "classical", "published")
     published = [c for c in comparison.published if c.name in DRAWN_PUBLISHED]
-    curves = models or classical
-    background = [*classical, *published] if models else published
+    curves = [*comparison.curves, *published]
     sections = []
     for quality, (name, axis_label) in QUALITIES.items():
-        drawn = [curve for curve in curves if curve.lines(quality)]
-        if not drawn:
+        lines: dict[Kind, plots.Lines] = {
+            kind: {
+                curve.name: curve.lines(quality)
+                for curve in curves
+                if curve.kind == kind and curve.lines(quality)
+            }
+            for kind in kinds
+        }
+        if not lines["model"] and not lines["classical"]:
             continue
-        # A single point says little beside curves.
-        drawn = [curve for curve in drawn if curve.length > 1] or drawn
-        text = "One line per training seed."
-        if background:
-            text += (
-                " Classical codecs and published curves are in gray; the table of "
-                "BD-rates names their sources."
-            )
         figure = plots.rate_distortion(
-            {curve.name: curve.lines(quality) for curve in drawn},
-            {curve.name: curve.lines(quality) for curve in background},
+            *(lines["model"], lines["classical"], lines["published"]),
             quality=axis_label,
         )
         sections.append(
             Section(
                 title=f"Rate and {name}",
-                text=text,
+                text=_describe_lines({kind for kind in lines if lines[kind]}),
                 figure=(FIGURE_FILES[quality], figure),
             )
         )
     return sections
+
+
+def _describe_lines(kinds: Set[Kind]) -> str:
+    """Returns the description of a figure with curves of some kinds."""
+    text = "Every point that was measured is within the axes."
+    if "model" in kinds:
+        text += " Models are in color, with one line per training seed."
+    if "classical" in kinds:
+        text += " Classical codecs are in dark gray."
+    if "published" in kinds:
+        text += (
+            " Published curves are in light gray, where their rates are among those "
+            "measured here; the table of BD-rates names their sources."
+        )
+    return text
+
+
+def _describe_devices(comparison: AnchorComparison) -> str:
+    """Returns a sentence on the devices that times were measured on, if known."""
+    devices = tables.devices(comparison.evaluations)
+    if devices in ([], [tables.UNKNOWN_DEVICE]):
+        return ""
+    if len(devices) == 1:
+        return f" Times here were measured on {devices[0]}."
+    names = "; ".join(devices)
+    return f" Times here are of several devices and do not compare: {names}."
 
 
 def _loss_effects(comparison: AnchorComparison) -> list[Section]:
@@ -189,7 +213,8 @@ def _complexity(comparison: AnchorComparison) -> list[Section]:
     return [
         Section(
             title="Rate saved and time to code",
-            text=f"Beside the values printed in the paper ({source}).",
+            text=f"Beside the values printed in the paper ({source})."
+            + _describe_devices(comparison),
             table=tables.complexity(measured, published),
             figure=(FIGURE_FILES["complexity"], figure),
         )

@@ -16,6 +16,9 @@ from jaxcorr.report.rd_curves import BDComparison
 MIN_SHOWN_OVERLAP = 0.25
 """Shared part of the range below which a difference of curves is shown as a dash."""
 
+UNKNOWN_DEVICE = "not known"
+"""Device of results of earlier versions."""
+
 POINT_COLUMNS = tuple(column for column in COLUMNS if column.report_heading)
 EFFECT_COLUMNS = (
     "model",
@@ -48,8 +51,18 @@ class Table:
         return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
+def devices(evaluations: Sequence[EvaluationResult]) -> list[str]:
+    """Returns the devices, in words, that times were measured on."""
+    timed = [evaluation for evaluation in evaluations if evaluation.is_timed]
+    return [*dict.fromkeys(_device(evaluation) for evaluation in timed)]
+
+
 def points(evaluations: Sequence[EvaluationResult], label: Label) -> Table:
-    """Returns the mean metrics of each evaluation, by curve and by ascending rate."""
+    """Returns the mean metrics of each evaluation, by curve and by ascending rate.
+
+    If times were measured on several devices, the last column has the device.
+    """
+    names_device = len(devices(evaluations)) > 1
     curves = [*dict.fromkeys(label(evaluation) for evaluation in evaluations)]
     ordered = sorted(evaluations, key=lambda e: (curves.index(label(e)), e.mean["bpp"]))
     rows = []
@@ -62,9 +75,11 @@ def points(evaluations: Sequence[EvaluationResult], label: Label) -> Table:
                 _number(evaluation.distortion_weight or evaluation.quality),
                 _number(evaluation.seed),
                 *metrics,
+                *([_device(evaluation)] if names_device else []),
             )
         )
     headings = [str(column.report_heading) for column in POINT_COLUMNS]
+    headings += ["device"] if names_device else []
     return Table(columns=("curve", "λ or quality", "seed", *headings), rows=tuple(rows))
 
 
@@ -148,6 +163,10 @@ def loss_effects(evaluations: Sequence[EvaluationResult], label: Label) -> Table
             )
         )
     return Table(columns=EFFECT_COLUMNS, rows=tuple(rows))
+
+
+def _device(evaluation: EvaluationResult) -> str:
+    return evaluation.environment.hardware() or UNKNOWN_DEVICE
 
 
 def _mean_and_range(

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from jaxcorr import correlation, files
 from jaxcorr.bitstream.coding_loop import DecodedLatents
@@ -34,7 +35,7 @@ def draw_reconstructions(
         )
         for axis in row[:2]:
             axis.set_axis_off()
-        draw_correlation_map(figure, row[2], result)
+        draw_correlation_map(row[2], result)
     return figure
 
 
@@ -47,7 +48,6 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def draw_correlation_map(
-    figure: Figure,
     axis: Axes,
     coded: CodedImage[DecodedLatents],
     *,
@@ -58,7 +58,6 @@ def draw_correlation_map(
     The center of the map is left out: it is the variance, which is 1 in theory.
 
     Args:
-      figure: Figure of the axes, for the color bar.
       axis: Axes to draw on.
       coded: Coded image with its decoded latents.
       limit: Limit of the color scale; by default the largest correlation.
@@ -75,7 +74,23 @@ def draw_correlation_map(
     edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
     mappable = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
     axis.set_title(f"correlation map, loss {coded.metrics.correlation:.4f}")
-    figure.colorbar(mappable, ax=axis, label="mean product, normalized latents")
+    bar = draw_color_bar(axis, mappable)
+    bar.set_ylabel("mean product, normalized latents")
+
+
+def draw_color_bar(axis: Axes, mappable: AxesImage | None) -> Axes:
+    """Draws a color bar beside an image, as high as the image, and returns its axes.
+
+    Args:
+      axis: Axes of the image.
+      mappable: The image; None leaves the space of the bar empty.
+    """
+    bar = axis.inset_axes((1.03, 0, 0.04, 1))
+    if mappable is None:
+        bar.set_axis_off()
+    else:
+        axis.figure.colorbar(mappable, cax=bar)
+    return bar
 
 
 def largest_correlation(coded: CodedImage[DecodedLatents]) -> float:

@@ -1,10 +1,11 @@
 """Samples of a trained codec: photographs coded to files, and a figure of them."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxcorr import files, images
-from jaxcorr.evaluation import formatting, measure
+from jaxcorr.evaluation import formatting, measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.model import Model
 
@@ -39,6 +40,7 @@ def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:
         reconstructions.draw_reconstructions(originals, coded),
         directory / "comparison.png",
     )
-    text = formatting.as_json(metrics, codec.metadata())
+    result = result_files.make_result(metrics, codec.metadata())
+    text = json.dumps(result, indent=2, ensure_ascii=False)
     files.write_file(directory / "table.json", text.encode())
     return formatting.as_text(metrics)

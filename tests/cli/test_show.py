@@ -35,13 +35,18 @@ def test_show_draws_one_model_and_two(jaxcorr, model_path, tiny_model, tmp_path)
         ([], "give one or two models"),
         (["-m", "a", "-m", "b", "-m", "c"], "give one or two models"),
         (["-m", "a", "-m", "a"], "the two models must differ, but both are a"),
-        (["-m", "a", "-o", "x.jpg"], "x.jpg must end in .png"),
-        (["-m", "a", "-o", "a.png"], "a.png would replace an input"),
+        (["-m", "MODEL", "-o", "x.jpg"], "x.jpg must end in .png"),
+        (["-m", "MODEL", "-o", "a.png"], "a.png would replace an input"),
         (["-m", "nowhere"], "nowhere is not a directory"),
+        # The model is checked before the output.
+        (["-m", "nowhere", "-o", "x.jpg"], "nowhere is not a directory"),
     ],
 )
-def test_impossible_arguments_are_refused(jaxcorr, tmp_path, arguments, message):
+def test_impossible_arguments_are_refused(
+    jaxcorr, model_path, tmp_path, arguments, message
+):
     Image.fromarray(blocks(8, 8)).save(tmp_path / "a.png")
-    status, out, err = jaxcorr("show", "a.png", *arguments)
+    given = [model_path if value == "MODEL" else value for value in arguments]
+    status, out, err = jaxcorr("show", "a.png", *given)
     assert (status, out) == (2, "")
     assert message in err and err.count("\n") == 1

@@ -11,7 +11,7 @@ from support.paths import ROOT
 
 from jaxcorr import run_directory
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import csv_tables, held_out, results
+from jaxcorr.evaluation import csv_tables, held_out, result_files
 from jaxcorr.report import ablation, published
 
 pytestmark = pytest.mark.fast
@@ -48,8 +48,8 @@ def classical_table(quality, bpp):
 
 def test_a_table_in_csv_reads_as_the_table_in_json(tmp_path, table):
     csv_tables.write_tables(tmp_path / "study.csv", [table])
-    (from_csv,) = results.read_results([tmp_path])
-    (from_json,) = results.read_results([JSON_TABLE])
+    (from_csv,) = result_files.read_results([tmp_path])
+    (from_json,) = result_files.read_results([JSON_TABLE])
     assert from_csv.settings == from_json.settings
     assert from_csv.model.to_json() == from_json.model.to_json() | {
         "run": run_directory.upgrade_settings(table["model"]["run"]),
@@ -75,14 +75,14 @@ def test_members_and_runs_are_added_and_replaced(tmp_path, table):
     csv_tables.write_tables(tmp_path / "b.csv", [other])
     runs = csv_tables.read_rows(tmp_path / csv_tables.RUNS)
     assert [row["run"] for row in runs] == ["curves-0", "curves-9"]
-    assert [each.member for each in results.read_results([tmp_path])] == [3, 0]
+    assert [each.member for each in result_files.read_results([tmp_path])] == [3, 0]
 
 
 def test_settings_keep_their_types(tmp_path, table):
     table["model"]["run"]["data"]["split"] = "1e3"
     table["model"]["run"]["data"]["directory"] = "true"
     csv_tables.write_tables(tmp_path / "a.csv", [table])
-    (result,) = results.read_results([tmp_path])
+    (result,) = result_files.read_results([tmp_path])
     settings = result.settings
     assert settings["data.split"] == "1e3" and settings["data.directory"] == "true"
     assert settings["data.flip"] is True and settings["data.feature"] is None
@@ -92,7 +92,7 @@ def test_settings_keep_their_types(tmp_path, table):
 def test_means_are_read_with_the_names_of_their_images(tmp_path):
     tables = [classical_table(quality, quality / 10) for quality in (10, 20)]
     csv_tables.write_means(tmp_path / "classical.csv", tables)
-    first, second = results.read_results([tmp_path])
+    first, second = result_files.read_results([tmp_path])
     assert (first.quality, second.quality) == (10, 20)
     assert second.mean["bpp"] == 2.0 and second.mean["bpp_y"] is None
     assert first.images == [{"file": "a.png", "width": 8, "height": 8}]
@@ -107,7 +107,7 @@ def test_a_history_in_csv_is_read_by_the_name_of_the_model(tmp_path, table):
     csv_tables.write_tables(tmp_path / "a.csv", [table])
     held_out.write_history(tmp_path / csv_tables.HELD_OUT, "curves-0@3", log)
     held_out.write_history(tmp_path / csv_tables.HELD_OUT, "curves-0@2", log[:1])
-    (result,) = results.read_results([tmp_path])
+    (result,) = result_files.read_results([tmp_path])
     assert result.held_out_costs == {1: 1.0, 2: 1.0}
 
 
@@ -125,7 +125,7 @@ def test_a_history_in_csv_is_read_by_the_name_of_the_model(tmp_path, table):
 def test_a_damaged_table_in_csv_is_refused(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(UserError, match=r"a\.csv is not a table"):
-        results.read_results([tmp_path / "a.csv"])
+        result_files.read_results([tmp_path / "a.csv"])
 
 
 def test_columns_may_be_added(tmp_path, table):
@@ -133,14 +133,14 @@ def test_columns_may_be_added(tmp_path, table):
     rows = csv_tables.read_rows(tmp_path / "a.csv")
     rows = [row | {"note": "sharp", "sigma": "3.5"} for row in rows]
     csv_tables.write_rows(tmp_path / "a.csv", rows)
-    (result,) = results.read_results([tmp_path])
+    (result,) = result_files.read_results([tmp_path])
     assert len(result.images) == len(rows)
 
 
 def test_other_csv_files_in_a_folder_are_skipped(tmp_path, table):
     csv_tables.write_tables(tmp_path / "a.csv", [table])
     (tmp_path / "prices.csv").write_text("item,price\nx,1\n")
-    assert len(results.read_results([tmp_path])) == 1
+    assert len(result_files.read_results([tmp_path])) == 1
 
 
 @needs_study
@@ -149,14 +149,14 @@ def test_a_run_is_kept_as_csv_with_its_last_held_out_evaluation(
 ):
     run = tmp_path / "runs/curves-0"
     run.mkdir(parents=True)
-    shutil.copy(JSON_TABLE, run / "evaluation@3.json")
+    shutil.copy(JSON_TABLE, run / result_files.RESULTS_FILE)
     metrics = dict.fromkeys(held_out.COLUMNS.values(), 2.0)
     lines = [{"step": step, "member": 3} | metrics for step in (100, 200, 300, 400)]
     lines.append({"step": 400, "member": 2} | metrics)
     text = "\n".join(map(json.dumps, lines)) + '\n{"step": 500, "mem'
     (run / run_directory.HELD_OUT_LOG).write_text(text)
     experiments.keep(run, tmp_path / "curves-0.csv")
-    (result,) = results.read_results([tmp_path / "curves-0.csv"])
+    (result,) = result_files.read_results([tmp_path / "curves-0.csv"])
     assert list(result.held_out_costs) == [200, 400]
     assert result.seed == table["model"]["member"]["seed"]
     assert result.settings["data.source"] == "folder:bsds"
@@ -185,7 +185,7 @@ def test_the_study_has_the_columns_of_csv_tables():
 
 @needs_study
 def test_the_study_has_a_table_and_a_history_of_every_model(experiments):
-    evaluations = results.read_results([STUDY])
+    evaluations = result_files.read_results([STUDY])
     assert published.are_kodak(evaluations)
     models = [each for each in evaluations if each.trained]
     assert len(models) == 52 and len(evaluations) == 90
@@ -198,7 +198,7 @@ def test_the_study_has_a_table_and_a_history_of_every_model(experiments):
 
 @needs_study
 def test_the_study_prints_the_costs_of_the_readme():
-    evaluations = results.read_results([STUDY / "long.csv"])
+    evaluations = result_files.read_results([STUDY / "long.csv"])
     base, with_loss = evaluations
     assert ablation.without_loss(with_loss, evaluations) is base
     assert f"{ablation.cost_change(with_loss, base):+.2f}" == "+1.02"

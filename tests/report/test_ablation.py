@@ -1,7 +1,7 @@
 import pytest
 from support.evaluations import BPP, PSNR, model_metadata, write_result
 
-from jaxcorr.evaluation import results
+from jaxcorr.evaluation import result_files
 from jaxcorr.report import ablation, tables
 from jaxcorr.report.labels import curve_labels
 
@@ -14,7 +14,7 @@ def test_a_model_is_compared_with_one_of_the_same_distortion(tmp_path):
             model = model_metadata(2.4, alpha, distortion=distortion)
             path = tmp_path / f"{distortion}-{alpha}.json"
             write_result(path, model, bpp=0.3, psnr=30.0)
-    evaluations = results.read_results([tmp_path])
+    evaluations = result_files.read_results([tmp_path])
     pairs = [(e, ablation.without_loss(e, evaluations)) for e in evaluations]
     for evaluation, base in pairs:
         if base is not None:
@@ -24,7 +24,7 @@ def test_a_model_is_compared_with_one_of_the_same_distortion(tmp_path):
 
 
 def test_the_cost_is_the_objective_and_is_compared_with_the_same_seed(runs):
-    evaluations = results.read_results([runs])
+    evaluations = result_files.read_results([runs])
     evaluation = next(e for e in evaluations if e.correlation_weight and e.seed == 1)
     base = ablation.without_loss(evaluation, evaluations)
     assert base is not None and evaluation.distortion_weight is not None
@@ -41,7 +41,7 @@ def test_a_study_of_the_weight_has_one_seed_and_its_model_without_the_loss(runs)
         bpp = factor * BPP[0.0067]
         path = runs / f"{alpha}.json"
         write_result(path, model, bpp=bpp, psnr=30.0, correlation=alpha)
-    (study,) = ablation.weight_studies(results.read_results([runs]))
+    (study,) = ablation.weight_studies(result_files.read_results([runs]))
     assert study.name == "λ = 0.0067, seed 1"
     assert study.correlation_weights.tolist() == [0.0, 0.01, 0.1, 0.3]
     base = BPP[0.0067] + 0.0067 * 255**2 * 10**-3
@@ -55,13 +55,13 @@ def test_without_a_model_without_the_loss_there_are_no_effects(tmp_path):
     for alpha in (0.01, 0.1, 0.3, 1.0):
         path = tmp_path / f"{alpha}.json"
         write_result(path, model_metadata(0.0067, alpha), bpp=0.3, psnr=30.0)
-    evaluations = results.read_results([tmp_path])
+    evaluations = result_files.read_results([tmp_path])
     assert ablation.weight_studies(evaluations) == []
     assert tables.loss_effects(evaluations, curve_labels(evaluations)).rows == ()
 
 
 def test_a_history_has_the_held_out_costs_of_its_member(runs):
-    evaluations = results.read_results([runs])
+    evaluations = result_files.read_results([runs])
     costs, changes = ablation.held_out_histories(evaluations, curve_labels(evaluations))
     assert len(costs) == 8 and len(changes) == 4
     for history in costs:
@@ -72,7 +72,7 @@ def test_a_history_has_the_held_out_costs_of_its_member(runs):
 
 
 def test_the_change_of_the_held_out_cost_is_at_the_last_step_of_both_models(runs):
-    evaluations = results.read_results([runs])
+    evaluations = result_files.read_results([runs])
     evaluation = next(e for e in evaluations if e.correlation_weight)
     base = ablation.without_loss(evaluation, evaluations)
     assert base is not None

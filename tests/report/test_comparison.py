@@ -1,7 +1,7 @@
 import pytest
 from support.evaluations import model_metadata, write_result
 
-from jaxcorr.evaluation import results
+from jaxcorr.evaluation import result_files
 from jaxcorr.report import comparison
 
 pytestmark = pytest.mark.fast
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.fast
 
 def compare(path, *, anchor=None):
     return comparison.compare_with_anchor(
-        results.read_results([path]), anchor=anchor, interpolation="pchip"
+        result_files.read_results([path]), anchor=anchor, interpolation="pchip"
     )
 
 

@@ -1,7 +1,7 @@
 import pytest
 from support.evaluations import model_metadata, write_result
 
-from jaxcorr.evaluation import results
+from jaxcorr.evaluation import result_files
 from jaxcorr.report import complexity, published, rd_curves
 from jaxcorr.report.labels import curve_labels
 
@@ -13,7 +13,8 @@ def curves_of(evaluations):
 
 
 def test_models_that_differ_in_weight_and_seed_are_on_one_curve(runs):
-    curves = {curve.name: curve for curve in curves_of(results.read_results([runs]))}
+    evaluations = result_files.read_results([runs])
+    curves = {curve.name: curve for curve in curves_of(evaluations)}
     assert set(curves) == {"Minnen 128/192, α = 0", "Minnen 128/192, α = 0.1"}
     for curve in curves.values():
         assert set(curve.series) == {0, 1}
@@ -24,7 +25,7 @@ def test_models_that_differ_in_weight_and_seed_are_on_one_curve(runs):
 def test_a_part_of_a_name_between_commas_names_an_anchor(runs):
     model = model_metadata(0.1, 0.1, mask="box")
     write_result(runs / "box.json", model, bpp=0.3, psnr=30.0)
-    curves = curves_of(results.read_results([runs]))
+    curves = curves_of(result_files.read_results([runs]))
     for name in ("α = 0", "α = 0.1"):
         assert rd_curves.find_curve(name, curves).name == f"Minnen 128/192, {name}"
 

@@ -52,9 +52,9 @@ def test_a_report_holds_curves_tables_and_pictures_in_one_file(jaxcorr, runs):
     ("arguments", "message"),
     [
         ([], "no run is given"),
-        (["none"], "none does not exist: no run, folder or table there"),
+        (["none"], "none does not exist: no run, folder or file is there"),
         (["empty"], "empty holds no evaluation: name the images with --images"),
-        (["bad.json"], "bad.json is not a table that `jaxcorr evaluate --json` wrote"),
+        (["bad.json"], "bad.json is not a table of results of `jaxcorr evaluate`"),
         (["runs", "--anchor", "α ="], "anchor 'α =' names 2 curves"),
         (["runs", "--anchor", "H.266"], "anchor 'H.266' names no curves; there are"),
         (["runs", "other.json"], "other.json is of other images than"),
