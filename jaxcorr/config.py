@@ -3,10 +3,15 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from jaxcorr import correlation, run_directory, serialization
-from jaxcorr.codec import CodecConfig
+from jaxcorr.codec import CodecConfig, ContextConfig, TransformConfig
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.no_context import NoContext
+from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError, require
 from jaxcorr.metrics import image_quality
@@ -19,9 +24,33 @@ from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.step import StaticConfig, StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import LATENT_STRIDE
+from jaxcorr.transforms.cheng import Cheng
+from jaxcorr.transforms.minnen import Minnen
+from jaxcorr.transforms.swin import Swin
 
 Settings = TypeVar("Settings")
 Value = TypeVar("Value")
+
+TransformsName = Literal["minnen", "cheng", "swin"]
+ContextName = Literal[
+    "none", "checkerboard", "charm", "space_channel", "autoregressive"
+]
+"""Names on the command line."""
+
+TRANSFORMS: Mapping[TransformsName, type[TransformConfig]] = {
+    "minnen": Minnen,
+    "cheng": Cheng,
+    "swin": Swin,
+}
+"""Settings of the transforms, by name."""
+CONTEXTS: Mapping[ContextName, type[ContextConfig]] = {
+    "none": NoContext,
+    "checkerboard": Checkerboard,
+    "charm": Channelwise,
+    "space_channel": SpaceChannel,
+    "autoregressive": Autoregressive,
+}
+"""Settings of the context models, by name."""
 
 
 @serialization.stored("Config", upgrade=run_directory.upgrade_settings)

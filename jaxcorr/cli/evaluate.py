@@ -23,7 +23,13 @@ from jaxcorr.cli.arguments import (
     argument,
 )
 from jaxcorr.cli.measurements import Codecs
-from jaxcorr.cli.output import check_json, is_standard_output, text_stream, write_json
+from jaxcorr.cli.output import (
+    check_json,
+    is_standard_output,
+    print_note,
+    text_stream,
+    write_json,
+)
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, image_set, measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec

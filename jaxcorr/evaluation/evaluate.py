@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from jaxcorr import images as image_files
 from jaxcorr.bitstream.compression import ModelLike, open_model
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import formatting, measure
+from jaxcorr.evaluation import formatting, measure, result_files
 from jaxcorr.evaluation.classical import ClassicalCodec
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
@@ -48,8 +49,9 @@ class Evaluation:
         Raises:
           UserError: If the file cannot be written.
         """
-        text = formatting.as_json(self.images, self.codec)
-        files.write_file(Path(path), text.encode())
+        result = result_files.make_result(self.images, self.codec)
+        text = json.dumps(result_files.file_content([result]), indent=2)
+        files.write_file(Path(path), f"{text}\n".encode())
 
     def __repr__(self) -> str:
         """Returns a table with one line per image and a last line of means."""

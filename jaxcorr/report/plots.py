@@ -14,6 +14,8 @@ RATE_MARGIN = 1.08
 """Factor from the outermost measured rates to the limits of the axis."""
 QUALITY_MARGIN_DB = 0.5
 LEGEND_LINE_INCHES = 0.19
+MIN_DETAIL_POINTS = 3
+"""Fewest points of models that axes of their own show."""
 
 Lines = Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
 """x and y of one or more lines, by their name in the legend."""
@@ -52,17 +54,19 @@ def rate_distortion(
     Args:
       models: Rates (bits per pixel) and qualities, drawn in color.
       classical: Rates and qualities of classical codecs, in gray with markers.
-      published: Rates and qualities that others measured, in light gray, and clipped to
-        the rates measured here.
+      published: Rates and qualities that others measured, in light gray, where they are
+        within these axes.
       quality: Name of the quality with its unit.
     """
+    ranges = [_ranges([*models.values(), *classical.values()])]
+    published = {
+        name: curve for name, curve in published.items() if _crosses(curve, ranges[0])
+    }
     entries = len(models) + len(classical) + len(published)
     height = max(6.5, LEGEND_LINE_INCHES * (entries + 1))
-    ranges = [_ranges([*models.values(), *classical.values()])]
-    if models:
-        ranges.append(_ranges([*models.values()]))
-    if not models or not _is_detail(ranges[1], ranges[0]):
-        ranges = ranges[:1]
+    if sum(len(x) for curve in models.values() for x, _ in curve) >= MIN_DETAIL_POINTS:
+        detail = _ranges([*models.values()])
+        ranges += [detail] if _is_detail(detail, ranges[0]) else []
     figure = Figure(figsize=(12 + 4 * (len(ranges) - 1), height), layout="constrained")
     panels = figure.subplots(1, len(ranges), squeeze=False)[0]
     for axes, limits in zip(panels, ranges, strict=True):
@@ -178,6 +182,20 @@ def _ranges(curves: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]) -> Limits
             float(qualities.max() + QUALITY_MARGIN_DB),
         ),
     )
+
+
+def _crosses(curve: Sequence[tuple[np.ndarray, np.ndarray]], limits: Limits) -> bool:
+    """Returns whether any line of a curve is visible between limits."""
+    (left, right), (bottom, top) = limits
+    for x, y in curve:
+        first, last = max(left, x.min()), min(right, x.max())
+        if first > last:
+            continue
+        rates = np.geomspace(first, last, 100)
+        qualities = np.interp(np.log(rates), np.log(x), y)
+        if np.any((bottom <= qualities) & (qualities <= top)):
+            return True
+    return False
 
 
 def _is_detail(part: Limits, whole: Limits) -> bool:

@@ -114,8 +114,8 @@ def _describe_lines(kinds: Set[Kind]) -> str:
         text += " Classical codecs are in dark gray."
     if "published" in kinds:
         text += (
-            " Published curves are in light gray, where their rates are among those "
-            "measured here; the table of BD-rates names their sources."
+            " Published curves are in light gray, where they are within the axes; the "
+            "table of BD-rates names their sources."
         )
     return text
 

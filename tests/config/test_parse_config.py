@@ -2,11 +2,12 @@
 
 import dataclasses
 import re
+import typing
 from pathlib import Path
 
 import pytest
 
-from jaxcorr import codec, config_files, trainer
+from jaxcorr import codec, config, config_files, trainer
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.data.sources import DataConfig
@@ -114,6 +115,27 @@ REFUSED = {
     "--optimizer.drop-factor 0": "optimizer.drop-factor must be positive",
     "--intervals.log-every 0": "intervals.log-every must be at least 1",
     "--intervals.max-to-keep 0": "intervals.max-to-keep must be at least 1",
+    "--codec.context checkers": "error: --codec.context must be one of none, "
+    "checkerboard, charm, space_channel, autoregressive, but is 'checkers' (did you "
+    "mean checkerboard?)",
+    "--codec.context space-channel": "(did you mean space_channel?)",
+    "--codec.context": "--codec.context must be one of none,",
+    "--codec.transforms=large": "error: --codec.transforms must be one of minnen, "
+    "cheng, swin, but is 'large'",
+    "--codec.context checkerboard --codec.context.slices 4": "error: "
+    "--codec.context.slices is not a setting of checkerboard; it is one of charm: give "
+    "--codec.context charm",
+    "--codec.context.groups 2": "is not a setting of none; it is one of space_channel",
+    "--codec.context charm --codec.context.groups 2": "is not a setting of charm",
+    "--codec.context.no-residual-prediction": "is not a setting of none; it is one of "
+    "charm",
+    "--codec.context charm --codec.context.slize 2": "error: --codec.context.slize is "
+    "not a setting of charm; charm has slices, support,",
+    "--codec.transforms cheng --codec.transforms.window 2": "is one of swin",
+    "--codec.context charm --codec.context.slices 0": "error: --codec.context.slices "
+    "must be at least 1",
+    "--codec.context space_channel": "error: --codec.context.groups must be less in "
+    "all than the channels of the latents (4)",
     "--init-from /no/such/run": "/no/such/run is not a directory",
 }
 
@@ -183,6 +205,60 @@ def test_a_config_must_be_given_and_exist(arguments, message):
         parse(*arguments)
 
 
+SETTINGS: dict[str, tuple[list[str], dict]] = {
+    "none": ([], {}),
+    "checkerboard": ([], {}),
+    "autoregressive": ([], {}),
+    "charm": (
+        ["slices 4", "support 2", "no-residual-prediction"],
+        {
+            "slices": 4,
+            "support": 2,
+            "residual_prediction": False,
+        },
+    ),
+    "space_channel": (["groups 1 1"], {"groups": (1, 1)}),
+}
+"""Flags of each context model, and what they set in Python."""
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("transforms", config.TRANSFORMS)
+@pytest.mark.parametrize("context", config.CONTEXTS)
+def test_parts_are_chosen_by_name_as_in_python(tiny_file, transforms, context):
+    flags, settings = SETTINGS[context]
+    words = [word for flag in flags for word in f"--codec.context.{flag}".split()]
+    # A flag may stand before the one that chooses the part.
+    chosen = *words, f"--codec.context={context}", "--codec.transforms", transforms
+    codec = parse(tiny_file, *chosen).codec
+    is_same = transforms == "minnen"  # Then the settings of the file remain.
+    kind = config.TRANSFORMS[transforms]
+    assert codec == CodecConfig(
+        transforms=TINY.codec.transforms if is_same else kind(),
+        context=config.CONTEXTS[context](**settings),
+    )
+
+
+@pytest.mark.fast
+def test_every_kind_of_part_has_a_name():
+    for names, kinds in (
+        (config.TRANSFORMS, codec.TransformConfig),
+        (config.CONTEXTS, codec.ContextConfig),
+    ):
+        assert {*names.values()} == {*typing.get_args(kinds)}
+    assert set(typing.get_args(config.ContextName)) == set(config.CONTEXTS)
+    assert set(typing.get_args(config.TransformsName)) == set(config.TRANSFORMS)
+
+
+@pytest.mark.fast
+def test_the_kind_of_the_config_keeps_its_settings():
+    charm = parse("study:charm")
+    assert parse("study:charm", "--codec.context", "charm") == charm
+    light = "--codec.context.slices", "4", "--codec.context.support", "3"
+    context = parse("study:charm", *light).codec.context
+    assert context == dataclasses.replace(charm.codec.context, slices=4, support=3)
+
+
 @pytest.mark.fast
 def test_training_in_python_needs_a_run_directory():
     with pytest.raises(UserError, match="workdir must name the run directory"):
@@ -198,3 +274,6 @@ def test_help_explains_every_setting(arguments, capsys):
     expected = "FLOAT [FLOAT ...]]} α, in bits per pixel per unit of correlation loss"
     assert expected in help_text
     assert "--codec.transforms.width INT" in help_text
+    assert "--codec.transforms {minnen,cheng,swin}" in help_text
+    contexts = "none,checkerboard,charm,space_channel,autoregressive"
+    assert f"--codec.context {{{contexts}}}" in help_text

@@ -18,7 +18,11 @@ from jaxcorr.cli import main
 
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"))
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/**/*.md"),
+    )
 )
 WITH_TESTS_OF_THEIR_OWN = {"docs/tour.md", "docs/tensorflow_compression.md"}
 PYTHON = [

@@ -8,7 +8,7 @@ from PIL import Image
 from support.codecs import blocks
 
 import jaxcorr
-from jaxcorr.evaluation import measure, results
+from jaxcorr.evaluation import measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec
 
 pytestmark = pytest.mark.fast
@@ -51,7 +51,7 @@ def test_an_evaluation_prints_as_a_table_and_is_read_by_reports(
     assert lines[-1].startswith("mean of 2")
     assert lines[-1] in evaluation._repr_html_()
     evaluation.save(tmp_path / "results.json")
-    (read,) = results.read_results([tmp_path / "results.json"])
+    (read,) = result_files.read_results([tmp_path / "results.json"])
     assert read.mean == evaluation.mean
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["model"]["path"] == str(model_path)

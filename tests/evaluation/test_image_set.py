@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
         # An image that is given twice is one image.
         (["z.png", "./z.png", "a/../z.png"], ["z.png"]),
         (["a", "a/x.png"], ["below/y.png", "x.png"]),
-        # Images of one name are told apart by their folders.
+        # Folders distinguish images of one name.
         (["a/x.png", "b/x.png"], ["a/x.png", "b/x.png"]),
         (["a", "b"], ["a/below/y.png", "a/x.png", "b/x.png"]),
         (["a/x.png", "b", "z.png"], ["a/x.png", "b/x.png", "z.png"]),

@@ -53,6 +53,18 @@ def test_seeds_of_a_curve_share_an_entry_of_the_legend():
     assert sorted(names) == ["other", "ours", "published"]
 
 
+def test_the_legend_lacks_published_curves_that_are_not_visible():
+    far = {
+        "better": [(LINE[0], LINE[1] + 9)],
+        "higher rates": [(10 * LINE[0], LINE[1])],
+        # No point is within the axes, but the line between two points is.
+        "across": [(np.array([0.05, 0.5]), np.array([25.0, 39.0]))],
+    }
+    figure = plots.rate_distortion({"ours": [LINE]}, {}, far, quality="PSNR (dB)")
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {"ours", "across"}
+
+
 CURVES = [
     # A model, and a codec with higher rates and qualities.
     (
@@ -89,10 +101,11 @@ def test_every_measured_point_is_drawn_within_the_axes(models, classical):
 
 
 def test_models_in_a_corner_of_the_axes_are_drawn_once_more():
-    models, classical = CURVES[0]
+    models, classical = {"ours": [LINE, LINE]}, CURVES[0][1]
     whole, detail = plots.rate_distortion(models, classical, {}, quality="PSNR").axes
     assert detail.get_ylim()[1] < 35 < whole.get_ylim()[1]
-    assert len(plots.rate_distortion(models, {}, {}, quality="PSNR").axes) == 1
+    for few, others in ((models, {}), CURVES[0]):
+        assert len(plots.rate_distortion(few, others, {}, quality="PSNR").axes) == 1
 
 
 def style_of(style):
