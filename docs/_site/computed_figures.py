@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from jaxcorr.evaluation import csv_tables, results
+from jaxcorr.evaluation import csv_tables, result_files
 from jaxcorr.evaluation.metadata import ClassicalMetadata
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.report import ablation, rd_curves
@@ -217,7 +217,7 @@ def tpu_scaling() -> Block:
 
 @functools.cache
 def _evaluations() -> list[EvaluationResult]:
-    return results.read_results([summary.TABLES])
+    return result_files.read_results([summary.TABLES])
 
 
 def _longest_pairs() -> list[summary.Pair]:
