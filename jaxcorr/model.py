@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from jaxcorr import images, serialization
+from jaxcorr import compatibility, images, serialization
 from jaxcorr.codec import (
     Codec,
     CodecConfig,
@@ -201,7 +201,8 @@ def make_model(
       provenance: Origin of the parameters.
     """
     arrays = {name: np.asarray(array, np.float32) for name, array in parameters.items()}
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+    cpu = jax.local_devices(backend="cpu")[0]
+    with compatibility.enable_x64(True), jax.default_device(cpu):
         prior = with_parameters(codec_settings, arrays).prior
         if median is None:
             median = np.asarray(prior.median(), np.float32)

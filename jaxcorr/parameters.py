@@ -13,6 +13,7 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array
 
+from jaxcorr import compatibility
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.channelwise import ChannelwiseContext
 from jaxcorr.context.checkerboard import CheckerboardContext
@@ -68,7 +69,7 @@ STORED_NAMES: Names = {
     },
     SliceNetworks: {"mean": "mean", "scale": "scale", "residual": "residual"},
     SliceTransform: _THREE,
-    nnx.Sequential: {"layers": "layers"},
+    compatibility.Sequential: {"layers": "layers"},
     Convolution: _WEIGHTS,
     MaskedConvolution: _WEIGHTS,
     Upsampling: _WEIGHTS,

@@ -178,10 +178,10 @@ def _exchange(sizes: Sizes) -> Figures:
 
 def _arguments(static_config, sizes: Sizes, device: Any):
     """Draws the arguments on the first device, so that all devices get the same."""
-    return jax.device_put(
-        setup.step_arguments(static_config, batch=sizes.checked_batch, crop=sizes.crop),
-        device,
+    arguments = setup.step_arguments(
+        static_config, batch=sizes.checked_batch, crop=sizes.crop
     )
+    return jax.tree.map(functools.partial(jax.device_put, device=device), arguments)
 
 
 def _devices() -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxcorr import compatibility
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
@@ -63,5 +64,5 @@ def coding_arithmetic(arithmetic: Arithmetic) -> Iterator[type[np.floating]]:
             "portable coding needs a device with float64, but JAX_PLATFORMS hides the "
             "CPU: unset it, or code with --fast"
         ) from error
-    with jax.enable_x64(True), jax.default_device(device):
+    with compatibility.enable_x64(True), jax.default_device(device):
         yield np.float64

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array
 from typing_extensions import override
 
-from jaxcorr import serialization
+from jaxcorr import compatibility, serialization
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.passes import Pass, PassContext
 from jaxcorr.context.slices import SliceNetworks
@@ -87,7 +87,7 @@ class ChannelwiseContext(PassContext):
         self.support_channels = tuple(
             ends[min(index, settings.support)] for index in range(settings.slices)
         )
-        self.slices = nnx.List(
+        self.slices = compatibility.List(
             SliceNetworks(
                 features=width if self.own_features else channels,
                 earlier=support,

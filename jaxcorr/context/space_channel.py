@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from typing_extensions import override
 
-from jaxcorr import serialization
+from jaxcorr import compatibility, serialization
 from jaxcorr.context.checkerboard import ODD_TAPS
 from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
 from jaxcorr.context.passes import Pass, PassContext
@@ -65,7 +65,7 @@ class GroupNetworks(nnx.Module):
     ):
         outputs = 2 * (end - start)
         widths = itertools.pairwise((start, *hidden, outputs))
-        self.earlier = nnx.List(
+        self.earlier = compatibility.List(
             Convolution(before, after, size=5, rngs=rngs)
             for before, after in (widths if start else ())
         )
@@ -75,7 +75,7 @@ class GroupNetworks(nnx.Module):
         inputs = features + outputs * (2 if start else 1)
         # The widths of the 1x1 convolutions lie evenly between input and output.
         ramp = [inputs + (outputs - inputs) * step // 3 for step in range(4)]
-        self.aggregation = nnx.List(
+        self.aggregation = compatibility.List(
             Pointwise(before, after, rngs=rngs)
             for before, after in itertools.pairwise(ramp)
         )
@@ -126,7 +126,7 @@ class SpaceChannelContext(PassContext):
         ends = [0, *itertools.accumulate(settings.groups), channels]
         bounds = list(itertools.pairwise(ends))
         features, hidden = 2 * channels, settings.hidden
-        self.groups = nnx.List(
+        self.groups = compatibility.List(
             GroupNetworks(
                 start=start, end=end, features=features, hidden=hidden, rngs=rngs
             )

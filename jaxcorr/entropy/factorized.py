@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxcorr import compatibility
 from jaxcorr.entropy.gaussian import bits_between
 
 HIDDEN_WIDTHS = (3, 3, 3, 3)
@@ -57,9 +58,9 @@ class FactorizedPrior(nnx.Module):
             shift = jax.random.uniform(rngs.params(), (channels, outputs), minval=-1)
             biases.append(nnx.Param(shift / 2))
             gates.append(nnx.Param(jnp.zeros((channels, outputs))))
-        self.matrices = nnx.List(matrices)
-        self.biases = nnx.List(biases)
-        self.gates = nnx.List(gates[:-1])
+        self.matrices = compatibility.List(matrices)
+        self.biases = compatibility.List(biases)
+        self.gates = compatibility.List(gates[:-1])
 
     def logits(self, values: Float[Array, "c n"]) -> Float[Array, "c n"]:
         """Returns the logit of the cumulative probability up to each value."""

@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
+from jaxcorr import compatibility
 from jaxcorr.codec import Codec, CodecConfig, structure
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.parameters import ParameterNetwork
@@ -45,7 +46,7 @@ _NAMES: dict[type, dict[str, str]] = {
         "network": "entropy_parameters",
     },
     ParameterNetwork: {"features": "0", "neighbors": "0", "middle": "2", "last": "4"},
-    nnx.Sequential: {"layers": ""},
+    compatibility.Sequential: {"layers": ""},
     SubPixelUpsampling: {"convolution": "0"},
     residual.ResidualBlock: {"first": "conv1", "second": "conv2"},
     residual.ResidualDownsampling: {

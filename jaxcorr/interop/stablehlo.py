@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from jaxcorr import files, saved_model
+from jaxcorr import compatibility, files, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.interop import exported_functions
 from jaxcorr.interop.exported_functions import ExportedFunction
@@ -80,7 +80,7 @@ def write_export(path: Path, model: Model) -> list[ExportRecord]:
             for name, function in exported_functions.evaluation_functions(model).items()
         ]
         (folder / CODING).mkdir()
-        with jax.enable_x64(True):
+        with compatibility.enable_x64(True):
             records += [
                 write(f"{CODING}/{name}", function, jnp.float64, CODING_PLATFORMS)
                 for name, function in exported_functions.coding_functions(model).items()

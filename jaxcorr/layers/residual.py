@@ -9,7 +9,7 @@ References:
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxcorr import ops
+from jaxcorr import compatibility, ops
 from jaxcorr.layers.convolution import Convolution, Pointwise
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.layers.subpixel import SubPixelUpsampling
@@ -93,8 +93,8 @@ class AttentionBlock(nnx.Module):
     """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        self.branch = nnx.Sequential(*_bottlenecks(3, channels, rngs))
-        self.gate = nnx.Sequential(
+        self.branch = compatibility.Sequential(*_bottlenecks(3, channels, rngs))
+        self.gate = compatibility.Sequential(
             *_bottlenecks(3, channels, rngs), Pointwise(channels, channels, rngs=rngs)
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcorr import ops
+from jaxcorr import compatibility, ops
 from jaxcorr.layers.convolution import Pointwise, depth_to_space, space_to_depth
 
 EPSILON = 1e-5
@@ -82,7 +82,7 @@ class SwinBlock(nnx.Module):
         self.position_bias = nnx.Param(position_bias)
         self.projection = _linear(channels, channels, rngs)
         self.perceptron_norm = LayerNorm(channels)
-        self.perceptron = nnx.Sequential(
+        self.perceptron = compatibility.Sequential(
             _linear(channels, hidden, rngs), _gelu, _linear(hidden, channels, rngs)
         )
         self.heads = heads

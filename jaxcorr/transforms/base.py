@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jaxcorr import ops
+from jaxcorr import compatibility, ops
 
 LATENT_STRIDE = 16
 """Pixels from one latent to the next."""
@@ -59,7 +59,7 @@ def chain(*stages: Sequence[Layer]) -> nnx.Module:
       *stages: Layers of each stage. The grouping is for the reader only: parameters are
         named by the index of their layer among all layers.
     """
-    return nnx.Sequential(*itertools.chain.from_iterable(stages))
+    return compatibility.Sequential(*itertools.chain.from_iterable(stages))
 
 
 def latents_across(pixels: int) -> int:

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import jax
@@ -21,7 +22,7 @@ BEYOND_LATENT = 2 * (1 + 2 + 4 + 8) + 1
 BEYOND_SIDE = BEYOND_LATENT + 16 + 2 * (16 + 32)
 
 
-@jax.jit(static_argnames=("kind", "transform_dtype"))
+@functools.partial(jax.jit, static_argnames=("kind", "transform_dtype"))
 def forward(
     parameters,
     image,

@@ -17,6 +17,7 @@ from support.context_models import (
 )
 from support.reference_layers import apply_convolution, relu
 
+from jaxcorr import compatibility
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.context import passes
@@ -51,7 +52,7 @@ def rounded_output(kind):
     """Returns the output with rounding, in float64."""
     context, coded = context_of(kind), coded_mask(SIZE, SIZE)
     forward = jax.jit(lambda f, y: context.forward(f, y, Rounding(), coded))
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         return forward(*random_inputs(np.float64))
 
 

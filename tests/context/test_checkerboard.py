@@ -38,7 +38,7 @@ def image():
     return jnp.asarray(codecs.blocks(64, 128)[None], jnp.float32) / 255
 
 
-@jax.jit(static_argnames="kind")
+@functools.partial(jax.jit, static_argnames="kind")
 def forward(parameters, image, keys, *, kind=None):
     apply = codec.with_parameters(SETTINGS, parameters)
     kind = kind or apply.context.default_quantization

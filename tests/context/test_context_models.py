@@ -15,6 +15,7 @@ from support.context_models import (
     make_context,
 )
 
+from jaxcorr import compatibility
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import CAUSAL_TAPS
 from jaxcorr.context.checkerboard import ODD_TAPS
@@ -133,7 +134,7 @@ def test_a_slice_sees_earlier_slices_up_to_the_support(name, support):
 def test_forward_equals_coding_pass_by_pass(name, canvas, size):
     features, latent = features_and_latents(canvas)
     latent[size[0] :] = latent[:, size[1] :] = 1e4  # Nothing may depend on these.
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         expected = code_pass_by_pass(context_of(name), features, latent, size)
         output = forward_of(name, "rounding")(
             features[None], latent[None], coded_mask(canvas, size)

@@ -4,7 +4,6 @@ import itertools
 import math
 import re
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from flax import nnx
 from support.context_models import coded_mask, features_and_latents, make_context
 from support.reference_layers import apply_convolution, apply_pointwise, relu
 
+from jaxcorr import compatibility
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.errors import UserError
@@ -72,7 +72,7 @@ def test_groups_are_predicted_by_their_definition():
     context = make_context(SETTINGS, CHANNELS)
     features, latent = features_and_latents(SIZE, channels=CHANNELS)
     coded = coded_mask(SIZE, SIZE)
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         output = context.forward(
             jnp.asarray(features[None]), jnp.asarray(latent[None]), Rounding(), coded
         )

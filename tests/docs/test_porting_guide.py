@@ -13,7 +13,7 @@ from support.reference_loss import (
     weights_of,
 )
 
-from jaxcorr import correlation
+from jaxcorr import compatibility, correlation
 
 GUIDE = (ROOT / "docs" / "porting.md").read_text()
 MASKS = ("point", "short_cross", "box", "long_cross")
@@ -54,7 +54,7 @@ def test_losses_of_all_masks_and_windows_are_as_stated(arrays, window):
             continue
         by_loops = loss_by_loops(arrays, window=window, mask=mask)
         assert float(cell) == pytest.approx(by_loops, abs=1e-6)
-        with jax.enable_x64(True):
+        with compatibility.enable_x64(True):
             loss = correlation.correlation_loss(*arrays, window=window, mask=mask)
         assert float(cell) == pytest.approx(float(loss), abs=1e-6)
 
@@ -62,7 +62,7 @@ def test_losses_of_all_masks_and_windows_are_as_stated(arrays, window):
 def test_other_values_are_as_stated(arrays):
     scale = arrays[2]
     assert f"{np.sum(scale < 0.11)} of the {scale.size} scales" in GUIDE
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         z = np.asarray(correlation.normalize(*arrays))
         assert stated("mean of z²") == pytest.approx([(z**2).mean()], abs=1e-6)
         map = correlation.correlation_map(z, window=3)

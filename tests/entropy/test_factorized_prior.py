@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxcorr import compatibility
 from jaxcorr.entropy.factorized import FactorizedPrior
 
 CHANNELS = 5
@@ -152,7 +153,7 @@ def test_likelihood_bound_limits_the_bits_and_keeps_a_gradient(prior):
 
 
 def test_bits_of_float64_values_have_float64_accuracy(prior):
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         values = np.random.default_rng(1).normal(size=(20, CHANNELS))
         probability = cumulative(prior, values.T + 0.5) - cumulative(
             prior, values.T - 0.5

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jaxcorr import compatibility
 from jaxcorr.entropy.gaussian import SCALE_BOUND, bits_between, gaussian_bits
 
 pytestmark = pytest.mark.fast
@@ -29,7 +30,7 @@ def test_bits_equal_the_differences_of_cumulative_probabilities(scale):
     expected = scipy_bits(residual, scales)
     bits = gaussian_bits(jnp.asarray(residual), jnp.asarray(scales))
     np.testing.assert_allclose(bits, expected, rtol=1e-4, atol=1e-5)
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         wide = gaussian_bits(
             jnp.asarray(residual, jnp.float64), jnp.asarray(scales, jnp.float64)
         )
@@ -88,7 +89,7 @@ def test_bits_and_gradients_are_finite_where_float32_cannot_resolve_a_step():
 @pytest.mark.parametrize("scale", [0.11, 1.0, 20.0])
 def test_gradients_equal_finite_differences(scale):
     residual, step = np.linspace(-4 * scale, 4 * scale, 9), 1e-6
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         scales = jnp.full(residual.shape, scale)
         gradients = jax.grad(
             lambda residual, scale: jnp.sum(gaussian_bits(residual, scale)), (0, 1)

@@ -3,13 +3,13 @@
 The cost of a table is its expected code length beyond the entropy, in bits a symbol.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from references.entropy import PRIORS, group
 from scipy import special
 
+from jaxcorr import compatibility
 from jaxcorr.bitstream.range_coder import RangeEncoder
 from jaxcorr.entropy import tables
 from jaxcorr.interop import tensorflow_compression
@@ -128,7 +128,7 @@ def test_channel_tables_cost_almost_nothing_and_those_of_tfc_little(name):
     prior = tensorflow_compression.factorized_prior(
         group(f"factorized/{name}/variables")
     )
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         median = np.asarray(prior.median(), np.float64)
         values = jnp.asarray(SYMBOLS[:, None] + median)
         probabilities = np.asarray(jnp.exp2(-prior.bits(values))).T

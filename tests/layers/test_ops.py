@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr import ops
+from jaxcorr import compatibility, ops
 
 pytestmark = pytest.mark.fast
 
@@ -34,7 +34,7 @@ def test_lower_bound_passes_gradients_that_raise_the_value():
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
 def test_lower_bound_keeps_the_dtype(dtype):
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         values = jnp.zeros(3, dtype)
         assert ops.lower_bound(values, 0.11).dtype == dtype
         gradient = jax.grad(lambda values: jnp.sum(ops.lower_bound(values, 0.11)))

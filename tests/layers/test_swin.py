@@ -14,6 +14,7 @@ from support.reference_layers import (
     randomize,
 )
 
+from jaxcorr import compatibility
 from jaxcorr.layers.swin import (
     LayerNorm,
     PatchEmbedding,
@@ -126,7 +127,7 @@ def test_block_equals_the_cyclic_shift_with_masks_on_whole_windows(shape, shifte
 @pytest.mark.parametrize("shifted", [False, True])
 def test_positions_attend_to_the_grid_positions_of_their_window(size, shifted):
     block, x = make_block(shifted=shifted), inputs(1, *size, CHANNELS)
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         output = jax.jit(lambda x: block(x))(jnp.asarray(x, jnp.float64))
     np.testing.assert_allclose(output, apply_block(x, block), rtol=0, atol=1e-11)
 

@@ -18,7 +18,7 @@ from support.reference_loss import (
     weights_of,
 )
 
-from jaxcorr import correlation
+from jaxcorr import compatibility, correlation
 
 CELLS_KEPT = {"point": 48, "short_cross": 44, "box": 40, "long_cross": 36}
 
@@ -137,7 +137,7 @@ def test_sharded_batch_has_the_loss_and_gradient_of_one_device(pool_channels):
 
 
 def test_gradient_equals_finite_differences():
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         latent, mean, scale = (a.astype(np.float64) for a in latents((2, 5, 6, 2)))
         loss = functools.partial(correlation.correlation_loss, window=3)
         assert loss(latent, mean, scale).dtype == jnp.float64

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from support.paths import SCRIPTS
 
-from jaxcorr import correlation
+from jaxcorr import compatibility, correlation
 
 PYTHONS: dict[str, str | None] = {
     "TensorFlow Compression": os.environ.get("JAXCORR_TFC_PYTHON"),
@@ -140,7 +140,7 @@ def expected(name):
     _, dtype, mask, options = CASES[name]
     arrays = arrays_of(name)
     mask = arrays.pop("mask", mask)
-    with jax.enable_x64("float64" in dtype):
+    with compatibility.enable_x64("float64" in dtype):
         loss, gradients = jax.value_and_grad(
             lambda arrays: correlation.correlation_loss(*arrays, mask=mask, **options)
         )(list(map(jnp.asarray, arrays.values(), dtypes_of(dtype))))

@@ -1,9 +1,10 @@
-import jax
 import pytest
+
+from jaxcorr import compatibility
 
 
 @pytest.fixture
 def float64():
     """Enables float64 in a test."""
-    with jax.enable_x64(True):
+    with compatibility.enable_x64(True):
         yield

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxcorr import compatibility
 from jaxcorr.layers.gdn import BETA_MINIMUM, PEDESTAL
 
 
@@ -120,7 +121,7 @@ def check_dtypes(layer, x, expected):
         (jnp.float32, 1e-5),
         (jnp.bfloat16, 0.1),
     ]:
-        with jax.enable_x64(True):
+        with compatibility.enable_x64(True):
             output = jax.jit(lambda x: layer(x))(jnp.asarray(x, dtype))
         assert output.dtype == dtype
         np.testing.assert_allclose(

@@ -14,8 +14,13 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.experimental
 import numpy as np
 
+if hasattr(jax, "enable_x64"):
+    enable_x64 = jax.enable_x64
+else:  # Before jax 0.8.
+    enable_x64 = jax.experimental.enable_x64  # pyright: ignore
 TAPS = [
     (row, column)
     for row, column in itertools.product(range(5), range(5))
@@ -42,7 +47,7 @@ def run(readme, photograph, side_symbols=None, symbols=None, offset=0):
     reconstruction, bits = readme["evaluate"](photograph)
     outputs = {"reconstruction": reconstruction, "bits": bits}
     if symbols is not None:
-        with jax.enable_x64(True):
+        with enable_x64(True):
             size = photograph.shape[:2]
             outputs |= decode(readme, side_symbols, symbols, size, int(offset))
     return outputs

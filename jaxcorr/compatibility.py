@@ -1,0 +1,32 @@
+"""Later names of what the oldest supported JAX and Flax call otherwise or lack."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.experimental
+from flax import nnx
+
+if hasattr(jax, "enable_x64"):
+    enable_x64 = jax.enable_x64
+else:  # Before jax 0.8.
+    enable_x64 = jax.experimental.enable_x64  # pyright: ignore
+
+if hasattr(nnx, "List"):
+    List, Sequential = nnx.List, nnx.Sequential
+else:  # Before flax 0.12, where a list in a module cannot hold functions.
+
+    class _Function(nnx.Module):
+        def __init__(self, function: Callable[..., Any]):
+            self.function = function
+
+        def __call__(self, *inputs: Any) -> Any:
+            return self.function(*inputs)
+
+    class _Sequential(nnx.Sequential):
+        def __init__(self, *layers: Callable[..., Any]):
+            super().__init__(
+                *(x if isinstance(x, nnx.Module) else _Function(x) for x in layers)
+            )
+
+    List, Sequential = list, _Sequential  # pyright: ignore
