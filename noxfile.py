@@ -60,6 +60,16 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=DEFAULT)
+def docs(session: nox.Session) -> None:
+    """Checks the figures of all pages, and builds the site into `runs/site`."""
+    groups = nox.project.dependency_groups(GROUPS, "docs")
+    session.install("-q", "-c", "constraints.txt", "-e", ".[test]", *groups)
+    session.run("python", "docs/_site/figures.py", "--check")
+    # MkDocs 1 is kept: a warning announces that its version 2 has no plugins.
+    session.run("mkdocs", "build", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session(python=DEFAULT)
 def tests(session: nox.Session) -> None:
     """Runs the test command of the README."""
     session.install("-q", "-c", "constraints.txt", "-e", ".[test]")
