@@ -26,12 +26,12 @@ TARGET = Path(__file__).resolve().parent / "show" / "demo.png"
 def main() -> None:
     """Draws one row for each photograph."""
     paths = built_in.held_out_paths()
-    figure = Figure(figsize=(12, 3 * len(paths)), layout="constrained")
+    figure = Figure(figsize=(7.5, 2 * len(paths)), layout="constrained")
     for row, path in zip(figure.subplots(len(paths), 3), paths, strict=True):
         pictures = compare(images.read_image(path)[0])
         for axis, (title, picture) in zip(row, pictures.items(), strict=True):
             axis.imshow(picture)
-            axis.set_title(title)
+            axis.set_title(title, fontsize=8)
             axis.set_axis_off()
     reconstructions.save_figure(figure, TARGET)
     print(TARGET)

@@ -55,18 +55,18 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "evaluate",
-        "Codes the images in a folder to files and back, and prints measurements.",
+        "Codes images to files and back, and prints measurements.",
     ),
     "show": Command(
         "evaluate",
-        "Draws the latents of an image, their predictions and the correlation map.",
+        "Draws an image, its reconstruction, its latents and their correlation.",
     ),
     "report": Command(
         "evaluate", "Writes a report on evaluated codecs, with tables and figures."
     ),
     "pack": Command("models", "Copies the model of a run to a model folder."),
     "import-compressai": Command(
-        "models", "Converts weights of CompressAI to a model folder (needs torch)."
+        "models", "Converts weights of CompressAI to a model folder."
     ),
     "export": Command(
         "models",

@@ -167,6 +167,7 @@ def test_a_missing_extra_is_named(jaxcorr, monkeypatch):
     # None in place of a module makes its import fail, as if it were not installed.
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     monkeypatch.delitem(sys.modules, "jaxcorr.data.tfds_writer", raising=False)
+    monkeypatch.delattr("jaxcorr.data.tfds_writer", raising=False)
     result = jaxcorr("prepare", ".", "--data-dir", "data", "--name", "mine")
     assert_refused(result, "pip install 'jaxcorr[tfds]'")
 

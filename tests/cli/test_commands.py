@@ -178,7 +178,7 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
             ["DIR", "-m MODEL|RUN[@MEMBER]", "--codec jpeg|", "--json FILE", "--fast"],
         ),
         ("show", ["IMAGE", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--channel", "--force"]),
-        ("report", ["RUN|FILE…", "-o DIR", "--images DIR", "--anchor CURVE"]),
+        ("report", ["RUN|FILE…", "-o DIR", "--images IMAGE|DIR…", "--anchor CURVE"]),
         ("info", ["FILE…", "--json FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),

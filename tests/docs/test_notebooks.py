@@ -43,15 +43,17 @@ def test_every_notebook_opens_with_the_same_install_cell():
 
 
 @pytest.fixture
-def install_cell():
+def install_cell(capsys):
     """Runs the install cell where jaxcorr is installed; returns the cell's names."""
+    del capsys  # Captures what the cell prints.
     names = {}
     exec(code_cells(read(NOTEBOOKS[0]))[0].source, names)
     return names
 
 
 @pytest.mark.fast
-def test_install_cell_says_versions_and_device(install_cell, capsys):
+@pytest.mark.usefixtures("install_cell")
+def test_install_cell_says_versions_and_device(capsys):
     assert re.search(r"^jaxcorr \S+, JAX \d\S+, \S+", capsys.readouterr().out)
 
 
