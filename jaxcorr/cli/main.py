@@ -54,8 +54,7 @@ COMMANDS = {
         uses_jax=False,
     ),
     "evaluate": Command(
-        "evaluate",
-        "Codes images to files and back, and prints measurements.",
+        "evaluate", "Codes images to files and back, and prints measurements."
     ),
     "show": Command(
         "evaluate",
@@ -66,7 +65,7 @@ COMMANDS = {
     ),
     "pack": Command("models", "Copies the model of a run to a model folder."),
     "import-compressai": Command(
-        "models", "Converts weights of CompressAI to a model folder."
+        "models", "Converts weights of CompressAI to a model folder (needs torch)."
     ),
     "export": Command(
         "models",

@@ -15,7 +15,7 @@ from jaxcorr import images as image_files
 from jaxcorr.bitstream.compression import ModelLike, open_model
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import formatting, measure, result_files
+from jaxcorr.evaluation import formatting, image_set, measure, result_files
 from jaxcorr.evaluation.classical import ClassicalCodec
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
@@ -73,7 +73,8 @@ def evaluate(
     """Codes images to the bytes of files and back, and measures both.
 
     Args:
-      images: Image as in `compress`, a folder of images, or a list of images.
+      images: Image as in `compress`, a folder of images, or a list of either. Images
+        that are not paths come first.
       model: Model, or the path of a model folder or run; by default the packaged demo.
       codec: Classical codec to evaluate in place of a model, such as "webp".
       quality: Quality of the classical codec, in its own unit.
@@ -117,17 +118,16 @@ def _image_codec(
 
 
 def _named_images(images: Any) -> list[tuple[str, Any]]:
-    """Returns the images with their names in measurements."""
-    if isinstance(images, str | os.PathLike) and Path(images).is_dir():
-        folder = Path(images)
-        paths = image_files.find_images(folder)
-        return [(str(path.relative_to(folder)), path) for path in paths]
+    """Returns the images with their names in measurements, which are unique."""
     listed = images if isinstance(images, list | tuple) else [images]
     if not listed:
         raise UserError("no image is given")
-    return [
-        (Path(image).name, image)
-        if isinstance(image, str | os.PathLike)
-        else (f"image {number}", image)
-        for number, image in enumerate(listed, 1)
-    ]
+    numbered = [(f"image {number}", image) for number, image in enumerate(listed, 1)]
+    paths = [Path(x) for x in listed if isinstance(x, str | os.PathLike)]
+    if not paths:
+        return numbered
+    found = list(image_set.find_images(paths).items())
+    if len(paths) == len(listed):
+        return found
+    others = [item for item in numbered if not isinstance(item[1], str | os.PathLike)]
+    return [*others, *found]

@@ -175,7 +175,10 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
         ("decompress", ["FILE|DIR…", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--force"]),
         (
             "evaluate",
-            ["DIR", "-m MODEL|RUN[@MEMBER]", "--codec jpeg|", "--json FILE", "--fast"],
+            [
+                *("IMAGE|DIR…", "-m MODEL|RUN[@MEMBER]", "--codec jpeg|"),
+                *("--quality NUMBER…", "--json FILE", "--fast"),
+            ],
         ),
         ("show", ["IMAGE", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--channel", "--force"]),
         ("report", ["RUN|FILE…", "-o DIR", "--images IMAGE|DIR…", "--anchor CURVE"]),
