@@ -65,7 +65,7 @@ COMMANDS = {
     ),
     "pack": Command("models", "Copies the model of a run to a model folder."),
     "import-compressai": Command(
-        "models", "Converts weights of CompressAI to a model folder (needs torch)."
+        "models", "Converts weights of CompressAI to a model folder."
     ),
     "export": Command(
         "models",
