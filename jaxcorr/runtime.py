@@ -12,7 +12,6 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from jaxcorr.errors import UserError
 
@@ -109,22 +108,6 @@ def check_device() -> None:
             f"JAX cannot start a device{setting}: {reason}; {remedy} JAX_PLATFORMS=cpu "
             "to compute on the CPU"
         ) from error
-
-
-def describe_device(device: Any) -> str:
-    """Returns the platform of a device of JAX with its model, or a CPU's threads."""
-    if device.platform == "cpu":
-        return f"cpu, {os.cpu_count()} threads"
-    return f"{device.platform}, {device.device_kind}"
-
-
-def describe_devices() -> str:
-    """Returns the devices of JAX in words, the first for all of them."""
-    import jax
-
-    devices = jax.devices()
-    number = "" if len(devices) == 1 else f"{len(devices)} x "
-    return number + describe_device(devices[0])
 
 
 def compilation_cache() -> Path:

@@ -15,6 +15,7 @@ from jaxcorr import runtime
 from jaxcorr.cli import installation, output
 from jaxcorr.cli.arguments import JsonPath
 from jaxcorr.errors import UserError
+from jaxcorr.evaluation import environment
 
 WIDTH = 80
 """Width of the report, in characters."""
@@ -106,18 +107,19 @@ def _find_extras() -> Iterator[Entry]:
 def _find_device() -> Iterator[Entry]:
     runtime.check_device()
     runtime.enable_compilation_cache()
-    import jax
-
-    for device in jax.devices():
-        kind = runtime.describe_device(device)
-        yield Entry(label=f"device {device.id}", value=kind, text=kind)
+    for index, device in enumerate(installation.describe_devices()):
+        yield Entry(label=f"device {index}", value=device, text=device)
+    threads = environment.usable_threads()
+    yield Entry(label="threads of the CPU", value=threads, text=str(threads))
     for name in ("JAX_PLATFORMS", "JAX_ENABLE_X64", "XLA_FLAGS"):
         if value := os.environ.get(name):
             yield Entry(label=name, value=value, text=value)
 
 
 def _find_range_coder() -> Iterator[Entry]:
-    implementation = f"constriction {installation.version_of('constriction')}"
+    from jaxcorr.bitstream import range_coder
+
+    implementation = range_coder.implementation()
     yield Entry(label="implementation", value=implementation, text=implementation)
 
 

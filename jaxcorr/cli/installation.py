@@ -1,7 +1,7 @@
 """Versions of jaxcorr and of the packages that it uses, by the extras that need them.
 
 The requirements are those of the installed distribution, so that they stand in
-`pyproject.toml` only. Nothing here imports a package to find its version.
+`pyproject.toml` only. No package is imported to find its version.
 """
 
 import importlib.metadata
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from jaxcorr.bitstream import container
+from jaxcorr.cli import output
+from jaxcorr.evaluation import environment
 
 DISTRIBUTION = "jaxcorr"
 
@@ -73,6 +75,25 @@ def versions() -> dict[str, str | None]:
         "jaxlib": version_of("jaxlib"),
         "format of files": str(container.VERSION),
     }
+
+
+def describe_devices() -> list[str]:
+    """Returns the platform and the model of each device that JAX uses, in words."""
+    import jax
+
+    return [
+        f"{device.platform}, {environment.device_model(device)}"
+        for device in jax.devices()
+    ]
+
+
+def print_details() -> None:
+    """Prints versions and devices as details of a command."""
+    output.print_detail(
+        ", ".join(f"{name} {version}" for name, version in versions().items())
+    )
+    for device in describe_devices():
+        output.print_detail(f"device {device}")
 
 
 def extras() -> list[str]:

@@ -145,20 +145,18 @@ def start_jax() -> None:
     if output.is_verbose():
         from jaxcorr.cli import installation
 
-        versions = installation.versions()
-        line = ", ".join(f"{name} {version}" for name, version in versions.items())
-        output.print_detail(line)
-        output.print_detail(f"device {runtime.describe_devices()}")
+        installation.print_details()
 
 
 def _print_versions() -> None:
-    """Prints the versions, then the device: JAX takes long to start."""
+    """Prints the versions, then the devices: JAX takes long to start."""
     from jaxcorr.cli import installation
 
     for name, version in installation.versions().items():
         print(f"{name} {version or 'is not installed'}", flush=True)
     runtime.check_device()
-    print(f"device {runtime.describe_devices()}")
+    for device in installation.describe_devices():
+        print(f"device {device}")
 
 
 def _parse(name: str, arguments: Sequence[str]) -> None:

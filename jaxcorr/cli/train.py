@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxcorr.cli import output
+from jaxcorr.cli import installation, output
 from jaxcorr.extras import needs_extra
 
 
@@ -39,7 +39,8 @@ def train(
     config = config_files.parse_config(arguments, program="jaxcorr train")
     distributed.initialize(config.distributed)
     runtime.check_device()
-    output.print_detail(f"device {runtime.describe_devices()}")
+    if output.is_verbose():
+        installation.print_details()
     try:
         workdir = trainer.train(config)
         if distributed.is_first_process():

@@ -67,7 +67,7 @@ def current_environment(*, uses_jax: bool = True) -> Environment:
         date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         platform=kind,
         device=device,
-        threads=_usable_threads(),
+        threads=usable_threads(),
         versions=installed_versions(),
     )
 
@@ -83,13 +83,17 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
+def device_model(device: Any) -> str:
+    """Returns the model of a device of JAX, which calls every CPU `cpu`."""
+    return _cpu_name() if device.platform == "cpu" else device.device_kind
+
+
 def _jax_device() -> tuple[str, str]:
     """Returns the platform and the model of the default device of JAX."""
     import jax  # Versions are known without JAX, which takes long to import.
 
     device = jax.devices()[0]
-    is_cpu = device.platform == "cpu"
-    return device.platform, _cpu_name() if is_cpu else device.device_kind
+    return device.platform, device_model(device)
 
 
 def _cpu_name() -> str:
@@ -102,7 +106,7 @@ def _cpu_name() -> str:
     return next(iter(names), platform.processor() or platform.machine())
 
 
-def _usable_threads() -> int:
+def usable_threads() -> int:
     """Returns the number of threads of the CPU that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
