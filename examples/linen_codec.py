@@ -26,7 +26,7 @@ from jax.scipy.special import log_ndtr
 from jaxcorr import correlation_loss
 from jaxcorr.correlation import normalize
 
-# CoDeX is no dependency of jaxcorr, so pyright does not find it.
+# CoDeX is not a dependency of jaxcorr, so pyright does not find it.
 try:
     from codex.ems import flax as ems  # pyright: ignore[reportMissingImports]
 except ImportError:

@@ -168,14 +168,19 @@ def _find(path: str | Path, checkpoint: str) -> Path:
     return _choose(folder, members[member], checkpoint)
 
 
+def split_member(path: str | Path) -> tuple[Path, int | None]:
+    """Splits RUN@MEMBER into both, unless it is a path that exists."""
+    run, _, member = str(path).rpartition("@")
+    if run and member.isdigit() and not Path(path).exists():
+        return Path(run), int(member)
+    return Path(path), None
+
+
 def _split(path: str | Path) -> tuple[Path, int | None]:
     """Splits RUN@MEMBER, and checks that the directory exists."""
-    folder, member = Path(path), None
+    folder, member = split_member(path)
     if str(path) == DEMO and not (_is_model(folder) or (folder / CHECKPOINTS).is_dir()):
         return Path(__file__).parent / DEMO, None
-    run, _, number = str(path).rpartition("@")
-    if run and number.isdigit() and not folder.exists():
-        folder, member = Path(run), int(number)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a directory: give a run or a model folder")
     return folder, member

@@ -17,6 +17,7 @@ from jaxcorr.cli.arguments import (
     FigurePath,
     Force,
     Image,
+    JsonPath,
     ModelPaths,
     OptionalModelPath,
     ReportFolder,
@@ -54,12 +55,6 @@ Qualities = Annotated[
 EvaluatedImages = Annotated[
     Positional[tuple[Path, ...]],
     argument("IMAGE|DIR…", "Images, and folders that are searched.", hint=""),
-]
-JsonPath = Annotated[
-    Path | None,
-    argument(
-        "FILE", "JSON file to write the results to; - is standard output.", hint=""
-    ),
 ]
 Channel = Annotated[
     int | None,

@@ -41,7 +41,7 @@ class Package(NamedTuple):
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with the package: it is missing or too old; None if nothing."""
+        """Reason why the package does not work, missing or too old; None if it does."""
         if self.version is None:
             return None if self.marker else f"{self.name} is missing"
         if self._is_too_old():
@@ -55,24 +55,16 @@ class Package(NamedTuple):
         return _release(self.version) < _release(lowest[1])
 
 
-def version_of(name: str) -> str | None:
-    """Returns the version of an installed distribution, or None without it."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def versions() -> dict[str, str | None]:
     """Returns the versions that decide what jaxcorr computes and which files it reads.
 
     The version is None for a package that is not installed.
     """
     return {
-        DISTRIBUTION: version_of(DISTRIBUTION),
+        DISTRIBUTION: environment.version_of(DISTRIBUTION),
         "Python": platform.python_version(),
-        "jax": version_of("jax"),
-        "jaxlib": version_of("jaxlib"),
+        "jax": environment.version_of("jax"),
+        "jaxlib": environment.version_of("jaxlib"),
         "format of files": str(container.VERSION),
     }
 
@@ -133,7 +125,9 @@ def _packages(distribution: str, extra: str) -> Iterator[Package]:
         marker = marker.removeprefix("and ").strip()
         name = match["name"]
         if name != DISTRIBUTION:
-            yield Package(name, match["bounds"].strip(), marker, version_of(name))
+            yield Package(
+                name, match["bounds"].strip(), marker, environment.version_of(name)
+            )
         # An extra of another distribution, such as jax[cuda12], or of our own.
         for other in filter(None, (match["extras"] or "").split(",")):
             yield from _packages(name, other.strip())

@@ -100,12 +100,13 @@ def run(arguments: Sequence[str]) -> None:
       UserError: If there is no such command, or for the reasons of the command.
       SystemExit: If an argument is wrong, after the help, or if some files failed.
     """
-    first, *rest = arguments or ["--help"]
+    arguments = arguments or ["--help"]
+    first, *rest = arguments
     name = first.replace("_", "-")
     if first == "--version":
         _print_versions()
     elif first.startswith("-"):
-        _parse_any(arguments or ["--help"])
+        _parse_any(arguments)
     elif name not in COMMANDS:
         similar = difflib.get_close_matches(name, COMMANDS, n=1)
         question = f": did you mean {similar[0]}?" if similar else ""

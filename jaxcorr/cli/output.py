@@ -1,4 +1,4 @@
-"""What the commands print, and where: results as JSON, text, notes and errors.
+"""Output of the commands: results as JSON, text, notes and errors.
 
 `--json -` writes results to standard output, for other programs:
 `jaxcorr info photo.jxc --json - | jq .`. `--quiet` leaves errors and such results,

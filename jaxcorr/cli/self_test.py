@@ -115,6 +115,7 @@ def known_latents() -> Float32[np.ndarray, "1 24 24 4"]:
     return ((values - 8) / 4).astype(np.float32)[None]
 
 
+@functools.cache
 def _known_picture() -> UInt8[np.ndarray, "80 96 3"]:
     """Returns the picture in `KNOWN_FILE`."""
     container = Container.from_bytes(KNOWN_FILE, "the known file")

@@ -74,13 +74,18 @@ def current_environment(*, uses_jax: bool = True) -> Environment:
 
 def installed_versions() -> dict[str, str]:
     """Returns the versions of Python and of the installed packages, by name."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {package: version_of(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {
+        package: version for package, version in found.items() if version
+    }
+
+
+def version_of(name: str) -> str | None:
+    """Returns the version of an installed distribution, or None without it."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def device_model(device: Any) -> str:

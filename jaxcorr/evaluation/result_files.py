@@ -19,7 +19,7 @@ from jaxcorr.evaluation.measure import ImageMetrics
 from jaxcorr.evaluation.metadata import CodecMetadata, ModelMetadata
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.provenance import Provenance
-from jaxcorr.run_directory import CHECKPOINTS
+from jaxcorr.run_directory import CHECKPOINTS, split_member
 
 Result = dict[str, Any]
 """A result as JSON."""
@@ -94,23 +94,15 @@ def load_json(paths: Sequence[Path]) -> list[Result]:
 
 def results_path(model: str | Path) -> Path:
     """Returns where the results of a run, a model folder or a sweep member are kept."""
-    folder, member = _split_member(model)
+    folder, member = split_member(model)
     if member is None:
         return folder / RESULTS_FILE
     return folder / RESULTS_FILE.replace(".", f"@{member}.")
 
 
-def _split_member(model: str | Path) -> tuple[Path, int | None]:
-    """Splits RUN@MEMBER, unless it is a path that exists."""
-    folder, _, member = str(model).rpartition("@")
-    if folder and member.isdigit() and not Path(model).exists():
-        return Path(folder), int(member)
-    return Path(model), None
-
-
 def _files(path: Path) -> list[tuple[Path, int | None]]:
     """Returns the files of a path, with the member if only one of a file is meant."""
-    folder, member = _split_member(path)
+    folder, member = split_member(path)
     if member is not None:
         # The results of a member have a file of their own, or are among those of the
         # sweep, whichever was written last.
