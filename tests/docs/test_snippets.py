@@ -7,7 +7,6 @@ import shlex
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import config
 from PIL import Image
 from support import pages
 from support.codecs import blocks
@@ -41,14 +40,6 @@ def commands(page):
 
 
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
-
-
-@pytest.fixture
-def no_shape_checks():
-    """Users do not check shapes, and the symbols of an export have none to check."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.fast

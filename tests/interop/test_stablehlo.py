@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import skimage
 from jax import export
-from jaxtyping import config
 from support import codecs
 from support.paths import SCRIPTS
 
@@ -26,15 +25,7 @@ CODED = [("minnen", context) for context in codecs.CONTEXTS]
 EVALUATED = [*CODED, ("cheng", "checkerboard"), ("swin", "channelwise")]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _types_unchecked():
-    """An export has symbols for sides, which jaxtyping cannot broadcast.
-
-    Types are checked where the same functions run on arrays, in all other tests.
-    """
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+pytestmark = pytest.mark.usefixtures("no_shape_checks")
 
 
 @pytest.fixture(scope="module")
