@@ -130,14 +130,9 @@ def tpu_forms() -> Block:
         ),
         "compiler's estimate (ms)": lambda x: _ms(roofline.compiler_seconds(x)),
     }
-    return Block(
-        table=Table(
-            columns=("Minnen 192/320, bfloat16, 16 crops of 256x256 a chip", *forms),
-            rows=tuple(
-                (name, *map(cell, forms.values())) for name, cell in rows.items()
-            ),
-        ),
-        source=TPU_SOURCE,
+    return _tpu_block(
+        ("Minnen 192/320, bfloat16, 16 crops of 256x256 a chip", *forms),
+        [(name, *map(cell, forms.values())) for name, cell in rows.items()],
     )
 
 
@@ -162,7 +157,7 @@ def tpu_chips() -> Block:
         "images/s a chip",
         "largest batch a chip",
     )
-    return Block(table=Table(columns=columns, rows=tuple(rows)), source=TPU_SOURCE)
+    return _tpu_block(columns, rows)
 
 
 def tpu_utilization() -> Block:
@@ -184,7 +179,7 @@ def tpu_utilization() -> Block:
         "of bound and communication",
         "of the compiler's estimate",
     )
-    return Block(table=Table(columns=columns, rows=tuple(rows)), source=TPU_SOURCE)
+    return _tpu_block(columns, rows)
 
 
 def tpu_scaling() -> Block:
@@ -209,10 +204,13 @@ def tpu_scaling() -> Block:
         for pod in pods
     )
     columns = ("chips", "communication a step (MB)", "links (ms)", "images/s")
-    return Block(
-        table=Table(columns=(*columns, "of 8 chips (times)"), rows=rows),
-        source=TPU_SOURCE,
-    )
+    return _tpu_block((*columns, "of 8 chips (times)"), rows)
+
+
+def _tpu_block(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Block:
+    """Returns figures that are predicted for TPUs."""
+    table = Table(columns=tuple(columns), rows=tuple(rows))
+    return Block(table=table, source=TPU_SOURCE)
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import griffe
 import reference
 import repository
 from mkdocs.config.defaults import MkDocsConfig
@@ -77,5 +76,5 @@ def _check_public_names(markdown: str) -> None:
     if missing := sorted(names - {name.rpartition(".")[2] for name in listed}):
         raise PluginError(f"{API} does not list {', '.join(missing)}")
     for name in sorted(listed):
-        if not griffe.load(f"jaxcorr.{name}").has_docstring:
+        if not reference.documented(f"jaxcorr.{name}").has_docstring:
             raise PluginError(f"jaxcorr.{name} has no docstring")

@@ -1,6 +1,7 @@
 """Pages that are generated from the code: settings, and the help of the commands."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -49,6 +50,23 @@ class Setting:
         if key not in UNITS:
             raise LookupError(f"{key} has no unit in docs/_site/units.py")
         return UNITS[key]
+
+
+@functools.cache
+def _package() -> griffe.Module:
+    """Reads the package, which takes seconds, once for all pages."""
+    package = griffe.load(PACKAGE)
+    assert isinstance(package, griffe.Module)
+    return package
+
+
+def documented(path: str) -> griffe.Object | griffe.Alias:
+    """Returns a name of the package with its documentation.
+
+    Args:
+      path: Path of the name, such as `jaxcorr.codec.Codec`.
+    """
+    return _package()[path.removeprefix(f"{PACKAGE}.")]
 
 
 def settings_page() -> str:
@@ -124,7 +142,7 @@ def _table(prefix: str, settings: list[Setting]) -> Iterator[str]:
 
 def _settings(owner: type) -> Iterator[Setting]:
     """Yields the fields of a class of settings in their order."""
-    members = griffe.load(f"{owner.__module__}.{owner.__name__}").members
+    members = documented(f"{owner.__module__}.{owner.__name__}").members
     annotations = typing.get_type_hints(owner)
     for field in dataclasses.fields(owner):
         docstring = members[field.name].docstring
