@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from jaxcorr.errors import UserError
 
 MODULES = {
-    "train": ("grain", "tensorboardX"),
+    "train": ("grain", "skimage", "tensorboardX"),
     "tfds": ("tensorflow_datasets",),
-    "plots": ("matplotlib", "markdown_it"),
+    "plots": ("markdown_it", "matplotlib"),
     "onnx": ("jax2onnx",),
     "compressai": ("torch",),
 }
-"""Top-level modules that each extra installs."""
+"""Top-level modules that each extra of jaxcorr installs; `train` includes `plots`."""
 
 
 @contextlib.contextmanager

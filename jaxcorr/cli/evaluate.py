@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from jaxcorr import files, run_directory
+from jaxcorr import extras, files, run_directory
 from jaxcorr.cli import batch, measurements
 from jaxcorr.cli.arguments import (
     Checkpoint,
@@ -131,7 +131,8 @@ def show(
     force: Force = False,
 ) -> None:
     """Draws an image, its reconstruction, its latents and their correlation."""
-    from jaxcorr.visualization import latents_figure, reconstructions
+    with extras.needs_extra("plots", "drawing"):
+        from jaxcorr.visualization import latents_figure, reconstructions
 
     if not 1 <= len(model) <= 2:
         raise UserError(
@@ -172,7 +173,8 @@ def report(
 
     The report is a Markdown file and one page of HTML.
     """
-    from jaxcorr.report import render  # Imports matplotlib.
+    with extras.needs_extra("plots", "a report"):
+        from jaxcorr.report import render
 
     if not runs:
         raise UserError(

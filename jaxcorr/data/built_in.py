@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxcorr import images
+from jaxcorr import extras, images
 from jaxcorr.errors import UserError
 
 TRAINING = (
@@ -80,4 +80,6 @@ def _decode(name: str) -> np.ndarray:
 
 def _path(name: str) -> Path:
     # Locating the package imports none of its submodules.
-    return Path(str(importlib.resources.files("skimage") / "data" / name))
+    with extras.needs_extra("train", "the source builtin"):
+        package = importlib.resources.files("skimage")
+    return Path(str(package / "data" / name))

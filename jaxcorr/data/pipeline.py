@@ -7,12 +7,16 @@ import signal
 import threading
 from collections.abc import Sequence
 
-import grain
 import numpy as np
 from absl import flags
 from jaxtyping import UInt8
 
-from jaxcorr.data.sources import DataConfig, ImageSource, held_out_source
+from jaxcorr import extras
+from jaxcorr.data.image_source import ImageSource
+from jaxcorr.data.sources import DataConfig, held_out_source
+
+with extras.needs_extra("train", "training"):
+    import grain
 
 MAX_THREADS = 16
 """Maximum number of threads that read images."""

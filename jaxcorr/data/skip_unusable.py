@@ -3,9 +3,9 @@
 import logging
 
 import numpy as np
-from grain.sources import RandomAccessDataSource
 from jaxtyping import UInt8
 
+from jaxcorr.data.image_source import ImageSource
 from jaxcorr.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -34,9 +34,7 @@ class SkipUnusable:
       UserError: If no image is usable.
     """
 
-    def __init__(
-        self, source: RandomAccessDataSource, *, crop_size: int, name: str
-    ) -> None:
+    def __init__(self, source: ImageSource, *, crop_size: int, name: str) -> None:
         self._source = source
         self._crop_size = crop_size
         self._name = name

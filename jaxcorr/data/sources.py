@@ -3,16 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-from grain.sources import RandomAccessDataSource
-
 from jaxcorr import serialization
 from jaxcorr.data import built_in, folder, tfds_reader
+from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.skip_unusable import SkipUnusable
 from jaxcorr.errors import require
-
-ImageSource = RandomAccessDataSource[np.ndarray]
-"""Random access to 8-bit RGB images: `source[index]` has shape `[h w 3]`."""
 
 SOURCE_FORMS = "builtin, folder:DIR or tfds:NAME"
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from jaxcorr import images
+from jaxcorr import extras, images
 from jaxcorr.errors import UserError
 
 
@@ -32,7 +32,8 @@ class TFDSReader:
     def __init__(
         self, name: str, *, split: str, directory: str | None, feature: str | None
     ):
-        import tensorflow_datasets as tfds  # Takes a second, and few runs need it.
+        with extras.needs_extra("tfds", f"tfds:{name}"):
+            import tensorflow_datasets as tfds  # Takes a second; few runs need it.
 
         builder = _find_builder(tfds, name, directory)
         self._feature = _choose_feature(tfds, builder.info.features, name, feature)

@@ -12,11 +12,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow_datasets as tfds
 from PIL import Image
 
-from jaxcorr import images
+from jaxcorr import extras, images
 from jaxcorr.errors import UserError
+
+with extras.needs_extra("tfds", "writing a data set"):
+    import tensorflow_datasets as tfds
 
 logger = logging.getLogger(__name__)
 

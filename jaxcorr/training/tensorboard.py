@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import (
-    Event,  # pyright: ignore (made when it is imported)
-    SessionLog,  # pyright: ignore (made when it is imported)
-)
+
+from jaxcorr import extras
+
+with extras.needs_extra("train", "training"):
+    from tensorboardX import summary
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import (
+        Event,  # pyright: ignore (made when it is imported)
+        SessionLog,  # pyright: ignore (made when it is imported)
+    )
 
 FLUSH_SECONDS = 30
 """Seconds between two flushes to disk."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxcorr import files, images
+from jaxcorr import extras, files, images
 from jaxcorr.evaluation import formatting, measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.model import Model
@@ -26,7 +26,8 @@ def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:
       UserError: If a photograph cannot be read or a file cannot be written.
     """
     # Matplotlib takes a fifth of the import time of a training, so it is imported late.
-    from jaxcorr.visualization import reconstructions
+    with extras.needs_extra("plots", "drawing"):
+        from jaxcorr.visualization import reconstructions
 
     originals = [images.read_image(path)[0] for path in paths]
     codec, coded = LearnedCodec(model), []

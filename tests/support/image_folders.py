@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from jaxcorr.data import pipeline, sources
-from jaxcorr.data.sources import DataConfig, ImageSource
+from jaxcorr.data.image_source import ImageSource
+from jaxcorr.data.sources import DataConfig
 
 SIZE = 64
 
