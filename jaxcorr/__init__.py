@@ -149,6 +149,7 @@ def __getattr__(name: str) -> _typing.Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'jaxcorr' has no attribute {name!r}")
     extras = _importlib.import_module("jaxcorr.extras")
+    _importlib.import_module("jaxcorr.versions").check_packages()
     with extras.needs_extra("train", f"jaxcorr.{name}"):
         module = _importlib.import_module(f"jaxcorr.{_MODULES[name]}")
     return getattr(module, name)

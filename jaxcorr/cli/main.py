@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxcorr import runtime
+from jaxcorr import runtime, versions
 from jaxcorr.cli import output
 from jaxcorr.cli.output import Verbosity
 from jaxcorr.errors import UserError
@@ -129,7 +129,12 @@ def load(name: str) -> Callable[..., None]:
 
     Returns:
       The function that runs the command.
+
+    Raises:
+      UserError: If JAX or Flax is too old.
     """
+    if COMMANDS[name].uses_jax:
+        versions.check_packages()
     module = importlib.import_module(f"jaxcorr.cli.{COMMANDS[name].module}")
     return getattr(module, name.replace("-", "_"))
 
