@@ -7,6 +7,9 @@
 `.ci/run` runs all that a change must pass in fresh environments.
 """
 
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,8 +76,8 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Runs the test command of the README."""
     session.install("-q", "-c", "constraints.txt", "-e", ".[test]")
-    other = _python_of(session, "fast_jax_0_11")
-    session.run("python", "-m", "pytest", "-n", "2", *session.posargs, env=other)
+    others = _pythons_of(session, "fast_jax_0_11")
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs, env=others)
 
 
 @nox.session(python="3.12")
@@ -92,22 +95,48 @@ def fast(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast", env=flags)
 
 
+@nox.session(python="3.13")
+def fast_colab(session: nox.Session) -> None:
+    """Runs the fast tests with Colab's JAX and the lowest versions of the rest."""
+    session.install("-q", "-c", "constraints-colab.txt", "-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast")
+
+
 @nox.session(python=DEFAULT)
 def slow(session: nox.Session) -> None:
     """Runs tests of minutes, and those against other frameworks."""
     session.install("-q", "-c", "constraints.txt", "-e", EVERYTHING)
     # It asks for versions of long ago.
     session.install("-q", "--no-deps", "jax-codex==0.0.1")
-    env = _tensorflow_compression(session) | _python_of(session, "fast-3-13")
+    env = _tensorflow_compression(session)
+    env |= _pythons_of(session, "fast-3-12", "fast_colab")
     pytest = ["python", "-m", "pytest", "-q", "-n", "2"]
     _run_all(session, [*pytest, "-m", "slow"], [*pytest, *PEERS], env=env)
 
 
 @nox.session(python=DEFAULT)
+def resolve(session: nox.Session) -> None:
+    """Resolves every extra on every Python and platform; installs none."""
+    session.install("-q", "-c", "constraints.txt", "uv")
+    session.run("python", ".ci/resolve.py")
+
+
+@nox.session(python=DEFAULT)
 def build(session: nox.Session) -> None:
-    """Builds the wheel and the source distribution into `dist`."""
-    session.install("-q", "-c", "constraints.txt", "build")
-    session.run("python", "-m", "build", "--outdir", "dist")
+    """Builds the wheel and the source distribution into `dist`, and checks both."""
+    session.install("-q", "-c", "constraints.txt", "build", "twine")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--outdir", folder)
+        files = sorted(map(str, Path(folder).iterdir()))
+        session.run("twine", "check", "--strict", *files)
+        shutil.copytree(folder, "dist", dirs_exist_ok=True)
+
+
+@nox.session(python=DEFAULT)
+def size(session: nox.Session) -> None:
+    """Installs the core in a fresh environment, and prints what it takes on the disk."""
+    session.install("-q", "-c", "constraints.txt", ".")
+    session.run("python", "benchmarks/installed_size.py")
 
 
 def _run_all(
@@ -126,10 +155,12 @@ def _run_all(
         session.error(f"failed: {'; '.join(failed)}")
 
 
-def _python_of(session: nox.Session, name: str) -> dict[str, str]:
-    """Returns the variable by which tests find the Python of another session."""
-    python = Path(session.virtualenv.location).parent / name / "bin" / "python"
-    return {"JAXCORR_OTHER_PYTHON": str(python)} if python.exists() else {}
+def _pythons_of(session: nox.Session, *names: str) -> dict[str, str]:
+    """Returns the variable by which tests find the Pythons of other sessions."""
+    folder = Path(session.virtualenv.location).parent
+    pythons = [folder / name / "bin" / "python" for name in names]
+    found = [str(python) for python in pythons if python.exists()]
+    return {"JAXCORR_OTHER_PYTHONS": os.pathsep.join(found)} if found else {}
 
 
 def _tensorflow_compression(session: nox.Session) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Files decode with other versions of Python, JAX and XLA."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -16,12 +17,13 @@ from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.codec import CodecConfig
 from jaxcorr.transforms.minnen import Minnen
 
-OTHER = os.environ.get("JAXCORR_OTHER_PYTHON")
+OTHERS = os.environ.get("JAXCORR_OTHER_PYTHONS")
+PYTHONS = [sys.executable, *filter(None, (OTHERS or "").split(os.pathsep))]
+ENVIRONMENTS = {Path(python).parents[1].name: python for python in PYTHONS}
 PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
-ACTIONS = ("encode", "decode")
 
 pytestmark = pytest.mark.skipif(
-    OTHER is None, reason="JAXCORR_OTHER_PYTHON does not name a Python with jaxcorr"
+    not OTHERS, reason="JAXCORR_OTHER_PYTHONS does not name Pythons with jaxcorr"
 )
 
 
@@ -48,10 +50,21 @@ def model_path(request, tmp_path_factory):
     return folder
 
 
-def run(python, action, *arguments):
+@pytest.fixture(scope="module")
+def encoded(model_path):
+    """A file of each environment, and the latents of its encoder."""
+    made = {}
+    for name, python in ENVIRONMENTS.items():
+        file = model_path.with_name(f"{name}.jxc")
+        made[name] = file, model_path.with_name(f"{name}.npz")
+        run(python, "encode", model_path, *made[name])
+    return made
+
+
+def run(python, action, model_path, *files):
     script = SCRIPTS / "portable.py"
     process = subprocess.run(
-        [python, script, action, *map(str, arguments)],
+        [python, script, action, *map(str, (model_path, PHOTOGRAPH, *files))],
         env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
         capture_output=True,
         text=True,
@@ -59,18 +72,19 @@ def run(python, action, *arguments):
     assert process.returncode == 0, process.stderr
 
 
-@pytest.mark.parametrize(
-    ("encoder", "decoder"),
-    [(sys.executable, OTHER), (OTHER, sys.executable)],
-    ids=["to the other", "from the other"],
-)
+@pytest.mark.parametrize("decoder", ENVIRONMENTS)
 def test_files_decode_to_the_same_latents_in_another_environment(
-    model_path, encoder, decoder, tmp_path
+    model_path, encoded, decoder, tmp_path
 ):
-    file = tmp_path / "photo.jxc"
-    for python, action in zip((encoder, decoder), ACTIONS, strict=True):
-        run(python, action, model_path, PHOTOGRAPH, file, tmp_path / f"{action}d.npz")
-    encoded, decoded = (dict(np.load(tmp_path / f"{x}d.npz")) for x in ACTIONS)
+    others = {name: made for name, made in encoded.items() if name != decoder}
+    latents = {name: tmp_path / f"{name}.npz" for name in others}
+    pairs = [(file, latents[name]) for name, (file, _) in others.items()]
+    run(ENVIRONMENTS[decoder], "decode", model_path, *itertools.chain(*pairs))
+    for name, (_, encoder_latents) in others.items():
+        check_equal(np.load(encoder_latents), np.load(latents[name]))
+
+
+def check_equal(encoded, decoded):
     for name in ("side_symbols", "symbols", "latent_hat"):
         assert np.array_equal(encoded[name], decoded[name]), name
         assert np.unique(encoded[name]).size > 4
