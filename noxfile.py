@@ -116,7 +116,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(python=DEFAULT)
 def resolve(session: nox.Session) -> None:
-    """Resolves every extra on every Python and platform; installs none."""
+    """Resolves every extra on each Python and platform."""
     session.install("-q", "-c", "constraints.txt", "uv")
     session.run("python", ".ci/resolve.py")
 
@@ -134,7 +134,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python=DEFAULT)
 def size(session: nox.Session) -> None:
-    """Installs the core in a fresh environment, and prints what it takes on the disk."""
+    """Installs the core in a fresh environment, and prints its size on the disk."""
     session.install("-q", "-c", "constraints.txt", ".")
     session.run("python", "benchmarks/installed_size.py")
 

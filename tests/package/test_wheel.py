@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ADDRESS = PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
 SMALL = """--codec.transforms.width 4 --codec.transforms.channels 4 --steps 5
-    --loss.window 3 --data.crop-size 64 --data.batch-size 2 --data.held-out-crops 2""".split()
+    --loss.window 3 --data.crop-size 64 --data.batch-size 2 --data.held-out-crops 2
+""".split()
 
 
 def run(*command, cwd, status=0):
