@@ -114,6 +114,24 @@ def test_the_core_codes_and_names_missing_extras(install, photograph, tmp_path):
         assert out == ""
 
 
+def test_pip_keeps_the_packages_of_a_colab_runtime(built, tmp_path):
+    pins = (ROOT / "constraints-colab.txt").read_text().splitlines()
+    runtime = [
+        pin
+        for pin in pins
+        if pin.partition("==")[0] in {"jax", "jaxlib", "flax", "numpy"}
+    ]
+    assert len(runtime) == 4
+    run(sys.executable, "-m", "venv", "runtime", cwd=tmp_path)
+    pip = (tmp_path / "runtime" / "bin" / "python", "-m", "pip", "install")
+    run(*pip, "-q", *runtime, cwd=tmp_path)
+    out, _ = run(*pip, "--dry-run", f"{built[1]}[notebooks]", cwd=tmp_path)
+    (line,) = re.findall(r"^Would install (.+)$", out, re.MULTILINE)
+    added = {name.rpartition("-")[0].lower() for name in line.split()}
+    assert "jaxcorr" in added and "grain" in added
+    assert not added & {pin.partition("==")[0] for pin in runtime}
+
+
 def test_the_source_distribution_holds_the_repository(built):
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
