@@ -17,7 +17,7 @@ from jaxcorr.cli.arguments import (
     argument,
 )
 from jaxcorr.errors import UserError
-from jaxcorr.interop import compressai, stablehlo
+from jaxcorr.interop import compressai, export_folder, onnx_export, stablehlo
 
 Weights = Annotated[
     Positional[Path],
@@ -31,6 +31,20 @@ AsStableHlo = Annotated[
     tyro.conf.arg(
         name="stablehlo",
         help="Write StableHLO functions, which JAX runs without jaxcorr.",
+    ),
+]
+AsOnnx = Annotated[
+    bool,
+    tyro.conf.arg(
+        name="onnx", help="Write ONNX functions, which ONNX Runtime runs without JAX."
+    ),
+]
+Size = Annotated[
+    onnx_export.Size | None,
+    argument(
+        "HEIGHT WIDTH",
+        "The only size of images of an ONNX export, in multiples of 64 pixels.",
+        hint="(default: any size)",
     ),
 ]
 
@@ -74,22 +88,33 @@ def export(
     model: ModelPath,
     output: ExportFolder,
     as_stablehlo: AsStableHlo = False,
+    as_onnx: AsOnnx = False,
+    size: Size = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
 ) -> None:
     """Exports the functions of a model to a format that other programs can run."""
-    if not as_stablehlo:
-        raise UserError("name a format: --stablehlo")
-    stablehlo.check_target(output, force=force)
+    if as_stablehlo == as_onnx:
+        raise UserError(
+            "name one format: --stablehlo, for JAX without jaxcorr, or --onnx, for "
+            "ONNX Runtime and others"
+        )
+    if size is not None and not as_onnx:
+        raise UserError("--size needs --onnx; StableHLO functions take any size")
+    export_folder.check_target(output, force=force)
     loaded = run_directory.load(model, checkpoint=checkpoint)
-    functions = stablehlo.write_export(output, loaded)
+    if as_onnx:
+        functions = onnx_export.write_export(output, loaded, size=size)
+    else:
+        functions = stablehlo.write_export(output, loaded)
     for function in functions:
         megabytes = function.size / 1e6
         print(f"{function.name:28} {megabytes:6.2f} MB  {function.seconds:5.2f} s")
-    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    images = "any size of image" if size is None else f"images of {size[0]}x{size[1]}"
+    total = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(
         f"{output}: model {loaded.fingerprint.hex()}, {len(functions)} functions for "
-        f"any size of image, {size / 1e6:.2f} MB in "
+        f"{images}, {total / 1e6:.2f} MB in "
         f"{sum(function.seconds for function in functions):.1f} s"
     )
 

@@ -6,61 +6,29 @@ export shows how to chain the functions, in code that a test runs.
 """
 
 import contextlib
-import dataclasses
 import functools
 import re
-import string
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import export
 
-from jaxcorr import compatibility, files, saved_model
-from jaxcorr.errors import UserError
-from jaxcorr.interop import exported_functions
+from jaxcorr import compatibility, files
+from jaxcorr.interop import export_folder, exported_functions
+from jaxcorr.interop.export_folder import ExportRecord
 from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.model import Model
-from jaxcorr.saved_model import TABLES
 
-FORMAT = "stablehlo-1"
-"""Entry `format` of `config.json` in an export; a model folder has a number."""
 SUFFIX = ".jaxexport"
-README = "README.md"
 CODING = "float64"
 """Folder of the functions for encoding and decoding, which compute in float64."""
 PLATFORMS = ("cpu", "cuda", "tpu")
 CODING_PLATFORMS = ("cpu", "cuda")
 """Platforms that support float64."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportRecord:
-    """A file of an export.
-
-    Attributes:
-      name: Name of the file in the folder, without its suffix.
-      function: The function in the file.
-      inputs: Type and shape of each input by its name, such as `float32[b,4*h,4*w,8]`.
-      outputs: Type and shape of each output by its name.
-      platforms: Platforms that the function runs on.
-      size: Size of the file, in bytes.
-      seconds: Time taken to trace the function and to write the file.
-      conventions: Versions of the calling convention and of StableHLO.
-    """
-
-    name: str
-    function: ExportedFunction
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, str]
-    platforms: tuple[str, ...]
-    size: int
-    seconds: float
-    conventions: tuple[int, str]
 
 
 def write_export(path: Path, model: Model) -> list[ExportRecord]:
@@ -85,28 +53,10 @@ def write_export(path: Path, model: Model) -> list[ExportRecord]:
                 write(f"{CODING}/{name}", function, jnp.float64, CODING_PLATFORMS)
                 for name, function in exported_functions.coding_functions(model).items()
             ]
-        np.savez_compressed(folder / TABLES, **model.table_arrays())
-        saved_model.write_config(folder, _config(model, records))
-        (folder / README).write_text(_readme(model, records))
+        export_folder.describe(
+            folder, model, records, kind="stablehlo", versions=_versions(folder)
+        )
     return records
-
-
-def check_target(path: Path, *, force: bool) -> None:
-    """Checks, before any work, that writing an export replaces nothing else.
-
-    Args:
-      path: Folder of the export.
-      force: Whether to replace an older export.
-
-    Raises:
-      UserError: If the folder is something else, or an older export without `force`.
-    """
-    files.check_file(path / README)
-    try:
-        is_export = saved_model.read_config(path).get("format") == FORMAT
-    except UserError:
-        is_export = False
-    files.check_folder(path, "an export", is_kind=is_export, force=force)
 
 
 def _write_function(
@@ -128,7 +78,6 @@ def _write_function(
     exported = export.export(jax.jit(function.function), platforms=platforms)(*inputs)
     data = exported.serialize()
     (folder / f"{name}{SUFFIX}").write_bytes(data)
-    version = re.search(rb"StableHLO_v([\d.]+)", exported.mlir_module_serialized)
     return ExportRecord(
         name=name,
         function=function,
@@ -137,11 +86,18 @@ def _write_function(
         platforms=platforms,
         size=len(data),
         seconds=time.perf_counter() - start,
-        conventions=(
-            exported.calling_convention_version,
-            version[1].decode() if version else "unknown",
-        ),
     )
+
+
+def _versions(folder: Path) -> dict[str, Any]:
+    """Returns the versions of the calling convention and of StableHLO of an export."""
+    data = (folder / f"synthesis{SUFFIX}").read_bytes()
+    exported = export.deserialize(bytearray(data))
+    version = re.search(rb"StableHLO_v([\d.]+)", exported.mlir_module_serialized)
+    return {
+        "calling_convention_version": exported.calling_convention_version,
+        "stablehlo": version[1].decode() if version else "unknown",
+    }
 
 
 @contextlib.contextmanager
@@ -154,51 +110,3 @@ def _without_source_locations() -> Iterator[None]:
         yield
     finally:
         jax.config.update(name, before)
-
-
-def _config(model: Model, records: list[ExportRecord]) -> dict[str, Any]:
-    """Returns `config.json`: it describes the model and the exported functions."""
-    functions = {
-        record.name: {
-            "inputs": dict(record.inputs),
-            "outputs": dict(record.outputs),
-            "platforms": list(record.platforms),
-        }
-        for record in records
-    }
-    convention, stablehlo = records[0].conventions
-    return (
-        {"format": FORMAT}
-        | saved_model.describe(model)
-        | {
-            "export": {
-                "jax": jax.__version__,
-                "calling_convention_version": convention,
-                "stablehlo": stablehlo,
-                "functions": functions,
-                "passes": exported_functions.describe_passes(model),
-            }
-        }
-    )
-
-
-def _readme(model: Model, records: list[ExportRecord]) -> str:
-    """Returns the README of an export: what the folder holds and how to use it."""
-
-    def cell(arrays: Mapping[str, str]) -> str:
-        return "<br>".join(f"`{name}` `{shape}`" for name, shape in arrays.items())
-
-    lines = [
-        f"| `{record.name}` | {cell(record.inputs)} | {cell(record.outputs)} "
-        f"| {record.function.meaning} |"
-        for record in records
-    ]
-    convention, stablehlo = records[0].conventions
-    template = Path(__file__).with_name("stablehlo.md").read_text()
-    return string.Template(template).substitute(
-        fingerprint=model.fingerprint.hex(),
-        functions="\n".join(lines),
-        jax=jax.__version__,
-        convention=convention,
-        stablehlo=stablehlo,
-    )

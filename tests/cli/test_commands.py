@@ -185,7 +185,10 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
         ("info", ["FILE…", "--json FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),
-        ("export", ["--stablehlo", "-m MODEL|RUN[@MEMBER]", "-o DIR", "--force"]),
+        (
+            "export",
+            ["--stablehlo", "--onnx", "--size HEIGHT WIDTH", "-o DIR", "--force"],
+        ),
     ],
 )
 def test_the_help_of_a_command_names_its_arguments(jaxcorr, command, words):

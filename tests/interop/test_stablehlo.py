@@ -220,7 +220,10 @@ def test_an_export_is_not_a_model_and_replaces_none(jaxcorr, model_path, tmp_pat
         (*command, "file", "--force"): "cannot write file/README.md: ",
         (*command, "file/new"): "cannot write file/new/README.md: ",
         ("pack", model_path, "-o", "new"): "new exists; give --force to replace it",
-        ("export", "-m", model_path, "-o", "other"): "name a format: --stablehlo",
+        ("export", "-m", model_path, "-o", "other"): "name one format: --stablehlo, "
+        "for JAX without jaxcorr, or --onnx, for ONNX Runtime and others",
+        (*command, "other", "--onnx"): "name one format: --stablehlo",
+        (*command, "other", "--size", "64", "64"): "--size needs --onnx; StableHLO",
         ("export", "--stablehlo", "-m", "nowhere", "-o", "other"): "nowhere is not a",
         ("export", "--stablehlo", "-m", "new", "-o", "other"): "new: model folder of "
         "format stablehlo-1, but this jaxcorr reads format 1",
