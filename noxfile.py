@@ -21,7 +21,7 @@ nox.options.sessions = ["lint", "tests"]
 GROUPS = nox.project.load_toml("pyproject.toml")
 DEFAULT = "3.11"
 LATER = ("3.12", "3.13")
-EVERYTHING = ".[test,compressai,prepare]"
+EVERYTHING = ".[test,compressai,prepare,onnx]"
 PEERS = (
     "tests/bitstream/test_portability.py",
     "tests/docs",
@@ -29,7 +29,7 @@ PEERS = (
     "tests/loss",
     "tests/quantization",
 )
-"""Tests against torch, TensorFlow, TensorFlow Compression and CoDeX, among others."""
+"""Tests against torch, TensorFlow, TensorFlow Compression, CoDeX and ONNX Runtime."""
 FULL_EFFORT = (
     "--xla_backend_optimization_level=3 --xla_llvm_disable_expensive_passes=false"
 )
