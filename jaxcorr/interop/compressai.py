@@ -88,7 +88,7 @@ def convert(
     """Converts a state dict of CompressAI to a model.
 
     Args:
-      state: Tensors by name, as version 1.2.8 or an earlier one names them.
+      state: Tensors by name, as version 1.2.9.dev0 or an earlier one names them.
       architecture: Architecture of the model.
       name: Name of the state dict in messages.
 
@@ -152,7 +152,7 @@ def _outputs(state: State, tensor: str) -> int:
 
 
 def _parameters(state: State) -> State:
-    """Returns the tensors without buffers, by their names in version 1.2.8."""
+    """Returns the tensors without buffers, by their names since version 1.2.8."""
     parameters = {}
     for name, tensor in state.items():
         for pattern, new in _RENAMES:
