@@ -64,7 +64,7 @@ def test_other_values_are_as_stated(arrays):
     assert f"{np.sum(scale < 0.11)} of the {scale.size} scales" in GUIDE
     with compatibility.enable_x64(True):
         z = np.asarray(correlation.normalize(*arrays))
-        assert stated("mean of z²") == pytest.approx([(z**2).mean()], abs=1e-6)
+        assert stated("mean of u²") == pytest.approx([(z**2).mean()], abs=1e-6)
         map = correlation.correlation_map(z, window=3)
         cells = [map[0, 0], map[0, 1], map[1, 0]]
         assert stated("cells [0, 0]") == pytest.approx(floats(cells), abs=1e-6)
