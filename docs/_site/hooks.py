@@ -12,9 +12,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 GENERATED = {
-    "reference/settings.md": reference.settings_page,
-    "reference/commands.md": reference.commands_page,
+    "reference/settings.md": reference.settings_tables,
+    "reference/commands.md": reference.command_helps,
 }
+"""Pages that end with text from the code, and the functions that write it."""
+
 API = "reference/api.md"
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(|<img(?![^>]*\balt=\"[^\"]+\")")
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -22,12 +24,7 @@ _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 @event_priority(100)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds generated pages, and files of the repository that are pages or pictures."""
-    for uri, page in GENERATED.items():
-        try:
-            files.append(File.generated(config, uri, content=page()))
-        except LookupError as error:
-            raise PluginError(str(error)) from error
+    """Adds files of the repository that are pages or pictures."""
     for source, uri in repository.PAGES.items():
         _add(files, config, source, uri)
     pages = [file.src_uri for file in files if file.src_uri.endswith(".md")]
@@ -43,8 +40,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Rewrites links, and checks the texts of pictures and the list of public names."""
+    """Adds text from the code, rewrites links, and checks pictures and public names."""
     uri = page.file.src_uri
+    if uri in GENERATED:
+        try:
+            markdown = f"{markdown}\n{GENERATED[uri]()}"
+        except LookupError as error:
+            raise PluginError(str(error)) from error
     for match in _IMAGE.finditer(_FENCE.sub("", markdown)):
         if not match[1]:
             raise PluginError(f"{uri}: a picture has no alternative text")
