@@ -19,6 +19,7 @@ GENERATED = {
 
 API = "reference/api.md"
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(|<img(?![^>]*\balt=\"[^\"]+\")")
+_NAME = re.compile(r"<code>([^<\s]{1,36})</code>")
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -56,6 +57,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         return repository.rewrite_links(markdown, uri)
     except FileNotFoundError as error:
         raise PluginError(str(error)) from error
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Marks short code without spaces, which `site.css` keeps on one line."""
+    return _NAME.sub(r'<code class="whole">\1</code>', html)
 
 
 def _add(files: Files, config: MkDocsConfig, source: str, uri: str) -> None:
