@@ -12,22 +12,20 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 GENERATED = {
-    "reference/settings.md": reference.settings_page,
-    "reference/commands.md": reference.commands_page,
+    "reference/settings.md": reference.settings_tables,
+    "reference/commands.md": reference.command_helps,
 }
+"""Pages that end with text from the code, and the functions that write it."""
+
 API = "reference/api.md"
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(|<img(?![^>]*\balt=\"[^\"]+\")")
+_NAME = re.compile(r"<code>([^<\s]{1,36})</code>")
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 @event_priority(100)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds generated pages, and files of the repository that are pages or pictures."""
-    for uri, page in GENERATED.items():
-        try:
-            files.append(File.generated(config, uri, content=page()))
-        except LookupError as error:
-            raise PluginError(str(error)) from error
+    """Adds files of the repository that are pages or pictures."""
     for source, uri in repository.PAGES.items():
         _add(files, config, source, uri)
     pages = [file.src_uri for file in files if file.src_uri.endswith(".md")]
@@ -43,8 +41,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Rewrites links, and checks the texts of pictures and the list of public names."""
+    """Adds text from the code, rewrites links, and checks pictures and public names."""
     uri = page.file.src_uri
+    if uri in GENERATED:
+        try:
+            markdown = f"{markdown}\n{GENERATED[uri]()}"
+        except LookupError as error:
+            raise PluginError(str(error)) from error
     for match in _IMAGE.finditer(_FENCE.sub("", markdown)):
         if not match[1]:
             raise PluginError(f"{uri}: a picture has no alternative text")
@@ -54,6 +57,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         return repository.rewrite_links(markdown, uri)
     except FileNotFoundError as error:
         raise PluginError(str(error)) from error
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Marks short code without spaces, which `site.css` keeps on one line."""
+    return _NAME.sub(r'<code class="whole">\1</code>', html)
 
 
 def _add(files: Files, config: MkDocsConfig, source: str, uri: str) -> None:

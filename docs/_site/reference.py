@@ -1,10 +1,12 @@
-"""Pages that are generated from the code: settings, and the help of the commands."""
+"""Text of pages that comes from the code: settings, and the help of the commands."""
 
 import dataclasses
 import functools
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -13,10 +15,15 @@ from typing import Any
 import griffe
 from units import UNITS
 
-from jaxcorr.config import TrainConfig
+from jaxcorr.config import CONTEXTS, TRANSFORMS, TrainConfig
 
 PACKAGE = "jaxcorr"
+COLUMNS = 88
+"""Characters in a line of a page that is as wide as a desktop."""
+
 NUMBERS = (int, float)
+KINDS = {kind: name for names in (TRANSFORMS, CONTEXTS) for name, kind in names.items()}
+"""Names on the command line of the classes that a part of a codec may have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,41 +76,36 @@ def documented(path: str) -> griffe.Object | griffe.Alias:
     return _package()[path.removeprefix(f"{PACKAGE}.")]
 
 
-def settings_page() -> str:
-    """Returns the page of all settings of a training run, as Markdown.
+def settings_tables() -> str:
+    """Returns the tables of all settings of a training run, as Markdown.
 
     Raises:
       LookupError: If a setting has no documentation or no unit.
     """
-    lines = [
-        "# Settings",
-        "",
-        "All settings of a training run. A config has them as fields of `TrainConfig`.",
-        "`jaxcorr train CONFIG --NAME VALUE` changes them, with dashes in place of",
-        "underscores.",
-        "",
-    ]
     top = [s for s in _settings(TrainConfig) if not _classes(s.annotation)]
-    lines += ["## Run", "", *_table("", top)]
+    lines = ["## Run", "", *_table("", top)]
     for section in _settings(TrainConfig):
         for owner in _classes(section.annotation):
             lines += _section(section.name, owner)
     return "\n".join(lines) + "\n"
 
 
-def commands_page() -> str:
-    """Returns the page with the help of every command, as Markdown.
+def command_helps() -> str:
+    """Returns the help of every command except `train`, as Markdown.
+
+    The flags of `train` are the settings, which have a page.
 
     Raises:
       subprocess.CalledProcessError: If a command prints no help.
     """
     from jaxcorr.cli import main
 
-    lines = ["# Command line", "", "```text", _help(), "```", ""]
+    lines = ["```text", _help(), "```", ""]
     for name in main.COMMANDS:
-        arguments = ("train", "quickstart") if name == "train" else (name,)
-        title = "jaxcorr train CONFIG" if name == "train" else f"jaxcorr {name}"
-        lines += [f"## {title}", "", "```text", _help(*arguments), "```", ""]
+        if name != "train":
+            common = " ".join(main.COMMON_FLAGS.split())
+            lines += [f"## jaxcorr {name}", "", "```text"]
+            lines += [_help(name, without=common), "```", ""]
     return "\n".join(lines)
 
 
@@ -116,8 +118,9 @@ def _section(name: str, owner: type) -> Iterator[str]:
         yield from _table(f"{name}.", plain)
     for setting in settings:
         for choice in _classes(setting.annotation):
-            yield from (f"### {name}.{setting.name}: {choice.__name__}", "")
-            yield from (_summary(choice), "")
+            kind = KINDS[choice]
+            yield from (f"### {name}.{setting.name} {kind}", "")
+            yield from (f"`{choice.__name__}`. {_summary(choice)}", "")
             fields = list(_settings(choice))
             if fields:
                 yield from _table(f"{name}.{setting.name}.", fields)
@@ -200,9 +203,15 @@ def _type_name(annotation: Any) -> str:
     return name
 
 
-def _help(*arguments: str) -> str:
+def _help(*arguments: str, without: str = "") -> str:
+    """Returns the help of a command in lines that fit a page.
+
+    Args:
+      arguments: Words of the command.
+      without: A line to leave out.
+    """
     command = [sys.executable, "-m", PACKAGE, *arguments, "--help"]
-    environment = {"COLUMNS": "88", "NO_COLOR": "1", "JAX_PLATFORMS": "cpu"}
+    environment = {"COLUMNS": str(COLUMNS), "NO_COLOR": "1", "JAX_PLATFORMS": "cpu"}
     result = subprocess.run(
         command,
         capture_output=True,
@@ -210,4 +219,18 @@ def _help(*arguments: str) -> str:
         check=True,
         env=os.environ | environment,
     )
-    return result.stdout.rstrip()
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    text = "\n".join(
+        line if len(line) <= COLUMNS else _wrap(line)
+        for line in lines
+        if not without or line != without
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip()
+
+
+def _wrap(line: str) -> str:
+    """Breaks a line between words, and a list of choices after a comma."""
+    indent = " " * 4 if line.startswith("usage:") else ""
+    words = line.replace(",", ", ") if indent else line
+    text = textwrap.fill(words, COLUMNS, subsequent_indent=indent)
+    return text.replace(", ", ",") if indent else text
