@@ -1,10 +1,11 @@
 """Measures whether the data pipeline keeps up with the train step.
 
-    python benchmarks/data_pipeline.py [CONFIG] [--source folder:DIR]
+    python benchmarks/data_pipeline.py [CONFIG] [--source folder:DIR] [--augmentation]
 
 Prints images per second of the pipeline alone, of the step alone on a constant batch,
-and of the step fed by the pipeline, with 0, 1 and 2 workers on the same cores. All are
-measured in blocks that take turns, of which the median counts.
+and of the step fed by the pipeline, with 0, 1 and 2 workers on the same cores, or with
+each kind of augmentation and no worker. All are measured in blocks that take turns, of
+which the median counts.
 """
 
 import dataclasses
@@ -20,24 +21,39 @@ import tyro
 from jaxcorr import codec, config_files, runtime
 from jaxcorr.config import TrainConfig
 from jaxcorr.data import pipeline, sources
+from jaxcorr.data.augmentation import AugmentationConfig
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.training.step import initial_state, train_step
 from jaxcorr.training.sweep import member_weights
 
 BLOCK_SECONDS, ROUNDS = 3.0, 5
 WORKERS = (0, 1, 2)
+KINDS = {
+    "no augmentation": {},
+    "scale 0.3": {"scale": 0.3},
+    "hue, saturation": {"hue": 180.0, "saturation": 1.0},
+    "gamma": {"gamma": 1.0},
+    "permutation": {"channel_permutation": 1.0},
+    "blur": {"blur": 1.0},
+    "synthetic": {"synthetic": 1.0},
+}
+"""Settings with which each kind changes every crop."""
 
 Block = Callable[[float], float]
 """Works for about a number of seconds and returns images per second."""
 
 
 def main(
-    config: tyro.conf.Positional[str] = "quickstart", source: str | None = None
+    config: tyro.conf.Positional[str] = "quickstart",
+    source: str | None = None,
+    augmentation: bool = False,
 ) -> None:
     """Prints the table.
 
     Args:
       config: Config whose data settings and step are measured.
       source: Source of images, in place of that of the config.
+      augmentation: Measures each kind of augmentation, in place of workers.
     """
     runtime.retain_freed_memory()  # As the commands of jaxcorr do.
     settings = config_files.load_config(config)
@@ -48,20 +64,20 @@ def main(
     print(f"{config}, {data.source}: {len(images)} images, ", end="")
     print(f"{data.batch_size} crops of {data.crop_size}x{data.crop_size} per batch\n")
     iterators = {
-        workers: pipeline.batches(images, dataclasses.replace(data, workers=workers))
-        for workers in WORKERS
+        name: pipeline.batches(images, changed)
+        for name, changed in pipelines(data, augmentation=augmentation).items()
     }
     blocks: dict[str, Block] = {}
     step = compiled_step(settings)
-    constant = next(iterators[0])
+    constant = next(next(iter(iterators.values())))
     blocks["step alone"] = functools.partial(
         rate, work=functools.partial(step, constant)
     )
-    for workers, batches in iterators.items():
-        blocks[f"{workers} workers, alone"] = functools.partial(
+    for name, batches in iterators.items():
+        blocks[f"{name}, alone"] = functools.partial(
             rate, work=functools.partial(next, batches)
         )
-        blocks[f"{workers} workers, step"] = functools.partial(
+        blocks[f"{name}, step"] = functools.partial(
             rate, work=functools.partial(fed_step, step, batches)
         )
     rates: dict[str, list[float]] = {name: [] for name in blocks}
@@ -73,21 +89,29 @@ def main(
     for batches in iterators.values():
         batches.close()
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    print_table(medians)
+    print_table(list(iterators), medians)
 
 
-def print_table(medians: dict[str, float]) -> None:
+def pipelines(data: DataConfig, *, augmentation: bool) -> dict[str, DataConfig]:
+    """Returns the settings of each pipeline to measure, by its name in the table."""
+    if not augmentation:
+        return {f"{n} workers": dataclasses.replace(data, workers=n) for n in WORKERS}
+    return {
+        name: dataclasses.replace(
+            data, workers=0, augmentation=AugmentationConfig(**kind)
+        )
+        for name, kind in KINDS.items()
+    }
+
+
+def print_table(names: list[str], medians: dict[str, float]) -> None:
     """Prints images per second, also as multiples of the rate of the step."""
     step = medians["step alone"]
-    print(f"{'images/s':12}{'alone':>10}{'/ step':>9}{'step, fed':>11}{'/ step':>9}")
-    print(f"{'the step':12}{step:10.1f}")
-    for workers in WORKERS:
-        alone = medians[f"{workers} workers, alone"]
-        fed = medians[f"{workers} workers, step"]
-        print(
-            f"{workers} workers   {alone:10.1f}{alone / step:9.1f}{fed:11.1f}"
-            f"{fed / step:9.2f}"
-        )
+    print(f"{'images/s':16}{'alone':>10}{'/ step':>9}{'step, fed':>11}{'/ step':>9}")
+    print(f"{'the step':16}{step:10.1f}")
+    for name in names:
+        alone, fed = medians[f"{name}, alone"], medians[f"{name}, step"]
+        print(f"{name:16}{alone:10.1f}{alone / step:9.1f}{fed:11.1f}{fed / step:9.2f}")
 
 
 def rate(seconds: float, work: Callable[[], np.ndarray]) -> float:

@@ -35,6 +35,7 @@ if _typing.TYPE_CHECKING:
         masked_norm,
         normalize,
     )
+    from jaxcorr.data.augmentation import AugmentationConfig
     from jaxcorr.data.sources import DataConfig
     from jaxcorr.errors import UserError
     from jaxcorr.evaluation.evaluate import evaluate
@@ -58,6 +59,7 @@ __version__: str
 
 __all__ = [
     "AdditiveNoise",
+    "AugmentationConfig",
     "Autoregressive",
     "Channelwise",
     "Checkerboard",
@@ -98,6 +100,7 @@ __all__ = [
 
 _MODULES = {
     "AdditiveNoise": "quantization",
+    "AugmentationConfig": "data.augmentation",
     "Autoregressive": "context.autoregressive",
     "Channelwise": "context.channelwise",
     "Checkerboard": "context.checkerboard",

@@ -4,6 +4,14 @@ A count has as its unit the thing that is counted, and a ratio has 1.
 """
 
 UNITS = {
+    "AugmentationConfig.blur": "1",
+    "AugmentationConfig.blur_sigma": "pixels",
+    "AugmentationConfig.channel_permutation": "1",
+    "AugmentationConfig.gamma": "octaves",
+    "AugmentationConfig.hue": "degrees",
+    "AugmentationConfig.saturation": "1",
+    "AugmentationConfig.scale": "1",
+    "AugmentationConfig.synthetic": "1",
     "Channelwise.hidden": "channels",
     "Channelwise.slices": "slices",
     "Channelwise.support": "slices",

@@ -1,4 +1,4 @@
 """Training data: sources of photographs, and the pipeline of random crops.
 
-Internal: import `DataConfig` from `jaxcorr`.
+Internal: import `DataConfig` and `AugmentationConfig` from `jaxcorr`.
 """

@@ -12,6 +12,8 @@ from absl import flags
 from jaxtyping import UInt8
 
 from jaxcorr import extras
+from jaxcorr.data import augmentation
+from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig, held_out_source
 
@@ -32,7 +34,7 @@ def batches(
     start: int = 0,
     rows: Sequence[int] | None = None,
 ) -> grain.DatasetIterator[UInt8[np.ndarray, "b crop crop 3"]]:
-    """Yields endless batches of randomly placed, randomly mirrored crops.
+    """Yields endless batches of crops: random places, mirrored and changed at random.
 
     Batch k depends only on the source, `data.seed` and k, not on the number of threads,
     workers or processes. A run that resumes from step k starts at batch k.
@@ -49,7 +51,9 @@ def batches(
       each worker is a new interpreter that imports it.
     """
     rows = range(data.batch_size) if rows is None else rows
-    crop = functools.partial(_random_crop, size=data.crop_size, flip=data.flip)
+    crop = functools.partial(
+        _random_crop, size=data.crop_size, flip=data.flip, changes=data.augmentation
+    )
     crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
     own_crops = _Rows(crops.random_map(crop), batch_size=data.batch_size, rows=rows)
     own_batches = own_crops.batch(len(rows))[start:]
@@ -142,8 +146,9 @@ def _random_crop(
     *,
     size: int,
     flip: bool,
+    changes: AugmentationConfig,
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    height, width = image.shape[:2]
-    top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
-    crop = image[top : top + size, left : left + size]
-    return crop[:, ::-1] if flip and rng.integers(2) else crop
+    # Place and mirroring come first, so that changes of color keep both.
+    crop = augmentation.random_cut(image, rng, size=size, scale=changes.scale)
+    crop = crop[:, ::-1] if flip and rng.integers(2) else crop
+    return augmentation.augment(crop, rng, changes)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxcorr import serialization
 from jaxcorr.data import built_in, folder, tfds_reader
+from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.skip_unusable import SkipUnusable
 from jaxcorr.errors import require
@@ -33,8 +34,13 @@ class DataConfig:
     skipped."""
     flip: bool = True
     """Mirror crops left to right with probability 1/2."""
+    augmentation: AugmentationConfig = dataclasses.field(
+        default_factory=AugmentationConfig
+    )
+    """Other random changes of crops."""
     seed: int = 0
-    """Seed of the order of the images, of the positions of crops and of the flips."""
+    """Seed of the order of the images, of the positions of crops and of their random
+    changes."""
     workers: int = 0
     """Number of processes that read images. 0 reads in threads of the training
     process."""

@@ -92,6 +92,8 @@ REFUSED = {
     "--data.held-out-crops 0": "data.held-out-crops must be at least 1",
     "--data.workers -1": "data.workers must be at least 0",
     "--data.seed -1": "data.seed must be in [0, 2**32)",
+    "--data.augmentation.scale 0": "error: --data.augmentation.scale must be above 0",
+    "--data.augmentation.blur nan": "--data.augmentation.blur must be from 0 to 1",
     "--data.source imagenet": "data.source must be",
     "--data.source folder:/no/such/folder": "/no/such/folder",
     "--data.batch-size 12": "data.batch-size must be a multiple of 8 (8 devices",

@@ -49,6 +49,7 @@ NOT_RESUMABLE = {
     "step.micro_batches": 2,
     "data.batch_size": 4,
     "data.seed": 3,
+    "data.augmentation.hue": 30.0,
     "data.source": "folder:photos",
 }
 
@@ -75,6 +76,7 @@ def test_a_run_does_not_resume_with_settings_of_another_run(path):
 def test_missing_fields_of_an_earlier_version_take_their_defaults():
     saved = serialization.to_json(TINY)
     del saved["loss"]["stop_scale_gradient"], saved["intervals"]
+    del saved["data"]["augmentation"]
     trainer.check_resumable(TINY, saved, Path("run"))
     other = changed(TINY, "loss.stop_scale_gradient", True)
     with pytest.raises(UserError, match=r"loss\.stop-scale-gradient False, not True"):

@@ -1,3 +1,4 @@
+import dataclasses
 import multiprocessing
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from support.image_folders import SIZE, coordinates, settings, take_batches, write
 
 from jaxcorr.data import pipeline
+from jaxcorr.data.augmentation import AugmentationConfig
 
 SOURCE: Any = [coordinates(number) for number in range(3)]
 
@@ -20,9 +22,12 @@ def test_a_batch_depends_only_on_seed_and_number():
 
 
 def test_workers_read_the_same_batches():
-    expected = take_batches(5, settings(), SOURCE, start=2)
+    changes = AugmentationConfig(scale=0.8, hue=90.0, synthetic=0.3)
+    data = settings(augmentation=changes)
+    expected = take_batches(5, data, SOURCE, start=2)
     for workers in (1, 2):
-        iterator = pipeline.batches(SOURCE, settings(workers=workers), start=2)
+        own = dataclasses.replace(data, workers=workers)
+        iterator = pipeline.batches(SOURCE, own, start=2)
         batches = [next(iterator) for _ in range(5)]
         assert len(multiprocessing.active_children()) == workers
         iterator.close()

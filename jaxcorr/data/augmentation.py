@@ -1,0 +1,201 @@
+"""Random changes of training crops: scale, color, blur and synthetic drawings."""
+
+import dataclasses
+import math
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+
+from jaxcorr import serialization
+from jaxcorr.data import synthetic
+from jaxcorr.errors import require
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in the luma of ITU-R BT.601, which JPEG files use."""
+
+LANCZOS_SUPPORT = 3
+"""Radius of the Lanczos filter, in pixels of the smaller image."""
+
+
+@serialization.stored("Augmentation")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """Random changes of training crops, all off by default."""
+
+    scale: float = 1.0
+    """Smallest factor by which a photograph is resampled before a crop is taken, above
+    0 and up to 1, where 1 never resamples. The factor is uniform from here to 1, except
+    that no photograph becomes smaller than a crop."""
+    hue: float = 0.0
+    """Largest rotation of the hue, in degrees from 0 to 180. The angle is uniform in
+    [-hue, hue]."""
+    saturation: float = 0.0
+    """Largest change of the saturation, from 0 to 1. The factor is uniform in
+    [1 - saturation, 1 + saturation]."""
+    gamma: float = 0.0
+    """Largest change of gamma, in octaves from 0 to 3. The exponent of the values is
+    2**u, with u uniform in [-gamma, gamma]."""
+    channel_permutation: float = 0.0
+    """Probability of a random order of the color channels, one of all six."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur."""
+    blur_sigma: float = 2.0
+    """Largest standard deviation of a blur, in pixels, above 0 and up to 16. It is
+    uniform from 0 to here."""
+    synthetic: float = 0.0
+    """Probability that a synthetic drawing or text takes the place of a crop."""
+
+    def __post_init__(self):
+        """Checks the range of the numbers."""
+        ranges = {"hue": 180, "saturation": 1, "gamma": 3}
+        ranges |= dict.fromkeys(("channel_permutation", "blur", "synthetic"), 1)
+        for name, most in ranges.items():
+            value = getattr(self, name)
+            require(self, name, f"from 0 to {most}", 0 <= value <= most)
+        for name, most in {"scale": 1, "blur_sigma": 16}.items():
+            value = getattr(self, name)
+            require(self, name, f"above 0 and up to {most}", 0 < value <= most)
+
+
+def random_cut(
+    image: UInt8[np.ndarray, "h w 3"],
+    rng: np.random.Generator,
+    *,
+    size: int,
+    scale: float = 1.0,
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """Cuts a square at a random position from an image, or from a smaller version.
+
+    Args:
+      image: The image, no smaller than the square.
+      rng: Random generator. It draws the factor, if `scale` is below 1, and the place.
+      size: Side of the square, in pixels.
+      scale: Smallest factor, as `AugmentationConfig.scale`.
+
+    Returns:
+      The square. It shares the memory of the image if it was not resampled.
+    """
+    height, width = image.shape[:2]
+    side = size
+    if scale < 1:
+        smallest = max(scale, size / min(height, width))
+        side = round(size / rng.uniform(smallest, 1))
+    top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    if side == size:
+        return image[top : top + size, left : left + size]
+    return resample(image, top=int(top), left=int(left), side=side, size=size)
+
+
+def resample(
+    image: UInt8[np.ndarray, "h w 3"], *, top: int, left: int, side: int, size: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """Resamples a square of an image to a smaller size, by the Lanczos filter.
+
+    The result is a part of the whole image resampled by `size / side`, but only the
+    square and the margin that the filter reaches are read.
+
+    Args:
+      image: The image.
+      top: First row of the square.
+      left: First column of the square.
+      side: Side of the square, in pixels of the image.
+      size: Side of the result, in pixels.
+    """
+    margin = math.ceil(LANCZOS_SUPPORT * side / size) + 1
+    first_row, first_column = max(0, top - margin), max(0, left - margin)
+    region = image[first_row : top + side + margin, first_column : left + side + margin]
+    x, y = left - first_column, top - first_row
+    small = Image.fromarray(region).resize(
+        (size, size), Image.Resampling.LANCZOS, box=(x, y, x + side, y + side)
+    )
+    return np.asarray(small)
+
+
+def augment(
+    crop: UInt8[np.ndarray, "h h 3"],
+    rng: np.random.Generator,
+    config: AugmentationConfig,
+) -> UInt8[np.ndarray, "h h 3"]:
+    """Changes the colors and the sharpness of a crop at random, or replaces it.
+
+    Hue and saturation change together, then gamma, the order of the channels, and
+    last the sharpness. A synthetic drawing is not changed.
+
+    Args:
+      crop: The crop.
+      rng: Random generator. What is off draws no number from it.
+      config: Strengths and probabilities. `scale` is ignored: it is for `random_cut`.
+    """
+    if config.synthetic and rng.random() < config.synthetic:
+        return synthetic.random_drawing(rng, size=len(crop))
+    if config.hue or config.saturation:
+        degrees = config.hue * rng.uniform(-1, 1)
+        crop = rotate_hue(
+            crop, degrees=degrees, factor=1 + config.saturation * rng.uniform(-1, 1)
+        )
+    if config.gamma:
+        crop = apply_gamma(crop, exponent=2 ** (config.gamma * rng.uniform(-1, 1)))
+    if config.channel_permutation and rng.random() < config.channel_permutation:
+        crop = crop[..., rng.permutation(3)]
+    if config.blur and rng.random() < config.blur:
+        sigma = config.blur_sigma * rng.uniform()
+        # Pillow's is a repeated box filter, which costs the same for every sigma.
+        blurred = Image.fromarray(crop).filter(ImageFilter.GaussianBlur(sigma))
+        crop = np.asarray(blurred)
+    return crop
+
+
+def chroma_matrix(*, degrees: float, factor: float) -> Float[np.ndarray, "3 3"]:
+    """Returns the matrix that rotates the hue and multiplies the saturation of RGB.
+
+    It keeps the luma Y = 0.299 R + 0.587 G + 0.114 B of ITU-R BT.601, rotates the
+    color differences (Cb, Cr) = ((B - Y) / 1.772, (R - Y) / 1.402) by the angle, and
+    multiplies them by the factor. Gray keeps its value.
+
+    Args:
+      degrees: Angle of the rotation, from Cb to Cr.
+      factor: Factor of the saturation; 0 makes gray.
+
+    References:
+      ITU-T T.871, "JPEG File Interchange Format (JFIF)", 2011, section 7,
+      https://www.itu.int/rec/T-REC-T.871.
+    """
+    red, _, blue = np.eye(3)
+    to_ycc = np.stack([LUMA, (blue - LUMA) / 1.772, (red - LUMA) / 1.402])
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    change = np.eye(3)
+    change[1:, 1:] = factor * np.array([[cos, -sin], [sin, cos]])
+    return np.linalg.inv(to_ycc) @ change @ to_ycc
+
+
+def rotate_hue(
+    image: UInt8[np.ndarray, "h w 3"], *, degrees: float, factor: float = 1.0
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Rotates the hue of an image, and multiplies its saturation.
+
+    Values are multiplied by `chroma_matrix`, rounded and clipped to 0 to 255. Luma is
+    kept where nothing is clipped.
+
+    Args:
+      image: The image.
+      degrees: Angle of the rotation.
+      factor: Factor of the saturation.
+    """
+    matrix = np.zeros((3, 4))
+    matrix[:, :3] = chroma_matrix(degrees=degrees, factor=factor)
+    changed = Image.fromarray(image).convert("RGB", tuple(matrix.ravel().tolist()))
+    return np.asarray(changed)
+
+
+def apply_gamma(
+    image: UInt8[np.ndarray, "h w 3"], *, exponent: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Raises the values of an image to a power: 255 (v / 255)**exponent, rounded.
+
+    Args:
+      image: The image.
+      exponent: The power. Above 1 it darkens.
+    """
+    table = np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
+    return table[image]
