@@ -246,7 +246,7 @@ def _evaluate(
     """
     with jax.set_mesh(run.mesh):
         metrics, reconstructions = sweep.evaluate_members(
-            state.parameters,
+            state.evaluated,
             sharding.shard_images(run.held_out, run.mesh),
             run.weights,
             static_config=run.static_config,
@@ -274,7 +274,7 @@ def _make_models(
     members: list[int],
 ) -> dict[int, Model]:
     """Makes the models of some members, in the process that writes them."""
-    parameters = sharding.to_host(state.parameters, run.mesh)
+    parameters = sharding.to_host(state.evaluated, run.mesh)
     if not distributed.is_first_process():
         return {}
     return {

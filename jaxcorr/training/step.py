@@ -18,7 +18,7 @@ from jaxcorr.quantization import QuantizationName
 from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
 from jaxcorr.training import sharding
 from jaxcorr.training.loss import LossConfig, LossWeights, Metrics
-from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.optimizer import OptimizerConfig, averaged_parameters
 
 NEVER = -1
 """Value of `failed_at` while every loss and gradient has been finite."""
@@ -42,8 +42,8 @@ class StepConfig:
     to 64 (almost rounding). It rises linearly over the run. Only `soft_round`
     quantization uses it."""
     micro_batches: int = 1
-    """Number of parts of a batch that are computed one after another, to save memory.
-    The gradient is that of the whole batch."""
+    """Number of parts of a batch that are computed in turn, to save memory. The
+    gradient is that of the whole batch."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"
     """Data type in which analysis and synthesis transforms compute. Everything else
     computes in float32."""
@@ -88,6 +88,10 @@ class StaticConfig:
     step: StepConfig
     steps: int
 
+    def learning_rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Returns the learning rate of a step."""
+        return jnp.asarray(self.optimizer.schedule_over(self.steps)(step))
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,12 @@ class TrainState:
     optimizer: PyTree
     step: PyTree
     failed_at: PyTree
+
+    @property
+    def evaluated(self) -> PyTree:
+        """Parameters of evaluations and model folders: the average, if there is one."""
+        average = averaged_parameters(self.optimizer)
+        return self.parameters if average is None else average
 
 
 def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainState:
@@ -165,9 +175,7 @@ def train_step(
     return updated, values | {
         "psnr_db": image_quality.psnr_from_mse(values["mse"]),
         "gradient_norm": norm,
-        "learning_rate": static_config.optimizer.schedule(static_config.steps)(
-            state.step
-        ),
+        "learning_rate": static_config.learning_rate(state.step),
         "failed_at": updated.failed_at,
     }
 
