@@ -6,7 +6,10 @@ import optax
 import pytest
 
 from jaxcorr.errors import UserError
-from jaxcorr.training.optimizer import OptimizerConfig, averaged_parameters
+from jaxcorr.training.averaging import average_of
+from jaxcorr.training.optimizer import OptimizerConfig, Period
+
+TEN_STEPS = Period(0, 10)
 
 
 @pytest.mark.fast
@@ -14,17 +17,21 @@ def test_the_learning_rate_rises_linearly_and_drops_once():
     optimizer = OptimizerConfig(
         learning_rate=1.0, warmup_steps=4, drop_at=0.8, drop_factor=0.1
     )
-    rate = optimizer.schedule_over(steps=10)
+    rate = optimizer.learning_rates(TEN_STEPS)
     np.testing.assert_allclose(
         [np.asarray(rate(step)) for step in range(10)],
         [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 0.1, 0.1],
         rtol=1e-6,
     )
-    assert OptimizerConfig(learning_rate=1.0).schedule_over(10)(0) == 1  # No warm-up.
+    assert (
+        OptimizerConfig(learning_rate=1.0).learning_rates(TEN_STEPS)(0) == 1
+    )  # No warm-up.
 
 
 def rates(steps, **settings):
-    schedule = OptimizerConfig(learning_rate=2.0, **settings).schedule_over(steps)
+    schedule = OptimizerConfig(learning_rate=2.0, **settings).learning_rates(
+        Period(0, steps)
+    )
     return [np.asarray(schedule(step)).item() for step in range(steps)]
 
 
@@ -52,7 +59,7 @@ def test_methods_take_the_steps_of_optax(method):
     expected, _ = factory.update(gradient, factory.init(parameters), parameters)
     transformation = OptimizerConfig(
         method=method, learning_rate=0.1, weight_decay=0.5, schedule="constant"
-    ).transformation(10)
+    ).transformation(TEN_STEPS)
     state = transformation.init(parameters)
     updates, _ = transformation.update(gradient, state, parameters)
     np.testing.assert_allclose(np.asarray(updates), np.asarray(expected), rtol=1e-6)
@@ -61,33 +68,35 @@ def test_methods_take_the_steps_of_optax(method):
 @pytest.mark.fast
 @pytest.mark.parametrize("method", ["optax:nothing", "no_module:adam", "math:pi"])
 def test_a_method_that_is_not_a_factory_is_refused_by_name(method):
-    with pytest.raises(UserError, match=f"method {method} is not a factory"):
-        OptimizerConfig(method=method).transformation(10)
+    with pytest.raises(
+        UserError, match=f"must be a factory of an optimizer, but {method}"
+    ):
+        OptimizerConfig(method=method).transformation(TEN_STEPS)
 
 
 @pytest.mark.fast
 def test_average_follows_the_parameters_with_a_decay_that_rises():
     transformation = OptimizerConfig(
         method="optax:sgd", learning_rate=1.0, schedule="constant", ema_decay=0.3
-    ).transformation(10)
+    ).transformation(TEN_STEPS)
     parameters: Any = jnp.float32(8.0)
     state = transformation.init(parameters)
-    assert averaged_parameters(state) == parameters
+    assert average_of(state) == parameters
     average, decays = 8.0, [1 / 10, 2 / 11, 3 / 12, 0.3, 0.3]
     for step, decay in enumerate(decays):
         updates, state = transformation.update(jnp.float32(0.5), state, parameters)
         parameters = optax.apply_updates(parameters, updates)
         assert parameters == 7.5 - 0.5 * step
         average = decay * average + (1 - decay) * (7.5 - 0.5 * step)
-        assert averaged_parameters(state) == pytest.approx(average, rel=1e-6)
-    plain = OptimizerConfig().transformation(10)
-    assert averaged_parameters(plain.init(parameters)) is None
+        assert average_of(state) == pytest.approx(average, rel=1e-6)
+    plain = OptimizerConfig().transformation(TEN_STEPS)
+    assert average_of(plain.init(parameters)) is None
 
 
 @pytest.mark.fast
 def test_only_gradients_above_the_clip_norm_are_scaled_down():
     def first_moment(scale):
-        transformation = OptimizerConfig(gradient_clip=2.0).transformation(10)
+        transformation = OptimizerConfig(gradient_clip=2.0).transformation(TEN_STEPS)
         parameters = {"a": jnp.zeros(3), "b": jnp.zeros(1)}
         gradient = {"a": scale * jnp.array([2.0, 0, 1]), "b": scale * jnp.array([2.0])}
         _, state = transformation.update(gradient, transformation.init(parameters))
