@@ -21,6 +21,7 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from jaxcorr.bitstream.compression import compress, decompress
+    from jaxcorr.branch import branch_config
     from jaxcorr.codec import Codec, CodecConfig, CodecOutput
     from jaxcorr.config import TrainConfig
     from jaxcorr.config_files import load_config
@@ -49,6 +50,7 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.training.loss import LossConfig, LossWeights
     from jaxcorr.training.optimizer import OptimizerConfig
     from jaxcorr.training.sharding import MeshConfig
+    from jaxcorr.training.stages import StageConfig
     from jaxcorr.training.step import StepConfig
     from jaxcorr.training.sweep import SweepConfig
     from jaxcorr.transforms.cheng import Cheng
@@ -79,12 +81,14 @@ __all__ = [
     "OptimizerConfig",
     "SoftRounding",
     "SpaceChannel",
+    "StageConfig",
     "StepConfig",
     "StraightThrough",
     "SweepConfig",
     "Swin",
     "TrainConfig",
     "UserError",
+    "branch_config",
     "compress",
     "correlation_loss",
     "correlation_map",
@@ -120,12 +124,14 @@ _MODULES = {
     "OptimizerConfig": "training.optimizer",
     "SoftRounding": "quantization",
     "SpaceChannel": "context.space_channel",
+    "StageConfig": "training.stages",
     "StepConfig": "training.step",
     "StraightThrough": "quantization",
     "SweepConfig": "training.sweep",
     "Swin": "transforms.swin",
     "TrainConfig": "config",
     "UserError": "errors",
+    "branch_config": "branch",
     "compress": "bitstream.compression",
     "correlation_loss": "correlation",
     "correlation_map": "correlation",

@@ -2,7 +2,8 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from jaxcorr import correlation, run_directory, serialization
@@ -19,8 +20,9 @@ from jaxcorr.provenance import SweepMember
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.distributed import DistributedConfig
 from jaxcorr.training.loss import LossConfig
-from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.optimizer import OptimizerConfig, Period
 from jaxcorr.training.sharding import MeshConfig
+from jaxcorr.training.stages import Stage, StageConfig
 from jaxcorr.training.step import StaticConfig, StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import LATENT_STRIDE
@@ -66,6 +68,11 @@ class TrainConfig:
     init_from: str | None = None
     """Run directory or model folder whose parameters training starts from. None starts
     from random parameters."""
+    branch: str | None = None
+    """Run directory, or RUN@MEMBER of a sweep, from whose checkpoint this run goes on.
+    `jaxcorr train --branch RUN` sets it."""
+    branch_step: int | None = None
+    """Step of that checkpoint."""
     codec: CodecConfig = dataclasses.field(default_factory=CodecConfig)
     """Architecture of the codec."""
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
@@ -74,7 +81,9 @@ class TrainConfig:
     """Loss weights λ and α, and the seed. Several values train several codecs in one
     run."""
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    """Adam, gradient clipping and the learning-rate schedule."""
+    """Optimizer, gradient clipping, learning-rate schedule and parameter average."""
+    stages: Sequence[StageConfig] = ()
+    """Changes of some settings during the run, by ascending start."""
     step: StepConfig = dataclasses.field(default_factory=StepConfig)
     """Quantization, micro-batches and precision of a training step."""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -90,7 +99,13 @@ class TrainConfig:
 
     def __post_init__(self):
         """Checks that the parts fit together."""
+        if isinstance(self.stages, list):  # A tuple is hashable.
+            object.__setattr__(self, "stages", tuple(self.stages))
         require(self, "steps", "at least 1", self.steps >= 1)
+        is_pair = (self.branch is None) == (self.branch_step is None)
+        require(self, "branch", "given together with branch_step", is_pair)
+        is_one = not (self.branch and self.init_from)
+        require(self, "init_from", "None for a branch, whose state goes on", is_one)
         latents = self.data.crop_size // LATENT_STRIDE
         window = self.loss.window
         if window % 2 == 0 or not 3 <= window <= latents:
@@ -114,11 +129,61 @@ class TrainConfig:
                 "data.batch-size must be a multiple of step.micro-batches "
                 f"({self.step.micro_batches}), but is {self.data.batch_size}"
             )
+        for before, stage in itertools.pairwise(self.stages):
+            if before.start >= stage.start:
+                raise UserError(
+                    f"stages must start one after another, but one that starts after "
+                    f"{stage.start} steps follows one after {before.start}"
+                )
+        if self.stages:
+            self.run_stages()
 
     @property
     def members(self) -> tuple[SweepMember, ...]:
         """Members of the sweep. A run of one codec has one member."""
         return self.sweep.members
+
+    def run_stages(self) -> tuple[Stage, ...]:
+        """Returns the stages of the whole run, the first of which starts at step 0.
+
+        Raises:
+          UserError: If the settings of a stage are out of range, or it starts after the
+            end of the run.
+        """
+        changes = list(self.stages)
+        if not changes or changes[0].start > 0:
+            changes.insert(0, StageConfig())
+        stops = [*(change.start for change in changes[1:]), self.steps]
+        stages: list[Stage] = []
+        for change, stop in zip(changes, stops, strict=True):
+            if change.start >= self.steps:
+                raise UserError(
+                    f"a stage must start before the end of the run, after less than "
+                    f"{self.steps} steps, but starts after {change.start}: give more "
+                    "steps or fewer stages"
+                )
+            stages.append(self._stage(change, stop, stages))
+        return tuple(stages)
+
+    def _stage(self, change: StageConfig, stop: int, before: Sequence[Stage]) -> Stage:
+        """Returns the stage that a change of the settings starts."""
+        try:
+            settings = with_changes(self, {"stages": (), **change.changes()})
+        except UserError as error:
+            raise UserError(f"stage from step {change.start}: {error}") from error
+        period = None
+        if change.learning_rate is not None:
+            period = Period(start=change.start, steps=stop - change.start)
+        return Stage(
+            start=change.start,
+            stop=stop,
+            skipped_crops=sum(x.batch_size * (x.stop - x.start) for x in before),
+            static_config=dataclasses.replace(settings.static_config, period=period),
+            members=change.members(self.members),
+            crop_size=settings.data.crop_size,
+            batch_size=settings.data.batch_size,
+            description=change.describe(),
+        )
 
     @property
     def static_config(self) -> StaticConfig:

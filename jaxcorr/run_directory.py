@@ -66,7 +66,7 @@ def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     Raises:
       UserError: If the model does not exist, or if the path names several.
     """
-    folder = _find(path, checkpoint)
+    folder = find(path, checkpoint)
     return saved_model.read_model(folder, name=str(path))
 
 
@@ -78,8 +78,35 @@ def load_once(path: str | Path = DEMO) -> Model:
     Raises:
       UserError: As in `load`.
     """
-    folder = _find(path, "best").resolve()
+    folder = find(path, "best").resolve()
     return _read_version(folder, str(path), (folder / CONFIG).read_bytes())
+
+
+def find(path: str | Path, checkpoint: str = "best") -> Path:
+    """Returns the model folder that `load` reads.
+
+    In a run it is `RUN/checkpoints/STEP/models/MEMBER`.
+
+    Raises:
+      UserError: As in `load`.
+    """
+    folder, member = _split(path)
+    if _is_model(folder):
+        if member is not None:
+            raise UserError(f"{folder} is a model: it has no member {member}")
+        return folder
+    members = _members(folder)
+    if member is None:
+        if len(members) > 1:
+            raise UserError(
+                f"{folder} is a sweep; choose one of its members: "
+                + ", ".join(f"{folder}@{number}" for number in members)
+            )
+        (member,) = members
+    if member not in members:
+        numbers = ", ".join(map(str, members))
+        raise UserError(f"{folder} has no member {member}, only {numbers}")
+    return _choose(folder, members[member], checkpoint)
 
 
 def model_paths(path: str | Path) -> list[str]:
@@ -145,27 +172,6 @@ def _read_version(folder: Path, name: str, config: bytes) -> Model:
     """Reads a model folder whose `config.json` has the given content."""
     del config  # Names the parameters by their fingerprint.
     return saved_model.read_model(folder, name=name)
-
-
-def _find(path: str | Path, checkpoint: str) -> Path:
-    """Returns the model folder that `load` reads."""
-    folder, member = _split(path)
-    if _is_model(folder):
-        if member is not None:
-            raise UserError(f"{folder} is a model: it has no member {member}")
-        return folder
-    members = _members(folder)
-    if member is None:
-        if len(members) > 1:
-            raise UserError(
-                f"{folder} is a sweep; choose one of its members: "
-                + ", ".join(f"{folder}@{number}" for number in members)
-            )
-        (member,) = members
-    if member not in members:
-        numbers = ", ".join(map(str, members))
-        raise UserError(f"{folder} has no member {member}, only {numbers}")
-    return _choose(folder, members[member], checkpoint)
 
 
 def split_member(path: str | Path) -> tuple[Path, int | None]:

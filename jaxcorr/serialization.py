@@ -158,6 +158,9 @@ def differences(
 
 def _parse_value(hint: Any, value: Any, name: str) -> Any:
     """Converts the value of a field, which may be a dataclass or one of several."""
+    if isinstance(value, list):
+        items = (*typing.get_args(hint), None)[0]  # None for a hint without items.
+        return tuple(_parse_value(items, item, name) for item in value)
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     choices: list[Any] = [
         choice
@@ -168,4 +171,4 @@ def _parse_value(hint: Any, value: Any, name: str) -> Any:
         kinds = {stored_name(choice): choice for choice in choices}
         kind = kinds.get(str(value.get(KIND)), choices[0])
         return from_json(kind, value, name)
-    return tuple(value) if isinstance(value, list) else value
+    return value

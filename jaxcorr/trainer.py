@@ -1,23 +1,28 @@
 """Trains a codec or a sweep in this process: `train(config)`."""
 
 import contextlib
+import dataclasses
+import itertools
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import UInt8
 
-from jaxcorr import codec, config_files, run_directory, runtime, serialization
-from jaxcorr.codec import CodecConfig, Parameters
+from jaxcorr import config_files, runtime, serialization, train_states
 from jaxcorr.config import TrainConfig, with_changes
 from jaxcorr.data import pipeline, sources
+from jaxcorr.data.image_source import ImageSource
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
-from jaxcorr.training import checkpoints, distributed, loop, sharding, sweep
-from jaxcorr.training import step as steps
+from jaxcorr.training import checkpoints, distributed, loop, sharding
 from jaxcorr.training.logger import FileLogger, NullLogger, RunLogger
-from jaxcorr.training.step import TrainState
+from jaxcorr.training.stages import Stage
+from jaxcorr.training.train_state import TrainState
 
 MAY_CHANGE = {
     ("steps",),
@@ -57,30 +62,30 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
         raise UserError("workdir must name the run directory, but is None")
     workdir = Path(config.workdir)
     start = distributed.broadcast_from_first(checkpoints.latest_step(workdir))
-    pretrained = None
+    initial = None
     if start:
         check_resumable(config, checkpoints.run_settings(workdir, start), workdir)
-    elif config.init_from:
-        pretrained = pretrained_parameters(Path(config.init_from), config.codec)
+    else:
+        initial = train_states.read_initial(config)
     if start >= config.steps:
         if distributed.is_first_process():
             print(f"{workdir} holds {start} of {config.steps} steps: nothing to train")
         return workdir
-    mesh = make_mesh(config)
-    source = sources.training_source(config.data)
-    run = make_run(config, mesh)
+    run = make_run(config, make_mesh(config))
+    data = open_sources(config, run)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(open_checkpoints(run, workdir))
         runtime.enable_compilation_cache(workdir / "programs")
-        if start:
-            start, state = saved.restore_newest(abstract_state(run))
+        if initial is None:
+            start, state = saved.restore_newest(train_states.abstract_state(run))
         else:
-            state = initial_state(run, pretrained)
-        rows = sharding.local_rows(run.mesh, run.batch_size)
-        batches = pipeline.batches(source, config.data, start=start, rows=rows)
+            state = train_states.initial_state(run, initial)
+            start = config.branch_step or 0
+        batches = read_batches(run, data, start)
         stack.callback(batches.close)
         log = stack.enter_context(open_log(run, workdir, start))
-        log.log_message(introduction(run, workdir, start, state, images=len(source)))
+        images = len(data[run.stage(start + 1)][0])
+        log.log_message(introduction(config, run, start, state, images=images))
         loop.train(run, state, batches, saved, log)
     return workdir
 
@@ -110,29 +115,6 @@ def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
             )
 
 
-def pretrained_parameters(path: Path, wanted: CodecConfig) -> Parameters:
-    """Reads the parameters that training starts from.
-
-    Args:
-      path: Run directory or model folder.
-      wanted: Settings of the codec to train.
-
-    Raises:
-      UserError: If the parameters cannot be read, or belong to another codec.
-    """
-    model = run_directory.load(path)
-    changed = serialization.differences(
-        serialization.to_json(model.config), serialization.to_json(wanted)
-    )
-    for field, (pretrained, required) in changed.items():
-        name = serialization.flag(wanted, field)
-        raise UserError(
-            f"init-from: {path} has codec.{name} {pretrained}, "
-            f"but the config has {required}"
-        )
-    return model.device_parameters
-
-
 def make_mesh(config: TrainConfig) -> Mesh:
     """Arranges all devices, and checks that batch and sweep split evenly over them.
 
@@ -140,7 +122,8 @@ def make_mesh(config: TrainConfig) -> Mesh:
       UserError: If the settings do not fit the devices.
     """
     mesh = sharding.make_mesh(config.mesh)
-    sharding.check_batch(mesh, config.data.batch_size, config.step.micro_batches)
+    for stage in config.run_stages():
+        sharding.check_batch(mesh, stage.batch_size, config.step.micro_batches)
     sharding.check_members(mesh, len(config.members))
     return mesh
 
@@ -154,39 +137,59 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
     return loop.Run(
         static_config=config.static_config,
         members=config.members,
+        stages=config.run_stages(),
         intervals=config.intervals,
-        batch_size=config.data.batch_size,
         mesh=mesh,
         held_out=pipeline.held_out_crops(config.data),
         provenance=Provenance(config=serialization.to_json(config)),
     )
 
 
-def initial_state(run: loop.Run, pretrained: Parameters | None) -> TrainState:
-    """Returns the state of all members before the first step, on the devices.
+def open_sources(
+    config: TrainConfig, run: loop.Run
+) -> dict[Stage, tuple[ImageSource, DataConfig]]:
+    """Opens the training images of every stage, with the settings of its crops.
+
+    Raises:
+      UserError: If a source does not exist, or no image in it is usable in a stage.
+    """
+    by_crop_size: dict[int, ImageSource] = {}
+    opened = {}
+    for stage in run.stages:
+        size, batch_size = stage.crop_size, stage.batch_size
+        data = dataclasses.replace(config.data, crop_size=size, batch_size=batch_size)
+        if size not in by_crop_size:
+            by_crop_size[size] = sources.training_source(data)
+        opened[stage] = by_crop_size[size], data
+    return opened
+
+
+def read_batches(
+    run: loop.Run, data: Mapping[Stage, tuple[ImageSource, DataConfig]], start: int
+) -> Generator[UInt8[np.ndarray, "rows h w 3"], None, None]:
+    """Yields the rows of each batch that this process reads.
+
+    A stage continues the stream of crops where the stage before it ends.
 
     Args:
       run: The run.
-      pretrained: Parameters to start from; None draws them for each member.
+      data: Images of each stage, and the settings of its crops.
+      start: Steps already taken.
     """
-    parameters = [
-        pretrained
-        or codec.initialize(run.static_config.codec, sweep.member_keys(member)[0])
-        for member in run.members
-    ]
-    states = sweep.initial_member_states(run.static_config, parameters)
-    return sharding.shard_state(states, run.mesh, members=True)
-
-
-def abstract_state(run: loop.Run) -> TrainState:
-    """Returns shapes, dtypes and shardings of the state of all members."""
-
-    def states() -> TrainState:
-        parameters = codec.initialize(run.static_config.codec, jax.random.key(0))
-        state = steps.initial_state(run.static_config, parameters)
-        return jax.tree.map(lambda x: jnp.stack([x] * len(run.members)), state)
-
-    return sharding.shard_abstract_state(jax.eval_shape(states), run.mesh, members=True)
+    for stage in run.stages:
+        if stage.stop <= start:
+            continue
+        taken = max(start - stage.start, 0)
+        source, settings = data[stage]
+        batches = pipeline.batches(
+            source,
+            settings,
+            start=taken,
+            skipped_crops=stage.skipped_crops,
+            rows=sharding.local_rows(run.mesh, stage.batch_size),
+        )
+        with contextlib.closing(batches):
+            yield from itertools.islice(batches, stage.stop - stage.start - taken)
 
 
 def open_checkpoints(
@@ -208,19 +211,18 @@ def open_log(
         workdir,
         start=start,
         steps=run.static_config.steps,
-        batch_size=run.batch_size,
         members=len(run.members),
     )
 
 
 def introduction(
-    run: loop.Run, workdir: Path, start: int, state: TrainState, *, images: int
+    config: TrainConfig, run: loop.Run, start: int, state: TrainState, *, images: int
 ) -> str:
     """Returns the first line of the log, which sums up the run.
 
     Args:
+      config: Settings of the run.
       run: The run.
-      workdir: The run directory.
       start: Steps already taken.
       state: State of all members.
       images: Number of training images.
@@ -228,9 +230,12 @@ def introduction(
     members = len(run.members)
     parameters = sum(array.size for array in state.parameters.values()) // members
     shared = f" for each of {members} members" if members > 1 else ""
+    begin = "Resuming from" if start else "Starting at"
+    if start and start == config.branch_step:
+        begin = f"Branching off {config.branch} at"
     return (
-        f"{'Resuming from' if start else 'Starting at'} step {start} of "
-        f"{run.static_config.steps} in {workdir}: {parameters:,} parameters{shared}, "
+        f"{begin} step {start} of {config.steps} in {config.workdir}: "
+        f"{parameters:,} parameters{shared}, "
         f"{images} images, {jax.device_count()} {jax.default_backend()} device(s); "
         "compiling first"
     )

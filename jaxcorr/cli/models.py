@@ -26,6 +26,12 @@ Weights = Annotated[
 Architecture = Annotated[
     compressai.Architecture, tyro.conf.arg(help="Architecture of the weights.")
 ]
+Raw = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="Take the parameters of the last step, not their average over steps."
+    ),
+]
 AsStableHlo = Annotated[
     bool,
     tyro.conf.arg(
@@ -53,11 +59,17 @@ def pack(
     run: Run,
     output: NewModelPath,
     checkpoint: Checkpoint = "best",
+    raw: Raw = False,
     force: Force = False,
 ) -> None:
     """Copies the model of a run to a model folder."""
     _check_target(output, force=force)
-    model = run_directory.load(run, checkpoint=checkpoint)
+    if raw:
+        from jaxcorr import train_states  # Imports Orbax.
+
+        model = train_states.raw_model(run, checkpoint=checkpoint)
+    else:
+        model = run_directory.load(run, checkpoint=checkpoint)
     saved_model.write_model(output, model)
     step = model.provenance.step
     suffix = "" if step is None else f", step {step}"

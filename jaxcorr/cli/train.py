@@ -1,15 +1,20 @@
 """Commands that train a codec and prepare training images."""
 
+import argparse
 import ast
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jaxcorr.cli import installation, output
+from jaxcorr.errors import UserError
 from jaxcorr.extras import needs_extra
+
+if TYPE_CHECKING:
+    from jaxcorr.config import TrainConfig
 
 
 def train(
@@ -17,7 +22,8 @@ def train(
         tyro.conf.Positional[tuple[str, ...]],
         tyro.conf.arg(
             metavar="CONFIG [--SETTING VALUE]…",
-            help="Config, such as quickstart, and settings to change in it.",
+            help="Config, such as quickstart, and settings to change in it. In place "
+            "of a config, --branch RUN [--checkpoint STEP] goes on from a checkpoint.",
             help_behavior_hint="",
         ),
     ],
@@ -36,7 +42,7 @@ def train(
         from jaxcorr import runtime, trainer
         from jaxcorr.training import distributed, loop
 
-    config = config_files.parse_config(arguments, program="jaxcorr train")
+    config = parse(arguments, program="jaxcorr train")
     distributed.initialize(config.distributed)
     runtime.check_device()
     if output.is_verbose():
@@ -75,6 +81,27 @@ def prepare(
         from jaxcorr.data import tfds_writer
 
     print(tfds_writer.prepare(directory, data_dir=data_dir, name=name))
+
+
+def parse(arguments: Sequence[str], *, program: str) -> "TrainConfig":
+    """Reads the settings from a config or, for a branch, from a run."""
+    from jaxcorr import config_files, overrides
+    from jaxcorr.branch import branch_config
+
+    parser = argparse.ArgumentParser(program, add_help=False, allow_abbrev=False)
+    parser.add_argument("--branch", metavar="RUN[@MEMBER]")
+    parser.add_argument("--checkpoint", default="newest")
+    branch, rest = parser.parse_known_args(arguments)
+    if branch.branch is None:
+        return config_files.parse_config(arguments, program=program)
+    if not arguments[0].startswith("-"):
+        raise UserError(
+            f"a branch has the settings of its run: leave out {arguments[0]}, and "
+            f"give {program} --branch {branch.branch}"
+        )
+    config = branch_config(branch.branch, branch.checkpoint)
+    program = f"{program} --branch {branch.branch}"
+    return overrides.parse_overrides(config, rest, program=program)
 
 
 def _list_configs(configs: Mapping[str, Path]) -> str:

@@ -32,6 +32,7 @@ def batches(
     data: DataConfig,
     *,
     start: int = 0,
+    skipped_crops: int = 0,
     rows: Sequence[int] | None = None,
 ) -> grain.DatasetIterator[UInt8[np.ndarray, "b crop crop 3"]]:
     """Yields endless batches of crops: random places, mirrored and changed at random.
@@ -43,6 +44,7 @@ def batches(
       source: Images, none smaller than a crop.
       data: Settings of the data.
       start: Number of the first batch, from 0.
+      skipped_crops: Crops before batch 0, which an earlier stage of a run has taken.
       rows: Rows of each batch to read, ascending; all rows are read by default.
 
     Returns:
@@ -55,7 +57,8 @@ def batches(
         _random_crop, size=data.crop_size, flip=data.flip, changes=data.augmentation
     )
     crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
-    own_crops = _Rows(crops.random_map(crop), batch_size=data.batch_size, rows=rows)
+    rest = crops.random_map(crop)[skipped_crops:]
+    own_crops = _Rows(rest, batch_size=data.batch_size, rows=rows)
     own_batches = own_crops.batch(len(rows))[start:]
     # Grain's default prefetches 500 elements, which are batches here.
     threads = min(MAX_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1

@@ -33,12 +33,15 @@ class RunLogger(Protocol):
         """
         ...
 
-    def log_step(self, step: int, metrics: Mapping[int, Mapping[str, float]]) -> None:
+    def log_step(
+        self, step: int, metrics: Mapping[int, Mapping[str, float]], *, batch_size: int
+    ) -> None:
         """Logs the metrics of a training step.
 
         Args:
           step: Steps taken.
           metrics: Metrics of each member, by its number.
+          batch_size: Crops in a step.
         """
         ...
 
@@ -74,7 +77,7 @@ class NullLogger(RunLogger):
         pass
 
     @override
-    def log_step(self, step, metrics):
+    def log_step(self, step, metrics, *, batch_size):
         pass
 
     @override
@@ -95,7 +98,6 @@ class FileLogger(RunLogger):
       workdir: The run directory.
       start: Steps already taken.
       steps: Length of the run, in steps.
-      batch_size: Images in a step.
       members: Number of codecs that are trained with each image.
     """
 
@@ -105,7 +107,6 @@ class FileLogger(RunLogger):
         *,
         start: int,
         steps: int,
-        batch_size: int,
         members: int = 1,
     ):
         self._workdir = workdir
@@ -126,7 +127,7 @@ class FileLogger(RunLogger):
             disable=None,  # Without a terminal, lines are printed instead of a bar.
         )
         self._steps = steps
-        self._crops = batch_size * members
+        self._members = members
         self._clock = (start, time.perf_counter())
 
     def __enter__(self) -> "FileLogger":
@@ -151,12 +152,12 @@ class FileLogger(RunLogger):
         self._clock = (step, time.perf_counter())
 
     @override
-    def log_step(self, step, metrics):
+    def log_step(self, step, metrics, *, batch_size):
         # Crops count once for each member that trains on them.
         now = time.perf_counter()
         seconds_per_step = (now - self._clock[1]) / (step - self._clock[0])
         self._clock = (step, now)
-        speed = self._crops / seconds_per_step
+        speed = batch_size * self._members / seconds_per_step
         for member, member_metrics in metrics.items():
             values = {**member_metrics, "images_per_second": round(speed, 2)}
             with self._report_write_errors():

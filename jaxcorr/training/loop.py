@@ -1,79 +1,26 @@
 """The training loop: steps, logs, evaluations, checkpoints and early stops."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
-from jaxtyping import Array, Key, UInt8
+from jaxtyping import UInt8
 
 from jaxcorr import saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
-from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import distributed, sharding, sweep
-from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
+from jaxcorr.training.checkpoints import Checkpoints
 from jaxcorr.training.logger import RunLogger
-from jaxcorr.training.loss import LossWeights, Metrics
-from jaxcorr.training.step import NEVER, StaticConfig, TrainState
+from jaxcorr.training.loss import Metrics
+from jaxcorr.training.run import Run
+from jaxcorr.training.stages import Stage
+from jaxcorr.training.train_state import NEVER, TrainState
 
 
 class Preempted(Exception):
     """The run was asked to stop and has saved a checkpoint."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
-    """Everything that stays constant during a run.
-
-    Attributes:
-      static_config: Settings of the compiled step.
-      members: Members of the sweep; a run of one codec has one member.
-      intervals: How often to log, evaluate and save.
-      batch_size: Crops in a batch.
-      mesh: The devices.
-      held_out: Crops for evaluation, with values from 0 to 255.
-      provenance: Provenance that all model folders of this run share.
-    """
-
-    static_config: StaticConfig
-    members: tuple[SweepMember, ...]
-    intervals: IntervalConfig
-    batch_size: int
-    mesh: Mesh
-    held_out: UInt8[np.ndarray, "n h w 3"]
-    provenance: Provenance
-
-    @functools.cached_property
-    def weights(self) -> LossWeights:
-        """λ and α of all members."""
-        return sweep.stack_member_weights(self.members)
-
-    @functools.cached_property
-    def keys(self) -> Key[Array, " members"]:
-        """Root noise keys of all members."""
-        return sweep.stack_member_noise_keys(self.members)
-
-    def logs_at(self, step: int) -> bool:
-        """Returns whether training metrics of `step` are logged."""
-        return self._is_due(step, self.intervals.log_every)
-
-    def evaluates_at(self, step: int) -> bool:
-        """Returns whether `step` is followed by an evaluation."""
-        intervals = self.intervals
-        return self._is_due(step, intervals.eval_every, intervals.checkpoint_every)
-
-    def saves_at(self, step: int) -> bool:
-        """Returns whether `step` is followed by a checkpoint."""
-        return self._is_due(step, self.intervals.checkpoint_every)
-
-    def _is_due(self, step: int, *intervals: int) -> bool:
-        """Returns whether `step` ends one of the intervals or the run."""
-        return step == self.static_config.steps or any(
-            step % interval == 0 for interval in intervals
-        )
 
 
 def train(
@@ -105,7 +52,10 @@ def train(
     progress = _Progress(run, first, log)
     with distributed.stop_requests() as stop_requested:
         for step in range(first, last + 1):
-            state, metrics = _take_step(run, state, next(batches))
+            stage = run.stage(step)
+            if step == stage.start + 1 > 1:
+                log.log_message(f"stage from {stage.start}: {stage.description}")
+            state, metrics = _take_step(run, stage, state, next(batches))
             # The previous step is logged while this one runs, so no device waits.
             progress.log_pending_step()
             progress.set_pending_step(step, metrics)
@@ -149,7 +99,7 @@ class _Progress:
         """Keeps the metrics of a running step for `log_pending_step`, if it is due."""
         if self._run.logs_at(step):
             self._pending = (step, metrics)
-        elif step == self._first:
+        elif step in (self._first, self._run.stage(step).start + 1):
             # The first step includes compilation, which is not training time.
             jax.block_until_ready(metrics)
             self._log.restart_timer(step)
@@ -168,7 +118,8 @@ class _Progress:
         values = _member_metrics(metrics, self.active_members)
         for member_values in values.values():
             del member_values["failed_at"]
-        self._log.log_step(step, values)
+        stage = self._run.stage(step)
+        self._log.log_step(step, values, batch_size=stage.batch_size)
 
     def stop_failed_members(self, metrics: Metrics) -> None:
         """Waits for a training step and stops the members that have failed.
@@ -210,16 +161,16 @@ class _Progress:
 
 
 def _take_step(
-    run: Run, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
+    run: Run, stage: Stage, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
 ) -> tuple[TrainState, Metrics]:
-    batch = sharding.shard_batch(rows, run.mesh, run.batch_size)
+    batch = sharding.shard_batch(rows, run.mesh, stage.batch_size)
     with jax.set_mesh(run.mesh):
         return sweep.train_members(
             state,
             batch,
-            run.weights,
+            stage.weights,
             run.keys,
-            static_config=run.static_config,
+            static_config=stage.static_config,
             in_one_program=sweep.runs_members_in_one_program(run.mesh),
         )
 
@@ -246,7 +197,7 @@ def _evaluate(
     """
     with jax.set_mesh(run.mesh):
         metrics, reconstructions = sweep.evaluate_members(
-            state.parameters,
+            state.evaluated,
             sharding.shard_images(run.held_out, run.mesh),
             run.weights,
             static_config=run.static_config,
@@ -274,7 +225,7 @@ def _make_models(
     members: list[int],
 ) -> dict[int, Model]:
     """Makes the models of some members, in the process that writes them."""
-    parameters = sharding.to_host(state.parameters, run.mesh)
+    parameters = sharding.to_host(state.evaluated, run.mesh)
     if not distributed.is_first_process():
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The train state, the training step and the evaluation step."""
+"""The training step and the evaluation step, and their settings."""
 
 import dataclasses
 import functools
@@ -18,10 +18,8 @@ from jaxcorr.quantization import QuantizationName
 from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
 from jaxcorr.training import sharding
 from jaxcorr.training.loss import LossConfig, LossWeights, Metrics
-from jaxcorr.training.optimizer import OptimizerConfig
-
-NEVER = -1
-"""Value of `failed_at` while every loss and gradient has been finite."""
+from jaxcorr.training.optimizer import OptimizerConfig, Period
+from jaxcorr.training.train_state import NEVER, TrainState
 
 
 @serialization.stored("Step")
@@ -42,8 +40,8 @@ class StepConfig:
     to 64 (almost rounding). It rises linearly over the run. Only `soft_round`
     quantization uses it."""
     micro_batches: int = 1
-    """Number of parts of a batch that are computed one after another, to save memory.
-    The gradient is that of the whole batch."""
+    """Number of parts of a batch that are computed in turn, to save memory. The
+    gradient is that of the whole batch."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"
     """Data type in which analysis and synthesis transforms compute. Everything else
     computes in float32."""
@@ -79,7 +77,8 @@ class StaticConfig:
       loss: Settings of the loss; λ and α are traced and not among them.
       optimizer: Settings of the optimizer.
       step: Settings of the step.
-      steps: Length of the run, for the schedules of learning rate and sharpness.
+      steps: Length of the run, for the schedule of the sharpness.
+      period: Steps that the learning-rate schedule spans; None for the run.
     """
 
     codec: CodecConfig
@@ -87,36 +86,31 @@ class StaticConfig:
     optimizer: OptimizerConfig
     step: StepConfig
     steps: int
+    period: Period | None = None
 
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        """The transformation of gradients to parameter updates."""
+        return self.optimizer.transformation(self._period)
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainState:
-    """Everything that training changes, and so everything that a checkpoint holds.
+    def learning_rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """Returns the learning rate of a step.
 
-    The leaves are arrays or their shapes. A first axis may count members of a sweep.
+        Args:
+          step: Steps taken before this one.
+        """
+        return jnp.asarray(self.optimizer.learning_rates(self._period)(step))
 
-    Attributes:
-      parameters: Parameters of the codec, by path.
-      optimizer: State of the optimizer.
-      step: Steps taken.
-      failed_at: First step, from 0, whose loss or gradient was not finite; -1 if every
-        step was finite. After a failure only `step` changes.
-    """
-
-    parameters: PyTree
-    optimizer: PyTree
-    step: PyTree
-    failed_at: PyTree
+    @property
+    def _period(self) -> Period:
+        return self.period or Period(start=0, steps=self.steps)
 
 
 def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainState:
     """Returns the train state before the first step."""
     return TrainState(
         parameters=parameters,
-        optimizer=static_config.optimizer.transformation(static_config.steps).init(
-            parameters
-        ),
+        optimizer=static_config.transformation.init(parameters),
         step=jnp.int32(0),
         failed_at=jnp.int32(NEVER),
     )
@@ -165,9 +159,7 @@ def train_step(
     return updated, values | {
         "psnr_db": image_quality.psnr_from_mse(values["mse"]),
         "gradient_norm": norm,
-        "learning_rate": static_config.optimizer.schedule(static_config.steps)(
-            state.step
-        ),
+        "learning_rate": static_config.learning_rate(state.step),
         "failed_at": updated.failed_at,
     }
 
@@ -211,8 +203,7 @@ def _update(
     static_config: StaticConfig,
 ) -> tuple[TrainState, Float[Array, ""]]:
     """Applies a gradient unless a step has failed. Returns state and gradient norm."""
-    transformation = static_config.optimizer.transformation(static_config.steps)
-    updates, optimizer = transformation.update(
+    updates, optimizer = static_config.transformation.update(
         gradient, state.optimizer, state.parameters
     )
     norm = optax.tree.norm(gradient)

@@ -34,7 +34,8 @@ from jaxcorr.run_directory import WEIGHTS
 from jaxcorr.training import member_axis, sharding
 from jaxcorr.training import step as steps
 from jaxcorr.training.loss import LossWeights, Metrics
-from jaxcorr.training.step import StaticConfig, TrainState
+from jaxcorr.training.step import StaticConfig
+from jaxcorr.training.train_state import TrainState
 
 LOGGED_CROPS = 4
 """Number of held-out crops whose reconstructions are logged."""

@@ -12,8 +12,10 @@ from support import pages
 from support.codecs import blocks
 from support.paths import ROOT
 
-from jaxcorr import config_files
+from jaxcorr import branch
 from jaxcorr.cli import main
+from jaxcorr.cli import train as cli_train
+from jaxcorr.config import TrainConfig
 
 PAGES = sorted(
     str(path.relative_to(ROOT))
@@ -61,7 +63,9 @@ def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
 def test_arguments_of_a_command_are_valid(page, words, monkeypatch):
     def load(name):
         if name == "train":
-            return functools.partial(config_files.parse_config, program="jaxcorr train")
+            if "--branch" in words:  # Its settings are those of a run.
+                monkeypatch.setattr(branch, "branch_config", lambda *_: TrainConfig())
+            return lambda arguments: cli_train.parse(arguments, program="jaxcorr train")
         command = original(name)
         return functools.wraps(command)(lambda *args, **kwargs: None)
 

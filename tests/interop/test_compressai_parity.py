@@ -16,7 +16,7 @@ from references.weights import (
 )
 from skimage import data
 
-from jaxcorr import codec, saved_model, trainer
+from jaxcorr import codec, saved_model, train_states
 from jaxcorr.config import TrainConfig
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.data.sources import DataConfig
@@ -173,7 +173,7 @@ def test_training_starts_from_imported_weights(tmp_path):
         loss=LossConfig(window=3),
         data=DataConfig(batch_size=2, crop_size=64),
     )
-    parameters = trainer.pretrained_parameters(tmp_path / "model", config.codec)
+    parameters = train_states.pretrained_parameters(tmp_path / "model", config.codec)
     crops = np.stack([photograph()[:, :64], photograph()[:, 64:]])
     state, values = train_step(
         initial_state(config.static_config, jax.tree.map(jnp.copy, parameters)),

@@ -91,7 +91,9 @@ def test_the_readme_gives_the_reconstruction_and_bits_of_the_codec(
 ):
     model = models[pair]
     image = photograph[None].astype(np.float32) / 255
-    output = jax.jit(lambda image: model.codec(image, median=model.median))(image)
+    output = jax.jit(lambda image: model.shared_codec(image, median=model.median))(
+        image
+    )
     expected = np.asarray(output.reconstruction[0])
     with np.load(results / "-".join(pair) / "found.npz") as found:
         assert expected.std() > 0.02

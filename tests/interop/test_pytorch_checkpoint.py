@@ -1,7 +1,7 @@
 """Files of torch are read without torch, and nothing that they name is run."""
 
+import fractions
 import os
-import pathlib
 import pickle
 import random
 import re
@@ -135,10 +135,10 @@ class Calls:
     [
         (Calls(os.system, "touch ran"), f"{os.name}.system"),
         (Calls(eval, "open('ran', 'w')"), "eval"),
-        ({"state_dict": {"a": Calls(pathlib.Path, "ran")}}, "pathlib.Path"),
+        ({"state_dict": {"a": Calls(fractions.Fraction, "1/2")}}, "fractions.Fraction"),
         (Calls(getattr, 1, "real"), "getattr"),
         ({"numpy": np.float64(1)}, "scalar"),
-        (pathlib.Path, "pathlib.Path"),
+        (fractions.Fraction, "fractions.Fraction"),
     ],
     ids=["system", "eval", "nested", "getattr", "numpy", "class"],
 )

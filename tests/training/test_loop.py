@@ -6,15 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcorr.codec import CodecConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
-from jaxcorr.provenance import Provenance, SweepMember
+from jaxcorr.provenance import Provenance
 from jaxcorr.training import loop, sharding, sweep
 from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
 from jaxcorr.training.logger import RunLogger
-from jaxcorr.training.loss import LossConfig
-from jaxcorr.training.optimizer import OptimizerConfig
-from jaxcorr.training.step import NEVER, StaticConfig, StepConfig, TrainState
+from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.training.train_state import NEVER, TrainState
 
 STEPS = 13
 
@@ -30,7 +30,7 @@ class Events(Checkpoints, RunLogger):
         self.all.append(("save", step))
         self.saved = list(models)
 
-    def log_step(self, step, metrics):
+    def log_step(self, step, metrics, *, batch_size):
         self.all.append(("log", step))
 
     def log_held_out(self, step, member, metrics, images, reconstructions):
@@ -46,12 +46,6 @@ class Events(Checkpoints, RunLogger):
         return [step for name, step in self.all if name == kind]
 
 
-MEMBERS = (
-    SweepMember(seed=0, distortion_weight=0.01, correlation_weight=0.0),
-    SweepMember(seed=0, distortion_weight=0.01, correlation_weight=0.1),
-)
-
-
 def make_state(step: int, failed_at) -> TrainState:
     """The state of all members after `step` steps, without parameters."""
     failed_at = jnp.array(failed_at, jnp.int32)
@@ -60,17 +54,18 @@ def make_state(step: int, failed_at) -> TrainState:
 
 
 def make_run(intervals: IntervalConfig, members: int) -> loop.Run:
-    return loop.Run(
-        static_config=StaticConfig(
-            codec=CodecConfig(),
-            loss=LossConfig(),
-            optimizer=OptimizerConfig(),
-            step=StepConfig(),
-            steps=STEPS,
+    config = TrainConfig(
+        steps=STEPS,
+        sweep=SweepConfig(
+            distortion_weight=0.01, correlation_weight=(0.0, 0.1)[:members]
         ),
-        members=MEMBERS[:members],
+        data=DataConfig(batch_size=8),
+    )
+    return loop.Run(
+        static_config=config.static_config,
+        members=config.members,
+        stages=config.run_stages(),
         intervals=intervals,
-        batch_size=8,
         mesh=sharding.make_mesh(sharding.MeshConfig()),
         held_out=np.zeros((1, 64, 64, 3), np.uint8),
         provenance=Provenance(),

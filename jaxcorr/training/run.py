@@ -1,0 +1,71 @@
+"""Everything that stays constant during a run."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Key, UInt8
+
+from jaxcorr.provenance import Provenance, SweepMember
+from jaxcorr.training import sweep
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.loss import LossWeights
+from jaxcorr.training.stages import Stage
+from jaxcorr.training.step import StaticConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that stays constant during a run.
+
+    Attributes:
+      static_config: Settings of evaluations.
+      members: Members of the sweep; a run of one codec has one member.
+      stages: Stages of the run, by ascending step.
+      intervals: How often to log, evaluate and save.
+      mesh: The devices.
+      held_out: Crops for evaluation, with values from 0 to 255.
+      provenance: Provenance that all model folders of this run share.
+    """
+
+    static_config: StaticConfig
+    members: tuple[SweepMember, ...]
+    stages: tuple[Stage, ...]
+    intervals: IntervalConfig
+    mesh: Mesh
+    held_out: UInt8[np.ndarray, "n h w 3"]
+    provenance: Provenance
+
+    @functools.cached_property
+    def weights(self) -> LossWeights:
+        """λ and α of all members, for evaluations."""
+        return sweep.stack_member_weights(self.members)
+
+    @functools.cached_property
+    def keys(self) -> Key[Array, " members"]:
+        """Root noise keys of all members."""
+        return sweep.stack_member_noise_keys(self.members)
+
+    def stage(self, step: int) -> Stage:
+        """Returns the stage of a step, counted from 1."""
+        return next(stage for stage in self.stages if step <= stage.stop)
+
+    def logs_at(self, step: int) -> bool:
+        """Returns whether `step` is logged."""
+        return self._is_due(step, self.intervals.log_every)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Returns whether `step` is followed by an evaluation."""
+        intervals = self.intervals
+        return self._is_due(step, intervals.eval_every, intervals.checkpoint_every)
+
+    def saves_at(self, step: int) -> bool:
+        """Returns whether `step` is followed by a checkpoint."""
+        return self._is_due(step, self.intervals.checkpoint_every)
+
+    def _is_due(self, step: int, *intervals: int) -> bool:
+        """Returns whether `step` ends one of the intervals or the run."""
+        return step == self.static_config.steps or any(
+            step % interval == 0 for interval in intervals
+        )

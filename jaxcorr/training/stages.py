@@ -1,0 +1,117 @@
+"""Stages of a run, which train with other weights, crops or learning rates."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from jaxcorr import serialization
+from jaxcorr.errors import require
+from jaxcorr.provenance import SweepMember
+from jaxcorr.training import sweep
+from jaxcorr.training.loss import LossWeights
+from jaxcorr.training.step import StaticConfig
+
+
+@serialization.stored("Stage")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """Changes of the settings from a step on, until the next stage or the end.
+
+    A setting that is None is that of the run. Evaluations use λ, α and the distortion
+    of the run in every stage, so that the held-out losses of all stages compare.
+    """
+
+    start: int = 0
+    """Steps taken before the stage."""
+    distortion_weight: float | None = None
+    """λ of all members of the sweep."""
+    correlation_weight: float | None = None
+    """α of all members of the sweep."""
+    distortion: Literal["mse", "ms_ssim"] | None = None
+    """Distortion of the training loss."""
+    crop_size: int | None = None
+    """Side of a square crop, in pixels: a multiple of 64."""
+    batch_size: int | None = None
+    """Number of crops in a step, over all devices."""
+    learning_rate: float | None = None
+    """Peak learning rate. The schedule, with its warm-up, then spans the steps of this
+    stage. None continues the schedule of the run."""
+
+    def __post_init__(self):
+        """Checks the ranges that the settings of the run do not check."""
+        require(self, "start", "0 or more", self.start >= 0)
+        for name in ("distortion_weight", "correlation_weight"):
+            weight = getattr(self, name)
+            is_valid = weight is None or 0 <= weight < math.inf
+            require(self, name, "0 or more and finite", is_valid)
+
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Returns the changed fields of the parts of a run's settings."""
+        fields = {
+            "data": ("crop_size", "batch_size"),
+            "loss": ("distortion",),
+            "optimizer": ("learning_rate",),
+        }
+        return {
+            part: {
+                name: getattr(self, name)
+                for name in names
+                if getattr(self, name) is not None
+            }
+            for part, names in fields.items()
+        }
+
+    def members(self, members: Sequence[SweepMember]) -> tuple[SweepMember, ...]:
+        """Returns the members of a run with the λ and α of the stage."""
+        names = ("distortion_weight", "correlation_weight")
+        weights = {
+            name: getattr(self, name)
+            for name in names
+            if getattr(self, name) is not None
+        }
+        return tuple(dataclasses.replace(member, **weights) for member in members)
+
+    def describe(self) -> str:
+        """Returns the changes in words, such as "crop size 256, batch size 2"."""
+        values = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+        }
+        del values["start"]
+        changes = [
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in values.items()
+            if value is not None
+        ]
+        return ", ".join(changes) or "the settings of the run"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Steps of a run that share their settings.
+
+    Attributes:
+      start: Steps taken before the stage.
+      stop: Steps taken after it.
+      skipped_crops: Crops that earlier stages take from the stream of crops.
+      static_config: Settings of the compiled step.
+      members: Members of the sweep, with the λ and α of the stage.
+      crop_size: Side of a crop, in pixels.
+      batch_size: Crops in a batch.
+      description: The changes of the stage, in words.
+    """
+
+    start: int
+    stop: int
+    skipped_crops: int
+    static_config: StaticConfig
+    members: tuple[SweepMember, ...]
+    crop_size: int
+    batch_size: int
+    description: str
+
+    @functools.cached_property
+    def weights(self) -> LossWeights:
+        """λ and α of all members in this stage."""
+        return sweep.stack_member_weights(self.members)
