@@ -171,9 +171,11 @@ def _impossible(
     values = [target.measure(point) + margin for point in points]
     low, high = target.format(min(values)), target.format(max(values))
     found = low if low == high else f"from about {low} to {high}"
-    count = len(models)
-    subject = f"the {count} models" if count > 1 else model_name(models[0])
+    if len(models) > 1:
+        subject, others = f"the {len(models)} models", "other models"
+    else:
+        subject, others = model_name(models[0]), "several models, such as a sweep"
     return UserError(
         f"no model codes {name} {limit}: files of {subject} {verb} {found} "
-        f"{UNITS[target.kind]}; {change} {target.kind}, or give other models"
+        f"{UNITS[target.kind]}; {change} {target.kind}, or give {others}"
     )

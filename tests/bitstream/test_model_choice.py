@@ -117,7 +117,10 @@ def test_a_single_model_is_verified(models, coded):
     image, model = IMAGES["large"], models[1]
     assert jaxcorr.compress(image, model, size=len(data)) == data
     assert jaxcorr.compress(image, model, psnr=psnr - 1e-5) == data
-    message = rf"files of set@1 take {len(data)} bytes; raise size, or give other"
+    message = (
+        rf"files of set@1 take {len(data)} bytes; raise size, or give several models, "
+        "such as a sweep$"
+    )
     with pytest.raises(UserError, match=message):
         jaxcorr.compress(image, model, size=len(data) - 1)
 
