@@ -142,12 +142,12 @@ def to_rgb(image: Any, *, name: str = "the image") -> UInt8[np.ndarray, "h w 3"]
 
 
 def map_images(
-    function: Callable[[UInt8[np.ndarray, "h w 3"]], Result], image: Any
+    function: Callable[[UInt8[np.ndarray, "h w 3"], str], Result], image: Any
 ) -> Result | list[Result]:
     """Calls a function with an image as 8-bit RGB, or with each image of a list.
 
     Args:
-      function: The function.
+      function: The function, which takes an image and its name for messages.
       image: Image as in `to_rgb`, or a list or tuple of images.
 
     Returns:
@@ -157,12 +157,15 @@ def map_images(
       TypeError: As in `to_rgb`.
       UserError: As in `to_rgb`.
     """
+
+    def call(one: Any, name: str) -> Result:
+        name = os.fspath(one) if isinstance(one, str | os.PathLike) else name
+        return function(to_rgb(one, name=name), name)
+
     if not isinstance(image, list | tuple):
-        return function(to_rgb(image))
-    names = [f"image {number} of {len(image)}" for number in range(1, len(image) + 1)]
-    return [
-        function(to_rgb(one, name=name)) for one, name in zip(image, names, strict=True)
-    ]
+        return call(image, "the image")
+    count = len(image)
+    return [call(one, f"image {i} of {count}") for i, one in enumerate(image, 1)]
 
 
 def check_suffix(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A run directory has the model folders of a step at `checkpoints/STEP/models/MEMBER`. A
 run that is not a sweep has member 0 only. Training writes the folders
-(`training.checkpoints`).
+(`training.checkpoints`). A folder of model folders with the names 0, 1, … is read like
+a sweep with one checkpoint.
 """
 
 import functools
@@ -48,18 +49,28 @@ RENAMED_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
 """New names of a section of settings and of its fields, by the section's old name."""
 
 DEMO = "demo"
-"""Name of the packaged model, unless a local model or run has the same name."""
+"""Name of the packaged model or models, unless a local one has the same name."""
+PACKAGED_DEMO = Path(__file__).parent / DEMO
+"""Folder of the packaged model, or of the folders of several."""
+DEMO_MEMBER = 1
+"""Member that the name of the packaged models stands for, if there are several."""
 
 Folders = dict[int, Path]
 """Folders by step or by number of the member."""
+NO_STEP = 0
+"""Step of model folders that do not belong to a run."""
+
+
+class SeveralModelsError(UserError):
+    """A path names several models where one is needed."""
 
 
 def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     """Reads the model of a run directory or of a model folder.
 
     Args:
-      path: Run directory or model folder. RUN@MEMBER is a member of a sweep, and "demo"
-        the packaged model.
+      path: Run directory or model folder. RUN@MEMBER is a member of a sweep, or the
+        model folder MEMBER in a folder of several; "demo" is the packaged model.
       checkpoint: Checkpoint of a run: `newest`, `best` on held-out crops (the newest,
         if none was evaluated), or a step.
 
@@ -70,7 +81,7 @@ def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     return saved_model.read_model(folder, name=str(path))
 
 
-def load_once(path: str | Path = DEMO) -> Model:
+def load_once(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     """Returns the model that `load` returns, and keeps it for the next call.
 
     The last few models are kept, until their files change.
@@ -78,7 +89,7 @@ def load_once(path: str | Path = DEMO) -> Model:
     Raises:
       UserError: As in `load`.
     """
-    folder = find(path, "best").resolve()
+    folder = find(path, checkpoint).resolve()
     return _read_version(folder, str(path), (folder / CONFIG).read_bytes())
 
 
@@ -91,26 +102,32 @@ def find(path: str | Path, checkpoint: str = "best") -> Path:
       UserError: As in `load`.
     """
     folder, member = _split(path)
+    name = split_member(path)[0]
     if _is_model(folder):
         if member is not None:
-            raise UserError(f"{folder} is a model: it has no member {member}")
+            raise UserError(f"{name} is a model: it has no member {member}")
         return folder
-    members = _members(folder)
-    if member is None:
-        if len(members) > 1:
-            raise UserError(
-                f"{folder} is a sweep; choose one of its members: "
-                + ", ".join(f"{folder}@{number}" for number in members)
-            )
+    members, is_run = _members(folder), (folder / CHECKPOINTS).is_dir()
+    if member is None and len(members) == 1:
         (member,) = members
+    elif member is None and folder == PACKAGED_DEMO:
+        member = DEMO_MEMBER
+    elif member is None:
+        listed = ", ".join(f"{name}@{number}" for number in members)
+        kind = "is a sweep" if is_run else f"holds {len(members)} models"
+        raise SeveralModelsError(f"{name} {kind}; choose one of its members: {listed}")
     if member not in members:
         numbers = ", ".join(map(str, members))
-        raise UserError(f"{folder} has no member {member}, only {numbers}")
-    return _choose(folder, members[member], checkpoint)
+        raise UserError(f"{name} has no member {member}, only {numbers}")
+    folders = members[member]
+    return _choose(name, folders, checkpoint) if is_run else folders[NO_STEP]
 
 
 def model_paths(path: str | Path) -> list[str]:
-    """Returns the path of each model of a run directory or model folder, for `load`.
+    """Returns the path of each model that a path names, for `load`.
+
+    Args:
+      path: Run directory or model folder, as in `load`, or a folder of model folders.
 
     Raises:
       UserError: If the path has no model.
@@ -121,7 +138,7 @@ def model_paths(path: str | Path) -> list[str]:
     members = _members(folder)
     if len(members) == 1:
         return [str(path)]
-    return [f"{folder}@{number}" for number in members]
+    return [f"{Path(path)}@{number}" for number in members]
 
 
 def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,13 +178,10 @@ def checkpoint_directories(run: Path) -> Folders:
 
 def member_directories(checkpoint: Path) -> Folders:
     """Returns the model folders of a checkpoint, by the number of the member."""
-    # Folders without a config are what remains of a checkpoint if the run was killed
-    # while it deleted the checkpoint.
-    folders = [config.parent for config in checkpoint.glob(f"{MODELS}/*/{CONFIG}")]
-    return {int(path.name): path for path in folders if path.name.isdigit()}
+    return _numbered_models(checkpoint / MODELS)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _read_version(folder: Path, name: str, config: bytes) -> Model:
     """Reads a model folder whose `config.json` has the given content."""
     del config  # Names the parameters by their fingerprint.
@@ -185,25 +199,42 @@ def split_member(path: str | Path) -> tuple[Path, int | None]:
 def _split(path: str | Path) -> tuple[Path, int | None]:
     """Splits RUN@MEMBER, and checks that the directory exists."""
     folder, member = split_member(path)
-    if str(path) == DEMO and not (_is_model(folder) or (folder / CHECKPOINTS).is_dir()):
-        return Path(__file__).parent / DEMO, None
+    if str(folder) == DEMO and not _holds_models(folder):
+        folder = PACKAGED_DEMO
     if not folder.is_dir():
         raise UserError(f"{folder} is not a directory: give a run or a model folder")
     return folder, member
+
+
+def _holds_models(folder: Path) -> bool:
+    """Returns whether a folder looks like one that `load` or `model_paths` reads."""
+    is_run = (folder / CHECKPOINTS).is_dir()
+    return is_run or _is_model(folder) or bool(_numbered_models(folder))
 
 
 def _is_model(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and not (folder / CHECKPOINTS).is_dir()
 
 
-def _members(run: Path) -> dict[int, Folders]:
-    """Returns the model folders of each member of a run, by step."""
+def _numbered_models(folder: Path) -> Folders:
+    """Returns the model folders in a folder whose names are numbers."""
+    # Folders without a config are what remains of a checkpoint if the run was killed
+    # while it deleted the checkpoint.
+    folders = [config.parent for config in folder.glob(f"*/{CONFIG}")]
+    return {int(path.name): path for path in folders if path.name.isdigit()}
+
+
+def _members(folder: Path) -> dict[int, Folders]:
+    """Returns the model folders of each member, by step."""
     members: dict[int, Folders] = {}
-    for step, checkpoint in checkpoint_directories(run).items():
-        for member, folder in member_directories(checkpoint).items():
-            members.setdefault(member, {})[step] = folder
+    for step, checkpoint in checkpoint_directories(folder).items():
+        for member, path in member_directories(checkpoint).items():
+            members.setdefault(member, {})[step] = path
     if not members:
-        raise UserError(f"{run} holds neither a model nor checkpoints of a run")
+        folders = _numbered_models(folder)
+        members = {member: {NO_STEP: path} for member, path in folders.items()}
+    if not members:
+        raise UserError(f"{folder} holds neither a model nor checkpoints of a run")
     return dict(sorted(members.items()))
 
 

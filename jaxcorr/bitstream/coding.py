@@ -86,8 +86,7 @@ def decode(
             f"{name} was made with model {container.fingerprint.hex()}, but this is "
             f"{model.fingerprint.hex()}"
         )
-    height, width = size = (container.height, container.width)
-    check_size(height, width)
+    check_size(container.height, container.width)
     try:
         latents = _decode_latents(model, container)
         if latents.checksum() != container.symbols_checksum:
@@ -98,9 +97,24 @@ def decode(
             f"shown ({error}); it was coded with {container.arithmetic.name.lower()} "
             "arithmetic"
         ) from error
-    y_hat = _pad_to_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
-    image = networks.synthesize(model.shared_codec, y_hat)
-    return np.asarray(image)[0, :height, :width], latents
+    return reconstruct(model, latents, container.height, container.width), latents
+
+
+def reconstruct(
+    model: Model, latents: DecodedLatents, height: int, width: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Returns the 8-bit RGB image that a decoder computes from decoded latents.
+
+    Args:
+      model: The model that encoded the image.
+      latents: Latents of the image, from `encode` or `decode`.
+      height: Height of the image.
+      width: Width of the image.
+    """
+    y_hat = latents.latent_hat.astype(np.float32)
+    canvas = _pad_to_canvas(y_hat, (height, width), LATENT_STRIDE)
+    image = networks.synthesize(model.shared_codec, canvas)
+    return np.asarray(image)[0, :height, :width]
 
 
 def _encode_latents(

@@ -10,30 +10,40 @@ import numpy as np
 from jaxtyping import UInt8
 from typing_extensions import deprecated
 
-from jaxcorr import files, images, run_directory
-from jaxcorr.bitstream.coding import decode, encode
+from jaxcorr import files, images
+from jaxcorr.bitstream import model_choice, rate_target
+from jaxcorr.bitstream.coding import decode
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.errors import UserError
 from jaxcorr.images import ImageLike
 from jaxcorr.model import Model
+from jaxcorr.model_set import ModelSet, ModelsLike
 from jaxcorr.run_directory import DEMO
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 """Bytes of a file, or its path."""
 
-ModelLike = Model | str | os.PathLike[str]
-"""A model, or the path of a model folder or run."""
-
 
 @overload
 def compress(
-    image: ImageLike, model: ModelLike = DEMO, *, fast: bool = False
+    image: ImageLike,
+    model: ModelsLike = DEMO,
+    *,
+    fast: bool = False,
+    bpp: float | int | None = None,
+    psnr: float | int | None = None,
+    size: float | int | str | None = None,
 ) -> bytes: ...
 
 
 @overload
 def compress(
-    image: Sequence[ImageLike], model: ModelLike = DEMO, *, fast: bool = False
+    image: Sequence[ImageLike],
+    model: ModelsLike = DEMO,
+    *,
+    fast: bool = False,
+    bpp: float | int | None = None,
+    psnr: float | int | None = None,
+    size: float | int | str | None = None,
 ) -> list[bytes]: ...
 
 
@@ -43,9 +53,19 @@ def compress(image: Model, model: ImageLike, *, fast: bool = False) -> bytes: ..
 
 
 def compress(
-    image: Any, model: Any = DEMO, *, fast: bool = False
+    image: Any,
+    model: Any = DEMO,
+    *,
+    fast: bool = False,
+    bpp: float | int | None = None,
+    psnr: float | int | None = None,
+    size: float | int | str | None = None,
 ) -> bytes | list[bytes]:
     """Encodes an image of any size to the bytes of a file.
+
+    With `bpp`, `psnr` or `size`, each image is coded with the best of several models:
+    the one with the highest PSNR of those whose files are small enough, or the one with
+    the smallest file of those whose PSNR is high enough.
 
     Args:
       image: A path, an image of Pillow, or an array of shape [height, width] or
@@ -54,37 +74,44 @@ def compress(
         floating-point numbers in [0, 1]. Or a list of images.
       model: Model, or the path of a model folder or run; by default the packaged demo.
         The decoder needs the same model. A model is read once, until its files change.
+        For a target, a sweep, a folder of model folders, or a list of models and paths.
       fast: Codes in float32, which is faster, but only a similar machine can decode the
         file.
+      bpp: Target: the highest bits per pixel of a file.
+      psnr: Target: the lowest PSNR of a decoded 8-bit image, in dB.
+      size: Target: the highest size of a file, in bytes or as in "20KB".
 
     Returns:
       The bytes of the file, or a list with the bytes for each image.
 
     Raises:
       TypeError: If an argument has another type.
-      UserError: If an image or the model cannot be read, if an array has another shape
-        or range, or for the reasons of `encode`.
+      UserError: If an image or a model cannot be read, if an array has another shape
+        or range, if no model meets the target, or for the reasons of `encode`.
     """
     if isinstance(image, Model):
         image, model = _image_first("compress(image, model)", image, model)
-    opened = open_model(model)
+    target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
+    models = model_choice.read_models(ModelSet(model), target)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
-    def compress_one(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
-        return encode(opened, pixels, arithmetic=arithmetic)[0].to_bytes()
+    def compress_one(pixels: UInt8[np.ndarray, "h w 3"], name: str) -> bytes:
+        return model_choice.encode(
+            models, pixels, target, arithmetic=arithmetic, name=name
+        ).data
 
     return images.map_images(compress_one, image)
 
 
 @overload
 def decompress(
-    data: Data, model: ModelLike | None = None, *, name: str | None = None
+    data: Data, model: ModelsLike = DEMO, *, name: str | None = None
 ) -> UInt8[np.ndarray, "h w 3"]: ...
 
 
 @overload
 def decompress(
-    data: Sequence[Data], model: ModelLike | None = None, *, name: str | None = None
+    data: Sequence[Data], model: ModelsLike = DEMO, *, name: str | None = None
 ) -> list[UInt8[np.ndarray, "h w 3"]]: ...
 
 
@@ -96,14 +123,15 @@ def decompress(
 
 
 def decompress(
-    data: Any, model: Any = None, *, name: str | None = None
+    data: Any, model: Any = DEMO, *, name: str | None = None
 ) -> UInt8[np.ndarray, "h w 3"] | list[UInt8[np.ndarray, "h w 3"]]:
     """Decodes an image from the bytes of a file.
 
     Args:
       data: Bytes of a file, or its path. Or a list of these.
-      model: The model that encoded the image, or the path of its model folder or run.
-        By default the packaged demo, if it encoded the image.
+      model: The model that encoded the image, or the path of its model folder or run;
+        by default the packaged demo. Or several models, as in `compress`, of which one
+        encoded the image.
       name: Name of the file, for messages.
 
     Returns:
@@ -116,36 +144,17 @@ def decompress(
     """
     if isinstance(data, Model):
         data, model = _image_first("decompress(data, model)", data, model)
-    opened = None if model is None else open_model(model)
+    models = ModelSet(DEMO if model is None else model)
     if isinstance(data, list | tuple):
         count = len(data)
         return [
-            _decompress(one, opened, name or f"file {number} of {count}")
+            _decompress(one, models, name or f"file {number} of {count}")
             for number, one in enumerate(data, 1)
         ]
-    return _decompress(data, opened, name or "the file")
+    return _decompress(data, models, name or "the file")
 
 
-def open_model(model: Any) -> Model:
-    """Returns a model, given the model or the path of a model folder or run.
-
-    Raises:
-      TypeError: If `model` is neither of these.
-      UserError: If the model cannot be read.
-    """
-    if isinstance(model, Model):
-        return model
-    if isinstance(model, str | os.PathLike):
-        return run_directory.load_once(Path(model))
-    raise TypeError(
-        "`model` must be a Model or the path of a model folder or run, but is of type "
-        f"{type(model).__name__}"
-    )
-
-
-def _decompress(
-    data: Any, model: Model | None, name: str
-) -> UInt8[np.ndarray, "h w 3"]:
+def _decompress(data: Any, models: ModelSet, name: str) -> UInt8[np.ndarray, "h w 3"]:
     if isinstance(data, str | os.PathLike):
         name = os.fspath(data)
         data = files.read_file(Path(data))
@@ -155,13 +164,7 @@ def _decompress(
             f"{type(data).__name__}"
         )
     container = Container.from_bytes(bytes(data), name)
-    if model is None:
-        model = run_directory.load_once(DEMO)
-        if container.fingerprint != model.fingerprint:
-            raise UserError(
-                f"{name} was made with model {container.fingerprint.hex()}, which is "
-                f"not the demo: give the model, as in decompress(data, model=...)"
-            )
+    model = models.find(container.fingerprint, name)
     return decode(model, container, name=name)[0]
 
 

@@ -33,9 +33,6 @@ _MODEL_HELP = (
 _MODEL = argument(_MODEL_NAMES, _MODEL_HELP, hint="", short="-m")
 ModelPath = Annotated[str, _MODEL]
 OptionalModelPath = Annotated[str | None, _MODEL]
-ModelPathOrDemo = Annotated[
-    str | None, argument(_MODEL_NAMES, _MODEL_HELP, hint="(default: demo)", short="-m")
-]
 ModelPaths = Annotated[
     tyro.conf.UseAppendAction[tuple[str, ...]],
     argument(
@@ -43,6 +40,40 @@ ModelPaths = Annotated[
         "Model to draw; give the option twice to compare two models.",
         hint="(required)",
         short="-m",
+    ),
+]
+ModelsToChoose = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    argument(
+        _MODEL_NAMES,
+        f"{_MODEL_HELP} Of a sweep, a folder of model folders, or several models "
+        "(-m A -m B), one is chosen for each file.",
+        hint="(default: demo)",
+        short="-m",
+    ),
+]
+Bpp = Annotated[
+    float | None,
+    argument(
+        "NUMBER",
+        "Choose the model with the best quality in at most so many bits per pixel.",
+        hint="",
+    ),
+]
+Psnr = Annotated[
+    float | None,
+    argument(
+        "DB",
+        "Choose the model with the smallest file of at least this PSNR.",
+        hint="",
+    ),
+]
+TargetSize = Annotated[
+    str | None,
+    argument(
+        "BYTES",
+        "Choose the model with the best quality in at most this size, such as 20KB.",
+        hint="",
     ),
 ]
 Run = Annotated[

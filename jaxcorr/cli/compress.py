@@ -5,6 +5,7 @@ Heavy modules are imported in the functions, so that the help of the commands, a
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxcorr import files
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.cli import output as results
 from jaxcorr.cli.arguments import (
+    Bpp,
     Checkpoint,
     Fast,
     Files,
@@ -19,8 +21,10 @@ from jaxcorr.cli.arguments import (
     Force,
     Images,
     JsonPath,
-    ModelPathOrDemo,
+    ModelsToChoose,
     OutputPath,
+    Psnr,
+    TargetSize,
 )
 from jaxcorr.errors import UserError
 
@@ -29,44 +33,51 @@ FILE_SUFFIX = ".jxc"
 
 def compress(
     paths: Images,
-    model: ModelPathOrDemo = None,
+    model: ModelsToChoose = (),
     output: OutputPath = None,
+    bpp: Bpp = None,
+    psnr: Psnr = None,
+    size: TargetSize = None,
     checkpoint: Checkpoint = "best",
     fast: Fast = False,
     force: Force = False,
 ) -> None:
     """Compresses images to .jxc files, by default beside the images.
 
-    A folder stands for all images below it.
+    A folder stands for all images below it. With --bpp, --psnr or --size, each image is
+    coded with the one of several models that meets the target best.
     """
-    from jaxcorr import images, run_directory
-    from jaxcorr.bitstream import coding
+    from jaxcorr import images
+    from jaxcorr.bitstream import model_choice, rate_target
     from jaxcorr.cli import batch
 
-    name = model or run_directory.DEMO
-    run_directory.model_paths(name)  # A missing model is reported first.
+    target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
+    models = _open_models(model, checkpoint)  # A missing model is reported first.
     pairs = batch.output_paths(
         paths, output, FILE_SUFFIX, force=force, find_files=images.find_images
     )
-    loaded = _load_model(name, checkpoint)
+    with results.timed("read the model"):
+        opened = model_choice.read_models(models, target)
+    for one in opened:
+        results.print_detail(f"model {one.path}: {one.fingerprint.hex()}")
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
-    def convert(source: Path, target: Path) -> str:
+    def convert(source: Path, path: Path) -> str:
         with results.timed("read the image"):
             image = batch.read_image(source)
         with results.timed("encode"):
-            container, _ = coding.encode(loaded, image, arithmetic=arithmetic)
-        data = container.to_bytes()
-        files.write_file(target, data)
-        bpp = 8 * len(data) / (image.shape[0] * image.shape[1])
-        return f"{len(data)} bytes, {bpp:.4f} bpp"
+            file = model_choice.encode(
+                opened, image, target, arithmetic=arithmetic, name=str(source)
+            )
+        files.write_file(path, file.data)
+        return file.describe(target)
 
     batch.convert_files(pairs, convert)
 
 
 def decompress(
     paths: FilesAndFolders,
-    model: ModelPathOrDemo = None,
+    model: ModelsToChoose = (),
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
     force: Force = False,
@@ -75,28 +86,26 @@ def decompress(
 
     A folder stands for all .jxc files below it.
     """
-    from jaxcorr import images, run_directory
+    from jaxcorr import images
     from jaxcorr.bitstream import coding
     from jaxcorr.cli import batch
+    from jaxcorr.model_set import model_name
 
-    name = model or run_directory.DEMO
-    run_directory.model_paths(name)  # A missing model is reported first.
+    models = _open_models(model, checkpoint)  # A missing model is reported first.
     pairs = batch.output_paths(
         paths, output, ".png", force=force, find_files=_find_compressed
     )
     for _, target in pairs:
         images.check_suffix(target)
-    loaded = _load_model(name, checkpoint)
+    for fingerprint, one in models.fingerprints.items():
+        results.print_detail(f"model {model_name(one)}: {fingerprint}")
 
     def convert(source: Path, target: Path) -> str:
         container = Container.from_bytes(files.read_file(source), str(source))
-        if model is None and container.fingerprint != loaded.fingerprint:
-            raise UserError(
-                f"{source} was made with model {container.fingerprint.hex()}, not with "
-                f"the demo: give that model with -m"
-            )
+        with results.timed("read the model"):
+            opened = models.find(container.fingerprint, str(source))
         with results.timed("decode"):
-            image, _ = coding.decode(loaded, container, name=str(source))
+            image, _ = coding.decode(opened, container, name=str(source))
         images.write_image(target, image)
         return f"{image.shape[1]} x {image.shape[0]}"
 
@@ -128,14 +137,16 @@ def info(paths: Files, json: JsonPath = None) -> None:
         sys.exit(2)
 
 
-def _load_model(path: str, checkpoint: str) -> Any:
-    """Reads a model, and prints what it is as a detail."""
-    from jaxcorr import run_directory
+def _open_models(names: Sequence[str], checkpoint: str) -> Any:
+    """Returns the models with the given names, by default the demo.
 
-    with results.timed("read the model"):
-        model = run_directory.load(path, checkpoint=checkpoint)
-    results.print_detail(f"model {path}: {model.fingerprint.hex()}")
-    return model
+    Raises:
+      UserError: If a model does not exist.
+    """
+    from jaxcorr.model_set import ModelSet
+    from jaxcorr.run_directory import DEMO
+
+    return ModelSet(names or DEMO, checkpoint=checkpoint)
 
 
 def _find_compressed(folder: Path) -> list[Path]:

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 from jaxcorr import files
 from jaxcorr import images as image_files
-from jaxcorr.bitstream.compression import ModelLike, open_model
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import formatting, image_set, measure, result_files
@@ -21,6 +20,7 @@ from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
 from jaxcorr.evaluation.metadata import CodecMetadata
 from jaxcorr.images import ImageLike
+from jaxcorr.model_set import ModelLike, ModelSet
 from jaxcorr.run_directory import DEMO
 
 
@@ -107,7 +107,7 @@ def _image_codec(
     if codec is None:
         if quality is not None:
             raise UserError('quality applies to classical codecs: give codec="webp"')
-        opened = open_model(DEMO if model is None else model)
+        opened = ModelSet(DEMO if model is None else model).only()
         arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
         return LearnedCodec(opened, path=opened.path, arithmetic=arithmetic)
     if model is not None:

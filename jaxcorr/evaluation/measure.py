@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation.metadata import CodecMetadata
 from jaxcorr.metrics import image_quality
+from jaxcorr.metrics.image_quality import psnr_db as psnr_db  # Its place until 0.2.
 
 Latents = TypeVar("Latents")
 """Type of the latents that a codec decodes; `None` for a codec without latents."""
@@ -174,14 +175,6 @@ def measure_image(
     return CodedImage(
         metrics=metrics, data=data, reconstruction=reconstruction, latents=latents
     )
-
-
-def psnr_db(
-    image: UInt8[np.ndarray, "h w 3"], reconstruction: UInt8[np.ndarray, "h w 3"]
-) -> float:
-    """Returns the PSNR of an 8-bit image over all pixels and channels, in dB."""
-    mse = np.mean((image.astype(np.float64) - reconstruction) ** 2)
-    return float(image_quality.psnr_from_mse(float(mse)))
 
 
 def ms_ssim(

@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_WINDOW = 11
@@ -16,6 +17,14 @@ MS_SSIM_MINIMUM_SIDE = (MS_SSIM_WINDOW - 1) * 2 ** (len(MS_SSIM_WEIGHTS) - 1) + 
 def psnr_from_mse(mse: Float[Array, "*shape"] | float) -> Float[Array, "*shape"]:
     """Returns the PSNR in dB, given the mean squared error on the 0-255 scale."""
     return 10 * jnp.log10(255.0**2 / jnp.maximum(jnp.asarray(mse), 1e-10))
+
+
+def psnr_db(
+    image: UInt8[np.ndarray, "h w 3"], reconstruction: UInt8[np.ndarray, "h w 3"]
+) -> float:
+    """Returns the PSNR of an 8-bit image over all pixels and channels, in dB."""
+    mse = np.mean((image.astype(np.float64) - reconstruction) ** 2)
+    return float(psnr_from_mse(float(mse)))
 
 
 def ms_ssim(first: Any, second: Any) -> Any:

@@ -158,8 +158,9 @@ def test_symbols_that_differ_from_the_encoder_are_refused(tiny_model):
 def test_a_file_of_another_model_is_refused_with_both_names(tiny_model):
     other = dataclasses.replace(tiny_model, median=tiny_model.median + 1)
     data = jaxcorr.compress(blocks(17, 33), other)
-    names = f"{other.fingerprint.hex()}, but this is {tiny_model.fingerprint.hex()}"
-    with pytest.raises(UserError, match=f"the file was made with model {names}"):
+    first, second = other.fingerprint.hex(), tiny_model.fingerprint.hex()
+    message = rf"the file was made with model {first}, not with {second}: give that"
+    with pytest.raises(UserError, match=message):
         jaxcorr.decompress(data, tiny_model)
 
 

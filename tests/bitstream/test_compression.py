@@ -87,7 +87,7 @@ def test_the_demo_is_the_default_model(tiny_model, data):
         jaxcorr.decompress(file), jaxcorr.decompress(file, demo)
     )
     fingerprint = tiny_model.fingerprint.hex()
-    message = rf"^photo\.jxc was made with model {fingerprint}, .*: give the model, as"
+    message = rf"^photo\.jxc was made with model {fingerprint}, .*: give that model"
     with pytest.raises(UserError, match=message):
         jaxcorr.decompress(data, name="photo.jxc")
 

@@ -76,7 +76,8 @@ def test_a_file_of_another_model_is_refused_with_both_names(
     Path("a.jxc").write_bytes(coded)
     first, second = tiny_model.fingerprint.hex(), other.fingerprint.hex()
     result = jaxcorr("decompress", "a.jxc", "-m", "other")
-    assert_refused(result, f"a.jxc was made with model {first}, but this is {second}")
+    message = f"a.jxc was made with model {first}, not with other ({second}): give"
+    assert_refused(result, message)
     assert sorted(os.listdir()) == ["a.jxc", "other"]
 
 

@@ -99,3 +99,22 @@ def test_parameters_are_transferred_to_the_device_once(model):
     np.testing.assert_array_equal(
         placed["prior/biases/0"], model.parameters["prior/biases/0"]
     )
+
+
+def test_a_folder_of_numbered_model_folders_is_read_like_a_sweep(model, tmp_path):
+    for name in ("0", "2", "other"):
+        saved_model.write_model(tmp_path / "set" / name, model)
+    folder = tmp_path / "set"
+    assert run_directory.model_paths(folder) == [f"{folder}@0", f"{folder}@2"]
+    loaded = run_directory.load(f"{folder}@2", checkpoint="newest")
+    assert (loaded.fingerprint, loaded.path) == (model.fingerprint, f"{folder}@2")
+    with pytest.raises(UserError, match=r"set has no member 1, only 0, 2$"):
+        run_directory.load(f"{folder}@1")
+    with pytest.raises(UserError, match=r"holds 2 models; choose .*set@0, .*set@2$"):
+        run_directory.load(folder)
+
+
+def test_a_folder_of_one_numbered_model_folder_is_that_model(model, tmp_path):
+    saved_model.write_model(tmp_path / "0", model)
+    assert run_directory.model_paths(tmp_path) == [str(tmp_path)]
+    assert run_directory.load(tmp_path).fingerprint == model.fingerprint

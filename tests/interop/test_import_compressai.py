@@ -284,7 +284,7 @@ def test_a_file_without_a_state_dict_is_refused_in_one_line(jaxcorr):
     for name, message in {
         "text.pth": "text.pth cannot be read: torch did not write it, or it is damaged",
         "empty.pth": "empty.pth cannot be read: torch did not write it, or",
-        "code.pth": "code.pth contains pickled code (fractions.Fraction), which is not run",
+        "code.pth": "code.pth contains pickled code (fractions.Fraction), which is not",
         "missing.pth": "missing.pth cannot be read: No such file or directory",
         "folder.pth": "folder.pth cannot be read: Is a directory",
         "list.pth": "list.pth holds no state dict: it must map names to tensors",

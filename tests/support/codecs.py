@@ -76,11 +76,35 @@ def weights(distortion_weight=0.013, correlation_weight=0.1):
     return member_weights(member)
 
 
-def make_model(*, width=8, channels=12):
-    """Returns a random mean-scale hyperprior."""
+def make_model(*, width=8, channels=12, gain=1.0, noise=1.0):
+    """Returns a random mean-scale hyperprior.
+
+    Args:
+      width: Width of the transforms.
+      channels: Channels of the latents.
+      gain: Factor of the latents; the higher, the more bits.
+      noise: Factor of the reconstruction's noise around gray; the higher, the lower the
+        PSNR.
+    """
     transforms = Minnen(width=width, channels=channels)
     settings = CodecConfig(transforms=transforms)
-    return make_random_model(settings, GAINS["minnen"], prediction_gain=1.0)
+    gains = dict(GAINS["minnen"])
+    gains["analysis/layers/6/kernel"] *= gain
+    gains["synthesis/layers/6/kernel"] *= noise
+    return make_random_model(settings, gains, prediction_gain=1.0)
+
+
+def make_rates():
+    """Returns random codecs of rising rate and PSNR."""
+    return [make_model(gain=x, noise=y) for x, y in ((1, 4), (1.5, 2), (2.2, 0.5))]
+
+
+def write_sweep(folder, models):
+    """Writes a run directory with one checkpoint, whose members are the models."""
+    for member, model in enumerate(models):
+        path = folder / "checkpoints" / "7" / "models" / str(member)
+        saved_model.write_model(path, model)
+    return folder
 
 
 def make_combination(transforms, context):

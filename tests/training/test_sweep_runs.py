@@ -112,11 +112,14 @@ def test_commands_take_one_member_and_evaluate_takes_all(swept, jaxcorr, tmp_pat
     assert jaxcorr("pack", f"{workdir}@1", "-o", "packed")[0] == 0
     file = photograph.with_suffix(".jxc")
     assert jaxcorr("decompress", file, "-m", "packed", "-o", "back.png")[0] == 0
+    assert jaxcorr("decompress", file, "-m", workdir, "-o", "same.png")[0] == 0
+    assert (tmp_path / "same.png").read_bytes() == (tmp_path / "back.png").read_bytes()
     status, _, errors = jaxcorr("compress", photograph, "-m", workdir, "--force")
     assert status == 2
     assert errors == (
         f"jaxcorr: error: {workdir} is a sweep; choose one of its members: "
-        f"{workdir}@0, {workdir}@1\n"
+        f"{workdir}@0, {workdir}@1, or give a target (bpp, psnr or size) that chooses "
+        "for each image\n"
     )
     status, _, errors = jaxcorr("pack", "packed@1", "-o", "again")
     assert status == 2 and "packed is a model: it has no member 1" in errors
