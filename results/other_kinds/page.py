@@ -21,9 +21,9 @@ import tyro
 from jpeg import CODEC, Sweeps, best_within
 from matplotlib.figure import Figure
 
-from jaxcorr.bitstream.compression import open_model
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.evaluation.measure import CodedImage
+from jaxcorr.model_set import ModelSet
 from jaxcorr.visualization import reconstructions
 
 SIDE = 128
@@ -58,7 +58,7 @@ class Version:
 
 def main(settings: Settings) -> None:
     """Draws the page."""
-    model = open_model(settings.model)
+    model = ModelSet(settings.model).only()
     codec = LearnedCodec(model, path=settings.model)
     coded = sorted(
         compare.code_images(codec, settings.images),

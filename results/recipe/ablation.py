@@ -1,0 +1,139 @@
+"""The recipe of training: changes one setting at a time, at equal numbers of pixels.
+
+    python results/recipe/ablation.py --photographs BSDS --held-out VAL --kodak KODAK
+
+trains the config `demo` in every arm, and codes whole images to files. Bits and MSE of
+each image are kept as CSV beside this script. An arm that has a table is not run again,
+and one that was stopped resumes. `--only NAME…` runs some, for example in a process on
+each core. `table.py` prints the comparison.
+"""
+
+import csv
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+import jaxcorr
+from jaxcorr import train_states
+
+FOLDER = Path(__file__).resolve().parent
+STEPS = 5000
+SMALL_CROPS = {"data": {"batch_size": 8, "crop_size": 128}, "loss": {"window": 5}}
+COLOR = {"hue": 30.0, "saturation": 0.5, "gamma": 0.5, "channel_permutation": 0.2}
+ARMS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "crops-128": SMALL_CROPS,
+    "crops-128-256": {
+        **SMALL_CROPS,
+        "stages": (jaxcorr.StageConfig(start=3500, batch_size=2, crop_size=256),),
+    },
+    "drop": {"optimizer": {"schedule": "drop"}},
+    "stable-decay": {"optimizer": {"schedule": "stable_decay"}},
+    "rate-5e-4": {"optimizer": {"learning_rate": 5e-4}},
+    "rate-2e-3": {"optimizer": {"learning_rate": 2e-3}},
+    "clip-0.1": {"optimizer": {"gradient_clip": 0.1}},
+    "clip-100": {"optimizer": {"gradient_clip": 100.0}},
+    "color": {"data": {"augmentation": COLOR}},
+    "blur": {"data": {"augmentation": {"blur": 0.3}}},
+    "synthetic": {"data": {"augmentation": {"synthetic": 0.1}}},
+    "scale-128": {
+        **SMALL_CROPS,
+        "data": {**SMALL_CROPS["data"], "augmentation": {"scale": 0.3}},
+    },
+}
+"""Name of every arm, and what it changes in the config `demo`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Folders of images and runs, and the arms to run."""
+
+    photographs: Path
+    """The train and test sets of BSDS500, in one folder."""
+    held_out: Path
+    """The validation set of BSDS500."""
+    kodak: Path
+    """The 24 Kodak photographs."""
+    other_kinds: Path = Path("runs/other_kinds/images")
+    """The images that `results/other_kinds/make.py` makes."""
+    runs: Path = Path("runs/recipe")
+    """Folder for the run directories."""
+    only: tuple[str, ...] = ()
+    """Names of arms; all by default."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """An image that an arm coded.
+
+    Attributes:
+      parameters: `averaged`, or `raw` for those of the last step.
+      images: Set of the image: `val`, `kodak` or `other`.
+      image: Name of the image.
+      bpp: Size of the file, in bits per pixel.
+      mse: Mean squared error on the 0-255 scale.
+    """
+
+    parameters: str
+    images: str
+    image: str
+    bpp: float
+    mse: float
+
+
+def main(settings: Settings) -> None:
+    """Runs the arms that have no table yet."""
+    unknown = set(settings.only) - set(ARMS)
+    if unknown:
+        sys.exit(f"no arm {', '.join(unknown)}; there are {', '.join(ARMS)}")
+    for name in settings.only or ARMS:
+        table = FOLDER / f"{name}.csv"
+        if table.is_file():
+            print(f"{name}: results are in {table}")
+            continue
+        workdir = train(ARMS[name], settings, settings.runs / name)
+        with table.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(field.name for field in dataclasses.fields(Row))
+            for row in measure(workdir, settings):
+                writer.writerow(dataclasses.astuple(row))
+
+
+def train(changes: Mapping[str, Any], settings: Settings, workdir: Path) -> Path:
+    """Trains an arm, or resumes it; returns its run directory."""
+    data = {
+        "source": f"folder:{settings.photographs}",
+        "held_out": f"folder:{settings.held_out}",
+        **changes.get("data", {}),
+    }
+    changes = {"steps": STEPS, **changes, "data": data, "workdir": str(workdir)}
+    return jaxcorr.train("demo", **changes)
+
+
+def measure(workdir: Path, settings: Settings) -> Iterator[Row]:
+    """Codes the images of all sets with the last parameters of a run."""
+    sets = {
+        "val": settings.held_out,
+        "kodak": settings.kodak,
+        "other": settings.other_kinds,
+    }
+    averaged = jaxcorr.load(workdir, checkpoint="newest")
+    raw = train_states.raw_model(workdir, checkpoint="newest")
+    codings = [("averaged", averaged, name) for name in sets] + [("raw", raw, "val")]
+    for parameters, model, name in codings:
+        for image in jaxcorr.evaluate(str(sets[name]), model, fast=True).images:
+            yield Row(
+                parameters=parameters,
+                images=name,
+                image=image.file,
+                bpp=round(image.bpp, 5),
+                mse=round(255**2 / 10 ** (image.psnr_db / 10), 4),
+            )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
