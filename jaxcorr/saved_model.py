@@ -3,7 +3,8 @@
 A model folder holds
 - `config.json`: format, fingerprint, settings of the codec, and the provenance of its
   parameters (settings of the run, step, and loss on held-out photographs);
-- `parameters.npz`: parameters of the codec, float32;
+- `parameters.npz`: parameters of the codec, in float32, or in float16 if that holds all
+  of them exactly;
 - `tables.npz`: integer probability tables, and medians of the side information. They
   are computed once, when the folder is written, so that encoder and decoder read the
   same tables on any machine.
@@ -25,7 +26,8 @@ from jaxcorr.model import Model
 from jaxcorr.model import make_model as make_model  # Its place until 0.2.
 from jaxcorr.provenance import Provenance
 
-FORMAT = 1
+FORMAT, HALF_FORMAT = 1, 2
+"""Formats of folders with parameters in float32 and in float16."""
 CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
 ABOUT = "about"
 """Key of the provenance in `config.json`."""
@@ -58,10 +60,36 @@ def write_model(path: Path, model: Model) -> None:
 
 def write_model_files(folder: Path, model: Model) -> None:
     """Writes the files of a model folder into an existing folder."""
-    write_config(folder, {"format": FORMAT} | describe(model))
-    parameters: dict[str, Any] = {**model.parameters}
+    halves: dict[str, Any] = _to_half(model.parameters)
+    is_exact = all(
+        np.array_equal(halves[name], array) for name, array in model.parameters.items()
+    )
+    parameters: dict[str, Any] = halves if is_exact else {**model.parameters}
+    form = HALF_FORMAT if is_exact else FORMAT
+    write_config(folder, {"format": form} | describe(model))
     np.savez(folder / PARAMETERS, **parameters)
     np.savez_compressed(folder / TABLES, **model.table_arrays())
+
+
+def round_to_half(model: Model) -> Model:
+    """Returns the model with parameters that float16 holds exactly.
+
+    Its folder takes half the space. It is another model, with another fingerprint and
+    tables of its own, since parameters are rounded before these are computed.
+
+    Raises:
+      UserError: If a parameter is beyond the range of float16.
+    """
+    halves = _to_half(model.parameters)
+    for name, array in halves.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{name} is beyond the range of 16 bits: keep 32 bits")
+    return make_model(model.config, halves, provenance=model.provenance)
+
+
+def _to_half(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with np.errstate(over="ignore"):
+        return {name: array.astype(np.float16) for name, array in parameters.items()}
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -90,10 +118,10 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     """
     path = Path(path)
     config = read_config(path)
-    if config.get("format") != FORMAT:
+    if config.get("format") not in (FORMAT, HALF_FORMAT):
         raise UserError(
             f"{path}: model folder of format {config.get('format')}, but this jaxcorr "
-            f"reads format {FORMAT}"
+            f"reads formats {FORMAT} and {HALF_FORMAT}"
         )
     arrays = _read_arrays(path / TABLES)
 
@@ -104,7 +132,10 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     try:
         model = Model(
             config=serialization.from_json(CodecConfig, config["codec"], str(path)),
-            parameters=_read_arrays(path / PARAMETERS),
+            parameters={
+                name: array.astype(np.float32)
+                for name, array in _read_arrays(path / PARAMETERS).items()
+            },
             median=arrays["median"],
             side_tables=read_tables("side"),
             latent_tables=read_tables("latent"),

@@ -32,6 +32,13 @@ Raw = Annotated[
         help="Take the parameters of the last step, not their average over steps."
     ),
 ]
+Half = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="Round parameters to 16 bits, for half the size: another model, whose "
+        "files need it."
+    ),
+]
 AsStableHlo = Annotated[
     bool,
     tyro.conf.arg(
@@ -60,6 +67,7 @@ def pack(
     output: NewModelPath,
     checkpoint: Checkpoint = "best",
     raw: Raw = False,
+    half: Half = False,
     force: Force = False,
 ) -> None:
     """Copies the model of a run to a model folder."""
@@ -70,6 +78,8 @@ def pack(
         model = train_states.raw_model(run, checkpoint=checkpoint)
     else:
         model = run_directory.load(run, checkpoint=checkpoint)
+    if half:
+        model = saved_model.round_to_half(model)
     saved_model.write_model(output, model)
     step = model.provenance.step
     suffix = "" if step is None else f", step {step}"

@@ -68,6 +68,34 @@ def test_a_model_survives_writing_and_reading(model, written):
     assert [path.name for path in written.parent.iterdir()] == [written.name]
 
 
+@pytest.mark.fast
+def test_a_model_of_16_bits_is_stored_in_half_the_size(model, written, tmp_path):
+    half = saved_model.round_to_half(model)
+    saved_model.write_model(tmp_path / "half", half)
+    read = saved_model.read_model(tmp_path / "half")
+    assert read.fingerprint == half.fingerprint != model.fingerprint
+    assert saved_model.read_config(tmp_path / "half")["format"] == 2
+    for name, array in model.parameters.items():
+        assert read.parameters[name].dtype == np.float32
+        rounded = array.astype(np.float16).astype(np.float32)
+        np.testing.assert_array_equal(read.parameters[name], rounded)
+    with np.load(tmp_path / "half" / saved_model.PARAMETERS) as arrays:
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    # Medians and tables are those of the rounded parameters.
+    again = saved_model.make_model(SETTINGS, read.parameters)
+    np.testing.assert_array_equal(read.median, again.median)
+    saved_model.write_model(tmp_path / "again", read)
+    assert saved_model.read_model(tmp_path / "again").fingerprint == half.fingerprint
+
+
+@pytest.mark.fast
+def test_parameters_beyond_16_bits_are_refused(model):
+    name, array = next(iter(model.parameters.items()))
+    large = changed(model, parameters=model.parameters | {name: array + 1e6})
+    with pytest.raises(UserError, match="is beyond the range of 16 bits"):
+        saved_model.round_to_half(large)
+
+
 def test_a_folder_replaces_an_older_one(model, folder):
     (folder / "leftover").touch()
     other = changed(model, median=model.median + 1)
@@ -192,7 +220,10 @@ def edit_config(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "model folder of format 2, but this jaxcorr reads format 1"),
+        (
+            {"format": 3},
+            "model folder of format 3, but this jaxcorr reads formats 1 and 2",
+        ),
         ({"format": None}, "model folder of format None"),
         ({"fingerprint": "0" * 16}, "damaged model folder, fingerprint .* instead of"),
         ({"codec": {"channel": 3}}, "CodecConfig has no field 'channel'"),
