@@ -74,8 +74,8 @@ def correlation_loss(
 
     References:
       Ali et al., "Towards Efficient Image Compression Without Autoregressive Models",
-      NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. The paper does not
-      specify the bound, the gradient of the scale and the pooling of channels; they are
+      NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. We do not
+      know its bound, its gradient of the scale and its pooling of channels; they are
       options here.
     """
     normalized = normalize(

@@ -55,7 +55,7 @@ EXPERIMENTS = {
     # 2. Weights, at two rates.
     "weights-low": ("study", OTHER_WEIGHTS),
     "weights-high": ("study", f"--sweep.distortion-weight 0.018 {OTHER_WEIGHTS}"),
-    # 3. Choices that the paper leaves open.
+    # 3. Choices of which we do not know the paper's.
     "quantized": ("study", "--loss.correlated quantized"),
     "scale-stopped": ("study", "--loss.stop-scale-gradient"),
     "channels": ("study", "--loss.no-pool-channels"),
