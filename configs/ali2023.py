@@ -7,8 +7,8 @@ transforms and a context model, and is trained with and without the correlation 
     jaxcorr train ali2023:cheng_charm --sweep.correlation-weight 0 0.1
 
 Training images are read from the folder `photographs`, or from another one with
-`--data.source folder:DIR`. We do not know the paper's data, batch size, schedule, widths
-and weight of the loss. Schedule and λ are those of CompressAI's mbt2018-mean at
+`--data.source folder:DIR`. We do not know the paper's data, batch size, schedule,
+widths and weight of the loss. Schedule and λ are those of CompressAI's mbt2018-mean at
 quality 4, with twice its batch size and a fixed drop of the learning rate.
 
 A rate-distortion curve is a sweep over λ:
