@@ -118,8 +118,8 @@ def _section(name: str, owner: type) -> Iterator[str]:
         yield from _table(f"{name}.", plain)
     for setting in settings:
         for choice in _classes(setting.annotation):
-            kind = KINDS[choice]
-            yield from (f"### {name}.{setting.name} {kind}", "")
+            kind = f" {KINDS[choice]}" if choice in KINDS else ""
+            yield from (f"### {name}.{setting.name}{kind}", "")
             yield from (f"`{choice.__name__}`. {_summary(choice)}", "")
             fields = list(_settings(choice))
             if fields:
@@ -183,7 +183,8 @@ def _classes(annotation: Any) -> list[type]:
 def _options(annotation: Any) -> tuple[Any, ...]:
     if isinstance(annotation, types.UnionType):
         return typing.get_args(annotation)
-    return (annotation,)
+    # A sequence of settings, such as the stages of a run.
+    return typing.get_args(annotation) or (annotation,)
 
 
 def _is_number(annotation: Any) -> bool:
