@@ -1,0 +1,72 @@
+"""Prints the comparison of the arms of `ablation.py`.
+
+    python results/recipe/table.py
+
+The cost of an image is bpp + λ MSE of its file, and a difference is the mean over
+images of the logarithm of the ratio of two costs, in percent, with its standard error
+over images. Arms have one seed each, so that the difference between seeds is not in it.
+"""
+
+import csv
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+import ablation
+
+import jaxcorr
+
+BASE = "base"
+Costs = Mapping[str, float]
+"""Cost of each image, in bits per pixel, by its name."""
+
+
+def main() -> None:
+    """Prints a table in Markdown."""
+    arms = [name for name in ablation.ARMS if table_of(name).is_file()]
+    if BASE not in arms:
+        print(f"{table_of(BASE)} is missing: run ablation.py")
+        return
+    sets = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
+    print(f"| arm | {' | '.join(sets.values())} | without the average, val |")
+    print(f"| --- |{' ---: |' * (len(sets) + 1)}")
+    for name in arms:
+        cells = [
+            difference(costs(name, images), costs(BASE, images))
+            if name != BASE
+            else "0"
+            for images in sets
+        ]
+        raw = difference(costs(name, "val", "raw"), costs(name, "val"))
+        print(f"| {name} | {' | '.join(cells)} | {raw} |")
+
+
+def table_of(arm: str) -> Path:
+    """Returns the table of an arm."""
+    return ablation.FOLDER / f"{arm}.csv"
+
+
+def costs(arm: str, images: str, parameters: str = "averaged") -> Costs:
+    """Returns the cost of each image of a set."""
+    weight = jaxcorr.load_config("demo").sweep.distortion_weight
+    assert isinstance(weight, float)
+    with table_of(arm).open(newline="") as file:
+        return {
+            row["image"]: float(row["bpp"]) + weight * float(row["mse"])
+            for row in csv.DictReader(file)
+            if (row["parameters"], row["images"]) == (parameters, images)
+        }
+
+
+def difference(costs: Costs, others: Costs) -> str:
+    """Returns the mean difference and its standard error, in percent."""
+    if costs == others:
+        return "0"
+    ratios = [math.log(cost / others[image]) for image, cost in costs.items()]
+    error = statistics.stdev(ratios) / math.sqrt(len(ratios))
+    return f"{100 * math.expm1(statistics.mean(ratios)):+.2f} ± {100 * error:.2f} %"
+
+
+if __name__ == "__main__":
+    main()
