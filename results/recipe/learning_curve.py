@@ -93,7 +93,8 @@ def main(settings: Settings) -> None:
         states.mkdir(parents=True, exist_ok=True)
         train_compressai(run, states, settings)
     workdir = trainer.train(run)
-    images = list(folder.open_folder(settings.held_out, crop_size=1))
+    source = folder.open_folder(settings.held_out, crop_size=1)
+    images = [source[number] for number in range(len(source))]
     weight = run.members[0].distortion_weight
     rows = []
     for step in steps:
