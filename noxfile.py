@@ -21,6 +21,7 @@ nox.options.sessions = ["lint", "tests"]
 GROUPS = nox.project.load_toml("pyproject.toml")
 DEFAULT = "3.11"
 LATER = ("3.12", "3.13")
+NOTEBOOKS = "tests/docs/test_notebooks.py"
 EVERYTHING = ".[test,compressai,prepare,onnx]"
 PEERS = (
     "tests/bitstream/test_portability.py",
@@ -97,9 +98,10 @@ def fast(session: nox.Session) -> None:
 
 @nox.session(python="3.13")
 def fast_colab(session: nox.Session) -> None:
-    """Runs the fast tests with Colab's JAX and the lowest versions of the rest."""
+    """Runs the fast tests and the notebooks with the lowest versions, as in Colab."""
     session.install("-q", "-c", "constraints-colab.txt", "-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast")
+    pytest = ["python", "-m", "pytest", "-q", "-n", "2"]
+    _run_all(session, [*pytest, "-m", "fast"], [*pytest, "-m", "slow", NOTEBOOKS])
 
 
 @nox.session(python=DEFAULT)
@@ -111,7 +113,8 @@ def slow(session: nox.Session) -> None:
     env = _tensorflow_compression(session)
     env |= _pythons_of(session, "fast-3-12", "fast_colab")
     pytest = ["python", "-m", "pytest", "-q", "-n", "2"]
-    _run_all(session, [*pytest, "-m", "slow"], [*pytest, *PEERS], env=env)
+    slow = [*pytest, "-m", "slow", f"--ignore={NOTEBOOKS}"]
+    _run_all(session, slow, [*pytest, *PEERS], env=env)
 
 
 @nox.session(python=DEFAULT)

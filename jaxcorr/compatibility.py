@@ -6,11 +6,26 @@ from typing import Any
 import jax
 import jax.experimental
 from flax import nnx
+from jax.sharding import PartitionSpec
+from jaxtyping import PyTree
 
 if hasattr(jax, "enable_x64"):
     enable_x64 = jax.enable_x64
 else:  # Before jax 0.8.
     enable_x64 = jax.experimental.enable_x64  # pyright: ignore
+
+
+def constrain_sharding(tree: PyTree, spec: PartitionSpec) -> PyTree:
+    """Constrains how arrays are sharded over the current mesh.
+
+    Before jax 0.8 a program of one group of devices, inside `jax.shard_map`, cannot
+    constrain them. The compiler then chooses, which may take more memory.
+    """
+    try:
+        return jax.lax.with_sharding_constraint(tree, spec)
+    except NotImplementedError:
+        return tree
+
 
 if hasattr(nnx, "List"):
     List, Sequential = nnx.List, nnx.Sequential

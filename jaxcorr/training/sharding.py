@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, ArrayLike, PyTree, UInt8
 
-from jaxcorr import serialization
+from jaxcorr import compatibility, serialization
 from jaxcorr.errors import FieldError, UserError, require
 
 SWEEP, DATA, FSDP = "sweep", "data", "fsdp"
@@ -216,7 +216,7 @@ def replicate_in_step(parameters: PyTree) -> PyTree:
     """
     if not _mesh_axes():
         return parameters
-    return jax.lax.with_sharding_constraint(parameters, PartitionSpec())
+    return compatibility.constrain_sharding(parameters, PartitionSpec())
 
 
 def shard_in_step(tree: PyTree) -> PyTree:
@@ -229,7 +229,7 @@ def shard_in_step(tree: PyTree) -> PyTree:
     if fsdp == 1:
         return tree
     return jax.tree.map(
-        lambda x: jax.lax.with_sharding_constraint(x, parameter_spec(x.shape, fsdp)),
+        lambda x: compatibility.constrain_sharding(x, parameter_spec(x.shape, fsdp)),
         tree,
     )
 
