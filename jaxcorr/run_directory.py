@@ -153,6 +153,8 @@ def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             value = {fields.get(name, name): field for name, field in value.items()}
         upgraded[section] = value
+    if isinstance(upgraded.get("data"), Mapping):  # Versions before 0.3 had crops only.
+        upgraded["data"] = {"held_out_images": 0} | upgraded["data"]
     loss = upgraded.get("loss")
     if "sweep" in upgraded or not isinstance(loss, Mapping):
         return upgraded
