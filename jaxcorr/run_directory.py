@@ -19,7 +19,7 @@ from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
 HELD_OUT_LOG = "held_out.jsonl"
-"""Log of evaluations on held-out crops: one JSON object per member and evaluation."""
+"""Log of evaluations on held-out images: one JSON object per member and evaluation."""
 
 WEIGHTS = ("distortion_weight", "correlation_weight")
 """Names of λ and α in section `sweep` of the settings of a run."""
@@ -71,7 +71,7 @@ def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     Args:
       path: Run directory or model folder. RUN@MEMBER is a member of a sweep, or the
         model folder MEMBER in a folder of several; "demo" is the packaged model.
-      checkpoint: Checkpoint of a run: `newest`, `best` on held-out crops (the newest,
+      checkpoint: Checkpoint of a run: `newest`, `best` on held-out images (the newest,
         if none was evaluated), or a step.
 
     Raises:
