@@ -75,7 +75,7 @@ def make_run(intervals: IntervalConfig, members: int) -> loop.Run:
 
 @pytest.fixture
 def train(monkeypatch):
-    """Runs the loop. Members may fail at a step or on held-out crops."""
+    """Runs the loop. Members may fail at a step or on held-out images."""
 
     def run(
         intervals: IntervalConfig,
