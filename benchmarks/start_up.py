@@ -53,7 +53,7 @@ def one_step(*arguments, first=sweep.train_members, **options):
 
 timed_functions = {
     "data": [
-        (trainer.sources, "training_source"), (trainer.pipeline, "held_out_crops")
+        (trainer.sources, "training_source"), (trainer.pipeline, "read_held_out")
     ],
     "initialize": [(trainer, "initial_state")],
 }

@@ -168,7 +168,8 @@ class Codec(nnx.Module):
             rounding, as in a file.
           transform_dtype: Precision of analysis and synthesis; the rest is float32.
           size: Height and width of the part of `image`, from the top left, that is not
-            padding; by default all of it. Outputs keep the size of `image`.
+            padding, or an array with those of each image; by default all of it.
+            Outputs keep the size of `image`.
           median: Center of side information; by default the prior's median.
         """
         arguments = self, image, quantization or Rounding(), size, median
@@ -219,7 +220,7 @@ def _forward(
 ) -> CodecOutput:
     """Encodes and decodes images, as `Codec.__call__` does."""
     height, width = image.shape[1:3]
-    rows, columns = (height, width) if size is None else size
+    rows, columns = (height, width) if size is None else map(_each_image, size)
     sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]
     canvas = ops.pad_to(image, *sides)
     center = (codec.prior.median() if median is None else median)[None, None, None]
@@ -256,6 +257,11 @@ def _forward(
         latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
         side_bits=jnp.where(coded_z, z_bits, 0.0),
     )
+
+
+def _each_image(side: Array) -> Array:
+    """Returns the side of every image so that it broadcasts with a batch."""
+    return side[:, None, None, None] if jnp.ndim(side) else side
 
 
 _compiled_forward = jax.jit(_forward, static_argnames="transform_dtype")

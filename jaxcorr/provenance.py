@@ -44,7 +44,7 @@ class Provenance:
       config: Settings of the training run, as JSON.
       member: Member of the run; a run of one codec has one member.
       step: Training steps taken.
-      held_out_loss: Loss on held-out crops, lowest for the best checkpoint.
+      held_out_loss: Loss on held-out images, lowest for the best checkpoint.
       source: Project that the parameters were imported from.
       architecture: Name of the model in that project.
       other: Entries of other versions of jaxcorr that this version cannot read. They

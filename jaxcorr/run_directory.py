@@ -19,7 +19,7 @@ from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
 HELD_OUT_LOG = "held_out.jsonl"
-"""Log of evaluations on held-out crops: one JSON object per member and evaluation."""
+"""Log of evaluations on held-out images: one JSON object per member and evaluation."""
 
 WEIGHTS = ("distortion_weight", "correlation_weight")
 """Names of λ and α in section `sweep` of the settings of a run."""
@@ -71,7 +71,7 @@ def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     Args:
       path: Run directory or model folder. RUN@MEMBER is a member of a sweep, or the
         model folder MEMBER in a folder of several; "demo" is the packaged model.
-      checkpoint: Checkpoint of a run: `newest`, `best` on held-out crops (the newest,
+      checkpoint: Checkpoint of a run: `newest`, `best` on held-out images (the newest,
         if none was evaluated), or a step.
 
     Raises:
@@ -153,6 +153,8 @@ def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             value = {fields.get(name, name): field for name, field in value.items()}
         upgraded[section] = value
+    if isinstance(upgraded.get("data"), Mapping):  # Versions before 0.3 had crops only.
+        upgraded["data"] = {"held_out_images": 0} | upgraded["data"]
     loss = upgraded.get("loss")
     if "sweep" in upgraded or not isinstance(loss, Mapping):
         return upgraded

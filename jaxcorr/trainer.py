@@ -20,6 +20,7 @@ from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints, distributed, loop, sharding
+from jaxcorr.training.held_out import HeldOut, batch_by_canvas
 from jaxcorr.training.logger import FileLogger, NullLogger, RunLogger
 from jaxcorr.training.stages import Stage
 from jaxcorr.training.train_state import TrainState
@@ -64,7 +65,8 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
     start = distributed.broadcast_from_first(checkpoints.latest_step(workdir))
     initial = None
     if start:
-        check_resumable(config, checkpoints.run_settings(workdir, start), workdir)
+        saved = checkpoints.run_settings(workdir, start)
+        config = resumed_config(config, saved, workdir)
     else:
         initial = train_states.read_initial(config)
     if start >= config.steps:
@@ -90,8 +92,11 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
     return workdir
 
 
-def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
-    """Checks that a run can be resumed with the settings of a config.
+def resumed_config(config: TrainConfig, saved: Any, workdir: Path) -> TrainConfig:
+    """Returns the settings with which a run goes on, given those of a config.
+
+    A run that evaluates on crops alone, as those of earlier versions do, goes on to do
+    so unless the config has a number of held-out images of its own.
 
     Args:
       config: Settings of the command.
@@ -101,9 +106,11 @@ def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
     Raises:
       UserError: If a field differs that must not change.
     """
-    before = serialization.to_json(
-        serialization.from_json(TrainConfig, saved, str(workdir))
-    )
+    started = serialization.from_json(TrainConfig, saved, str(workdir))
+    is_default = config.data.held_out_images == DataConfig.held_out_images
+    if started.data.held_out_images == 0 and is_default:
+        config = with_changes(config, {"data": {"held_out_images": 0}})
+    before = serialization.to_json(started)
     changed = serialization.differences(before, serialization.to_json(config))
     for path, (old, new) in changed.items():
         if not MAY_CHANGE & {path[:1], path}:
@@ -113,6 +120,7 @@ def check_resumable(config: TrainConfig, saved: Any, workdir: Path) -> None:
                 f"{workdir} was started with {flag} {old}, not {new}. Use another "
                 f"--workdir, or --{flag} {value}"
             )
+    return config
 
 
 def make_mesh(config: TrainConfig) -> Mesh:
@@ -134,13 +142,15 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
     Raises:
       UserError: If the held-out images cannot be read.
     """
+    crops, images = pipeline.read_held_out(config.data)
+    devices = sharding.num_batch_devices(mesh)
     return loop.Run(
         static_config=config.static_config,
         members=config.members,
         stages=config.run_stages(),
         intervals=config.intervals,
         mesh=mesh,
-        held_out=pipeline.held_out_crops(config.data),
+        held_out=HeldOut(crops=crops, batches=batch_by_canvas(images, devices=devices)),
         provenance=Provenance(config=serialization.to_json(config)),
     )
 

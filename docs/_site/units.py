@@ -20,6 +20,7 @@ UNITS = {
     "DataConfig.batch_size": "crops",
     "DataConfig.crop_size": "pixels",
     "DataConfig.held_out_crops": "crops",
+    "DataConfig.held_out_images": "images",
     "DataConfig.seed": "1",
     "DataConfig.workers": "processes",
     "DistributedConfig.num_processes": "processes",

@@ -23,6 +23,9 @@ with extras.needs_extra("train", "training"):
 MAX_THREADS = 16
 """Maximum number of threads that read images."""
 
+LARGEST_SIDE = 1536
+"""Side of a held-out image, in pixels, above which it is cut; a side of a canvas."""
+
 R2_STEP = 1.32471795724474602596 ** np.array([-1.0, -2.0])
 """Step of the sequence R2: powers of the plastic number, the root of x**3 = x + 1."""
 
@@ -74,18 +77,25 @@ def batches(
     return iter(dataset)
 
 
-def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
-    """Returns the fixed crops for evaluation during training.
+def read_held_out(
+    data: DataConfig,
+) -> tuple[UInt8[np.ndarray, "n crop crop 3"], list[UInt8[np.ndarray, "_ _ 3"]]]:
+    """Reads the images for evaluation during training, and cuts fixed crops from them.
 
-    Takes images that are spread evenly over the source. The first crop of an image is
-    its center. Further crops, if there are more crops than images, follow the sequence
-    R2 of Roberts, which spreads them evenly over the image.
+    Takes `data.held_out_images` images that are spread evenly over the source, or all.
+    A side of more than `LARGEST_SIDE` pixels is cut at the center, so that memory is
+    bounded. Without whole images, takes as many images as crops.
+
+    The first crop of an image is its center. Further crops, if there are more crops
+    than images, follow the sequence R2 of Roberts, which spreads them evenly over the
+    image.
 
     Args:
       data: Settings of the data.
 
     Returns:
-      `data.held_out_crops` crops, the same in every process and at every call.
+      `data.held_out_crops` crops, and the whole images, which may have several sizes:
+      the same in every process and at every call.
 
     Raises:
       UserError: If `sources.held_out_source` raises it.
@@ -96,16 +106,28 @@ def held_out_crops(data: DataConfig) -> UInt8[np.ndarray, "n crop crop 3"]:
     """
     source = held_out_source(data)
     count, size = data.held_out_crops, data.crop_size
-    num_images = min(count, len(source))
+    num_images = min(data.held_out_images or count, len(source))
     crops = np.empty((count, size, size, 3), np.uint8)
+    whole = []
     for number, index in enumerate(np.linspace(0, len(source) - 1, num_images)):
         image = source[round(index)]
+        if data.held_out_images:
+            image = _cut_center(image, max(size, LARGEST_SIDE))
+            whole.append(image)
         height, width = image.shape[:2]
         for order, row in enumerate(range(number, count, num_images)):
             down, right = (0.5 + order * R2_STEP) % 1
             top, left = round(down * (height - size)), round(right * (width - size))
             crops[row] = image[top : top + size, left : left + size]
-    return crops
+    return crops, whole
+
+
+def _cut_center(
+    image: UInt8[np.ndarray, "h w 3"], side: int
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Returns the center of an image, of at most `side` pixels in each direction."""
+    top, left = (max(0, length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
 
 
 def _end_with_parent(worker: int, workers: int) -> None:

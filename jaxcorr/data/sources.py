@@ -48,8 +48,13 @@ class DataConfig:
     """Images for evaluation during training: `builtin`, `folder:DIR` or `tfds:NAME`."""
     held_out_split: str = "validation"
     """Split of a TFDS data set to evaluate on."""
+    held_out_images: int = 16
+    """Number of whole images for evaluation, at most all. They are spread evenly over
+    the held-out images, and sides above 1536 pixels are cut at the center. 0 evaluates
+    on crops alone, as runs of earlier versions do."""
     held_out_crops: int = 16
-    """Number of crops for evaluation, drawn once from the held-out images."""
+    """Number of crops of these images, drawn once: for pictures, for the correlation
+    of crops and, without whole images, for the whole evaluation."""
 
     def __post_init__(self):
         """Checks the form of the sources and the range of the numbers."""
@@ -58,7 +63,9 @@ class DataConfig:
         is_multiple = self.crop_size >= 64 and self.crop_size % 64 == 0
         require(self, "crop_size", "a multiple of 64", is_multiple)
         require(self, "seed", "in [0, 2**32)", 0 <= self.seed < 2**32)
-        for name, least in {"batch_size": 1, "held_out_crops": 1, "workers": 0}.items():
+        at_least = {"batch_size": 1, "held_out_crops": 1}
+        at_least |= {"held_out_images": 0, "workers": 0}
+        for name, least in at_least.items():
             require(self, name, f"at least {least}", getattr(self, name) >= least)
 
 

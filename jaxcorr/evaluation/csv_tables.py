@@ -6,7 +6,7 @@ A folder of them holds
                   codec where there is no column `file`
     images.csv    the images that rows of means are over
     runs.csv      settings of the training runs by dotted name, one row per run
-    held_out.csv  metrics on held-out crops, one row per model and evaluation
+    held_out.csv  metrics on held-out images, one row per model and evaluation
 
 A column has its unit in its name. An empty cell means that there is no such value. In
 columns `environment.NAME` a row has the date, device and versions of its measurement,

@@ -1,4 +1,4 @@
-"""Metrics on held-out crops, which training logs and reports compare."""
+"""Metrics on held-out images, which training logs and reports compare."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 def read_costs(table: Path, *, model: str | None, member: int) -> dict[int, float]:
-    """Returns bpp + λ MSE on held-out crops by training step.
+    """Returns bpp + λ MSE on held-out images by training step.
 
     Args:
       table: Table of the evaluation; the history is a file beside it.

@@ -148,7 +148,7 @@ class EvaluationResult:
 
     @functools.cached_property
     def held_out_costs(self) -> dict[int, float]:
-        """Bpp + λ MSE on held-out crops by step, read from a file beside the table."""
+        """Bpp + λ MSE on held-out images by step, read from a file beside the table."""
         name = self._model_path
         return held_out.read_costs(self.path, model=name, member=self.member)
 

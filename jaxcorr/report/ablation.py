@@ -39,7 +39,7 @@ class WeightStudy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class History:
-    """A value on held-out crops in the course of a training run.
+    """A value on held-out images in the course of a training run.
 
     Attributes:
       curve: Name of the rate-distortion curve that the model is on.
@@ -85,7 +85,7 @@ def cost_change(evaluation: EvaluationResult, base: EvaluationResult) -> float:
 def held_out_changes(
     evaluation: EvaluationResult, base: EvaluationResult
 ) -> dict[int, float]:
-    """Returns the change of bpp + λ MSE on held-out crops, in percent, by step.
+    """Returns the change of bpp + λ MSE on held-out images, in percent, by step.
 
     The crops resemble the training images, so the change does not depend on a few
     photographs of another kind. Rates are estimates of the entropy model.
@@ -143,7 +143,7 @@ def weight_studies(evaluations: Sequence[EvaluationResult]) -> list[WeightStudy]
 def held_out_histories(
     evaluations: Sequence[EvaluationResult], label: Label
 ) -> tuple[list[History], list[History]]:
-    """Returns bpp + λ MSE on held-out crops, and its change by the loss in percent.
+    """Returns bpp + λ MSE on held-out images, and its change by the loss in percent.
 
     Includes the models with the loss and the same models without it, each of the first
     seed that was evaluated. Only models with the loss have a change.

@@ -140,7 +140,7 @@ def weights(correlations: Sequence[Series], cost_changes: Sequence[Series]) -> F
 
 
 def training(costs: Sequence[Series], changes: Sequence[Series]) -> Figure:
-    """Draws the cost on held-out crops, and its change by the loss, against steps.
+    """Draws the cost on held-out images, and its change by the loss, against steps.
 
     Args:
       costs: bpp + λ MSE against training steps, for each model.
@@ -162,7 +162,7 @@ def training(costs: Sequence[Series], changes: Sequence[Series]) -> Figure:
         axes.grid(alpha=0.3)
     figure.legend(fontsize="x-small", loc="outside right upper")
     left.set_yscale("log")
-    left.set_ylabel("bpp + λ MSE on held-out crops")
+    left.set_ylabel("bpp + λ MSE on held-out images")
     right.axhline(0, color="black", linewidth=0.8)
     right.set_yscale("symlog", linthresh=5)
     right.set_ylabel("change of it by the loss (%)")

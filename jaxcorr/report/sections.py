@@ -141,7 +141,7 @@ def _loss_effects(comparison: AnchorComparison) -> list[Section]:
             text="Each model against the model that was trained in the same way, with "
             "the same seed, but without the loss. The cost is bpp + λ MSE of the "
             "files. The held-out cost is an estimate of the entropy model on the last "
-            "held-out crops of the training, which resemble the training images. The "
+            "held-out images of the training, which resemble the training images. The "
             "correlation is the median over the images.",
             table=table,
         )
@@ -242,7 +242,7 @@ def _training(comparison: AnchorComparison) -> list[Section]:
     return [
         Section(
             title="While training",
-            text="bpp + λ MSE on held-out crops, estimated by the entropy model, of "
+            text="bpp + λ MSE on held-out images, estimated by the entropy model, of "
             "models with the loss and the same models without it. Of several seeds, "
             "only the first is drawn. The axis on the right is linear up to 5 %.",
             figure=(FIGURE_FILES["training"], plots.training(costs, changes)),

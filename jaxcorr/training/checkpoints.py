@@ -69,7 +69,7 @@ class IntervalConfig:
     log_every: int = 20
     """Number of steps between two lines of `metrics.jsonl`."""
     eval_every: int = 1000
-    """Number of steps between two evaluations on held-out crops."""
+    """Number of steps between two evaluations on held-out images."""
     checkpoint_every: int = 1000
     """Number of steps between two checkpoints. An evaluation precedes each
     checkpoint."""

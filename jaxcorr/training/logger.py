@@ -53,13 +53,13 @@ class RunLogger(Protocol):
         images: Float[np.ndarray, "n h w 3"],
         reconstructions: Float[np.ndarray, "n h w 3"],
     ) -> None:
-        """Logs metrics on held-out crops, and reconstructions of some of them.
+        """Logs metrics on held-out images, and reconstructions of some crops.
 
         Args:
           step: Steps taken.
           member: Number of the sweep member.
-          metrics: Means over all held-out crops.
-          images: Some of the crops, in [0, 1].
+          metrics: Metrics over all held-out images.
+          images: Some held-out crops, in [0, 1].
           reconstructions: Reconstructions of `images`.
         """
         ...

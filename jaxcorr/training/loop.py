@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import ArrayLike, Num, UInt8
 
 from jaxcorr import saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
-from jaxcorr.training import distributed, sharding, sweep
+from jaxcorr.training import distributed, evaluation, sharding, sweep
 from jaxcorr.training.checkpoints import Checkpoints
 from jaxcorr.training.logger import RunLogger
 from jaxcorr.training.loss import Metrics
@@ -176,7 +176,7 @@ def _take_step(
 
 
 def _member_metrics(
-    metrics: Metrics, numbers: list[int]
+    metrics: Mapping[str, Num[ArrayLike, " members"]], numbers: list[int]
 ) -> dict[int, dict[str, float]]:
     """Copies the metrics of some members to the host."""
     on_host = jax.device_get(metrics)
@@ -189,31 +189,23 @@ def _member_metrics(
 def _evaluate(
     run: Run, state: TrainState, step: int, progress: _Progress, log: RunLogger
 ) -> tuple[dict[int, float], TrainState]:
-    """Evaluates on the held-out crops, and stops members whose loss is not finite.
+    """Evaluates on held-out images, and stops members whose loss is not finite.
 
     Returns:
       Rate-distortion loss of each active member, and the state, in which the stopped
       members are frozen.
     """
-    with jax.set_mesh(run.mesh):
-        metrics, reconstructions = sweep.evaluate_members(
-            state.evaluated,
-            sharding.shard_images(run.held_out, run.mesh),
-            run.weights,
-            static_config=run.static_config,
-            in_one_program=sweep.runs_members_in_one_program(run.mesh),
-        )
+    metrics, pictures = evaluation.evaluate(run, state.evaluated)
     values = _member_metrics(metrics, progress.active_members)
     losses = {number: values[number]["rate_distortion"] for number in values}
     failed = {number: step for number, loss in losses.items() if not np.isfinite(loss)}
     if failed:
-        progress.stop_members(failed, "loss on held-out crops")
+        progress.stop_members(failed, "loss on held-out images")
         frozen = [number in failed for number in range(len(run.members))]
         state = sweep.freeze_members(state, step, frozen)
-    images = np.asarray(reconstructions)
-    originals = run.held_out[: images.shape[1]].astype(np.float32) / 255
+    originals = run.held_out.crops[: pictures.shape[1]].astype(np.float32) / 255
     for number in progress.active_members:
-        log.log_held_out(step, number, values[number], originals, images[number])
+        log.log_held_out(step, number, values[number], originals, pictures[number])
     return {number: losses[number] for number in progress.active_members}, state
 
 

@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 
-import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Key, UInt8
+from jaxtyping import Array, Key
 
 from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import sweep
 from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.held_out import HeldOut
 from jaxcorr.training.loss import LossWeights
 from jaxcorr.training.stages import Stage
 from jaxcorr.training.step import StaticConfig
@@ -25,7 +25,7 @@ class Run:
       stages: Stages of the run, by ascending step.
       intervals: How often to log, evaluate and save.
       mesh: The devices.
-      held_out: Crops for evaluation, with values from 0 to 255.
+      held_out: Images for evaluation.
       provenance: Provenance that all model folders of this run share.
     """
 
@@ -34,7 +34,7 @@ class Run:
     stages: tuple[Stage, ...]
     intervals: IntervalConfig
     mesh: Mesh
-    held_out: UInt8[np.ndarray, "n h w 3"]
+    held_out: HeldOut
     provenance: Provenance
 
     @functools.cached_property

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, ArrayLike, PyTree, UInt8
+from jaxtyping import Array, ArrayLike, PyTree, Shaped, UInt8
 
 from jaxcorr import compatibility, serialization
 from jaxcorr.errors import FieldError, UserError, require
@@ -93,7 +93,7 @@ def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
       UserError: If the batch size is not a multiple of the devices that share a batch,
         times the micro-batches.
     """
-    devices = mesh.shape[DATA] * mesh.shape[FSDP]
+    devices = num_batch_devices(mesh)
     if batch_size % (devices * micro_batches):
         raise UserError(
             f"data.batch-size must be a multiple of {devices * micro_batches} "
@@ -167,6 +167,11 @@ def to_host(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.device_get(_reshard(tree, replicated))
 
 
+def num_batch_devices(mesh: Mesh) -> int:
+    """Returns the number of devices that share a batch."""
+    return mesh.shape[DATA] * mesh.shape[FSDP]
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of a batch: split over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec((DATA, FSDP)))
@@ -199,14 +204,16 @@ def shard_batch(
     return jax.make_array_from_callback(shape, batch_sharding(mesh), shard)
 
 
-def shard_images(images: UInt8[np.ndarray, "n h w 3"], mesh: Mesh) -> Array:
+def shard_images(images: Shaped[np.ndarray, "n ..."], mesh: Mesh) -> Array:
     """Shards images like a batch if they split evenly, and replicates them otherwise.
 
-    Every process passes all images.
+    Args:
+      images: All images in every process, or another array with a row for each image.
+      mesh: The devices.
     """
-    devices = mesh.shape[DATA] * mesh.shape[FSDP]
     replicated = NamedSharding(mesh, PartitionSpec())
-    return _place(images, replicated if len(images) % devices else batch_sharding(mesh))
+    splits_evenly = len(images) % num_batch_devices(mesh) == 0
+    return _place(images, batch_sharding(mesh) if splits_evenly else replicated)
 
 
 def replicate_in_step(parameters: PyTree) -> PyTree:

@@ -172,7 +172,7 @@ def evaluation_step(
     *,
     static_config: StaticConfig,
 ) -> tuple[Metrics, Float[Array, "b h w 3"]]:
-    """Computes metrics and reconstructions with rounded latents, as in a file.
+    """Computes metrics of crops and reconstructions with rounded latents, as in a file.
 
     Args:
       parameters: Parameters of the codec.

@@ -17,14 +17,14 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Key, PyTree, UInt8
 
 from jaxcorr import serialization
 from jaxcorr.codec import Parameters
@@ -36,9 +36,6 @@ from jaxcorr.training import step as steps
 from jaxcorr.training.loss import LossWeights, Metrics
 from jaxcorr.training.step import StaticConfig
 from jaxcorr.training.train_state import TrainState
-
-LOGGED_CROPS = 4
-"""Number of held-out crops whose reconstructions are logged."""
 
 
 @serialization.stored("Sweep")
@@ -180,35 +177,34 @@ def train_members(
 
 
 def evaluate_members(
+    evaluate: Callable,
     parameters: Parameters,
-    images: UInt8[Array, "b h w 3"],
+    images: PyTree,
     weights: LossWeights,
     *,
     static_config: StaticConfig,
     in_one_program: bool,
-) -> tuple[Metrics, Float[Array, "members n h w 3"]]:
-    """Evaluates every member on crops, on the current mesh.
+) -> PyTree:
+    """Evaluates every member on images, on the current mesh.
 
     Args:
+      evaluate: Evaluates one member, as in `steps.evaluation_step`. Another function
+        compiles another program.
       parameters: Parameters of all members.
-      images: Crops with values from 0 to 255.
+      images: Images as `evaluate` takes them.
       weights: λ and α of all members.
       static_config: Settings of the compiled step.
       in_one_program: As in `train_members`.
 
     Returns:
-      The metrics of `evaluation_step` for all members, and their reconstructions of
-      the first `LOGGED_CROPS` crops.
+      The results of `evaluate` for all members.
     """
+    settings = {"evaluate": evaluate, "static_config": static_config}
     if in_one_program:
-        return _evaluate_together(
-            parameters, images, weights, static_config=static_config
-        )
+        return _evaluate_together(parameters, images, weights, **settings)
     (count,) = jnp.shape(weights.distortion_weight)
     evaluations = [
-        _evaluate_one(
-            parameters, jnp.int32(number), images, weights, static_config=static_config
-        )
+        _evaluate_one(parameters, jnp.int32(number), images, weights, **settings)
         for number in range(count)
     ]
     return member_axis.stack_members(evaluations)
@@ -251,11 +247,15 @@ def _train_one(states, number, batch, weights, keys, *, static_config: StaticCon
     return updated, sharding.replicate_in_step(metrics)
 
 
-@functools.partial(jax.jit, static_argnames="static_config")
-def _evaluate_together(parameters, images, weights, *, static_config: StaticConfig):
+@functools.partial(jax.jit, static_argnames=("evaluate", "static_config"))
+def _evaluate_together(
+    parameters, images, weights, *, evaluate: Callable, static_config: StaticConfig
+):
     def evaluate_member(member, images):
         member_parameters, member_weights = member
-        return _evaluate(member_parameters, images, member_weights, static_config)
+        return evaluate(
+            member_parameters, images, member_weights, static_config=static_config
+        )
 
     evaluations = member_axis.map_members(
         evaluate_member, (parameters, weights), images
@@ -263,16 +263,17 @@ def _evaluate_together(parameters, images, weights, *, static_config: StaticConf
     return sharding.replicate_in_step(evaluations)
 
 
-@functools.partial(jax.jit, static_argnames="static_config")
-def _evaluate_one(parameters, number, images, weights, *, static_config: StaticConfig):
+@functools.partial(jax.jit, static_argnames=("evaluate", "static_config"))
+def _evaluate_one(
+    parameters,
+    number,
+    images,
+    weights,
+    *,
+    evaluate: Callable,
+    static_config: StaticConfig,
+):
     member_parameters, weight = member_axis.take_member((parameters, weights), number)
     return sharding.replicate_in_step(
-        _evaluate(member_parameters, images, weight, static_config)
+        evaluate(member_parameters, images, weight, static_config=static_config)
     )
-
-
-def _evaluate(parameters, images, weights, static_config: StaticConfig):
-    metrics, reconstructions = steps.evaluation_step(
-        parameters, images, weights, static_config=static_config
-    )
-    return metrics, reconstructions[:LOGGED_CROPS]

@@ -77,13 +77,14 @@ def image_mask(
     rows: Array | int,
     columns: Array | int,
     stride: int,
-) -> Bool[Array, "1 height width 1"]:
+) -> Bool[Array, "#b height width 1"]:
     """Returns a mask of the grid positions that lie over the image, not the padding.
 
     Args:
       grid: Latents or side information of the padded image.
-      rows: Height of the image before padding, in pixels.
-      columns: Width of the image before padding, in pixels.
+      rows: Height of the images before padding, in pixels; or one for each image, of
+        shape [b, 1, 1, 1].
+      columns: Width of the images before padding, in the same form.
       stride: Pixels from one position of the grid to the next.
     """
     row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows

@@ -42,10 +42,8 @@ def check_size(height: int, width: int) -> None:
         )
 
 
-def place_on_canvas(
-    image: UInt8[np.ndarray, "h w 3"],
-) -> Float[np.ndarray, "1 H W 3"]:
-    """Scales an 8-bit image to [0, 1], and repeats its last pixels up to the canvas.
+def pad_to_canvas(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Repeats the last pixels of an image up to the canvas.
 
     Raises:
       UserError: If the image is too large.
@@ -53,5 +51,15 @@ def place_on_canvas(
     height, width = image.shape[:2]
     check_size(height, width)
     margins = canvas_side(height) - height, canvas_side(width) - width
-    padded = np.pad(image, [(0, margins[0]), (0, margins[1]), (0, 0)], mode="edge")
-    return padded[None].astype(np.float32) / np.float32(255)
+    return np.pad(image, [(0, margins[0]), (0, margins[1]), (0, 0)], mode="edge")
+
+
+def place_on_canvas(
+    image: UInt8[np.ndarray, "h w 3"],
+) -> Float[np.ndarray, "1 H W 3"]:
+    """Pads an 8-bit image to the canvas, and scales it to [0, 1].
+
+    Raises:
+      UserError: If the image is too large.
+    """
+    return pad_to_canvas(image)[None].astype(np.float32) / np.float32(255)

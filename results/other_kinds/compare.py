@@ -30,7 +30,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.evaluation import csv_tables, image_set, measure, result_files
 from jaxcorr.evaluation.learned import WINDOW, LearnedCodec
 from jaxcorr.evaluation.measure import CodedImage
-from jaxcorr.metrics import bjontegaard
+from jaxcorr.metrics import bjontegaard, latent_correlation
 
 LIMIT = 1.1
 """Ratio of bytes above which an image counts as a failure."""
@@ -141,22 +141,21 @@ def compare(
 def offset_share(latents: DecodedLatents) -> float | None:
     """Returns the share of the correlation that goes with the channels' mean offsets.
 
-    The correlation is measured again after the mean of each channel of the normalized
-    latents is taken out. None if the latents are smaller than the window.
+    None if the latents are smaller than the window.
     """
     normalized = latents.symbols / latents.scale
     if min(normalized.shape[:2]) < WINDOW:
         return None
-    centered = normalized - normalized.mean(axis=(0, 1))
+    centered = latent_correlation.without_offsets(normalized[None])
     loss, rest = (
         float(
             correlation.masked_norm(
-                correlation.correlation_map(x[None], window=WINDOW), "point"
+                correlation.correlation_map(x, window=WINDOW), "point"
             )
         )
-        for x in (normalized, centered)
+        for x in (normalized[None], centered)
     )
-    return 1 - rest / loss if loss else 0.0
+    return latent_correlation.offset_share(loss, rest)
 
 
 def print_comparisons(rows: Sequence[Comparison]) -> None:

@@ -120,7 +120,7 @@ def test_settings_of_a_saved_run_are_upgraded():
     }
     assert "seed" not in now and "seed" in before
     assert not set(run_directory.WEIGHTS) & now["loss"].keys()
-    assert now["data"] == before["data"]
+    assert now["data"] == before["data"] | {"held_out_images": 0}
     assert run_directory.upgrade_settings(now) == now
     assert run_directory.upgrade_settings({"steps": 3}) == {"steps": 3}
 
@@ -153,6 +153,8 @@ def test_a_saved_run_resumes_to_the_expected_parameters(saved_run):
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     logged = [json.loads(line) for line in lines]
     steps = [(metrics["step"], metrics["member"]) for metrics in logged]
+    held_out = (workdir / "held_out.jsonl").read_text()
+    assert "bpp" in held_out and "correlation_crop" not in held_out
     assert steps == [(step, n) for step in (4, 5, 6) for n in range(len(paths))]
 
 

@@ -90,6 +90,7 @@ REFUSED = {
     "--data.crop-size 4096": "data.crop-size must be at most",
     "--data.batch-size 0": "data.batch-size must be at least 1",
     "--data.held-out-crops 0": "data.held-out-crops must be at least 1",
+    "--data.held-out-images -1": "data.held-out-images must be at least 0",
     "--data.workers -1": "data.workers must be at least 0",
     "--data.seed -1": "data.seed must be in [0, 2**32)",
     "--data.augmentation.scale 0": "error: --data.augmentation.scale must be above 0",

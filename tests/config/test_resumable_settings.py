@@ -1,6 +1,7 @@
 """Settings that may or must not change when a run is resumed."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,7 @@ NOT_RESUMABLE = {
     "data.seed": 3,
     "data.augmentation.hue": 30.0,
     "data.source": "folder:photos",
+    "data.held_out_images": 4,
 }
 
 
@@ -60,7 +62,7 @@ def test_a_run_resumes_with_changes_that_keep_its_steps(path):
     saved = serialization.to_json(TINY)
     config = changed(TINY, path, RESUMABLE[path])
     assert serialization.to_json(config) != saved
-    trainer.check_resumable(config, saved, Path("run"))
+    trainer.resumed_config(config, saved, Path("run"))
 
 
 @pytest.mark.fast
@@ -70,17 +72,33 @@ def test_a_run_does_not_resume_with_settings_of_another_run(path):
     name = path.replace("_", "-")
     rule = re.escape(f"run was started with {name} ")
     with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}\\."):
-        trainer.check_resumable(config, serialization.to_json(TINY), Path("run"))
+        trainer.resumed_config(config, serialization.to_json(TINY), Path("run"))
 
 
 def test_missing_fields_of_an_earlier_version_take_their_defaults():
     saved = serialization.to_json(TINY)
     del saved["loss"]["stop_scale_gradient"], saved["intervals"]
     del saved["data"]["augmentation"]
-    trainer.check_resumable(TINY, saved, Path("run"))
+    trainer.resumed_config(TINY, saved, Path("run"))
     other = changed(TINY, "loss.stop_scale_gradient", True)
     with pytest.raises(UserError, match=r"loss\.stop-scale-gradient False, not True"):
-        trainer.check_resumable(other, saved, Path("run"))
+        trainer.resumed_config(other, saved, Path("run"))
+
+
+@pytest.mark.fast
+def test_a_run_that_evaluates_on_crops_goes_on_with_crops():
+    saved = serialization.to_json(changed(TINY, "data.held_out_images", 0))
+    earlier = json.loads(json.dumps(saved))
+    del earlier["data"]["held_out_images"]
+    for settings in (saved, earlier):
+        resumed = trainer.resumed_config(TINY, settings, Path("run"))
+        assert resumed == changed(TINY, "data.held_out_images", 0)
+        other = changed(TINY, "data.held_out_images", 4)
+        with pytest.raises(UserError, match=r"data\.held-out-images 0, not 4\."):
+            trainer.resumed_config(other, settings, Path("run"))
+    crops = changed(TINY, "data.held_out_images", 0)
+    with pytest.raises(UserError, match=r"data\.held-out-images 16, not 0\."):
+        trainer.resumed_config(crops, serialization.to_json(TINY), Path("run"))
 
 
 def test_unknown_settings_are_refused():
@@ -90,4 +108,4 @@ def test_unknown_settings_are_refused():
         UserError,
         match=r"run: LossConfig has no field 'windows' \(did you mean window\?",
     ):
-        trainer.check_resumable(TINY, saved, Path("run"))
+        trainer.resumed_config(TINY, saved, Path("run"))

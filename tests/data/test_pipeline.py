@@ -70,9 +70,33 @@ def test_an_epoch_has_a_new_crop_of_every_image():
 def test_held_out_crops_are_centered_then_spread_over_images(tmp_path):
     for number in range(5):
         write(tmp_path / f"{number}.png", coordinates(number))
-    data = settings(held_out=f"folder:{tmp_path}", held_out_crops=3)
-    crops = pipeline.held_out_crops(data)
+    data = settings(held_out=f"folder:{tmp_path}", held_out_images=0, held_out_crops=3)
+    crops, whole = pipeline.read_held_out(data)
     np.testing.assert_array_equal(crops[:, 0, 0], [[8, 16, 0], [8, 16, 2], [8, 16, 4]])
-    more = pipeline.held_out_crops(settings(held_out=data.held_out, held_out_crops=20))
+    assert not whole
+    more, _ = pipeline.read_held_out(dataclasses.replace(data, held_out_crops=20))
     np.testing.assert_array_equal(more[:, 0, 0, 2], [0, 1, 2, 3, 4] * 4)
     assert len({tuple(crop[0, 0]) for crop in more}) == 20
+
+
+@pytest.mark.fast
+def test_held_out_images_are_whole_and_spread_but_cut_if_they_are_large(
+    tmp_path, monkeypatch
+):
+    for number in range(5):
+        write(tmp_path / f"{number}.png", coordinates(number))
+    data = settings(held_out=f"folder:{tmp_path}", held_out_images=2, held_out_crops=3)
+    crops, whole = pipeline.read_held_out(data)
+    expected = [coordinates(0), coordinates(4)]
+    np.testing.assert_array_equal(whole, expected)
+    np.testing.assert_array_equal(crops[:, 0, 0, 2], [0, 4, 0])
+    all_images = pipeline.read_held_out(dataclasses.replace(data, held_out_images=9))[1]
+    assert len(all_images) == 5
+
+    height, width = expected[0].shape[:2]
+    monkeypatch.setattr(pipeline, "LARGEST_SIDE", height + 2)
+    left = (width - height - 2) // 2
+    _, cut = pipeline.read_held_out(data)
+    np.testing.assert_array_equal(cut[0], expected[0][:, left : left + height + 2])
+    monkeypatch.setattr(pipeline, "LARGEST_SIDE", 1)  # A crop still fits.
+    np.testing.assert_array_equal(pipeline.read_held_out(data)[1][0], crops[0])

@@ -33,7 +33,9 @@ def get_config():
         codec=CodecConfig(transforms=Minnen(width=8, channels=8)),
         loss=LossConfig(window=3),
         optimizer=OptimizerConfig(learning_rate=1e-3),
-        data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
+        data=DataConfig(
+            batch_size=2, crop_size=64, held_out_images=0, held_out_crops=2
+        ),
         intervals=IntervalConfig(
             log_every=1,
             eval_every={EVERY},

@@ -12,6 +12,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import loop, sharding, sweep
 from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
+from jaxcorr.training.held_out import HeldOut
 from jaxcorr.training.logger import RunLogger
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.training.train_state import NEVER, TrainState
@@ -67,14 +68,14 @@ def make_run(intervals: IntervalConfig, members: int) -> loop.Run:
         stages=config.run_stages(),
         intervals=intervals,
         mesh=sharding.make_mesh(sharding.MeshConfig()),
-        held_out=np.zeros((1, 64, 64, 3), np.uint8),
+        held_out=HeldOut(crops=np.zeros((1, 64, 64, 3), np.uint8)),
         provenance=Provenance(),
     )
 
 
 @pytest.fixture
 def train(monkeypatch):
-    """Runs the loop. Members may fail at a step or on held-out crops."""
+    """Runs the loop. Members may fail at a step or on held-out images."""
 
     def run(
         intervals: IntervalConfig,
@@ -95,7 +96,7 @@ def train(monkeypatch):
             loss = jnp.full(members, step, jnp.float32)
             return state, {"loss": loss, "failed_at": state.failed_at}
 
-        def evaluate(parameters, images, weights, *, static_config, in_one_program):
+        def evaluate(function, parameters, images, weights, **options):
             losses = jnp.array(held_out_losses[:members], jnp.float32)
             return {"rate_distortion": losses}, np.zeros((members, 1, 64, 64, 3))
 
@@ -157,7 +158,7 @@ def test_a_held_out_loss_that_is_not_finite_is_not_saved(train):
         held_out_losses=(float("inf"),),
     )
     assert events.all[-1][0].startswith(
-        "loss on held-out crops is not finite at step 2; "
+        "loss on held-out images is not finite at step 2; "
     )
     assert not events.of("save") and not events.of("evaluate")
 

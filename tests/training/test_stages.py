@@ -35,7 +35,7 @@ CONFIG = TrainConfig(
     loss=LossConfig(window=3),
     sweep=SweepConfig(distortion_weight=(0.01, 0.05), correlation_weight=0.1),
     optimizer=OptimizerConfig(learning_rate=1e-3, schedule="cosine", ema_decay=0.5),
-    data=DataConfig(batch_size=8, crop_size=64, held_out_crops=8),
+    data=DataConfig(batch_size=8, crop_size=64, held_out_images=0, held_out_crops=8),
     stages=(
         StageConfig(
             start=START, distortion_weight=0.02, batch_size=16, learning_rate=4e-4

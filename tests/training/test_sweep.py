@@ -7,7 +7,7 @@ import pytest
 from jaxcorr import codec
 from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
-from jaxcorr.training import sharding, sweep
+from jaxcorr.training import evaluation, sharding, sweep
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sharding import MeshConfig
@@ -103,7 +103,7 @@ def test_each_member_trains_as_by_itself(crops, alone, shape, devices, in_one_pr
     with jax.set_mesh(mesh):
         sharded = sharding.shard_images(crops[0], mesh)
         values, reconstructions = sweep.evaluate_members(
-            states.parameters, sharded, weights, **options
+            evaluation.crop_step, states.parameters, sharded, weights, **options
         )
     for number, (_, expected, images) in enumerate(alone):
         loss = expected["rate_distortion"]
