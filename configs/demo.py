@@ -28,7 +28,7 @@ def get_config() -> TrainConfig:
             learning_rate=1e-3, warmup_steps=100, schedule="cosine", ema_decay=0.999
         ),
         data=DataConfig(
-            source="folder:photographs", batch_size=2, crop_size=256, held_out_crops=16
+            source="folder:photographs", batch_size=2, crop_size=256, held_out_images=20
         ),
         intervals=IntervalConfig(
             log_every=50, eval_every=1000, checkpoint_every=1000, max_to_keep=1
