@@ -17,6 +17,7 @@ Names are imported at their first use, so `import jaxcorr` loads no other module
 """
 
 import importlib as _importlib
+import sys as _sys
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
@@ -156,7 +157,11 @@ def __getattr__(name: str) -> _typing.Any:
         except metadata.PackageNotFoundError:
             return "unknown"  # The package lies on the path, but is not installed.
     if name not in _MODULES:
-        raise AttributeError(f"module 'jaxcorr' has no attribute {name!r}")
+        raise AttributeError(
+            f"module 'jaxcorr' has no attribute {name!r}",
+            name=name,
+            obj=_sys.modules[__name__],
+        )
     extras = _importlib.import_module("jaxcorr.extras")
     _importlib.import_module("jaxcorr.versions").check_packages()
     with extras.needs_extra("train", f"jaxcorr.{name}"):

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.core
@@ -11,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
 from jaxcorr import ops, serialization
+from jaxcorr.codec_arguments import check_arguments
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
@@ -56,6 +58,9 @@ class CodecConfig:
         """Checks the bound, and that the context model fits the latents."""
         is_valid = 0 <= self.likelihood_bound < 1
         require(self, "likelihood_bound", "at least 0 and below 1", is_valid)
+        for part, kind in ("transforms", TransformConfig), ("context", ContextConfig):
+            rule = f"settings such as {kind.__args__[-1].__name__}()"
+            require(self, part, rule, isinstance(getattr(self, part), kind))
         if isinstance(self.context, Channelwise | SpaceChannel):
             self.context.check_channels(self.transforms.channels)
 
@@ -68,7 +73,7 @@ class CodecConfig:
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class CodecOutput:
     """Output of a codec for a batch of images, or for one image without a batch axis.
 
@@ -91,6 +96,11 @@ class CodecOutput:
     scale: Float[Array, "*b h16 w16 c"]
     latent_bits: Float[Array, "*b h16 w16 c"]
     side_bits: Float[Array, "*b h64 w64 s"]
+
+    def __repr__(self) -> str:
+        """Returns one line with the types and shapes of the arrays."""
+        fields = [f"{name}={_describe(array)}" for name, array in vars(self).items()]
+        return f"CodecOutput({', '.join(fields)})"
 
 
 class Codec(nnx.Module):
@@ -171,7 +181,13 @@ class Codec(nnx.Module):
             padding, or an array with those of each image; by default all of it.
             Outputs keep the size of `image`.
           median: Center of side information; by default the prior's median.
+
+        Raises:
+          TypeError: If an argument has another type.
+          UserError: If the images have another shape or type, or the noise has not one
+            random key per image.
         """
+        check_arguments(image, quantization)
         arguments = self, image, quantization or Rounding(), size, median
         leaves = jax.tree.leaves(arguments)
         is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
@@ -262,6 +278,13 @@ def _forward(
 def _each_image(side: Array) -> Array:
     """Returns the side of every image so that it broadcasts with a batch."""
     return side[:, None, None, None] if jnp.ndim(side) else side
+
+
+def _describe(value: Any) -> str:
+    """Returns the type and shape of an array, and other leaves of a tree in full."""
+    if not hasattr(value, "shape"):
+        return repr(value)
+    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
 
 
 _compiled_forward = jax.jit(_forward, static_argnames="transform_dtype")

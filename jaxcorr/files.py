@@ -67,7 +67,7 @@ def check_folder(path: Path, kind: str, *, is_kind: bool, force: bool) -> None:
 
 def _check_replaceable(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
-        raise UserError(f"{path} exists; give --force to replace it")
+        raise UserError(f"{path} exists; give --force to replace it, or another -o")
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcorr import run_directory, saved_model
+from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 from jaxcorr.run_directory import SeveralModelsError
@@ -42,9 +43,11 @@ class ModelSet:
             elif isinstance(model, str | os.PathLike):
                 self._members += run_directory.model_paths(Path(model))
             else:
+                is_codec = isinstance(model, Codec)
+                remedy = ": give Model.from_codec(codec)" if is_codec else ""
                 raise TypeError(
                     "`model` must be a Model or the path of a model folder or run, "
-                    f"but is of type {type(model).__name__}"
+                    f"but is of type {type(model).__name__}{remedy}"
                 )
         if not self._members:
             raise UserError("no model is given")

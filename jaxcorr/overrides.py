@@ -84,6 +84,7 @@ def parse_overrides(
         default=_Arguments(config=config, **chosen),
         args=overrides,
         prog=program,
+        description="Trains a codec with these settings, which flags change.",
     )
     quiet = contextlib.redirect_stderr(io.StringIO())
     try:

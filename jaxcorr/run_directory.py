@@ -204,7 +204,9 @@ def _split(path: str | Path) -> tuple[Path, int | None]:
     if str(folder) == DEMO and not _holds_models(folder):
         folder = PACKAGED_DEMO
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a directory: give a run or a model folder")
+        raise UserError(
+            f"{folder} is not a directory: give a run, a model folder or {DEMO}"
+        )
     return folder, member
 
 

@@ -41,9 +41,12 @@ def save(path: str | Path, model: Model | Codec) -> None:
       model: A model, or a codec, whose probability tables are computed here.
 
     Raises:
+      TypeError: If the model is given first.
       UserError: If the path is something else than a model folder, or cannot be
         written.
     """
+    if isinstance(path, Model | Codec):
+        raise TypeError("save takes the path first: save(path, model)")
     path = Path(path)
     is_model = (path / CONFIG).is_file()
     files.check_folder(path, "a model folder", is_kind=is_model, force=True)

@@ -98,9 +98,6 @@ Images = Annotated[
 ImageFolder = Annotated[
     Positional[Path], argument("DIR", "Folder of images, searched recursively.")
 ]
-Files = Annotated[
-    Positional[tuple[Path, ...]], argument("FILE…", "Compressed files.", hint="")
-]
 FilesAndFolders = Annotated[
     Positional[tuple[Path, ...]],
     argument(
@@ -115,7 +112,7 @@ JsonPath = Annotated[
 ]
 
 OutputPath = Annotated[
-    Path | None,
+    str | None,  # A Path would lose the slash at the end of a folder.
     argument(
         "PATH",
         "Output file, or output folder for several inputs or a folder.",
@@ -124,7 +121,7 @@ OutputPath = Annotated[
     ),
 ]
 FigurePath = Annotated[
-    Path | None,
+    str | None,
     argument(
         "PATH",
         "PNG file to write, or its folder.",

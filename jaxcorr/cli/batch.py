@@ -1,6 +1,7 @@
 """Processes many files for a command: inputs, output paths, progress and errors."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ FindFiles = Callable[[Path], Sequence[Path]]
 
 def output_paths(
     inputs: Sequence[Path],
-    output: Path | None,
+    output: str | None,
     suffix: str,
     *,
     force: bool,
@@ -31,7 +32,8 @@ def output_paths(
     Args:
       inputs: Input files, and folders if `find_files` is given.
       output: Output file, or output folder for several inputs or a folder, whose
-        subfolders are kept; None writes each output beside its input.
+        subfolders are kept; a path that ends in a slash is a folder. None writes each
+        output beside its input.
       suffix: Suffix of the output files.
       force: Whether existing files may be replaced.
       find_files: Finds the input files below a folder.
@@ -47,12 +49,13 @@ def output_paths(
         raise UserError("no input file is given")
     names = _names_by_input(inputs, find_files)
     sources = [source for source, _ in names]
+    _check_no_output(sources, suffix)
     several = len(sources) > 1 or sources != list(inputs)
-    if output is not None and not several and not output.is_dir():
-        targets = [output]
+    if output is not None and not several and not _names_folder(output):
+        targets = [Path(output)]
     else:
         targets = [
-            (source if output is None else output / name).parent
+            (source if output is None else Path(output, name)).parent
             / f"{source.stem}{suffix}"
             for source, name in names
         ]
@@ -65,7 +68,7 @@ def output_paths(
                 f"{source_of[path]} and {source} would both become {target}"
             )
         if path in resolved:
-            raise UserError(f"{target} would replace an input")
+            raise UserError(f"{target} would replace an input: give another -o")
         files.check_file(target, force=force)
         source_of[path] = source
     return list(zip(sources, targets, strict=True))
@@ -126,6 +129,23 @@ def report_memory_errors(path: Path) -> Iterator[None]:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             raise UserError(f"{path} does not fit into memory") from error
         raise
+
+
+def _check_no_output(sources: Sequence[Path], suffix: str) -> None:
+    """Checks that no input is an output that was named without -o, as `cp` takes it.
+
+    Raises:
+      UserError: If an input that does not exist has the suffix of the outputs.
+    """
+    for source in sources:
+        if source.suffix.lower() == suffix and not source.exists():
+            raise UserError(f"{source} does not exist: an output is named with -o")
+
+
+def _names_folder(output: str) -> bool:
+    """Returns whether a path is a folder, or ends in a slash as that of a folder."""
+    separators = (os.sep, os.altsep) if os.altsep else (os.sep,)
+    return output.endswith(separators) or Path(output).is_dir()
 
 
 def _names_by_input(

@@ -16,7 +16,6 @@ from jaxcorr.cli.arguments import (
     Bpp,
     Checkpoint,
     Fast,
-    Files,
     FilesAndFolders,
     Force,
     Images,
@@ -56,6 +55,12 @@ def compress(
     pairs = batch.output_paths(
         paths, output, FILE_SUFFIX, force=force, find_files=images.find_images
     )
+    for _, path in pairs:
+        if path.suffix.lower() in images.SUFFIXES:
+            raise UserError(
+                f"{path} is the name of an image: a compressed file ends in "
+                f"{FILE_SUFFIX}"
+            )
     with results.timed("read the model"):
         opened = model_choice.read_models(models, target)
     for one in opened:
@@ -95,8 +100,9 @@ def decompress(
     pairs = batch.output_paths(
         paths, output, ".png", force=force, find_files=_find_compressed
     )
-    for _, target in pairs:
-        images.check_suffix(target)
+    for source, target in pairs:
+        if source.exists():  # A missing input is reported as such.
+            images.check_suffix(target)
     for fingerprint, one in models.fingerprints.items():
         results.print_detail(f"model {model_name(one)}: {fingerprint}")
 
@@ -112,28 +118,33 @@ def decompress(
     batch.convert_files(pairs, convert)
 
 
-def info(paths: Files, json: JsonPath = None) -> None:
+def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
     """Prints the headers of compressed files (needs no model)."""
     if not paths:
         raise UserError("no input file is given")
     if json is not None:
         results.check_json(json)
+    found = [
+        file
+        for path in paths
+        for file in (_find_compressed(path) if path.is_dir() else [path])
+    ]
     headers = {}
-    for path in paths:
+    for path in found:
         try:
             headers[path] = _describe_header(path)
         except UserError as error:
             results.print_error(str(error))
     if not results.is_standard_output(json):
         blocks = [
-            [*([str(path)] if len(paths) > 1 else []), *_format_header(header)]
+            [*([str(path)] if len(found) > 1 else []), *_format_header(header)]
             for path, header in headers.items()
         ]
         if blocks:
             print("\n\n".join("\n".join(block) for block in blocks))
     if json is not None:
         results.write_json(json, list(headers.values()))
-    if len(headers) < len(set(paths)):
+    if len(headers) < len(set(found)):
         sys.exit(2)
 
 

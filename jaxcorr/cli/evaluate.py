@@ -108,7 +108,9 @@ def evaluate(
     Evaluates every member of a sweep and every quality of a classical codec.
     """
     if (model is None) == (codec is None):
-        raise UserError("give either -m MODEL or --codec NAME")
+        raise UserError(
+            "give either -m MODEL or --codec NAME, such as -m demo or --codec webp"
+        )
     if quality and codec is None:
         raise UserError("--quality applies to classical codecs: give --codec NAME")
     if codec is None:
@@ -136,7 +138,8 @@ def show(
 
     if not 1 <= len(model) <= 2:
         raise UserError(
-            f"give one or two models, -m MODEL [-m MODEL], not {len(model)}"
+            f"give one or two models, not {len(model)}: -m MODEL [-m MODEL], such as "
+            "-m demo"
         )
     if len(set(model)) < len(model):
         raise UserError(f"the two models must differ, but both are {model[0]}")

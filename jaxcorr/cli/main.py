@@ -7,6 +7,7 @@ need no JAX start at once.
 import difflib
 import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -108,11 +109,11 @@ def run(arguments: Sequence[str]) -> None:
     elif first.startswith("-"):
         _parse_any(arguments)
     elif name not in COMMANDS:
-        similar = difflib.get_close_matches(name, COMMANDS, n=1)
-        question = f": did you mean {similar[0]}?" if similar else ""
+        known = [*COMMANDS, "--help", "--version"]
+        similar = difflib.get_close_matches(name, known, n=1)
+        question = f": did you mean {similar[0]}?" if similar else ";"
         raise UserError(
-            f"{first} is not a command{question or ','} `jaxcorr --help` lists the "
-            "commands"
+            f"{first} is not a command{question} `jaxcorr --help` lists the commands"
         )
     elif name == "train":
         # The config parses the flags, and the run directory has its own cache.
@@ -180,7 +181,8 @@ def _parse(name: str, arguments: Sequence[str]) -> None:
     tyro.cli(
         start,
         prog=f"jaxcorr {name}",
-        description=f"{function.__doc__}\n\n{COMMON_FLAGS}",
+        # Python 3.13 removes the indentation of docstrings.
+        description=f"{inspect.cleandoc(function.__doc__ or '')}\n\n{COMMON_FLAGS}",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )

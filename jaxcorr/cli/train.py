@@ -35,7 +35,7 @@ def train(
     # These import Orbax, Grain and Optax, which no other command needs.
     from jaxcorr import config_files
 
-    if not arguments:
+    if set(arguments) <= {"-h", "--help"}:
         print(_list_configs(config_files.packaged_configs()))
         return
     with needs_extra("train", "training"):
@@ -121,6 +121,7 @@ def _list_configs(configs: Mapping[str, Path]) -> str:
             *lines,
             "",
             "`jaxcorr train CONFIG --help` lists the settings of a config.",
+            "`jaxcorr train --branch RUN [--checkpoint STEP]` goes on from a run.",
         ]
     )
 
@@ -140,3 +141,4 @@ def _write_samples(workdir: Path) -> None:
             directory /= f"member_{path.rpartition('@')[2]}"
         print(f"\n{samples.write_samples(model, built_in.held_out_paths(), directory)}")
     print(f"\nThe files, and comparison.png, are in {workdir / 'held_out'}")
+    print(f"To use the codec: jaxcorr compress IMAGE -m {models[0]}")

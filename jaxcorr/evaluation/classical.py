@@ -31,6 +31,7 @@ class Codec:
         installed.
       encode: Codes an image at a quality to the bytes of a file.
       decode: Decodes the bytes of a file.
+      extra: Extra of jaxcorr that installs the coding library, if one does.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Codec:
     library: Callable[[], str | None]
     encode: Callable[[np.ndarray, float], bytes]
     decode: Callable[[bytes], np.ndarray]
+    extra: str | None = None
 
 
 def open_codec(name: str) -> Codec:
@@ -56,9 +58,10 @@ def open_codec(name: str) -> Codec:
         raise UserError(f"codec must be one of {names}, but is {name}{hint}")
     if codec.library() is None:
         available = ", ".join(key for key, other in CODECS.items() if other.library())
+        remedy = f"pip install 'jaxcorr[{codec.extra}]', or use" if codec.extra else ""
         raise UserError(
-            f"codec {name} is missing from the installed libraries; "
-            f"available are {available}"
+            f"codec {name} is missing from the installed libraries: "
+            f"{remedy or 'use'} one of {available}"
         )
     return codec
 
@@ -273,5 +276,6 @@ CODECS: dict[str, Codec] = {
         library=_jpegxl_library,
         encode=_jpegxl_encode,
         decode=_jpegxl_decode,
+        extra="jpegxl",
     ),
 }

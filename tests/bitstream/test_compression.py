@@ -121,6 +121,8 @@ def test_an_image_or_a_file_of_another_type_is_named(
 ):
     with pytest.raises(TypeError, match=f"^{message}$"):
         call(function, value, tiny_model)
+    with pytest.raises(TypeError, match=r"of type Codec: give Model.from_codec"):
+        call(function, value, tiny_model.codec())
     with pytest.raises(TypeError, match=r"^`model` must be a Model or .* of type int$"):
         call(function, value, 3)
 

@@ -112,11 +112,24 @@ def test_a_bad_input_is_reported_and_the_others_are_converted(
     assert sorted(os.listdir("out")) == ["photo.jxc", "tall.jxc"]
 
 
+def test_a_compressed_file_does_not_replace_an_input(jaxcorr, photo):
+    Path("a.jxc").touch()
+    message = " would replace an input: give another -o"
+    assert_refused(jaxcorr("compress", "a.jxc"), f"a.jxc{message}")
+    assert_refused(jaxcorr("decompress", "a.jxc", photo), f"{photo}{message}")
+
+
+def test_a_missing_input_is_reported_before_the_name_of_its_output(jaxcorr):
+    for name in ("missing", "missing.jxc"):
+        result = jaxcorr("decompress", name, "-o", "decoded")
+        assert_refused(result, f"{name} cannot be read: No such file or directory")
+
+
 def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded):
     Path("photo.jxc").write_bytes(b"mine")
     assert_refused(
         jaxcorr("compress", photo, "-m", model_path),
-        "photo.jxc exists; give --force to replace it",
+        "photo.jxc exists; give --force to replace it, or another -o",
     )
     assert Path("photo.jxc").read_bytes() == b"mine"
     assert jaxcorr("compress", photo, "-m", model_path, "--force")[0] == 0
@@ -129,16 +142,17 @@ def test_nothing_is_overwritten_without_force(jaxcorr, model_path, photo, coded)
         (["compress"], "no input file is given"),
         (["compress", "a.png", "b/a.jpg", "-o", "."], "would both become a.jxc"),
         (["compress", "a.png", "./a.png"], "would both become a.jxc"),
-        (["compress", "a.jxc"], "a.jxc would replace an input"),
+        (["compress", "a.png", "a.jxc"], "a.jxc does not exist: an output is named"),
+        (["decompress", "file", "a.png"], "a.png does not exist: an output is named"),
         (["compress", "a.png", "-o", "./a.png"], "a.png would replace an input"),
-        (["decompress", "a.jxc", "a.png", "--force"], "a.png would replace an input"),
+        (["compress", "a.png", "-o", "small.jpg"], "small.jpg is the name of an image"),
         (["compress", "a.png", "-o", "file/a.jxc"], "file is not a directory"),
         (["compress", "a.png", "b.png", "-o", "file"], "file is not a directory"),
         (
             ["compress", "a.png", "-o", "/dev/null", "--force"],
             "it is not a regular file",
         ),
-        (["decompress", "a.jxc", "-o", "a.txt"], "a.txt must end like an image"),
+        (["decompress", "file", "-o", "a.txt"], "a.txt must end like an image"),
     ],
 )
 def test_an_impossible_output_is_refused_before_any_work(jaxcorr, arguments, message):
@@ -175,6 +189,7 @@ def test_a_missing_extra_is_named(jaxcorr, monkeypatch):
 
 def test_a_mistyped_command_is_refused_with_a_similar_one(jaxcorr):
     assert_refused(jaxcorr("compres", "a.png"), "did you mean compress?")
+    assert_refused(jaxcorr("version"), "did you mean --version?")
     assert_refused(jaxcorr("frobnicate"), "`jaxcorr --help` lists the commands")
 
 

@@ -182,7 +182,7 @@ def test_without_arguments_the_help_is_shown(jaxcorr):
         ),
         ("show", ["IMAGE", "-m MODEL|RUN[@MEMBER]", "-o PATH", "--channel", "--force"]),
         ("report", ["RUN|FILE…", "-o DIR", "--images IMAGE|DIR…", "--anchor CURVE"]),
-        ("info", ["FILE…", "--json FILE"]),
+        ("info", ["FILE|DIR…", "--json FILE"]),
         ("pack", ["RUN", "-o PATH", "--checkpoint newest|best|STEP", "--force"]),
         ("import-compressai", ["WEIGHTS", "--architecture {mbt", "-o PATH", "--force"]),
         (
@@ -197,6 +197,9 @@ def test_the_help_of_a_command_names_its_arguments(jaxcorr, command, words):
     for word in words:
         assert word in out, word
     assert "None" not in out
+    # A docstring of several paragraphs is indented in Python 3.12.
+    description = out.partition("All commands take")[0]
+    assert "\n " not in description and "\n\n\n" not in description
 
 
 @pytest.mark.fast

@@ -58,10 +58,18 @@ def test_a_folder_of_one_image_gets_an_output_folder(jaxcorr, model_path, album)
     assert files_below("out") == ["er/b.jxc"]
 
 
-@pytest.mark.parametrize("command", ["compress", "decompress"])
+def test_a_path_that_ends_in_a_slash_is_a_folder(jaxcorr, model_path, album):
+    for output in ("new/", f"old{os.sep}"):
+        options = ["-m", model_path, "-o", output]
+        assert jaxcorr("compress", "single.png", *options)[0] == 0
+        assert files_below(output) == ["single.jxc"]
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress", "info"])
 def test_a_folder_without_inputs_is_refused(jaxcorr, model_path, command):
     Path("empty").mkdir()
-    status, out, err = jaxcorr(command, "empty", "-m", model_path)
+    options = [] if command == "info" else ["-m", model_path]
+    status, out, err = jaxcorr(command, "empty", *options)
     assert (status, out) == (2, "") and err.startswith("jaxcorr: error: empty holds no")
 
 
@@ -105,6 +113,7 @@ def test_info_describes_every_file_that_it_can_read(jaxcorr, tiny_model):
     parts = ("header_bytes", "z_bytes", "y_bytes")
     assert sum(headers[0][part] for part in parts) == len(data)
     assert "-" not in os.listdir()
+    assert jaxcorr("info", ".", "a.jxc")[1].count("size ") == 2
 
 
 def test_info_writes_json_to_a_file_beside_its_text(jaxcorr, tiny_model):

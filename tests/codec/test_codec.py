@@ -8,6 +8,7 @@ import pytest
 
 from jaxcorr import codec, ops
 from jaxcorr.codec import CodecConfig
+from jaxcorr.errors import UserError
 from jaxcorr.quantization import (
     QuantizationName,
     StraightThrough,
@@ -73,6 +74,16 @@ def rounded(parameters, images):
 @pytest.fixture(scope="module")
 def noisy(parameters, images, keys):
     return forward(parameters, images, keys=keys)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("part", ["transforms", "context"])
+@pytest.mark.parametrize("value", ["minnen", Minnen, None])
+def test_parts_of_a_codec_are_settings(part, value):
+    config = CodecConfig()
+    object.__setattr__(config, part, value)  # The tests would refuse it before.
+    with pytest.raises(UserError, match=rf"CodecConfig\.{part} must be settings such"):
+        config.__post_init__()
 
 
 @pytest.mark.fast

@@ -13,13 +13,23 @@ from PIL import Image
 from support.codecs import blocks
 
 import jaxcorr
-from jaxcorr import codec, saved_model
+from jaxcorr import codec, codec_arguments, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance, SweepMember
+from jaxcorr.quantization import Rounding
 
 pytestmark = pytest.mark.fast
 SIZES = [(1, 1), (17, 33), (200, 90)]
+IMAGE = np.zeros((2, 8, 9, 3), np.float32)
+
+
+def noise(count, make_key=jax.random.key):
+    """Returns a quantization with keys, whose shape was not checked before."""
+    quantization = Rounding()
+    keys = jax.random.split(make_key(0), count)
+    object.__setattr__(quantization, "keys", keys)
+    return quantization
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +79,12 @@ def test_a_codec_is_one_short_line(tiny_model):
     count = sum(array.size for array in tiny_model.parameters.values())
     line = f"Codec(Minnen 8/12, {count:,} parameters)"
     assert repr(tiny_model.codec()) == str(tiny_model.codec()) == line
+
+
+def test_an_output_is_one_line_with_its_shapes(tiny_model):
+    line = repr(tiny_model.analyze(blocks(17, 33)))
+    assert line.startswith("CodecOutput(reconstruction=float32[17,33,3], latent=float")
+    assert line.endswith("side_bits=float32[1,1,8])") and "\n" not in line
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -128,6 +144,33 @@ def test_a_trained_codec_becomes_a_model_and_a_folder(tiny_model, tmp_path):
     (tmp_path / "notes").mkdir()
     with pytest.raises(UserError, match=r"notes exists and is not a model folder$"):
         jaxcorr.save(tmp_path / "notes", trained)
+    arguments: Any = model, tmp_path / "other"
+    with pytest.raises(TypeError):
+        jaxcorr.save(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("image", "quantization", "message"),
+    [
+        ([[0.5]], None, "must be an array, but is of type list"),
+        (IMAGE[0], None, r"\[batch, height, width, 3\], but has shape \[8, 9, 3\]"),
+        (IMAGE.transpose(0, 3, 1, 2), None, r"but has shape \[2, 3, 8, 9\]"),
+        (np.uint8(IMAGE), None, "but holds uint8: divide by 255"),
+        (IMAGE, "noise", r"one such as AdditiveNoise\(keys\), but is 'noise'"),
+        (IMAGE, jaxcorr.AdditiveNoise, r"such as AdditiveNoise\(keys\), but is <class"),
+        (IMAGE, noise(1), r"key per image, as from jax.random.split\(key, 2\)"),
+        (IMAGE, noise(()), "must be one random key per image"),
+    ],
+)
+def test_a_wrong_argument_of_a_codec_is_refused(image, quantization, message):
+    """Without the checks of types by the tests, which would refuse some of them."""
+    with pytest.raises((TypeError, UserError), match=message):
+        codec_arguments.check_arguments(image, quantization)
+
+
+@pytest.mark.parametrize("make_key", [jax.random.key, jax.random.PRNGKey])
+def test_noise_takes_a_key_of_either_kind_per_image(make_key):
+    codec_arguments.check_arguments(IMAGE, noise(2, make_key))
 
 
 def test_a_call_outside_of_a_transformation_is_compiled_once(tiny_model):

@@ -194,7 +194,7 @@ def test_command_writes_an_export_and_lists_its_functions(
     assert last.startswith(start)
     assert "$" not in Path("new/README.md").read_text()
     status, out, err = jaxcorr(*command)
-    message = "jaxcorr: error: new exists; give --force to replace it\n"
+    message = "jaxcorr: error: new exists; give --force to replace it, or another -o\n"
     assert (status, out, err) == (2, "", message)
     # An export of another format is replaced too.
     assert jaxcorr("export", "--stablehlo", *command[2:], "--force")[0] == 0

@@ -70,8 +70,10 @@ def test_completion_offers_public_names_only():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(
         AttributeError, match=r"^module 'jaxcorr' has no attribute 'x'$"
-    ):
+    ) as caught:
         jaxcorr.x  # noqa: B018  # pyright: ignore
+    # With both, Python suggests a similar name.
+    assert (caught.value.name, caught.value.obj) == ("x", jaxcorr)
 
 
 def test_the_version_is_that_of_the_distribution(monkeypatch):
