@@ -59,7 +59,7 @@ class CodecConfig:
         is_valid = 0 <= self.likelihood_bound < 1
         require(self, "likelihood_bound", "at least 0 and below 1", is_valid)
         for part, kind in ("transforms", TransformConfig), ("context", ContextConfig):
-            rule = f"settings such as {kind.__args__[-1].__name__}()"
+            rule = f"settings such as {kind.__args__[0].__name__}()"
             require(self, part, rule, isinstance(getattr(self, part), kind))
         if isinstance(self.context, Channelwise | SpaceChannel):
             self.context.check_channels(self.transforms.channels)
