@@ -215,7 +215,7 @@ def test_only_a_model_folder_is_replaced(jaxcorr, command):
     Path("home").mkdir()
     for folder, message in {
         "home": "home exists and is not a model folder",
-        "model": "model exists; give --force to replace it",
+        "model": "model exists; give --force to replace it, or another -o",
     }.items():
         if folder == "model":
             assert jaxcorr(*command, folder)[0] == 0
