@@ -41,7 +41,7 @@ SHOWN = ("jax", "jaxlib", "flax", "numpy", "grain", "libtpu", "jax2onnx", "torch
 
 
 class Installation(NamedTuple):
-    """What is resolved: an extra (empty for the core) in an environment."""
+    """An extra (empty for the core) to resolve for an environment."""
 
     extra: str
     python: str

@@ -77,7 +77,7 @@ class ModelSet:
         """The models by their fingerprints, for which no parameters are read.
 
         Raises:
-          UserError: If a path is no model folder, or a run lacks the checkpoint.
+          UserError: If a path is not a model folder, or a run lacks the checkpoint.
         """
         return {self._fingerprint(member): member for member in self._members}
 

@@ -24,7 +24,7 @@ STANDARD_OUTPUT = Path("-")
 
 
 class Verbosity(enum.IntEnum):
-    """How much a command prints."""
+    """Amount of text that a command prints."""
 
     QUIET = 0
     """Errors, and results that `--json -` requests."""

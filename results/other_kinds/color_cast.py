@@ -1,4 +1,4 @@
-"""How far a reconstruction shifts the colors of an image.
+"""Measures how far a reconstruction shifts the colors of an image.
 
 Noise and lost texture average out over a block of pixels; a cast does not. All figures
 are differences of 8-bit values, reconstruction minus original.

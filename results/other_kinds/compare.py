@@ -38,7 +38,7 @@ LIMIT = 1.1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to compare."""
+    """Settings of the comparison."""
 
     model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"])] = ("demo",)
     """Runs, members of sweeps, model folders, or built-in models."""

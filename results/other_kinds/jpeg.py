@@ -24,7 +24,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Need:
-    """What JPEG needs for a PSNR.
+    """Bytes that JPEG needs for a PSNR.
 
     Attributes:
       bytes: Size of a file, between two qualities by interpolation.

@@ -34,7 +34,7 @@ ACROSS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to draw."""
+    """Settings of the page."""
 
     model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "demo"
     """Run, member of a sweep, model folder, or built-in model."""

@@ -1,4 +1,4 @@
-"""What the distribution says of itself agrees with the repository."""
+"""The metadata of the distribution agree with the repository."""
 
 import re
 import tomllib
