@@ -29,10 +29,11 @@ def branch_config(run: str | Path, checkpoint: str = "newest") -> TrainConfig:
     folder, member = run_directory.split_member(run)
     model = run_directory.find(run_directory.model_paths(run)[0], checkpoint)
     provenance = saved_model.read_provenance(model)
-    if provenance.config is None or model.parent.name != run_directory.MODELS:
+    source = run_directory.checkpoint_of(model)
+    if provenance.config is None or source is None:
         raise UserError(f"{run} is not a run: a branch needs a checkpoint of training")
     config = serialization.from_json(TrainConfig, provenance.config, str(run))
-    step = int(model.parents[1].name)
+    _, step = source
     if member is not None and provenance.member is not None:
         sweep = SweepConfig(**dataclasses.asdict(provenance.member))
         config = dataclasses.replace(config, sweep=sweep)

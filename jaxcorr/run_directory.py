@@ -123,6 +123,16 @@ def find(path: str | Path, checkpoint: str = "best") -> Path:
     return _choose(name, folders, checkpoint) if is_run else folders[NO_STEP]
 
 
+def checkpoint_of(model: Path) -> tuple[Path, int] | None:
+    """Returns the run and the step of a model folder that `find` returns.
+
+    None if the folder does not belong to a checkpoint of a run.
+    """
+    if model.parent.name != MODELS:
+        return None
+    return model.parents[3], int(model.parents[1].name)
+
+
 def model_paths(path: str | Path) -> list[str]:
     """Returns the path of each model that a path names, for `load`.
 

@@ -63,12 +63,11 @@ def write_model(path: Path, model: Model) -> None:
 
 def write_model_files(folder: Path, model: Model) -> None:
     """Writes the files of a model folder into an existing folder."""
-    halves: dict[str, Any] = _to_half(model.parameters)
-    is_exact = all(
-        np.array_equal(halves[name], array) for name, array in model.parameters.items()
-    )
-    parameters: dict[str, Any] = halves if is_exact else {**model.parameters}
-    form = HALF_FORMAT if is_exact else FORMAT
+    parameters: dict[str, Any] = {**model.parameters}
+    form = FORMAT
+    if all(np.array_equal(_to_half(x), x) for x in parameters.values()):
+        parameters = {name: _to_half(x) for name, x in parameters.items()}
+        form = HALF_FORMAT
     write_config(folder, {"format": form} | describe(model))
     np.savez(folder / PARAMETERS, **parameters)
     np.savez_compressed(folder / TABLES, **model.table_arrays())
@@ -83,16 +82,16 @@ def round_to_half(model: Model) -> Model:
     Raises:
       UserError: If a parameter is beyond the range of float16.
     """
-    halves = _to_half(model.parameters)
+    halves = {name: _to_half(array) for name, array in model.parameters.items()}
     for name, array in halves.items():
         if not np.isfinite(array).all():
             raise UserError(f"{name} is beyond the range of 16 bits: keep 32 bits")
     return make_model(model.config, halves, provenance=model.provenance)
 
 
-def _to_half(parameters: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _to_half(array: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return {name: array.astype(np.float16) for name, array in parameters.items()}
+        return array.astype(np.float16)
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
         model = Model(
             config=serialization.from_json(CodecConfig, config["codec"], str(path)),
             parameters={
-                name: array.astype(np.float32)
+                name: array.astype(np.float32, copy=False)
                 for name, array in _read_arrays(path / PARAMETERS).items()
             },
             median=arrays["median"],

@@ -12,7 +12,6 @@ from jaxcorr.codec import CodecConfig, Parameters
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model, make_model
-from jaxcorr.run_directory import MODELS
 from jaxcorr.training import checkpoints, loop, sharding, stored_state, sweep
 from jaxcorr.training import step as steps
 from jaxcorr.training.step import StaticConfig
@@ -58,15 +57,7 @@ def pretrained_parameters(path: Path, wanted: CodecConfig) -> Parameters:
       UserError: If the parameters cannot be read, or belong to another codec.
     """
     model = run_directory.load(path)
-    changed = serialization.differences(
-        serialization.to_json(model.config), serialization.to_json(wanted)
-    )
-    for field, (pretrained, required) in changed.items():
-        name = serialization.flag(wanted, field)
-        raise UserError(
-            f"init-from: {path} has codec.{name} {pretrained}, "
-            f"but the config has {required}"
-        )
+    _check_codec(f"init-from: {path}", model.config, wanted, subject="the config")
     return model.device_parameters
 
 
@@ -107,21 +98,28 @@ def raw_model(path: str | Path, *, checkpoint: str = "best") -> Model:
       UserError: If the model does not exist, is not that of a run, or cannot be read.
     """
     folder = run_directory.find(path, checkpoint)
-    if folder.parent.name != MODELS:
+    source = run_directory.checkpoint_of(folder)
+    if source is None:
         raise UserError(f"{path} is not a run: only a run has raw parameters")
-    run, step = folder.parents[3], int(folder.parents[1].name)
-    _, state = _read_run(run, step)
-    model, number = saved_model.read_model(folder), int(folder.name)
-    parameters = {name: array[number] for name, array in state.parameters.items()}
-    return make_model(model.config, parameters, provenance=model.provenance)
+    config = _read_settings(*source)
+    parameters, number = _read_states(*source, config).parameters, int(folder.name)
+    return make_model(
+        config.codec,
+        {name: array[number] for name, array in parameters.items()},
+        provenance=saved_model.read_provenance(folder),
+    )
 
 
-def _read_run(run: Path, step: int) -> tuple[TrainConfig, TrainState]:
-    """Reads the settings of a run, and the states of its members after a step."""
+def _read_settings(run: Path, step: int) -> TrainConfig:
+    """Reads the settings with which a run wrote a checkpoint."""
     saved = checkpoints.run_settings(run, step)
-    config = serialization.from_json(TrainConfig, saved, str(run))
+    return serialization.from_json(TrainConfig, saved, str(run))
+
+
+def _read_states(run: Path, step: int, config: TrainConfig) -> TrainState:
+    """Reads the states of all members of a run after a step."""
     abstract = _abstract_states(config.static_config, len(config.members))
-    return config, stored_state.read_state(run, step, abstract)
+    return stored_state.read_state(run, step, abstract)
 
 
 def _abstract_states(static_config: StaticConfig, members: int) -> TrainState:
@@ -141,7 +139,7 @@ def _branch_states(config: TrainConfig) -> tuple[TrainState, ...]:
     step = config.branch_step or 0
     if step not in run_directory.checkpoint_directories(run):
         raise UserError(f"branch: {run} has no checkpoint {step}")
-    source, states = _read_run(run, step)
+    source = _read_settings(run, step)
     _check_branch(config, source)
     numbers = range(len(source.members)) if member is None else [member]
     if len(config.members) % len(numbers) or len(numbers) not in (
@@ -152,6 +150,7 @@ def _branch_states(config: TrainConfig) -> tuple[TrainState, ...]:
             f"branch: {run} has {len(numbers)} members and the branch "
             f"{len(config.members)}: start from one of them, {run}@0"
         )
+    states = _read_states(run, step, source)
     for number in numbers:
         if states.failed_at[number] != NEVER:
             raise UserError(
@@ -161,17 +160,23 @@ def _branch_states(config: TrainConfig) -> tuple[TrainState, ...]:
     return tuple(jax.tree.map(lambda x, n=n: x[n], states) for n in numbers)
 
 
+def _check_codec(
+    name: str, found: CodecConfig, wanted: CodecConfig, *, subject: str
+) -> None:
+    """Checks that the parameters of a codec are those of the codec to train."""
+    changed = serialization.differences(
+        serialization.to_json(found), serialization.to_json(wanted)
+    )
+    for field, (old, new) in changed.items():
+        setting = serialization.flag(wanted, field)
+        raise UserError(f"{name} has codec.{setting} {old}, but {subject} has {new}")
+
+
 def _check_branch(config: TrainConfig, source: TrainConfig) -> None:
     """Checks that the state of another run can be continued."""
     before, after = source.optimizer, config.optimizer
-    changed = serialization.differences(
-        serialization.to_json(source.codec), serialization.to_json(config.codec)
-    )
-    for field, (old, new) in changed.items():
-        name = serialization.flag(config.codec, field)
-        raise UserError(
-            f"branch: {config.branch} has codec.{name} {old}, but the branch {new}"
-        )
+    name = f"branch: {config.branch}"
+    _check_codec(name, source.codec, config.codec, subject="the branch")
     if before.method != after.method:
         raise UserError(
             f"branch: {config.branch} has optimizer.method {before.method}, whose "

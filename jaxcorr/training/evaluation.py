@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, PyTree, UInt8
 
-from jaxcorr import codec
 from jaxcorr.codec import Parameters
 from jaxcorr.metrics import image_quality, latent_correlation
 from jaxcorr.training import sharding, sweep
@@ -97,11 +96,10 @@ def whole_image_step(
     del weights
     pixels, sizes = batch
     rows, columns = sizes[:, 0], sizes[:, 1]
-    output = codec.with_parameters(
-        static_config.codec, sharding.replicate_in_step(parameters)
-    )(
+    output = steps.rounded_output(
+        parameters,
         pixels.astype(jnp.float32) / 255,
-        transform_dtype=static_config.step.transform_dtype,
+        static_config=static_config,
         size=(rows, columns),
     )
 

@@ -1,6 +1,7 @@
 """The images for evaluation during training, in batches that share a canvas."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,7 +61,8 @@ def batch_by_canvas(
     batches = []
     for (height, width, _), group in sorted(by_canvas.items()):
         most = max(1, BATCH_PIXELS // (height * width)) * devices
-        rows = ops.round_up(-(-len(group) // -(-len(group) // most)), devices)
+        num_batches = math.ceil(len(group) / most)
+        rows = ops.round_up(math.ceil(len(group) / num_batches), devices)
         for start in range(0, len(group), rows):
             part = group[start : start + rows]
             padded, sizes = zip(*part, *group[:1] * (rows - len(part)), strict=True)

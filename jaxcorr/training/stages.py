@@ -9,6 +9,7 @@ from typing import Any, Literal
 from jaxcorr import serialization
 from jaxcorr.errors import require
 from jaxcorr.provenance import SweepMember
+from jaxcorr.run_directory import WEIGHTS
 from jaxcorr.training import sweep
 from jaxcorr.training.loss import LossWeights
 from jaxcorr.training.step import StaticConfig
@@ -42,7 +43,7 @@ class StageConfig:
     def __post_init__(self):
         """Checks the ranges that the settings of the run do not check."""
         require(self, "start", "0 or more", self.start >= 0)
-        for name in ("distortion_weight", "correlation_weight"):
+        for name in WEIGHTS:
             weight = getattr(self, name)
             is_valid = weight is None or 0 <= weight < math.inf
             require(self, name, "0 or more and finite", is_valid)
@@ -54,37 +55,27 @@ class StageConfig:
             "loss": ("distortion",),
             "optimizer": ("learning_rate",),
         }
-        return {
-            part: {
-                name: getattr(self, name)
-                for name in names
-                if getattr(self, name) is not None
-            }
-            for part, names in fields.items()
-        }
+        return {part: self._given(names) for part, names in fields.items()}
 
     def members(self, members: Sequence[SweepMember]) -> tuple[SweepMember, ...]:
         """Returns the members of a run with the λ and α of the stage."""
-        names = ("distortion_weight", "correlation_weight")
-        weights = {
-            name: getattr(self, name)
-            for name in names
-            if getattr(self, name) is not None
-        }
+        weights = self._given(WEIGHTS)
         return tuple(dataclasses.replace(member, **weights) for member in members)
 
     def describe(self) -> str:
         """Returns the changes in words, such as "crop size 256, batch size 2"."""
-        values = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-        }
-        del values["start"]
+        names = [field.name for field in dataclasses.fields(self)]
+        names.remove("start")
         changes = [
             f"{name.replace('_', ' ')} {value}"
-            for name, value in values.items()
-            if value is not None
+            for name, value in self._given(names).items()
         ]
         return ", ".join(changes) or "the settings of the run"
+
+    def _given(self, names: Sequence[str]) -> dict[str, Any]:
+        """Returns those of some settings that the stage changes."""
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

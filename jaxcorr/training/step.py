@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from jaxcorr import codec, quantization, serialization
-from jaxcorr.codec import CodecConfig, Parameters
+from jaxcorr.codec import CodecConfig, CodecOutput, Parameters
 from jaxcorr.errors import require
 from jaxcorr.metrics import image_quality
 from jaxcorr.quantization import QuantizationName
@@ -185,15 +185,28 @@ def evaluation_step(
       reconstructions in [0, 1], but for overshoot.
     """
     image = batch.astype(jnp.float32) / 255
-    output = codec.with_parameters(
-        static_config.codec, sharding.replicate_in_step(parameters)
-    )(image, transform_dtype=static_config.step.transform_dtype)
+    output = rounded_output(parameters, image, static_config=static_config)
     _, values = static_config.loss(output, image, weights)
     values["psnr_db"] = image_quality.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
         values["bpp"] + weights.distortion_weight * values["distortion"]
     )
     return values, output.reconstruction
+
+
+def rounded_output(
+    parameters: Parameters,
+    image: Float[Array, "b h w 3"],
+    *,
+    static_config: StaticConfig,
+    size: tuple[Array, Array] | None = None,
+) -> CodecOutput:
+    """Returns the output for images in [0, 1] with rounded latents; see `Codec`."""
+    module = codec.with_parameters(
+        static_config.codec, sharding.replicate_in_step(parameters)
+    )
+    dtype = static_config.step.transform_dtype
+    return module(image, transform_dtype=dtype, size=size)
 
 
 def _update(

@@ -49,19 +49,25 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Folders of images and runs, and the arms to run."""
+class Folders:
+    """Folders of photographs and runs."""
 
     photographs: Path
     """The train and test sets of BSDS500, in one folder."""
     held_out: Path
     """The validation set of BSDS500."""
+    runs: Path = Path("runs/recipe")
+    """Folder for the run directories."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(Folders):
+    """Folders of images and runs, and the arms to run."""
+
     kodak: Path
     """The 24 Kodak photographs."""
     other_kinds: Path = Path("runs/other_kinds/images")
     """The images that `results/other_kinds/make.py` makes."""
-    runs: Path = Path("runs/recipe")
-    """Folder for the run directories."""
     only: tuple[str, ...] = ()
     """Names of arms; all by default."""
 

@@ -17,6 +17,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import ablation
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,17 +37,11 @@ COLUMNS = ("step", "jaxcorr", "compressai")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ablation.Folders):
     """Folders, and the Python of the other framework."""
 
-    photographs: Path
-    """The train and test sets of BSDS500, in one folder."""
-    held_out: Path
-    """The validation set of BSDS500."""
     compressai: Path
     """Python of an environment with CompressAI 1.2.8."""
-    runs: Path = Path("runs/recipe")
-    """Folder for the run directory and CompressAI's state dicts."""
     steps: int = 5000
     """Length of both trainings."""
     threads: int = 1

@@ -8,6 +8,7 @@ over images. Arms have one seed each, so that the difference between seeds is no
 """
 
 import csv
+import functools
 import math
 import statistics
 from collections.abc import Mapping
@@ -49,14 +50,20 @@ def table_of(arm: str) -> Path:
 
 def costs(arm: str, images: str, parameters: str = "averaged") -> Costs:
     """Returns the cost of each image of a set."""
-    weight = jaxcorr.load_config("demo").sweep.distortion_weight
-    assert isinstance(weight, float)
+    weight = distortion_weight()
     with table_of(arm).open(newline="") as file:
         return {
             row["image"]: float(row["bpp"]) + weight * float(row["mse"])
             for row in csv.DictReader(file)
             if (row["parameters"], row["images"]) == (parameters, images)
         }
+
+
+@functools.cache
+def distortion_weight() -> float:
+    """Returns λ of the config, which is that of all arms."""
+    (member,) = jaxcorr.load_config("demo").members
+    return float(member.distortion_weight)
 
 
 def difference(costs: Costs, others: Costs) -> str:
