@@ -6,6 +6,9 @@ trains the config `demo` in every arm, and codes whole images to files. Bits and
 each image are kept as CSV beside this script. An arm that has a table is not run again,
 and one that was stopped resumes. `--only NAME…` runs some, for example in a process on
 each core. `table.py` prints the comparison.
+
+`--train-only` stops at the models, in `RUNS/models`, so that arms can be trained on an
+accelerator and measured elsewhere. Their parameters are rounded to 16 bits.
 """
 
 import csv
@@ -18,7 +21,7 @@ from typing import Any
 import tyro
 
 import jaxcorr
-from jaxcorr import train_states
+from jaxcorr import saved_model
 
 FOLDER = Path(__file__).resolve().parent
 STEPS = 5000
@@ -26,6 +29,9 @@ SMALL_CROPS = {"data": {"batch_size": 8, "crop_size": 128}, "loss": {"window": 5
 COLOR = {"hue": 30.0, "saturation": 0.5, "gamma": 0.5, "channel_permutation": 0.2}
 ARMS: dict[str, dict[str, Any]] = {
     "base": {},
+    "seed-1": {"sweep": {"seed": 1}, "data": {"seed": 1}},
+    "seed-2": {"sweep": {"seed": 2}, "data": {"seed": 2}},
+    "no-average": {"optimizer": {"ema_decay": 0.0}},
     "crops-128": SMALL_CROPS,
     "crops-128-256": {
         **SMALL_CROPS,
@@ -70,6 +76,8 @@ class Settings(Folders):
     """The images that `results/other_kinds/make.py` makes."""
     only: tuple[str, ...] = ()
     """Names of arms; all by default."""
+    train_only: bool = False
+    """Train the arms, and do not measure them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,14 +85,12 @@ class Row:
     """An image that an arm coded.
 
     Attributes:
-      parameters: `averaged`, or `raw` for those of the last step.
       images: Set of the image: `val`, `kodak` or `other`.
       image: Name of the image.
       bpp: Size of the file, in bits per pixel.
       mse: Mean squared error on the 0-255 scale.
     """
 
-    parameters: str
     images: str
     image: str
     bpp: float
@@ -101,39 +107,54 @@ def main(settings: Settings) -> None:
         if table.is_file():
             print(f"{name}: results are in {table}")
             continue
-        workdir = train(ARMS[name], settings, settings.runs / name)
+        model = settings.runs / "models" / name
+        if not model.is_dir():
+            train(ARMS[name], settings, settings.runs / name, model)
+        if settings.train_only:
+            continue
+        rows = list(measure(model, settings))
         with table.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(field.name for field in dataclasses.fields(Row))
-            for row in measure(workdir, settings):
-                writer.writerow(dataclasses.astuple(row))
+            writer.writerows(map(dataclasses.astuple, rows))
 
 
-def train(changes: Mapping[str, Any], settings: Settings, workdir: Path) -> Path:
-    """Trains an arm, or resumes it; returns its run directory."""
-    data = {
-        "source": f"folder:{settings.photographs}",
-        "held_out": f"folder:{settings.held_out}",
-        **changes.get("data", {}),
+def train(
+    changes: Mapping[str, Any], settings: Settings, workdir: Path, model: Path
+) -> None:
+    """Trains an arm, or resumes it, and writes its last parameters as a model."""
+    changes = {
+        "steps": STEPS,
+        **changes,
+        "data": {**data_of(settings), **changes.get("data", {})},
+        # Arms are measured at their end, on whole images and real files.
+        "intervals": {"eval_every": STEPS},
+        "workdir": str(workdir),
     }
-    changes = {"steps": STEPS, **changes, "data": data, "workdir": str(workdir)}
-    return jaxcorr.train("demo", **changes)
+    jaxcorr.train("demo", **changes)
+    trained = jaxcorr.load(workdir, checkpoint="newest")
+    saved_model.write_model(model, saved_model.round_to_half(trained))
 
 
-def measure(workdir: Path, settings: Settings) -> Iterator[Row]:
-    """Codes the images of all sets with the last parameters of a run."""
+def data_of(folders: Folders) -> dict[str, Any]:
+    """Returns the settings of the data of all runs."""
+    return {
+        "source": f"folder:{folders.photographs}",
+        "held_out": f"folder:{folders.held_out}",
+        "held_out_images": 0,
+    }
+
+
+def measure(model: Path, settings: Settings) -> Iterator[Row]:
+    """Codes the images of all sets."""
     sets = {
         "val": settings.held_out,
         "kodak": settings.kodak,
         "other": settings.other_kinds,
     }
-    averaged = jaxcorr.load(workdir, checkpoint="newest")
-    raw = train_states.raw_model(workdir, checkpoint="newest")
-    codings = [("averaged", averaged, name) for name in sets] + [("raw", raw, "val")]
-    for parameters, model, name in codings:
-        for image in jaxcorr.evaluate(str(sets[name]), model, fast=True).images:
+    for name, folder in sets.items():
+        for image in jaxcorr.evaluate(str(folder), str(model), fast=True).images:
             yield Row(
-                parameters=parameters,
                 images=name,
                 image=image.file,
                 bpp=round(image.bpp, 5),

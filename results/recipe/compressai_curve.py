@@ -4,7 +4,8 @@
 
 OPTIONS is a JSON object with the fields of `learning_curve.Peer`. The crops of all
 steps are read from standard input as bytes, row by row and channels last. State dicts
-are written as `STEP.pth.tar`. A step is that of jaxcorr: bits + λ MSE, the clipped
+are written as `STEP.pth.tar`. A GPU is used if there is one. A step is that of
+jaxcorr: bits + λ MSE, the clipped
 gradient, Adam with the given learning rates.
 """
 
@@ -25,7 +26,9 @@ def main(options: str) -> None:
     peer = json.loads(options)
     torch.manual_seed(peer["seed"])
     torch.set_num_threads(peer["threads"])
-    model = models.MeanScaleHyperprior(peer["width"], peer["channels"]).train()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = models.MeanScaleHyperprior(peer["width"], peer["channels"])
+    model = model.to(device).train()
     # Quantiles of the tables have an optimizer of their own in CompressAI.
     parameters = [
         parameter
@@ -37,7 +40,7 @@ def main(options: str) -> None:
     for step, rate in enumerate(peer["learning_rates"], 1):
         data = bytearray(sys.stdin.buffer.read(math.prod(shape)))
         crops = torch.frombuffer(data, dtype=torch.uint8).reshape(shape)
-        images = crops.permute(0, 3, 1, 2).contiguous().float() / 255
+        images = crops.to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)

@@ -112,11 +112,12 @@ def make_config(settings: Settings) -> TrainConfig:
             "steps": settings.steps,
             "workdir": str(settings.runs / "learning_curve"),
             "optimizer": {"ema_decay": 0.0},
-            "data": {
-                "source": f"folder:{settings.photographs}",
-                "held_out": f"folder:{settings.held_out}",
+            "data": ablation.data_of(settings),
+            "intervals": {
+                "eval_every": settings.steps,
+                "checkpoint_every": EVERY,
+                "max_to_keep": count,
             },
-            "intervals": {"checkpoint_every": EVERY, "max_to_keep": count},
         },
     )
 
