@@ -3,13 +3,14 @@
     python results/demo/train.py --photographs DIR --held-out VAL --part trunk
     python results/demo/train.py --photographs DIR --held-out VAL --part 0
 
-The trunk is trained with a high λ at a constant learning rate. Every branch continues it
-with the λ of its rate, while the learning rate falls to zero along half a cosine. A part
-that was stopped resumes. Branches may run at the same time, each in its own process.
-Finished parts are written as models with 16-bit parameters to `RUNS/CODEC/models/PART`.
+The trunk is trained with a high λ at a constant learning rate. Every branch continues
+it with the λ of its rate, while the learning rate falls to zero along half a cosine. A
+part that was stopped resumes. Branches may run at the same time, each in its own
+process. Finished parts are written as models with 16-bit parameters to
+`RUNS/CODEC/models/PART`.
 
 Where time is limited rather than the number of steps, stop a part with SIGTERM, which
-saves a checkpoint. Branches start from the newest checkpoint of the trunk, and `--stopped`
+saves a checkpoint. Branches start from the newest checkpoint of the trunk. `--stopped`
 writes the model of the newest checkpoint of a part without training further. A branch
 that was stopped before its learning rate fell can be finished elsewhere from its model:
 
@@ -141,9 +142,7 @@ def branch(settings: Settings) -> TrainConfig:
     return dataclasses.replace(
         base,
         steps=base.branch_step + settings.branch_steps,
-        sweep=dataclasses.replace(
-            base.sweep, distortion_weight=WEIGHTS[settings.part]
-        ),
+        sweep=dataclasses.replace(base.sweep, distortion_weight=WEIGHTS[settings.part]),
         optimizer=dataclasses.replace(
             base.optimizer, warmup_steps=0, schedule="cosine"
         ),
@@ -162,9 +161,7 @@ def finish(settings: Settings) -> TrainConfig:
         base,
         steps=settings.finish_steps,
         init_from=str(settings.runs / settings.codec / "models" / settings.part),
-        sweep=dataclasses.replace(
-            base.sweep, distortion_weight=WEIGHTS[settings.part]
-        ),
+        sweep=dataclasses.replace(base.sweep, distortion_weight=WEIGHTS[settings.part]),
         optimizer=dataclasses.replace(
             base.optimizer, learning_rate=3e-4, warmup_steps=100, schedule="cosine"
         ),

@@ -116,7 +116,7 @@ def main(settings: Settings) -> None:
         with table.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(field.name for field in dataclasses.fields(Row))
-            writer.writerows(map(dataclasses.astuple, rows))
+            writer.writerows(dataclasses.astuple(row) for row in rows)
 
 
 def train(

@@ -4,8 +4,8 @@
 
 The cost of an image is bpp + λ MSE of its file, and a difference is the mean over
 images of the logarithm of the ratio of two costs, in percent, with its standard error
-over images. The difference between seeds is not in this error: compare with `seed-1` and
-`seed-2`, which change nothing else.
+over images. The difference between seeds is not in this error: compare with `seed-1`
+and `seed-2`, which change nothing else.
 """
 
 import csv
