@@ -62,7 +62,8 @@ def batches(
     crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
     rest = crops.random_map(crop)[skipped_crops:]
     own_crops = _Rows(rest, batch_size=data.batch_size, rows=rows)
-    own_batches = own_crops.batch(len(rows))[start:]
+    # Without `drop_remainder`, the length of batches of one crop overflows.
+    own_batches = own_crops.batch(len(rows), drop_remainder=True)[start:]
     # Grain's default prefetches 500 elements, which are batches here.
     threads = min(MAX_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)

@@ -43,6 +43,15 @@ def test_a_process_reads_its_rows_of_each_batch(rows):
     np.testing.assert_array_equal(own, batches[:, rows])
 
 
+@pytest.mark.fast
+def test_batches_hold_one_crop():
+    batches = take_batches(4, settings(batch_size=1), SOURCE)
+    pairs = np.reshape(batches, (2, 2, *np.shape(batches)[2:]))
+    np.testing.assert_array_equal(
+        pairs, take_batches(2, settings(batch_size=2), SOURCE)
+    )
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_crops_are_parts_of_images_and_half_are_mirrored_with_flip(flip):
     crops = np.concatenate(take_batches(25, settings(flip=flip), SOURCE))
