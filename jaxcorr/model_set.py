@@ -19,6 +19,9 @@ ModelsLike = ModelLike | Sequence[ModelLike]
 """A model or path, or a list. The path of a sweep, or of a folder of model folders,
 stands for all of its models."""
 
+EARLIER_DEMOS = {"50674249537a5cf1": "0.1"}
+"""Version of jaxcorr whose demo had a fingerprint."""
+
 
 class ModelSet:
     """Models that are read when they are needed.
@@ -93,6 +96,13 @@ class ModelSet:
         """
         if fingerprint.hex() in self.fingerprints:
             return self._open(self.fingerprints[fingerprint.hex()])
+        if fingerprint.hex() in EARLIER_DEMOS:
+            version = EARLIER_DEMOS[fingerprint.hex()]
+            raise UserError(
+                f"{name} was made with the demo of jaxcorr {version} "
+                f"({fingerprint.hex()}): give the folder jaxcorr/demo of that version "
+                "with -m, or in Python with model="
+            )
         others = ", ".join(map(model_name, self._given))
         if len(self._members) > 1:
             others = f"one of {len(self._members)} models ({others})"

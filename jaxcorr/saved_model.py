@@ -64,12 +64,12 @@ def write_model(path: Path, model: Model) -> None:
 def write_model_files(folder: Path, model: Model) -> None:
     """Writes the files of a model folder into an existing folder."""
     parameters: dict[str, Any] = {**model.parameters}
-    form = FORMAT
+    form, save = FORMAT, np.savez
     if all(np.array_equal(_to_half(x), x) for x in parameters.values()):
         parameters = {name: _to_half(x) for name, x in parameters.items()}
-        form = HALF_FORMAT
+        form, save = HALF_FORMAT, np.savez_compressed
     write_config(folder, {"format": form} | describe(model))
-    np.savez(folder / PARAMETERS, **parameters)
+    save(folder / PARAMETERS, **parameters)
     np.savez_compressed(folder / TABLES, **model.table_arrays())
 
 

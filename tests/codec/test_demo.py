@@ -38,6 +38,25 @@ def test_the_demo_is_small_and_its_card_states_data_and_license():
     card = (FOLDER / "README.md").read_text()
     for word in ("BSDS500", "licence", "non-commercial", "Kodak", "parameters"):
         assert word in card
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 5_000_000
-    about = json.loads((FOLDER / "config.json").read_text())["about"]
-    assert "/" not in json.dumps(about)
+    sizes = [path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()]
+    assert max(sizes) < 5_000_000 and sum(sizes) < 20_000_000
+    for config in FOLDER.rglob("config.json"):
+        assert "/" not in json.dumps(json.loads(config.read_text())["about"])
+
+
+@pytest.mark.fast
+def test_the_rate_of_the_demo_grows_with_its_number():
+    image, _ = images.read_image(PHOTOGRAPH)
+    models = map(run_directory.load, run_directory.model_paths("demo"))
+    evaluations = [package.evaluate(image, model) for model in models]
+    for name in ("bpp", "psnr_db"):
+        values = [getattr(result.images[0], name) for result in evaluations]
+        assert len(values) == 4 and values == sorted(values)
+
+
+@pytest.mark.fast
+def test_a_file_of_an_earlier_demo_names_its_version(jaxcorr):
+    file = REFERENCES / "saved" / "models" / "demo-0.1" / "image.jxc"
+    status, _, err = jaxcorr("decompress", file, "-o", "a.png")
+    assert status == 2 and "was made with the demo of jaxcorr 0.1" in err
+    assert jaxcorr("decompress", file, "-m", file.parent, "-o", "a.png")[0] == 0

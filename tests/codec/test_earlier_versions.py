@@ -26,6 +26,7 @@ from jaxcorr.transforms.minnen import Minnen
 SAVED = REFERENCES / "saved"
 FINGERPRINTS = {
     "cheng-none": "05916becf1f27d34",
+    "demo-0.1": "50674249537a5cf1",
     "minnen-autoregressive": "b35055fb91bc94c0",
     "minnen-charm-light": "d8bf7bfa9e333514",
     "minnen-charm-reference": "7c7d52bcaeb778cf",
@@ -34,7 +35,8 @@ FINGERPRINTS = {
     "minnen-none": "ad2bc402d77f0988",
     "swin-none": "b1ce45fd9fa79fa6",
 }
-DEMO = "50674249537a5cf1"
+DEMO = ("ff5ed3a80a9d2499", "2dcabdf7b234e71f", "00c9823f31508160", "3529d21ad6014775")
+"""Fingerprints of the members of the demo."""
 SINGLE = TrainConfig(
     steps=6,
     codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
@@ -103,8 +105,9 @@ def test_a_module_without_stored_names_is_refused():
 
 
 @pytest.mark.fast
-def test_the_demo_keeps_its_fingerprint():
-    assert run_directory.load("demo").fingerprint.hex() == DEMO
+def test_the_demo_keeps_its_fingerprints():
+    models = map(run_directory.load, run_directory.model_paths("demo"))
+    assert tuple(model.fingerprint.hex() for model in models) == DEMO
 
 
 @pytest.mark.fast

@@ -15,7 +15,7 @@ from jaxcorr.provenance import Provenance, SweepMember
 pytestmark = pytest.mark.fast
 
 CONFIGS = [
-    Path(jaxcorr.__file__).parent / "demo" / "config.json",
+    *sorted((Path(jaxcorr.__file__).parent / "demo").rglob("config.json")),
     *sorted((ROOT / "tests/references/saved").rglob("config.json")),
 ]
 TABLES = [
