@@ -41,6 +41,7 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.errors import UserError
     from jaxcorr.evaluation.evaluate import evaluate
     from jaxcorr.model import Model
+    from jaxcorr.neighbors.bound import bound
     from jaxcorr.quantization import AdditiveNoise, SoftRounding, StraightThrough
     from jaxcorr.run_directory import load
     from jaxcorr.saved_model import save
@@ -88,6 +89,7 @@ __all__ = [
     "Swin",
     "TrainConfig",
     "UserError",
+    "bound",
     "branch_config",
     "compress",
     "correlation_loss",
@@ -131,6 +133,7 @@ _MODULES = {
     "Swin": "transforms.swin",
     "TrainConfig": "config",
     "UserError": "errors",
+    "bound": "neighbors.bound",
     "branch_config": "branch",
     "compress": "bitstream.compression",
     "correlation_loss": "correlation",

@@ -1,0 +1,194 @@
+"""A small network that corrects offsets and scales, with or without neighbors."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jaxcorr.entropy.gaussian import gaussian_bits
+from jaxcorr.neighbors.predictors import ENERGY_FLOOR, TAPS
+from jaxcorr.neighbors.samples import Samples
+
+HIDDEN = 64
+BATCH = 512
+"""Positions of a step."""
+STEPS = 600
+LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1.0
+DROPOUT = 0.5
+"""Share of what is seen of neighbors that a training step hides, against overfitting to
+the few images."""
+LOG_SCALE_LIMIT = 3.0
+"""Largest change of the logarithm of a scale."""
+
+Layers = Any
+"""Arrays by the names of the layers."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Start:
+    """Gaussians that the network corrects, and what it sees.
+
+    Attributes:
+      residual: Residuals.
+      scale: Scales that the codec predicts.
+      offset: Offsets to correct.
+      log_scale: Logarithms of scales to correct.
+      padded: As in `Samples`.
+      neighbors: As `Samples.neighbor_index`.
+    """
+
+    residual: Float[Array, "n c"]
+    scale: Float[Array, "n c"]
+    offset: Float[Array, "n c"]
+    log_scale: Float[Array, "n c"]
+    padded: Float[Array, "m c"]
+    neighbors: Int[Array, "n taps"]
+
+
+def make_start(
+    samples: Samples, offset: Float[Array, "n c"], scale: Float[Array, "n c"]
+) -> Start:
+    """Returns the Gaussians of a predictor, for the network to correct."""
+    return Start(
+        residual=jnp.asarray(samples.residual),
+        scale=jnp.asarray(samples.scale),
+        offset=offset,
+        log_scale=jnp.log(scale),
+        padded=jnp.asarray(samples.padded),
+        neighbors=jnp.asarray(samples.neighbor_index),
+    )
+
+
+def fit(
+    start: Start, chosen: Bool[np.ndarray, " n"], *, sees_neighbors: bool
+) -> Layers:
+    """Returns the layers of a network that is trained at some positions.
+
+    It starts as the predictor that it corrects. A network that does not see neighbors
+    is the same one with zeros in their place.
+    """
+    rng = np.random.default_rng(0)
+    layers = _initialize(jax.random.key(0), start.residual.shape[1])
+    state = _optimizer().init(layers)
+    positions = np.flatnonzero(chosen)
+    batch = min(BATCH, positions.size)
+    order = np.concatenate(
+        [rng.permutation(positions) for _ in range(-(-STEPS * batch // positions.size))]
+    )
+    visible, key = jnp.float32(sees_neighbors), jax.random.key(1)
+    for step in range(STEPS):
+        index = jnp.asarray(order[step * batch : (step + 1) * batch])
+        one = jax.random.fold_in(key, step)
+        layers, state = _train_step(layers, state, start, index, visible, one)
+    return layers
+
+
+def bits(
+    layers: Layers,
+    start: Start,
+    chosen: Bool[np.ndarray, " n"],
+    *,
+    sees_neighbors: bool,
+) -> Float[np.ndarray, "k c"]:
+    """Returns the bits of the residuals at some positions."""
+    visible, positions = jnp.float32(sees_neighbors), np.flatnonzero(chosen)
+    found = []
+    for first in range(0, positions.size, BATCH):
+        index = positions[first : first + BATCH]
+        padded = np.resize(index, BATCH)  # One shape, so one program.
+        bits = _network_bits(layers, start, jnp.asarray(padded), visible)
+        found.append(np.asarray(bits, np.float64)[: index.size])
+    return np.concatenate(found)
+
+
+def _initialize(key: Key[Array, ""], channels: int) -> Layers:
+    sizes = {
+        "local": (channels, HIDDEN),
+        "neighbors": ((TAPS + 1) * channels, HIDDEN),
+        "hidden": (HIDDEN, HIDDEN),
+    }
+    layers = {
+        name: jax.random.normal(one, shape) * shape[0] ** -0.5
+        for one, (name, shape) in zip(
+            jax.random.split(key, len(sizes)), sizes.items(), strict=True
+        )
+    }
+    layers |= {f"{name}_bias": jnp.zeros(HIDDEN) for name in ("local", "hidden")}
+    return layers | {
+        "last": jnp.zeros((HIDDEN, 2 * channels)),
+        "last_bias": jnp.zeros(2 * channels),
+    }
+
+
+@functools.cache
+def _optimizer() -> optax.GradientTransformation:
+    rate = optax.cosine_decay_schedule(LEARNING_RATE, STEPS)
+    return optax.chain(
+        optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=WEIGHT_DECAY)
+    )
+
+
+@jax.jit
+def _network_bits(
+    layers: Layers,
+    start: Start,
+    index: Int[Array, " k"],
+    visible: Float[Array, ""],
+    kept: Bool[Array, "k seen"] | None = None,
+) -> Float[Array, "k c"]:
+    """Returns the bits at some positions.
+
+    Args:
+      layers: Layers of the network.
+      start: Gaussians to correct.
+      index: Positions.
+      visible: 1 if the network sees neighbors, otherwise 0.
+      kept: What dropout does not hide.
+    """
+    scale, seen = start.scale[index], _neighbor_features(start, index)
+    if kept is not None:
+        seen = jnp.where(kept, seen / (1 - DROPOUT), 0.0)
+    bias = layers["local_bias"][None]
+    x = jnp.log(scale) @ layers["local"] + bias
+    x = jax.nn.gelu(x + visible * (seen @ layers["neighbors"]))
+    x = jax.nn.gelu(x @ layers["hidden"] + layers["hidden_bias"][None])
+    offset, log_scale = jnp.split(x @ layers["last"] + layers["last_bias"][None], 2, 1)
+    center = start.offset[index] + scale * offset
+    change = LOG_SCALE_LIMIT * jnp.tanh(log_scale / LOG_SCALE_LIMIT)
+    predicted = jnp.exp(start.log_scale[index] + change)
+    return gaussian_bits(start.residual[index] - center, predicted)
+
+
+def _neighbor_features(start: Start, index: Int[Array, " k"]) -> Float[Array, "k seen"]:
+    """Returns the neighbors in all channels, and their energy in each channel."""
+    neighbors = start.padded[start.neighbors[index]]
+    energy = jnp.log(ENERGY_FLOOR + jnp.mean(neighbors**2, axis=1))
+    values = jnp.tanh(neighbors).reshape(index.shape[0], -1)
+    return jnp.concatenate([values, energy], axis=1)
+
+
+@jax.jit
+def _train_step(
+    layers: Layers,
+    state: Any,
+    start: Start,
+    index: Int[Array, " k"],
+    visible: Float[Array, ""],
+    key: Key[Array, ""],
+) -> tuple[Layers, Any]:
+    seen = layers["neighbors"].shape[0]
+    kept = jax.random.bernoulli(key, 1 - DROPOUT, (index.shape[0], seen))
+
+    def loss(layers: Layers) -> Array:
+        bits = _network_bits(layers, start, index, visible, kept)
+        return jnp.mean(bits.sum(axis=1))
+
+    gradient = jax.grad(loss)(layers)
+    updates, state = _optimizer().update(gradient, state, layers)
+    return optax.apply_updates(layers, updates), state
