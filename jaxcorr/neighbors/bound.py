@@ -171,14 +171,16 @@ def _fit_networks(
 ) -> dict[str, np.ndarray]:
     """Returns held-out bits [image, channel] of the network without and with neighbors.
 
-    Each corrects the best predictor that sees as much as it does.
+    Each corrects the best predictor that sees as much as it does. Of few images it
+    learns what others do not have, so the images of other folds choose the share of its
+    correction that counts.
     """
     found = {}
     for name, start_name, sees_neighbors in (
         ("network_alone", "calibration", False),
         ("network", "neighbor_energy", True),
     ):
-        bits = np.zeros(gathered.residual.shape)
+        bits = np.zeros((*gathered.residual.shape, len(network.SHARES)))
         for index, theta in enumerate(coefficients[start_name]):
             gaussians = predictors.predict(features, theta)
             start = network.make_start(gathered, *gaussians)
@@ -187,7 +189,15 @@ def _fit_networks(
             bits[tested] = network.bits(
                 layers, start, tested, sees_neighbors=sees_neighbors
             )
-        found[name] = gathered.per_image(bits)
+        sums = np.stack(
+            [gathered.per_image(bits[..., i]) for i in range(len(network.SHARES))]
+        )
+        folds = np.arange(gathered.images) % FOLDS
+        totals = sums.sum(axis=2)
+        best = [
+            totals[:, folds != index].sum(axis=1).argmin() for index in range(FOLDS)
+        ]
+        found[name] = sums[np.array(best)[folds], np.arange(gathered.images)]
     return found
 
 

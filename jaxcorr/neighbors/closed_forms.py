@@ -41,7 +41,7 @@ class Moments:
     def pooled_bits(self, weights: Float[np.ndarray, " i"]) -> float:
         """Returns the bits per latent that one linear filter for all channels saves."""
         mean = np.average(self.matrices, axis=0, weights=weights)
-        return float(_information(mean.mean(axis=0)))
+        return float(_information(mean.mean(axis=0, keepdims=True))[0])
 
     def channel_bits(self, weights: Float[np.ndarray, " i"]) -> float:
         """Returns the bits per latent that a linear filter for each channel saves."""
@@ -103,9 +103,7 @@ def _second_moments(
     return vectors @ vectors.transpose(0, 2, 1) / vectors.shape[2]
 
 
-def _information(
-    moments: Float[np.ndarray, "*c 13 13"],
-) -> Float[np.ndarray, "*c"]:
+def _information(moments: Float[np.ndarray, "c 13 13"]) -> Float[np.ndarray, " c"]:
     """Returns ½ log2 of the variance over its part that neighbors do not predict."""
     added = moments + DIAGONAL * np.eye(moments.shape[-1])
     predicted = np.linalg.solve(added[..., :-1, :-1], added[..., :-1, -1:])

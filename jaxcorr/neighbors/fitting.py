@@ -17,7 +17,7 @@ from jaxcorr.neighbors.predictors import (
 RIDGE = 10.0
 """Curvature of the penalty that keeps coefficients of dead channels at the identity."""
 MAX_ITERATIONS = 12
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
 """Relative decrease of the bits at which the fit ends."""
 _NATS_PER_BIT = float(np.log(2))
 
@@ -117,7 +117,7 @@ def _derivatives(
     def one_channel(arguments):
         channel, theta = arguments
         offset, scale = predict_channel(channel, theta)
-        nats, by_offset, by_scale = _rounded_gaussian(
+        nats, by_offset, by_scale = rounded_gaussian(
             channel.residual[None] - offset, scale, weight
         )
         (first, second), steps = by_offset, channel.scale[None]
@@ -135,7 +135,7 @@ def _derivatives(
     return jax.lax.map(one_channel, (features, jnp.swapaxes(coefficients, 0, 1)))
 
 
-def _rounded_gaussian(residual: Array, scale: Array, weight: Array):
+def rounded_gaussian(residual: Array, scale: Array, weight: Array):
     """Returns weighted nats, and their first and second derivatives.
 
     Returns:

@@ -17,11 +17,13 @@ from jaxcorr.neighbors.samples import Samples
 HIDDEN = 64
 BATCH = 512
 """Positions of a step."""
-STEPS = 600
+STEPS = 500
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1.0
 DROPOUT = 0.5
 """Share of what is seen of neighbors that a training step hides, against overfitting to
 the few images."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the correction to choose from; 0 leaves the predictor as it is."""
 LOG_SCALE_LIMIT = 3.0
 """Largest change of the logarithm of a scale."""
 
@@ -95,14 +97,14 @@ def bits(
     chosen: Bool[np.ndarray, " n"],
     *,
     sees_neighbors: bool,
-) -> Float[np.ndarray, "k c"]:
-    """Returns the bits of the residuals at some positions."""
+) -> Float[np.ndarray, "k c shares"]:
+    """Returns the bits of the residuals at some positions, for all of `SHARES`."""
     visible, positions = jnp.float32(sees_neighbors), np.flatnonzero(chosen)
     found = []
     for first in range(0, positions.size, BATCH):
         index = positions[first : first + BATCH]
         padded = np.resize(index, BATCH)  # One shape, so one program.
-        bits = _network_bits(layers, start, jnp.asarray(padded), visible)
+        bits = _bits_of_shares(layers, start, jnp.asarray(padded), visible)
         found.append(np.asarray(bits, np.float64)[: index.size])
     return np.concatenate(found)
 
@@ -135,14 +137,22 @@ def _optimizer() -> optax.GradientTransformation:
 
 
 @jax.jit
-def _network_bits(
+def _bits_of_shares(
+    layers: Layers, start: Start, index: Int[Array, " k"], visible: Float[Array, ""]
+) -> Float[Array, "k c shares"]:
+    changes = _corrections(layers, start, index, visible)
+    found = [_corrected_bits(start, index, changes, share) for share in SHARES]
+    return jnp.stack(found, axis=-1)
+
+
+def _corrections(
     layers: Layers,
     start: Start,
     index: Int[Array, " k"],
     visible: Float[Array, ""],
     kept: Bool[Array, "k seen"] | None = None,
-) -> Float[Array, "k c"]:
-    """Returns the bits at some positions.
+) -> tuple[Float[Array, "k c"], Float[Array, "k c"]]:
+    """Returns the changes of offsets, in scales, and of logarithms of scales.
 
     Args:
       layers: Layers of the network.
@@ -159,10 +169,16 @@ def _network_bits(
     x = jax.nn.gelu(x + visible * (seen @ layers["neighbors"]))
     x = jax.nn.gelu(x @ layers["hidden"] + layers["hidden_bias"][None])
     offset, log_scale = jnp.split(x @ layers["last"] + layers["last_bias"][None], 2, 1)
-    center = start.offset[index] + scale * offset
-    change = LOG_SCALE_LIMIT * jnp.tanh(log_scale / LOG_SCALE_LIMIT)
-    predicted = jnp.exp(start.log_scale[index] + change)
-    return gaussian_bits(start.residual[index] - center, predicted)
+    return offset, LOG_SCALE_LIMIT * jnp.tanh(log_scale / LOG_SCALE_LIMIT)
+
+
+def _corrected_bits(
+    start: Start, index: Int[Array, " k"], changes: tuple[Array, Array], share: float
+) -> Float[Array, "k c"]:
+    """Returns the bits at some positions after a share of the changes."""
+    center = start.offset[index] + share * start.scale[index] * changes[0]
+    scale = jnp.exp(start.log_scale[index] + share * changes[1])
+    return gaussian_bits(start.residual[index] - center, scale)
 
 
 def _neighbor_features(start: Start, index: Int[Array, " k"]) -> Float[Array, "k seen"]:
@@ -186,8 +202,8 @@ def _train_step(
     kept = jax.random.bernoulli(key, 1 - DROPOUT, (index.shape[0], seen))
 
     def loss(layers: Layers) -> Array:
-        bits = _network_bits(layers, start, index, visible, kept)
-        return jnp.mean(bits.sum(axis=1))
+        changes = _corrections(layers, start, index, visible, kept)
+        return jnp.mean(_corrected_bits(start, index, changes, 1.0).sum(axis=1))
 
     gradient = jax.grad(loss)(layers)
     updates, state = _optimizer().update(gradient, state, layers)

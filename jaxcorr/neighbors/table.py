@@ -41,7 +41,7 @@ def as_text(bound: "Bound") -> str:
     channels = bound.channel_bits.size
     facts = (
         f"{bound.image_bits.size} images, {bound.latents:,} latents in {channels} "
-        f"channels, {bound.bits_per_latent:.4g} bits per latent, correlation loss "
+        f"channels\n{bound.bits_per_latent:.4g} bits per latent, correlation loss "
         f"{bound.loss:.4f}"
     )
     parts = [
