@@ -115,10 +115,11 @@ def bound(
     gathered = samples.collect_samples(residuals, checked)
     features = predictors.make_features(gathered)
     fold = gathered.image % FOLDS
-    before = gathered.per_image(predictors.codec_bits(features))
+    identity = np.tile(predictors.IDENTITY, (FOLDS, residuals[0].shape[2], 1))
+    before = gathered.per_image(predictors.held_out_bits(features, fold, identity))
     if not before.sum() > 0:
         raise UserError("the latents have no bits: every one is at its mean")
-    after, coefficients = fit_linear(gathered, features, fold)
+    after, coefficients = fit_linear(gathered, features, fold, identity)
     after |= _fit_networks(gathered, features, fold, coefficients)
     moments = closed_forms.measure_moments(residuals, checked)
     count = sum(residual.size for residual in residuals)
@@ -145,13 +146,14 @@ def bound(
 
 
 def fit_linear(
-    gathered: Samples, features: Features, fold: np.ndarray
+    gathered: Samples, features: Features, fold: np.ndarray, theta: Coefficients
 ) -> tuple[dict[str, np.ndarray], dict[str, Coefficients]]:
-    """Returns held-out bits [image, channel] and coefficients of each predictor."""
+    """Returns held-out bits [image, channel] and coefficients of each predictor.
+
+    Each predictor starts from the former one, and the first one from `theta`.
+    """
     training = fold[None] != np.arange(FOLDS)[:, None]
     weight = training.astype(np.float32) * gathered.weight
-    channels = gathered.residual.shape[1]
-    theta = np.tile(predictors.IDENTITY, (FOLDS, channels, 1))
     bits, coefficients = {}, {}
     for predictor in tqdm(
         predictors.PREDICTORS, unit="predictor", disable=None, leave=False

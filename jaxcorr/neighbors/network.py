@@ -1,14 +1,13 @@
 """A small network that corrects offsets and scales, with or without neighbors."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.neighbors.predictors import ENERGY_FLOOR, TAPS
@@ -17,8 +16,15 @@ from jaxcorr.neighbors.samples import Samples
 HIDDEN = 64
 BATCH = 512
 """Positions of a step."""
-STEPS = 500
+STEPS, EPOCHS = 500, 10
+"""Most steps of a training, and most passes over its positions."""
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1.0
+"""The learning rate falls to 0 along a cosine; the decay is multiplied by it."""
+OPTIMIZER = optax.chain(
+    optax.clip_by_global_norm(1.0),
+    optax.scale_by_adam(),
+    optax.add_decayed_weights(WEIGHT_DECAY),
+)
 DROPOUT = 0.5
 """Share of what is seen of neighbors that a training step hides, against overfitting to
 the few images."""
@@ -76,18 +82,21 @@ def fit(
     is the same one with zeros in their place.
     """
     rng = np.random.default_rng(0)
-    layers = _initialize(jax.random.key(0), start.residual.shape[1])
-    state = _optimizer().init(layers)
+    layers = _initialize(rng, start.residual.shape[1])
+    state = jax.jit(OPTIMIZER.init)(layers)
     positions = np.flatnonzero(chosen)
     batch = min(BATCH, positions.size)
+    steps = min(STEPS, EPOCHS * positions.size // batch)
     order = np.concatenate(
-        [rng.permutation(positions) for _ in range(-(-STEPS * batch // positions.size))]
+        [rng.permutation(positions) for _ in range(-(-steps * batch // positions.size))]
     )
     visible, key = jnp.float32(sees_neighbors), jax.random.key(1)
-    for step in range(STEPS):
+    for step in range(steps):
+        rate = jnp.float32(LEARNING_RATE * (1 + np.cos(np.pi * step / steps)) / 2)
         index = jnp.asarray(order[step * batch : (step + 1) * batch])
-        one = jax.random.fold_in(key, step)
-        layers, state = _train_step(layers, state, start, index, visible, one)
+        layers, state = _train_step(
+            layers, state, start, index, visible, key, step, rate
+        )
     return layers
 
 
@@ -109,31 +118,19 @@ def bits(
     return np.concatenate(found)
 
 
-def _initialize(key: Key[Array, ""], channels: int) -> Layers:
+def _initialize(rng: np.random.Generator, channels: int) -> Layers:
     sizes = {
         "local": (channels, HIDDEN),
         "neighbors": ((TAPS + 1) * channels, HIDDEN),
         "hidden": (HIDDEN, HIDDEN),
     }
     layers = {
-        name: jax.random.normal(one, shape) * shape[0] ** -0.5
-        for one, (name, shape) in zip(
-            jax.random.split(key, len(sizes)), sizes.items(), strict=True
-        )
+        name: rng.normal(0, shape[0] ** -0.5, shape) for name, shape in sizes.items()
     }
-    layers |= {f"{name}_bias": jnp.zeros(HIDDEN) for name in ("local", "hidden")}
-    return layers | {
-        "last": jnp.zeros((HIDDEN, 2 * channels)),
-        "last_bias": jnp.zeros(2 * channels),
-    }
-
-
-@functools.cache
-def _optimizer() -> optax.GradientTransformation:
-    rate = optax.cosine_decay_schedule(LEARNING_RATE, STEPS)
-    return optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=WEIGHT_DECAY)
-    )
+    layers |= {f"{name}_bias": np.zeros(HIDDEN) for name in ("local", "hidden")}
+    layers["last"] = np.zeros((HIDDEN, 2 * channels))
+    layers["last_bias"] = np.zeros(2 * channels)
+    return {name: jnp.asarray(array, jnp.float32) for name, array in layers.items()}
 
 
 @jax.jit
@@ -197,8 +194,11 @@ def _train_step(
     index: Int[Array, " k"],
     visible: Float[Array, ""],
     key: Key[Array, ""],
+    step: Int[ArrayLike, ""],
+    rate: Float[Array, ""],
 ) -> tuple[Layers, Any]:
     seen = layers["neighbors"].shape[0]
+    key = jax.random.fold_in(key, step)
     kept = jax.random.bernoulli(key, 1 - DROPOUT, (index.shape[0], seen))
 
     def loss(layers: Layers) -> Array:
@@ -206,5 +206,6 @@ def _train_step(
         return jnp.mean(_corrected_bits(start, index, changes, 1.0).sum(axis=1))
 
     gradient = jax.grad(loss)(layers)
-    updates, state = _optimizer().update(gradient, state, layers)
+    updates, state = OPTIMIZER.update(gradient, state, layers)
+    updates = jax.tree.map(lambda update: -rate * update, updates)
     return optax.apply_updates(layers, updates), state

@@ -141,14 +141,11 @@ def held_out_bits(
     fold: Int[np.ndarray, " n"],
     coefficients: Coefficients,
 ) -> Float[np.ndarray, "n c"]:
-    """Returns the bits of each residual under the coefficients of its fold."""
+    """Returns the bits of each residual under the coefficients of its fold.
+
+    With the identity as coefficients these are the bits of the codec.
+    """
     bits = _bits_of_fold(features, fold, np.float32(coefficients))
-    return np.asarray(bits, np.float64).T
-
-
-def codec_bits(features: Features) -> Float[np.ndarray, "n c"]:
-    """Returns the bits of each residual as the codec predicts it."""
-    bits = gaussian_bits(features.residual, features.scale)
     return np.asarray(bits, np.float64).T
 
 
