@@ -42,6 +42,7 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.errors import UserError
     from jaxcorr.evaluation.evaluate import evaluate
     from jaxcorr.model import Model
+    from jaxcorr.neighbors.bound import bound
     from jaxcorr.quantization import AdditiveNoise, SoftRounding, StraightThrough
     from jaxcorr.run_directory import load
     from jaxcorr.saved_model import save
@@ -89,6 +90,7 @@ __all__ = [
     "Swin",
     "TrainConfig",
     "UserError",
+    "bound",
     "branch_config",
     "compress",
     "correlation_loss",
@@ -132,6 +134,7 @@ _MODULES = {
     "Swin": "transforms.swin",
     "TrainConfig": "config",
     "UserError": "errors",
+    "bound": "neighbors.bound",
     "branch_config": "branch",
     "compress": "bitstream.compression",
     "correlation_loss": "correlation",
