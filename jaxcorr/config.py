@@ -19,7 +19,7 @@ from jaxcorr.metrics import image_quality
 from jaxcorr.provenance import SweepMember
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.distributed import DistributedConfig
-from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.loss import Batch, LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig, Period
 from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.stages import Stage, StageConfig

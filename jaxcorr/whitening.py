@@ -117,7 +117,8 @@ def whitening_bits(
     covariance = moments[..., :-1, :-1]
     if offset:
         covariance = covariance - mean[..., :, None] * mean[..., None, :]
-    covariance = covariance + RIDGE * jnp.eye(count, dtype=moments.dtype)
+    ridge = RIDGE * jnp.eye(count, dtype=moments.dtype)
+    covariance = covariance + jnp.broadcast_to(ridge, covariance.shape)
     # The last row of the factor is that of the latent, and the square of its last entry
     # is the variance that its neighbors leave (the Schur complement).
     root = jnp.linalg.cholesky(covariance)

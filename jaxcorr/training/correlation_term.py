@@ -104,7 +104,7 @@ class CorrelationTerm:
             lambda image: correlation.correlation_maps(image, window=self.window)
         )(normalized)
 
-    def _pool(self, maps: Float[Array, "*n c k k"]) -> Float[Array, "*n _ k k"]:
+    def _pool(self, maps: Float[Array, "*n c k k"]) -> Float[Array, "..."]:
         """Averages the maps of the channels of each group."""
         if len(self.groups) == self._channels:
             return maps
