@@ -196,7 +196,7 @@ def test_variants_that_do_not_fit_are_refused():
         correlation_variants.context_mask(5, taps)
     with pytest.raises(ValueError, match=r"half of the longer side .*\(4\), but is 5"):
         unbiased(np.ones((1, 8, 8, 1)), window=5)
-    with pytest.raises(ValueError, match="`window` must be odd.*, but is 9"):
+    with pytest.raises(ValueError, match=r"`window` must be odd.*, but is 9"):
         unbiased(np.ones((2, 8, 8, 1)), window=9)
     with pytest.raises(ValueError, match=r"\[batch, height, .* is \(8, 8, 1\)"):
         unbiased(np.ones((8, 8, 1)))

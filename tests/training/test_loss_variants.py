@@ -1,4 +1,4 @@
-"""The variants of the correlation term in training: micro-batches, devices, averages."""
+"""The variants of the correlation term: micro-batches, devices and averages."""
 
 import dataclasses
 
