@@ -58,8 +58,8 @@ def test_moments_and_bits_equal_those_of_numpy():
 
 @pytest.mark.parametrize("axis", ["down", "right"])
 def test_an_autoregressive_process_saves_the_bits_of_its_prediction(axis):
-    rho = {"down": 0.0, "right": 0.0, axis: 0.6}
-    field = filtered((64, 40, 40, 1), **rho)
+    down, right = (0.6, 0.0) if axis == "down" else (0.0, 0.6)
+    field = filtered((64, 40, 40, 1), down=down, right=right)
     (bits,) = whitening.whitening_bits(whitening.neighbor_moments(field))
     assert abs(bits / (-0.5 * np.log2(1 - 0.6**2)) - 1) < 0.03
 
