@@ -157,6 +157,10 @@ def _branch_states(config: TrainConfig) -> tuple[TrainState, ...]:
                 f"branch: member {number} of {run} has stopped, since its loss was not "
                 "finite"
             )
+    if source.loss != config.loss:  # Other statistics: their average starts anew.
+        empty = config.static_config.empty_average()
+        averages = jax.tree.map(lambda x: np.stack([x] * len(source.members)), empty)
+        states = dataclasses.replace(states, statistics=averages)
     return tuple(jax.tree.map(lambda x, n=n: x[n], states) for n in numbers)
 
 
