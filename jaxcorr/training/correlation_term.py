@@ -6,6 +6,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcorr import correlation, correlation_variants, whitening
@@ -70,6 +71,10 @@ class CorrelationTerm:
     def published(self, statistics: Statistics) -> Float[Array, ""]:
         """Returns the published loss, of the map of the whole batch."""
         return self._norm(statistics["map"])
+
+    def published_of(self, maps: Float[np.ndarray, "c k k"]) -> float:
+        """Returns the published loss, given the correlation map of each channel."""
+        return float(self.published({"map": self._pool(jnp.asarray(maps))}))
 
     def value(self, statistics: Statistics) -> Float[Array, ""]:
         """Returns the term: in bits per pixel for whitening and the weight `auto`."""
