@@ -24,11 +24,10 @@ from jaxcorr.report.tables import Table
 from jaxcorr.saved_model import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / name) for name in ("benchmarks", "results", "results/recipe")]
+sys.path += [str(ROOT / "benchmarks"), str(ROOT / "results")]
 
 import roofline  # noqa: E402
 import summary  # noqa: E402
-import table as recipe_table  # noqa: E402
 
 TPU_RESULTS = ROOT / "benchmarks" / "tpu_aot"
 TPU_SOURCE = "Printed by `python benchmarks/tpu_aot.py --print-only`; nothing was run."
@@ -115,17 +114,6 @@ def demo() -> Block:
             "Printed by `jaxcorr evaluate KODAK -m demo` and "
             "`jaxcorr evaluate KODAK --codec jpeg`; JPEG is interpolated between its "
             "qualities."
-        ),
-    )
-
-
-def recipe() -> Block:
-    """Returns what each arm of the ablation of the recipe changed."""
-    return Block(
-        table=recipe_table.comparison(),
-        source=(
-            "Change of bpp + λ MSE of real files, with the standard error over images. "
-            "Printed by `python results/recipe/table.py`."
         ),
     )
 

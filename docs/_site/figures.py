@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import computed_figures
+import recipe_figures
 from computed_figures import Block
 
 from jaxcorr.report.tables import Table
@@ -44,7 +45,7 @@ PAGES = (
 COMPUTED: Mapping[str, Callable[[], Block]] = {
     "demo": computed_figures.demo,
     "loss": computed_figures.loss,
-    "recipe": computed_figures.recipe,
+    "recipe": recipe_figures.recipe,
     "tpu_chips": computed_figures.tpu_chips,
     "tpu_forms": computed_figures.tpu_forms,
     "tpu_scaling": computed_figures.tpu_scaling,

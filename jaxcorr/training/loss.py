@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from jaxcorr import correlation, correlation_variants, serialization, whitening
-from jaxcorr.codec import CodecOutput, ContextConfig
+from jaxcorr.codec import CodecConfig, CodecOutput, ContextConfig
 from jaxcorr.context import seen
 from jaxcorr.context.no_context import NoContext
 from jaxcorr.errors import UserError, require
 from jaxcorr.metrics import image_quality
-from jaxcorr.training.averaging import StatisticsAverage
+from jaxcorr.training.averaging import StatisticsAverage, empty_average
 from jaxcorr.training.correlation_term import (
     CorrelationTerm,
     Estimator,
@@ -178,7 +178,39 @@ class LossConfig:
         normalized = self.normalized(output)
         return self.term(batch, normalized.shape[-1]).statistics(normalized)
 
+    def empty_average(self, codec: CodecConfig) -> StatisticsAverage | None:
+        """Returns the average of statistics before the first step, if there is one."""
+        if self.estimator != "averaged":
+            return None
+        side, channels = max(self.window, whitening.SIDE), codec.transforms.channels
+        # The shapes of the statistics do not depend on the batch.
+        latents = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
+        term = self.term(Batch(images=1, context=codec.context), channels)
+        return empty_average(jax.eval_shape(term.statistics, latents))
+
     def __call__(
+        self,
+        output: CodecOutput,
+        image: Float[Array, "b h w 3"],
+        weights: LossWeights,
+        *,
+        batch: Batch | None = None,
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """Computes the loss of a batch.
+
+        Args:
+          output: Output of the codec for `image`.
+          image: Images in [0, 1].
+          weights: λ and α.
+          batch: The batch. If None, `image`, without a context model.
+
+        Returns:
+          The loss in bits per pixel, and the metrics, which include every loss term.
+        """
+        loss, metrics, _ = self.of_part(output, image, weights, batch=batch)
+        return loss, metrics
+
+    def of_part(
         self,
         output: CodecOutput,
         image: Float[Array, "b h w 3"],

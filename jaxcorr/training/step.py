@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from jaxcorr import codec, quantization, serialization, whitening
+from jaxcorr import codec, quantization, serialization
 from jaxcorr.codec import CodecConfig, CodecOutput, Parameters
 from jaxcorr.errors import require
 from jaxcorr.metrics import image_quality
 from jaxcorr.quantization import QuantizationName
 from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
 from jaxcorr.training import micro_batches, sharding
-from jaxcorr.training.averaging import StatisticsAverage, empty_average
 from jaxcorr.training.correlation_term import Statistics
 from jaxcorr.training.loss import Batch, LossConfig, LossWeights, Metrics
 from jaxcorr.training.optimizer import OptimizerConfig, Period
@@ -106,19 +105,6 @@ class StaticConfig:
         """Returns what the loss must know of a batch with this number of images."""
         return Batch(images=images, context=self.codec.context)
 
-    def empty_average(self) -> StatisticsAverage | None:
-        """Returns the average of statistics before the first step, if the loss has one.
-
-        Their shapes do not depend on the batch.
-        """
-        if self.loss.estimator != "averaged":
-            return None
-        channels = self.codec.transforms.channels
-        side = max(self.loss.window, whitening.SIDE)
-        latents = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-        term = self.loss.term(self.batch(1), channels)
-        return empty_average(jax.eval_shape(term.statistics, latents))
-
     @property
     def _period(self) -> Period:
         return self.period or Period(start=0, steps=self.steps)
@@ -131,7 +117,7 @@ def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainS
         optimizer=static_config.transformation.init(parameters),
         step=jnp.int32(0),
         failed_at=jnp.int32(NEVER),
-        statistics=static_config.empty_average(),
+        statistics=static_config.loss.empty_average(static_config.codec),
     )
 
 
@@ -206,7 +192,7 @@ def evaluation_step(
     image = batch.astype(jnp.float32) / 255
     output = rounded_output(parameters, image, static_config=static_config)
     batch_of_all = static_config.batch(len(image))
-    _, values, _ = static_config.loss(output, image, weights, batch=batch_of_all)
+    _, values = static_config.loss(output, image, weights, batch=batch_of_all)
     values["psnr_db"] = image_quality.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
         values["bpp"] + weights.distortion_weight * values["distortion"]
@@ -290,7 +276,7 @@ def _gradient(
 
     def loss(parameters, micro_batch, statistics):
         output, image = output_of(parameters, micro_batch), micro_batch[0]
-        value, *others = static_config.loss(
+        value, *others = static_config.loss.of_part(
             output, image, weights, statistics, batch=batch, average=average
         )
         return value, others

@@ -60,7 +60,7 @@ def loop_correlation_map(normalized: np.ndarray, window: int) -> np.ndarray:
 def test_loss_is_bits_per_pixel_plus_mse_on_the_255_scale_plus_correlation():
     output, image = make_output()
     weights = codecs.weights(distortion_weight=0.013, correlation_weight=0.3)
-    loss, values, _ = LossConfig(window=5)(output, image, weights)
+    loss, values = LossConfig(window=5)(output, image, weights)
 
     def wide(array):
         return np.asarray(array, np.float64)
@@ -83,7 +83,7 @@ def test_loss_is_bits_per_pixel_plus_mse_on_the_255_scale_plus_correlation():
 def test_rate_is_the_rate_of_latents_plus_that_of_side_information():
     output, image = make_output()
     loss_config = LossConfig(window=3)
-    _, values, _ = loss_config(output, image, codecs.weights())
+    _, values = loss_config(output, image, codecs.weights())
     pixels = image.size / 3
     np.testing.assert_allclose(
         values["bpp_y"], np.sum(output.latent_bits) / pixels, rtol=1e-5
@@ -130,7 +130,7 @@ def test_tangents_of_micro_batches_average_to_the_loss_of_the_batch():
     tangents, plain = [], []
     for output, image in micro_batches:
         weights = codecs.weights()
-        _, values, _ = loss_config(
+        _, values, _ = loss_config.of_part(
             output, image, weights, {"map": average_map}, batch=batch
         )
         tangents.append(values["correlation"])
@@ -159,7 +159,7 @@ def test_stop_scale_gradient_stops_the_gradient_of_the_scale():
 def test_the_correlation_of_quantized_latents_can_be_penalized():
     output, image = make_output()
     loss_config = LossConfig(window=3, correlated="quantized")
-    _, values, _ = loss_config(output, image, codecs.weights())
+    _, values = loss_config(output, image, codecs.weights())
     expected = correlation.correlation_loss(
         output.quantized, output.mean, output.scale, window=3
     )
@@ -173,14 +173,14 @@ def test_normalized_square_is_the_mean_square_in_units_of_the_scale():
         output, latent=output.mean + distances * output.scale
     )
     loss_config = LossConfig(window=3)
-    _, values, _ = loss_config(at_scale, image, codecs.weights())
+    _, values = loss_config(at_scale, image, codecs.weights())
     np.testing.assert_allclose(values["normalized_square"], 14 / 3, rtol=1e-4)
 
 
 def test_ms_ssim_distortion_is_one_minus_the_similarity():
     output, image = make_output(pixels=image_quality.MS_SSIM_MINIMUM_SIDE + 15)
     weights = codecs.weights(distortion_weight=20.0, correlation_weight=0.0)
-    loss, values, _ = LossConfig(distortion="ms_ssim", window=3)(output, image, weights)
+    loss, values = LossConfig(distortion="ms_ssim", window=3)(output, image, weights)
     similarity = image_quality.ms_ssim(
         np.asarray(output.reconstruction), np.asarray(image)
     )
