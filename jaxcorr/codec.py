@@ -199,8 +199,8 @@ def initialize(settings: CodecConfig, key: Key[Array, ""]) -> Parameters:
     return parameters_of(settings, Codec(settings, rngs=nnx.Rngs(key)))
 
 
-def parameters_of(settings: CodecConfig, codec: Codec) -> Parameters:
-    """Returns the parameters of a codec, by their names in files."""
+def parameters_of(settings: CodecConfig, codec: Codec) -> dict[str, Any]:
+    """Returns the parameters of a codec, or abstract ones, by their names in files."""
     names = structure(settings)[1]
     flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
     return {names[path]: variable.get_value() for path, variable in flat}
