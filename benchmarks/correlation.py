@@ -3,8 +3,9 @@
     python benchmarks/correlation.py
 
 Prints the median time and the temporary memory of the compiled value and gradient of
-the loss with a 7x7 window, for both implementations, and then the share of the loss in
-the time of train steps. Takes about three minutes on two CPU cores.
+the loss with a 7x7 window, for both implementations, and then the shares of the loss
+and of its variant `whitening` in the time of train steps. Takes about three minutes on
+two CPU cores.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcorr import codec, correlation
+from jaxcorr import codec, correlation, whitening
 from jaxcorr.codec import CodecConfig
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
@@ -130,11 +131,11 @@ def print_step_share() -> None:
     print(f"\nShare of a train step, crops of {CROP}x{CROP}")
     for width, channels, batch_size in STEPS:
         costs = _step_costs(width, channels, batch_size)
-        step, alone = costs["step"].milliseconds, costs["loss"].milliseconds
-        print(
-            f"  widths {width}/{channels}, batch {batch_size}: loss {alone:.1f} ms of "
-            f"{step:.0f} ms = {100 * alone / step:.2f} %"
-        )
+        step = costs.pop("step").milliseconds
+        print(f"  widths {width}/{channels}, batch {batch_size}: {step:.0f} ms")
+        for name, cost in costs.items():
+            alone = cost.milliseconds
+            print(f"    {name:10} {alone:6.1f} ms = {100 * alone / step:.2f} %")
 
 
 def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
@@ -150,17 +151,24 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
     batch = jnp.zeros((batch_size, CROP, CROP, 3), jnp.uint8)
     shape = (batch_size, CROP // 16, CROP // 16, channels)
     latent, mean, noise = jax.random.normal(key, (3, *shape))
-    loss = value_and_gradient(correlation.correlation_map)
+
+    def whitening_loss(latent, mean, scale):
+        normalized = correlation.normalize(latent, mean, scale)
+        return whitening.whitening_loss(normalized)
+
+    losses = {
+        "published": value_and_gradient(correlation.correlation_map),
+        "whitening": jax.value_and_grad(whitening_loss, argnums=(0, 1, 2)),
+    }
 
     def step(state, batch, *_):
         # Inside another compiled function nothing is donated, so the step can repeat.
         return train_step(state, batch, weights, key, static_config=static_config)
 
-    def alone(state, batch, *latents):
-        del state, batch
-        return loss(*latents)
+    def alone(loss):
+        return lambda state, batch, *latents: loss(*latents)
 
-    functions = {"step": step, "loss": alone}
+    functions = {"step": step} | {name: alone(loss) for name, loss in losses.items()}
     return measure(functions, state, batch, latent, mean, jnp.exp(0.3 * noise))
 
 

@@ -37,11 +37,18 @@ if _typing.TYPE_CHECKING:
         masked_norm,
         normalize,
     )
+    from jaxcorr.correlation_variants import (
+        averaged_norm,
+        context_mask,
+        natural_weight,
+        unbiased_correlation_loss,
+    )
     from jaxcorr.data.augmentation import AugmentationConfig
     from jaxcorr.data.sources import DataConfig
     from jaxcorr.errors import UserError
     from jaxcorr.evaluation.evaluate import evaluate
     from jaxcorr.model import Model
+    from jaxcorr.neighbors.bound import bound
     from jaxcorr.quantization import AdditiveNoise, SoftRounding, StraightThrough
     from jaxcorr.run_directory import load
     from jaxcorr.saved_model import save
@@ -57,6 +64,7 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.transforms.cheng import Cheng
     from jaxcorr.transforms.minnen import Minnen
     from jaxcorr.transforms.swin import Swin
+    from jaxcorr.whitening import neighbor_moments, whitening_bits, whitening_loss
 
 __version__: str
 
@@ -89,8 +97,11 @@ __all__ = [
     "Swin",
     "TrainConfig",
     "UserError",
+    "averaged_norm",
+    "bound",
     "branch_config",
     "compress",
+    "context_mask",
     "correlation_loss",
     "correlation_map",
     "decompress",
@@ -98,9 +109,14 @@ __all__ = [
     "load",
     "load_config",
     "masked_norm",
+    "natural_weight",
+    "neighbor_moments",
     "normalize",
     "save",
     "train",
+    "unbiased_correlation_loss",
+    "whitening_bits",
+    "whitening_loss",
 ]
 
 _MODULES = {
@@ -132,8 +148,11 @@ _MODULES = {
     "Swin": "transforms.swin",
     "TrainConfig": "config",
     "UserError": "errors",
+    "averaged_norm": "correlation_variants",
+    "bound": "neighbors.bound",
     "branch_config": "branch",
     "compress": "bitstream.compression",
+    "context_mask": "correlation_variants",
     "correlation_loss": "correlation",
     "correlation_map": "correlation",
     "decompress": "bitstream.compression",
@@ -141,9 +160,14 @@ _MODULES = {
     "load": "run_directory",
     "load_config": "config_files",
     "masked_norm": "correlation",
+    "natural_weight": "correlation_variants",
+    "neighbor_moments": "whitening",
     "normalize": "correlation",
     "save": "saved_model",
     "train": "trainer",
+    "unbiased_correlation_loss": "correlation_variants",
+    "whitening_bits": "whitening",
+    "whitening_loss": "whitening",
 }
 """Module of each public name, relative to the package."""
 

@@ -168,9 +168,8 @@ class Codec(nnx.Module):
     ) -> CodecOutput:
         """Encodes and decodes images, with the quantization of training or of coding.
 
-        A call outside of `jax.jit`, `jax.grad` and `jax.vmap` runs a program that is
-        compiled once for each shape. Inside of one, the codec becomes a part of the
-        program that is traced.
+        Outside of `jax.jit`, `jax.grad` and `jax.vmap` a call runs a program that is
+        compiled once for each shape. Inside, the codec is traced as a part of it.
 
         Args:
           image: Images in [0, 1] of any size; padded inside, and cropped again.
@@ -178,8 +177,7 @@ class Codec(nnx.Module):
             rounding, as in a file.
           transform_dtype: Precision of analysis and synthesis; the rest is float32.
           size: Height and width of the part of `image`, from the top left, that is not
-            padding, or an array with those of each image; by default all of it.
-            Outputs keep the size of `image`.
+            padding, or arrays with those of each image. Outputs keep the full size.
           median: Center of side information; by default the prior's median.
 
         Raises:
@@ -201,11 +199,11 @@ def initialize(settings: CodecConfig, key: Key[Array, ""]) -> Parameters:
     return parameters_of(settings, Codec(settings, rngs=nnx.Rngs(key)))
 
 
-def parameters_of(settings: CodecConfig, codec: Codec) -> Parameters:
-    """Returns the parameters of a codec, by their names in files."""
-    _, stored = structure(settings)
+def parameters_of(settings: CodecConfig, codec: Codec) -> dict[str, Any]:
+    """Returns the parameters of a codec, or abstract ones, by their names in files."""
+    names = structure(settings)[1]
     flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
-    return {stored[path]: variable[...] for path, variable in flat}
+    return {names[path]: variable.get_value() for path, variable in flat}
 
 
 def with_parameters(
@@ -220,9 +218,21 @@ def with_parameters(
 @functools.cache
 def structure(settings: CodecConfig) -> tuple[nnx.GraphDef, dict[Path, str]]:
     """Returns the graph definition of a codec, and its stored names by their paths."""
-    names = {"transforms": "transforms", "prior": "prior", "context": "context"}
-    abstract = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
-    return nnx.graphdef(abstract), stored_paths(abstract, STORED_NAMES | {Codec: names})
+    codec, names = abstract_codec(settings), ("transforms", "prior", "context")
+    stored = STORED_NAMES | {Codec: dict(zip(names, names, strict=True))}
+    return nnx.graphdef(codec), stored_paths(codec, stored)
+
+
+def abstract_parameters(settings: CodecConfig) -> Mapping[str, Any]:
+    """Returns shapes and types of all parameters of a codec, by their stored names."""
+    return parameters_of(settings, abstract_codec(settings))
+
+
+@functools.cache
+def abstract_codec(settings: CodecConfig) -> Codec:
+    """Returns a codec with shapes and types in place of the values of parameters."""
+    with ops.without_sampling():
+        return nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
 
 
 def _forward(

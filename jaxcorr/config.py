@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from jaxcorr import correlation, run_directory, serialization
+from jaxcorr import run_directory, serialization
 from jaxcorr.codec import CodecConfig, ContextConfig, TransformConfig
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
@@ -19,7 +19,7 @@ from jaxcorr.metrics import image_quality
 from jaxcorr.provenance import SweepMember
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.distributed import DistributedConfig
-from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.loss import Batch, LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig, Period
 from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.stages import Stage, StageConfig
@@ -114,10 +114,13 @@ class TrainConfig:
                 f"across a crop of {self.data.crop_size} pixels (data.crop-size), "
                 f"but is {window}"
             )
-        try:
-            correlation.named_mask(self.loss.mask, window)
-        except ValueError as error:
-            raise UserError(f"loss.mask: {error}") from error
+        self.loss.check_crops(
+            Batch(
+                images=min(self.data.batch_size, self.data.held_out_crops),
+                context=self.codec.context,
+            ),
+            latents=latents,
+        )
         smallest = image_quality.MS_SSIM_MINIMUM_SIDE
         if self.loss.distortion == "ms_ssim" and self.data.crop_size < smallest:
             raise UserError(
@@ -183,6 +186,7 @@ class TrainConfig:
             crop_size=settings.data.crop_size,
             batch_size=settings.data.batch_size,
             description=change.describe(),
+            correlation_weight_end=change.correlation_weight_end,
         )
 
     @property

@@ -1,11 +1,28 @@
 """Array operations that several modules share: sampling, bounds and padding."""
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+_samples: contextvars.ContextVar[bool] = contextvars.ContextVar("samples", default=True)
+
+
+@contextlib.contextmanager
+def without_sampling() -> Iterator[None]:
+    """Lets `sample_flat` return zeros, where only shapes and types are asked for.
+
+    Tracing a sampler takes most of the time of building a codec abstractly.
+    """
+    token = _samples.set(False)
+    try:
+        yield
+    finally:
+        _samples.reset(token)
 
 
 def sample_flat(
@@ -21,6 +38,8 @@ def sample_flat(
       draw: Samples numbers of a given shape.
       shape: Shape of the result.
     """
+    if not _samples.get():
+        return jnp.zeros(shape)
     return draw((math.prod(shape),)).reshape(shape)
 
 

@@ -8,12 +8,13 @@ and fields can be renamed without changing a model or a file.
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from jaxcorr.errors import UserError
+from jaxcorr.errors import UserError, require
 
 KIND = "kind"
 """Key of the stored name of a class, which identifies one of several classes."""
@@ -30,6 +31,8 @@ def stored(
 ) -> Callable[[type[Settings]], type[Settings]]:
     """Decorates a settings class with its name in files.
 
+    New settings whose type is a `Literal` are checked: a `FieldError` lists its values.
+
     Args:
       name: Name in files, which must never change.
       upgrade: Converts the fields of an earlier version to the fields of today.
@@ -38,9 +41,42 @@ def stored(
     def name_class(kind: type[Settings]) -> type[Settings]:
         setattr(kind, _STORED, name)
         setattr(kind, _UPGRADE, staticmethod(upgrade) if upgrade else None)
+        _check_choices(kind)
         return kind
 
     return name_class
+
+
+def _check_choices(kind: type) -> None:
+    """Lets the constructor of a dataclass refuse values that its literals lack."""
+    hints = typing.get_type_hints(kind)
+    choices = {
+        field.name: found
+        for field in dataclasses.fields(kind)
+        if (found := _choices(hints[field.name]))
+    }
+    if not choices:
+        return
+    initialize = kind.__init__
+
+    @functools.wraps(initialize)
+    def initialize_and_check(self, *args, **kwargs):
+        initialize(self, *args, **kwargs)
+        for name, values in choices.items():
+            rule = f"one of {', '.join(map(str, values))}"
+            require(self, name, rule, getattr(self, name) in values)
+
+    kind.__init__ = initialize_and_check
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """Returns the values of a literal, or of an optional one; none for other types."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    *others, last = typing.get_args(annotation) or (None,)
+    is_optional = len(others) == 1 and last is types.NoneType
+    values = _choices(others[0]) if is_optional else ()
+    return (*values, None) if values else ()
 
 
 def stored_as(name: str) -> Mapping[str, str]:

@@ -125,12 +125,11 @@ def _read_states(run: Path, step: int, config: TrainConfig) -> TrainState:
 def _abstract_states(static_config: StaticConfig, members: int) -> TrainState:
     """Returns shapes and dtypes of the state of all members."""
 
-    def states() -> TrainState:
-        parameters = codec.initialize(static_config.codec, jax.random.key(0))
+    def states(parameters: Parameters) -> TrainState:
         state = steps.initial_state(static_config, parameters)
         return jax.tree.map(lambda x: jnp.stack([x] * members), state)
 
-    return jax.eval_shape(states)
+    return jax.eval_shape(states, codec.abstract_parameters(static_config.codec))
 
 
 def _branch_states(config: TrainConfig) -> tuple[TrainState, ...]:
@@ -157,6 +156,10 @@ def _branch_states(config: TrainConfig) -> tuple[TrainState, ...]:
                 f"branch: member {number} of {run} has stopped, since its loss was not "
                 "finite"
             )
+    if source.loss != config.loss:  # Other statistics: their average starts anew.
+        empty = config.loss.empty_average(config.codec)
+        averages = jax.tree.map(lambda x: np.stack([x] * len(source.members)), empty)
+        states = dataclasses.replace(states, statistics=averages)
     return tuple(jax.tree.map(lambda x, n=n: x[n], states) for n in numbers)
 
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import computed_figures
+import recipe_figures
 from computed_figures import Block
 
 from jaxcorr.report.tables import Table
@@ -32,12 +33,19 @@ from jaxcorr.report.tables import Table
 ROOT = Path(__file__).resolve().parents[2]
 CSV = ROOT / "benchmarks" / "figures.csv"
 COLUMNS = tuple("table kind row column value unit command date machine".split())
-PAGES = ("README.md", "benchmarks/*.md", "jaxcorr/demo/*.md", "results/*.md")
+PAGES = (
+    "README.md",
+    "benchmarks/*.md",
+    "jaxcorr/demo/*.md",
+    "results/*.md",
+    "results/recipe/*.md",
+)
 """Pages outside `docs` that may have blocks, as patterns of paths."""
 
 COMPUTED: Mapping[str, Callable[[], Block]] = {
     "demo": computed_figures.demo,
     "loss": computed_figures.loss,
+    "recipe": recipe_figures.recipe,
     "tpu_chips": computed_figures.tpu_chips,
     "tpu_forms": computed_figures.tpu_forms,
     "tpu_scaling": computed_figures.tpu_scaling,

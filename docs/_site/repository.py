@@ -18,6 +18,7 @@ PAGES = {
     "benchmarks/accelerator.md": "results/accelerator.md",
     "jaxcorr/demo/README.md": "results/demo.md",
     "results/README.md": "results/study.md",
+    "results/recipe/README.md": "results/recipe.md",
 } | {
     f"colab/{path.name}": f"tutorials/{path.stem}.md"
     for path in sorted((ROOT / "colab").glob("*.ipynb"))

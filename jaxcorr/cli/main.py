@@ -57,6 +57,10 @@ COMMANDS = {
     "evaluate": Command(
         "evaluate", "Codes images to files and back, and prints measurements."
     ),
+    "bound": Command(
+        "bound",
+        "Prints what neighbors could still save in a trained codec, in % of its bits.",
+    ),
     "show": Command(
         "evaluate",
         "Draws an image, its reconstruction, its latents and their correlation.",

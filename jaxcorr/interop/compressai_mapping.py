@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from jaxcorr import compatibility
-from jaxcorr.codec import Codec, CodecConfig, structure
+from jaxcorr.codec import Codec, CodecConfig, abstract_codec, structure
 from jaxcorr.context.autoregressive import AutoregressiveContext
 from jaxcorr.context.parameters import ParameterNetwork
 from jaxcorr.entropy.factorized import FactorizedPrior
@@ -108,7 +108,7 @@ class TensorSource:
 
 def tensor_sources(settings: CodecConfig) -> dict[str, TensorSource]:
     """Returns the source of each parameter of a codec, by its name in files."""
-    codec = nnx.eval_shape(lambda: Codec(settings, rngs=nnx.Rngs(0)))
+    codec = abstract_codec(settings)
     shapes = {
         path: variable.shape
         for path, variable in nnx.to_flat_state(nnx.state(codec, nnx.Param))

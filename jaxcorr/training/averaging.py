@@ -1,4 +1,4 @@
-"""The exponential moving average of the parameters, which evaluations use."""
+"""Exponential moving averages over steps: of parameters, and of statistics."""
 
 from typing import Any, NamedTuple
 
@@ -55,3 +55,37 @@ def average_of(optimizer_state: PyTree) -> PyTree | None:
     )
     averages = [node.average for node in nodes if isinstance(node, AverageState)]
     return averages[0] if averages else None
+
+
+class StatisticsAverage(NamedTuple):
+    """Average over steps of the statistics that the correlation term depends on.
+
+    Attributes:
+      count: Steps in the average.
+      average: Exponential moving average; zeros before the first step.
+    """
+
+    count: Int[Array, "*members"]
+    average: PyTree
+
+    def updated(self, statistics: PyTree, decay: float) -> "StatisticsAverage":
+        """Returns the average with one more step.
+
+        Args:
+          statistics: Statistics of the step.
+          decay: Decay per step. The first 1 / (1 - decay) steps have equal weights, so
+            that the zeros do not count.
+        """
+        rate = jnp.maximum(1 - decay, 1 / (self.count + 1))
+        average = optax.incremental_update(statistics, self.average, rate)
+        return StatisticsAverage(self.count + 1, average)
+
+
+def empty_average(statistics: PyTree) -> StatisticsAverage:
+    """Returns the average of no step.
+
+    Args:
+      statistics: Statistics, or their shapes and dtypes.
+    """
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), statistics)
+    return StatisticsAverage(jnp.int32(0), zeros)

@@ -13,7 +13,7 @@ from jaxcorr.metrics import image_quality, latent_correlation
 from jaxcorr.training import sharding, sweep
 from jaxcorr.training import step as steps
 from jaxcorr.training.held_out import CanvasBatch
-from jaxcorr.training.loss import LossConfig, LossWeights, Metrics
+from jaxcorr.training.loss import LossWeights, Metrics
 from jaxcorr.training.run import Run
 from jaxcorr.training.step import StaticConfig
 from jaxcorr.transforms.base import LATENT_STRIDE, image_mask
@@ -168,7 +168,7 @@ def _average(
     run: Run, images: dict[str, Float[np.ndarray, "members n ..."]]
 ) -> dict[str, Float[np.ndarray, " members"]]:
     """Returns the metrics of all members, given the values of each image."""
-    loss, weights = run.static_config.loss, run.weights
+    weights = run.weights
     means = ("bpp_y", "bpp_z", "mse", "distortion")
     metrics = {name: images[name].mean(axis=1) for name in means}
     psnr = np.asarray(image_quality.psnr_from_mse(jnp.asarray(images["mse"])))
@@ -176,8 +176,10 @@ def _average(
     totals = {name: array.sum(axis=1) for name, array in images.items()}
     metrics["normalized_square"] = totals["squares"] / totals["latents"]
     counts = totals["windows"][:, None, None, None]
+    channels = totals["products"].shape[1]
+    term = run.static_config.loss.term(run.static_config.batch(1), channels)
     full, centered = (
-        np.array([_correlation(loss, maps) for maps in totals[name] / counts])
+        np.array([term.published_of(maps) for maps in totals[name] / counts])
         for name in ("products", "without_offsets")
     )
     metrics["correlation"] = full
@@ -190,14 +192,9 @@ def _average(
     bpp = metrics["bpp_y"] + metrics["bpp_z"]
     cost = bpp + np.asarray(weights.distortion_weight) * metrics["distortion"]
     metrics |= {"bpp": bpp, "rate_distortion": cost}
-    metrics["loss"] = cost + np.asarray(weights.correlation_weight) * full
+    if term.is_published:
+        metrics["loss"] = cost + np.asarray(weights.correlation_weight) * full
     return metrics
-
-
-def _correlation(loss: LossConfig, maps: Float[np.ndarray, "c k k"]) -> float:
-    """Returns the correlation loss, given the map of each channel."""
-    average = maps.mean(axis=0) if loss.pool_channels else maps
-    return float(loss.correlation_loss(jnp.asarray(average)))
 
 
 def _evaluate_members(

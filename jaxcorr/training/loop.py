@@ -15,7 +15,6 @@ from jaxcorr.training.checkpoints import Checkpoints
 from jaxcorr.training.logger import RunLogger
 from jaxcorr.training.loss import Metrics
 from jaxcorr.training.run import Run
-from jaxcorr.training.stages import Stage
 from jaxcorr.training.train_state import NEVER, TrainState
 
 
@@ -55,7 +54,7 @@ def train(
             stage = run.stage(step)
             if step == stage.start + 1 > 1:
                 log.log_message(f"stage from {stage.start}: {stage.description}")
-            state, metrics = _take_step(run, stage, state, next(batches))
+            state, metrics = _take_step(run, step, state, next(batches))
             # The previous step is logged while this one runs, so no device waits.
             progress.log_pending_step()
             progress.set_pending_step(step, metrics)
@@ -161,14 +160,15 @@ class _Progress:
 
 
 def _take_step(
-    run: Run, stage: Stage, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
+    run: Run, step: int, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
 ) -> tuple[TrainState, Metrics]:
+    stage = run.stage(step)
     batch = sharding.shard_batch(rows, run.mesh, stage.batch_size)
     with jax.set_mesh(run.mesh):
         return sweep.train_members(
             state,
             batch,
-            stage.weights,
+            stage.weights(step - 1),
             run.keys,
             static_config=stage.static_config,
             in_one_program=sweep.runs_members_in_one_program(run.mesh),

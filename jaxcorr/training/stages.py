@@ -30,6 +30,9 @@ class StageConfig:
     """λ of all members of the sweep."""
     correlation_weight: float | None = None
     """α of all members of the sweep."""
+    correlation_weight_end: float | None = None
+    """α of all members at the end of the stage, to which it changes linearly. None
+    keeps α constant."""
     distortion: Literal["mse", "ms_ssim"] | None = None
     """Distortion of the training loss."""
     crop_size: int | None = None
@@ -43,7 +46,7 @@ class StageConfig:
     def __post_init__(self):
         """Checks the ranges that the settings of the run do not check."""
         require(self, "start", "0 or more", self.start >= 0)
-        for name in WEIGHTS:
+        for name in (*WEIGHTS, "correlation_weight_end"):
             weight = getattr(self, name)
             is_valid = weight is None or 0 <= weight < math.inf
             require(self, name, "0 or more and finite", is_valid)
@@ -91,6 +94,8 @@ class Stage:
       crop_size: Side of a crop, in pixels.
       batch_size: Crops in a batch.
       description: The changes of the stage, in words.
+      correlation_weight_end: α of all members at the end of the stage; None if α is
+        constant.
     """
 
     start: int
@@ -101,8 +106,29 @@ class Stage:
     crop_size: int
     batch_size: int
     description: str
+    correlation_weight_end: float | None = None
+
+    def weights(self, step: int) -> LossWeights:
+        """Returns λ and α of all members.
+
+        Args:
+          step: Steps taken before; the first step of the stage has the α of `members`.
+        """
+        end = self.correlation_weight_end
+        if end is None:
+            return self._constant_weights
+        progress = (step - self.start) / (self.stop - self.start)
+        return sweep.stack_member_weights(
+            [
+                dataclasses.replace(
+                    member,
+                    correlation_weight=(1 - progress) * member.correlation_weight
+                    + progress * end,
+                )
+                for member in self.members
+            ]
+        )
 
     @functools.cached_property
-    def weights(self) -> LossWeights:
-        """λ and α of all members in this stage."""
+    def _constant_weights(self) -> LossWeights:
         return sweep.stack_member_weights(self.members)

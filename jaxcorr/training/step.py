@@ -2,13 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from jaxcorr import codec, quantization, serialization
 from jaxcorr.codec import CodecConfig, CodecOutput, Parameters
@@ -16,8 +15,9 @@ from jaxcorr.errors import require
 from jaxcorr.metrics import image_quality
 from jaxcorr.quantization import QuantizationName
 from jaxcorr.soft_rounding import SHARPNESS_MAXIMUM
-from jaxcorr.training import sharding
-from jaxcorr.training.loss import LossConfig, LossWeights, Metrics
+from jaxcorr.training import micro_batches, sharding
+from jaxcorr.training.correlation_term import Statistics
+from jaxcorr.training.loss import Batch, LossConfig, LossWeights, Metrics
 from jaxcorr.training.optimizer import OptimizerConfig, Period
 from jaxcorr.training.train_state import NEVER, TrainState
 
@@ -101,6 +101,10 @@ class StaticConfig:
         """
         return jnp.asarray(self.optimizer.learning_rates(self._period)(step))
 
+    def batch(self, images: int) -> Batch:
+        """Returns what the loss must know of a batch with this number of images."""
+        return Batch(images=images, context=self.codec.context)
+
     @property
     def _period(self) -> Period:
         return self.period or Period(start=0, steps=self.steps)
@@ -113,6 +117,7 @@ def initial_state(static_config: StaticConfig, parameters: Parameters) -> TrainS
         optimizer=static_config.transformation.init(parameters),
         step=jnp.int32(0),
         failed_at=jnp.int32(NEVER),
+        statistics=static_config.loss.empty_average(static_config.codec),
     )
 
 
@@ -150,10 +155,10 @@ def train_step(
     image = batch.astype(jnp.float32) / 255
     keys = jax.random.split(jax.random.fold_in(key, state.step), len(image))
     sharpness = static_config.step.sharpness(state.step, steps=static_config.steps)
-    gradient, values = _gradient(
-        state.parameters, image, keys, sharpness, weights, static_config
+    gradient, values, statistics = _gradient(
+        state, image, keys, sharpness, weights, static_config
     )
-    updated, norm = _update(state, gradient, values["loss"], static_config)
+    updated, norm = _update(state, gradient, values["loss"], statistics, static_config)
     if static_config.step.quantization == "soft_round":
         values["sharpness"] = sharpness
     return updated, values | {
@@ -186,7 +191,8 @@ def evaluation_step(
     """
     image = batch.astype(jnp.float32) / 255
     output = rounded_output(parameters, image, static_config=static_config)
-    _, values = static_config.loss(output, image, weights)
+    batch_of_all = static_config.batch(len(image))
+    _, values = static_config.loss(output, image, weights, batch=batch_of_all)
     values["psnr_db"] = image_quality.psnr_from_mse(values["mse"])
     values["rate_distortion"] = (
         values["bpp"] + weights.distortion_weight * values["distortion"]
@@ -213,6 +219,7 @@ def _update(
     state: TrainState,
     gradient: Parameters,
     loss: Float[Array, ""],
+    statistics: Statistics,
     static_config: StaticConfig,
 ) -> tuple[TrainState, Float[Array, ""]]:
     """Applies a gradient unless a step has failed. Returns state and gradient norm."""
@@ -229,26 +236,33 @@ def _update(
         return sharding.shard_in_step(updated)
 
     parameters = optax.apply_updates(state.parameters, updates)
+    average = state.statistics
+    if average is not None:
+        decay = static_config.loss.average_decay
+        average = update(average.updated(statistics, decay), average)
     updated = TrainState(
         parameters=update(parameters, state.parameters),
         optimizer=update(optimizer, state.optimizer),
         step=state.step + 1,
         failed_at=jnp.where(is_finite, NEVER, first_failure),
+        statistics=average,
     )
     return updated, norm
 
 
 def _gradient(
-    parameters: Parameters,
+    state: TrainState,
     image: Float[Array, "b h w 3"],
     keys: Key[Array, " b"],
     sharpness: Float[Array, ""],
     weights: LossWeights,
     static_config: StaticConfig,
-) -> tuple[Parameters, Metrics]:
-    """Computes gradient and metrics of a batch, one micro-batch after another."""
+) -> tuple[Parameters, Metrics, Statistics]:
+    """Computes gradient, metrics and statistics of a batch, by micro-batches."""
     count = static_config.step.micro_batches
-    replicated = sharding.replicate_in_step(parameters)
+    replicated = sharding.replicate_in_step(state.parameters)
+    average = sharding.replicate_in_step(state.statistics)
+    batch = static_config.batch(len(image))
 
     def output_of(parameters, micro_batch):
         image, keys = micro_batch
@@ -260,41 +274,25 @@ def _gradient(
             transform_dtype=static_config.step.transform_dtype,
         )
 
-    def loss(parameters, micro_batch, average_map):
+    def loss(parameters, micro_batch, statistics):
         output, image = output_of(parameters, micro_batch), micro_batch[0]
-        return static_config.loss(output, image, weights, average_map)
-
-    def gradient_of(micro_batch, average_map=None):
-        gradient, values = jax.grad(loss, has_aux=True)(
-            replicated, micro_batch, average_map
+        value, *others = static_config.loss.of_part(
+            output, image, weights, statistics, batch=batch, average=average
         )
-        return sharding.shard_in_step(gradient), values
+        return value, others
 
-    def map_of(micro_batch):
-        return static_config.loss.correlation_map(output_of(replicated, micro_batch))
+    def gradient_of(micro_batch, statistics=None):
+        gradient, (values, own) = jax.grad(loss, has_aux=True)(
+            replicated, micro_batch, statistics
+        )
+        return sharding.shard_in_step(gradient), values, own
 
-    def split(x):
-        # Each micro-batch takes every `count`-th image: no image changes its device.
-        return jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0)
+    def statistics_of(micro_batch):
+        output = output_of(replicated, micro_batch)
+        return static_config.loss.statistics(output, batch)
 
     if count == 1:
         return gradient_of((image, keys))
-    micro_batches = (split(image), split(keys))
-    average_map = _mean_over(map_of, micro_batches)
-    return _mean_over(lambda part: gradient_of(part, average_map), micro_batches)
-
-
-def _mean_over(function: Callable, micro_batches: PyTree) -> PyTree:
-    """Averages a function over micro-batches, one after another."""
-    count = len(jax.tree.leaves(micro_batches)[0])
-    first = jax.tree.map(lambda x: x[0], micro_batches)
-    shapes = jax.eval_shape(function, first)
-    zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-
-    def add(total, micro_batch):
-        return jax.tree.map(jnp.add, total, function(micro_batch)), None
-
-    # XLA runs convolutions in loops slowly on a CPU, so loops are unrolled there.
-    unroll = count if jax.default_backend() == "cpu" else 1
-    total, _ = jax.lax.scan(add, zero, micro_batches, unroll=unroll)
-    return jax.tree.map(lambda x: x / count, total)
+    parts = micro_batches.split((image, keys), count)
+    statistics = micro_batches.mean_over(statistics_of, parts)
+    return micro_batches.mean_over(lambda part: gradient_of(part, statistics), parts)

@@ -62,18 +62,23 @@ def draw_correlation_map(
       coded: Coded image with its decoded latents.
       limit: Limit of the color scale; by default the largest correlation.
     """
-    axis.set_xlabel("columns away")
-    axis.set_ylabel("rows away")
     if coded.metrics.correlation is None:
         axis.set_title("too small for a correlation map")
         return
-    reach = WINDOW // 2
-    values = correlation_map(coded)
-    values[reach, reach] = np.nan
     limit = largest_correlation(coded) if limit is None else limit
+    draw_map(axis, correlation_map(coded), limit=limit)
+    axis.set_title(f"correlation map, loss {coded.metrics.correlation:.4f}")
+
+
+def draw_map(axis: Axes, map: Float[np.ndarray, "k k"], *, limit: float) -> None:
+    """Draws a correlation map without its center, which is the variance."""
+    axis.set_xlabel("columns away")
+    axis.set_ylabel("rows away")
+    reach = map.shape[0] // 2
+    values = map.copy()
+    values[reach, reach] = np.nan
     edges = (-reach - 0.5, reach + 0.5, reach + 0.5, -reach - 0.5)
     mappable = axis.imshow(values, vmin=-limit, vmax=limit, cmap="PuOr", extent=edges)
-    axis.set_title(f"correlation map, loss {coded.metrics.correlation:.4f}")
     bar = draw_color_bar(axis, mappable)
     bar.set_ylabel("mean product, normalized latents")
 

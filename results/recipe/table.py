@@ -12,35 +12,42 @@ import csv
 import functools
 import math
 import statistics
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import ablation
 
 import jaxcorr
+from jaxcorr.report.tables import Table
 
 BASE = "base"
+SETS = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
 Costs = Mapping[str, float]
 """Cost of each image, in bits per pixel, by its name."""
 
 
 def main() -> None:
     """Prints a table in Markdown."""
+    print(comparison().as_markdown())
+
+
+def comparison() -> Table:
+    """Returns the change of the cost by each arm, on each set of images.
+
+    Raises:
+      SystemExit: If the first arm was not measured.
+    """
     arms = [name for name in ablation.ARMS if table_of(name).is_file()]
     if BASE not in arms:
-        print(f"{table_of(BASE)} is missing: run ablation.py")
-        return
-    sets = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
-    print(f"| arm | {' | '.join(sets.values())} |")
-    print(f"| --- |{' ---: |' * len(sets)}")
-    for name in arms:
-        cells = [
-            difference(costs(name, images), costs(BASE, images))
-            if name != BASE
-            else "0"
-            for images in sets
-        ]
-        print(f"| {name} | {' | '.join(cells)} |")
+        sys.exit(f"{table_of(BASE)} is missing: run ablation.py")
+    return Table(
+        columns=("arm", *SETS.values()),
+        rows=tuple(
+            (name, *(difference(costs(name, x), costs(BASE, x)) for x in SETS))
+            for name in arms
+        ),
+    )
 
 
 def table_of(arm: str) -> Path:

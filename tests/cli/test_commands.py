@@ -216,3 +216,16 @@ def test_ctrl_c_ends_without_a_traceback(jaxcorr, monkeypatch):
 
     monkeypatch.setattr(files, "read_file", interrupt)
     assert jaxcorr("info", "a.jxc") == (130, "", "jaxcorr: interrupted\n")
+
+
+@pytest.mark.fast
+def test_a_command_ends_quietly_when_the_reader_of_its_output_has_ended():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "jaxcorr", "--help"],
+            stdout=output,
+            stderr=subprocess.PIPE,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")

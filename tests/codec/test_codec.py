@@ -93,7 +93,7 @@ def test_parts_of_a_codec_are_settings(part, value):
 def test_the_number_of_parameters_is_that_of_the_reference(width, channels, count):
     # CompressAI 1.2.8, MeanScaleHyperprior, without the quantiles it stores.
     settings = CodecConfig(transforms=Minnen(width=width, channels=channels))
-    shapes = jax.eval_shape(lambda: codec.initialize(settings, jax.random.key(0)))
+    shapes = codec.abstract_parameters(settings)
     assert sum(math.prod(array.shape) for array in shapes.values()) == count
 
 

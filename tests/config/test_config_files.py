@@ -21,6 +21,7 @@ def names_in(config: str, variable: str) -> list[str]:
 
 VARIANTS = {
     "ali2023": ["", *names_in("ali2023", "SYSTEMS")],
+    "demo": [""],
     "quickstart": [""],
     "study": ["", *names_in("study", "CONTEXTS")],
 }
@@ -68,14 +69,15 @@ def shrink(config: TrainConfig) -> TrainConfig:
 def test_every_config_and_variant_builds_a_training_step(name):
     config = parse(name)
     assert config.workdir == "runs/" + name.replace(":", "_")
-    parameters = jax.eval_shape(lambda: codec.initialize(config.codec, KEY))
+    parameters = codec.abstract_parameters(config.codec)
     assert sum(array.size for array in parameters.values()) > 100_000
 
     small = with_tiny_codec(config)
     side, batch_size = small.data.crop_size, small.data.batch_size
     crops = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.uint8)
     state = jax.eval_shape(
-        lambda: initial_state(small.static_config, codec.initialize(small.codec, KEY)),
+        functools.partial(initial_state, small.static_config),
+        codec.abstract_parameters(small.codec),
     )
     step = functools.partial(train_step, static_config=small.static_config)
     weights = member_weights(config.members[0])
@@ -83,8 +85,9 @@ def test_every_config_and_variant_builds_a_training_step(name):
     assert {"loss", "bpp", "mse", "correlation"} <= values.keys()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_config_and_variant_trains_a_step(name):
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_config_trains_a_step(name):
+    """Its variants differ in the codec; all codecs are trained by other tests."""
     config = shrink(parse(name))
     before = codecs.draw(config.codec)
     state = initial_state(config.static_config, jax.device_put(before))

@@ -69,6 +69,10 @@ def test_changes_reach_the_fields_of_fields_and_leave_the_rest(settings_of):
             "TrainConfig has no field 'epochs': only steps, workdir, init_",
         ),
         ({"codec": {"transforms": {"width": 0}}}, "Minnen.width must be at least 1"),
+        (
+            {"loss": {"distortion": "ssim"}},
+            "LossConfig.distortion must be one of mse, ms_ssim, but is 'ssim'",
+        ),
     ],
 )
 def test_changes_that_do_not_fit_are_refused_in_one_line(changes, message):

@@ -11,7 +11,7 @@ from support import codecs
 from jaxcorr import correlation
 from jaxcorr.codec import CodecOutput
 from jaxcorr.metrics import image_quality
-from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.loss import Batch, LossConfig
 
 BATCH, SIDE, CHANNELS = 4, 6, 3
 
@@ -124,15 +124,18 @@ def test_a_single_batch_has_the_plain_loss_and_gradient(mask, pool_channels):
 def test_tangents_of_micro_batches_average_to_the_loss_of_the_batch():
     loss_config = LossConfig(window=5)
     micro_batches = [make_output(seed) for seed in range(3)]
-    maps = [loss_config.correlation_map(output) for output, _ in micro_batches]
+    batch = Batch(images=3 * BATCH)
+    maps = [loss_config.statistics(output, batch)["map"] for output, _ in micro_batches]
     average_map = jnp.asarray(np.mean(maps, axis=0))
     tangents, plain = [], []
     for output, image in micro_batches:
         weights = codecs.weights()
-        _, values = loss_config(output, image, weights, average_map)
+        _, values, _ = loss_config.of_part(
+            output, image, weights, {"map": average_map}, batch=batch
+        )
         tangents.append(values["correlation"])
         plain.append(loss_config(output, image, weights)[1]["correlation"])
-    expected = loss_config.correlation_loss(average_map)
+    expected = correlation.masked_norm(average_map, "point")
     np.testing.assert_allclose(np.mean(tangents), expected, rtol=1e-5)
     assert np.mean(plain) > 1.5 * expected  # Mean of squares, not square of the mean.
 
@@ -194,6 +197,11 @@ OTHER_VALUES = {
     "correlated": "quantized",
     "stop_scale_gradient": True,
     "pool_channels": False,
+    "measure": "whitening",
+    "estimator": "averaged",
+    "average_decay": 0.9,
+    "weight": "auto",
+    "price_offset": True,
 }
 
 
@@ -203,4 +211,6 @@ def test_loss_configs_are_equal_only_if_all_fields_are():
     assert first == second and hash(first) == hash(second)
     assert OTHER_VALUES.keys() == names
     for name, value in OTHER_VALUES.items():
+        if name == "price_offset":
+            first = dataclasses.replace(first, measure="whitening")
         assert dataclasses.replace(first, **{name: value}) != first

@@ -73,7 +73,6 @@ def alone(crops):
     [
         (MeshConfig(), 1, False),
         (MeshConfig(fsdp=2), 4, False),
-        (MeshConfig(fsdp=2), 4, True),
         (MeshConfig(sweep=4), 8, True),
         (MeshConfig(sweep=2, fsdp=2), 8, True),
     ],

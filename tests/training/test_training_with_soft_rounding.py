@@ -167,8 +167,8 @@ def entry(tree, number):
     return jax.tree.map(lambda x: x[number], tree)
 
 
-@pytest.mark.parametrize("context", codecs.CONTEXTS)
-def test_a_step_changes_every_part_of_each_context_model(crops, context):
+@pytest.mark.parametrize("context", ["autoregressive", "channelwise"])
+def test_a_step_changes_every_part_of_a_context_model(crops, context):
     static_config = dataclasses.replace(
         STATIC_CONFIG,
         codec=CodecConfig(

@@ -1,0 +1,179 @@
+"""The bits that causal neighbors would save, as a loss, in a file that can be copied.
+
+    normalized latents ─► neighbor_moments ─► whitening_bits ─► loss in bits per pixel
+
+`whitening_loss` is that chain, and an alternative to `correlation_loss`. It predicts
+each latent linearly from its 12 causal neighbors, channel by channel, and counts the
+bits that the prediction would save. A training step that accumulates gradients, or that
+averages over steps, averages the moments and then takes the bits.
+
+This file needs JAX and jaxtyping alone, and imports nothing from jaxcorr.
+"""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+RADIUS = 2
+SIDE = 2 * RADIUS + 1
+TAPS = tuple(itertools.product(range(SIDE), repeat=2))[: SIDE * RADIUS + RADIUS + 1]
+"""Rows and columns, in a 5x5 square, of the 12 latents before its center in raster
+order, and of the center."""
+RIDGE = 1e-3
+"""Variance that is added to every latent before its neighbors predict it."""
+NATS_PER_BIT = math.log(2)
+
+
+def whitening_loss(
+    normalized: Float[ArrayLike, "..."], *, stride: int = 16, offset: bool = False
+) -> Float[Array, ""]:
+    """Returns the bits per pixel that linear prediction from neighbors would save.
+
+    With weight 1 it doubles the price of the correlation that it sees. The scale of the
+    latents makes no difference, so a model cannot lower this loss with larger scales.
+    The bits of n windows have a floor of about 12 / (2 n ln 2) per latent, as 12
+    coefficients are fitted: average the moments over training steps.
+
+    Args:
+      normalized: Normalized latents of shape [..., height, width, channels], at least
+        3 high and 5 wide.
+      stride: Distance between two latents, in pixels.
+      offset: Whether a mean other than zero is priced apart, as in `whitening_bits`.
+
+    Returns:
+      The loss, in bits per pixel.
+
+    Raises:
+      ValueError: If the latents are empty, too small or have fewer than three axes.
+    """
+    moments = neighbor_moments(normalized)
+    bits = whitening_bits(moments, offset=offset)
+    return jnp.mean(bits) * len(bits) / stride**2
+
+
+def neighbor_moments(
+    normalized: Float[ArrayLike, "..."],
+) -> Float[Array, "c 14 14"]:
+    """Averages the products of each latent, its causal neighbors and the number 1.
+
+    Args:
+      normalized: As in `whitening_loss`.
+
+    Returns:
+      The second moments of 14 numbers for each channel: the 12 causal neighbors in
+      raster order, the latent itself, and 1. The mean is over the batch and over all
+      positions whose neighbors lie inside the latents.
+
+    Raises:
+      ValueError: As in `whitening_loss`.
+    """
+    normalized = jnp.asarray(normalized)
+    if normalized.ndim < 3 or normalized.size == 0:
+        raise ValueError(
+            "Latents must have the shape [..., height, width, channels] and not be "
+            f"empty, but their shape is {normalized.shape}."
+        )
+    height, width, channels = normalized.shape[-3:]
+    if height <= RADIUS or width < SIDE:
+        raise ValueError(
+            f"Latents must be at least {RADIUS + 1} high and {SIDE} wide to have "
+            f"causal neighbors, but are {height} high and {width} wide."
+        )
+    dtype = jnp.promote_types(normalized.dtype, jnp.float32)
+    flat = normalized.astype(dtype).reshape(-1, height, width, channels)
+    return _moments(flat)
+
+
+def whitening_bits(
+    moments: Float[ArrayLike, "..."], *, offset: bool = False
+) -> Float[Array, "..."]:
+    """Returns the bits per latent that linear prediction would save.
+
+    Args:
+      moments: Second moments of shape [..., 14, 14], as of `neighbor_moments`.
+      offset: Whether to predict with a constant as well. The bits are then those of the
+        neighbors around the mean b of the channel, plus the b² / (2 ln 2) bits that
+        coding with the mean 0 costs. Without it, a mean other than zero counts as
+        correlation, in part.
+
+    Returns:
+      ½ log2 of the ratio of the second moment of the latent to that of its prediction
+      error, for each channel; 0 for white latents.
+
+    Raises:
+      ValueError: If the moments have another shape.
+    """
+    moments = jnp.asarray(moments)
+    count = len(TAPS)
+    if moments.ndim < 2 or moments.shape[-2:] != (count + 1, count + 1):
+        raise ValueError(
+            f"`moments` must have the shape [..., {count + 1}, {count + 1}], but has "
+            f"{moments.shape}."
+        )
+    mean = moments[..., -1, :-1]
+    covariance = moments[..., :-1, :-1]
+    if offset:
+        covariance = covariance - mean[..., :, None] * mean[..., None, :]
+    ridge = RIDGE * jnp.eye(count, dtype=moments.dtype)
+    covariance = covariance + jnp.broadcast_to(ridge, covariance.shape)
+    # The last row of the factor is that of the latent, and the square of its last entry
+    # is the variance that its neighbors leave (the Schur complement).
+    root = jnp.linalg.cholesky(covariance)
+    ratio = covariance[..., -1, -1] / root[..., -1, -1] ** 2
+    bits = 0.5 * jnp.log(ratio) / NATS_PER_BIT
+    return bits + 0.5 * mean[..., -1] ** 2 / NATS_PER_BIT if offset else bits
+
+
+@jax.jit
+def _moments(normalized: Float[Array, "b h w c"]) -> Float[Array, "c 14 14"]:
+    """Computes `neighbor_moments` for an argument that has been checked.
+
+    Pairs of taps at the same lag share their products, and differ in the window of
+    positions over which these are averaged. So there are 21 lags instead of 91 pairs.
+    """
+    height, width, channels = normalized.shape[1:]
+    count, margin = len(TAPS), 2 * RADIUS
+    pairs = list(itertools.combinations_with_replacement(range(count), 2))
+    lag_of_pair = [
+        (TAPS[second][0] - TAPS[first][0], TAPS[second][1] - TAPS[first][1])
+        for first, second in pairs
+    ]
+    lags = sorted(set(lag_of_pair))
+    padded = jnp.pad(normalized, ((0, 0), (0, RADIUS), (margin, margin), (0, 0)))
+
+    # One lag at a time, recomputed in the backward pass, as in `correlation_maps`.
+    @jax.checkpoint
+    def mean_product(lag):
+        rows = jax.lax.dynamic_slice_in_dim(padded, lag[0], height, axis=1)
+        later = jax.lax.dynamic_slice_in_dim(rows, margin + lag[1], width, axis=2)
+        return jnp.mean(normalized * later, axis=0)
+
+    products = jax.lax.map(mean_product, jnp.array(lags))
+    values = jnp.concatenate([products, jnp.mean(normalized, axis=0)[None]])
+    averages = _window_means(_window_means(values, RADIUS, axis=1), margin, axis=2)
+
+    moments = jnp.ones((count + 1, count + 1, channels), normalized.dtype)
+    first, second = jnp.array(pairs).T
+    row, column = jnp.array(TAPS).T
+    lag = jnp.array([lags.index(lag) for lag in lag_of_pair])
+    pair_means = averages[lag, row[first], column[first]]
+    moments = moments.at[first, second].set(pair_means)
+    moments = moments.at[second, first].set(pair_means)
+    tap_means = averages[-1, row, column]
+    moments = moments.at[:count, count].set(tap_means).at[count, :count].set(tap_means)
+    return jnp.moveaxis(moments, -1, 0)
+
+
+def _window_means(values: Array, margin: int, *, axis: int) -> Array:
+    """Averages along an axis over its windows that leave out `margin` entries."""
+    size = values.shape[axis] - margin
+    return jnp.stack(
+        [
+            jnp.mean(jax.lax.slice_in_dim(values, start, start + size, axis=axis), axis)
+            for start in range(margin + 1)
+        ],
+        axis,
+    )
