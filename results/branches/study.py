@@ -102,6 +102,8 @@ class Settings:
     """Folder for the run directories."""
     only: tuple[str, ...] = ("none", "charm", "autoregressive")
     """Names of context models."""
+    workers: int = 0
+    """Processes that read photographs."""
     deadline: float = float("inf")
     """Seconds after which no further run is started."""
     trunk_steps: int = TRUNK_STEPS
@@ -167,6 +169,7 @@ def trunk(context: str, settings: Settings) -> TrainConfig:
         data=DataConfig(
             source=f"folder:{settings.photographs}",
             held_out=f"folder:{settings.held_out}",
+            workers=settings.workers,
             batch_size=4,
             crop_size=256,
             held_out_images=0,
