@@ -10,14 +10,14 @@ kept as CSV beside this script. `table.py` prints the comparison.
 
 What is trained or measured already is not repeated, and a run that was stopped resumes.
 `--only NAME…` runs some context models, for example in a process on each core.
-`--deadline SECONDS` starts no further run after that time.
+`--deadline SECONDS` starts no further training after that time.
 """
 
 import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import measure
 import tyro
@@ -102,6 +102,8 @@ class Settings:
     """Folder for the run directories."""
     only: tuple[str, ...] = ("none", "charm", "autoregressive")
     """Names of context models."""
+    measured: tuple[Literal["val", "kodak", "other"], ...] = ("val", "kodak", "other")
+    """Sets of images to measure; none trains alone."""
     workers: int = 0
     """Processes that read photographs."""
     deadline: float = float("inf")
@@ -111,31 +113,45 @@ class Settings:
     branch_steps: int = BRANCH_STEPS
     """Length of each branch."""
 
-    @property
-    def sets(self) -> dict[str, Path]:
-        """The sets of images that are given, by name."""
+    def folder(self, images: str) -> Path:
+        """Returns the folder of a set of images."""
         sets = {"val": self.held_out, "kodak": self.kodak, "other": self.other_kinds}
-        return {name: folder for name, folder in sets.items() if folder}
+        folder = sets[images]
+        if folder is None:
+            raise SystemExit(f"no folder is given for the images {images}")
+        return folder
 
 
 def main(settings: Settings) -> None:
     """Trains and measures what is not done yet."""
     started = time.monotonic()
-    scale = settings.trunk_steps / TRUNK_STEPS
+
+    def is_late() -> bool:
+        return time.monotonic() - started > settings.deadline
+
     for context in settings.only:
-        train(trunk(context, settings))
-    for checkpoint in CHECKPOINTS:
-        for context in settings.only:
-            for name, changes in ARMS[context].items():
-                for rate, weight in enumerate(WEIGHTS):
-                    if time.monotonic() - started > settings.deadline:
-                        return
-                    step = round(checkpoint * scale)
-                    run = branch(context, rate, step, changes, settings)
-                    workdir = settings.runs / context / f"{step}-{weight:g}-{name}"
-                    run = dataclasses.replace(run, workdir=str(workdir))
-                    train(run)
-                    measure_run(run, f"{context}-{workdir.name}", settings)
+        if not is_late():
+            train(trunk(context, settings))
+    runs = [
+        (context, arm, round(checkpoint * settings.trunk_steps / TRUNK_STEPS), rate)
+        for checkpoint in CHECKPOINTS
+        for context in settings.only
+        for arm in ARMS[context]
+        for rate in range(len(WEIGHTS))
+    ]
+    for context, arm, step, rate in runs:
+        name = f"{step}-{WEIGHTS[rate]:g}-{arm}"
+        workdir = settings.runs / context / name
+        if is_late() and not (workdir / "models").is_dir():
+            continue
+        run = branch(context, rate, step, ARMS[context][arm], settings)
+        run = dataclasses.replace(run, workdir=str(workdir))
+        train(run)
+        for images in settings.measured:
+            table = FOLDER / f"{context}-{name}" / f"{images}.csv"
+            if not table.is_file():
+                table.parent.mkdir(exist_ok=True)
+                measure.write(table, run, settings.folder(images))
 
 
 def train(run: TrainConfig) -> None:
@@ -199,15 +215,6 @@ def branch(
     }
     arm = {name: value for name, value in changes.items() if name != "stages"}
     return config.with_changes(config.with_changes(run, base), arm)
-
-
-def measure_run(run: TrainConfig, name: str, settings: Settings) -> None:
-    """Measures the models of an arm on the sets of images that are given."""
-    for images, folder in settings.sets.items():
-        table = FOLDER / name / f"{images}.csv"
-        if not table.is_file():
-            table.parent.mkdir(exist_ok=True)
-            measure.write(table, run, folder)
 
 
 if __name__ == "__main__":
