@@ -1,14 +1,19 @@
-"""Trains the codecs of `-m demo`: one trunk, then four rates from it.
+"""Trains the codecs of `-m demo`: one trunk, then several rates from it.
 
     python results/demo/train.py --photographs DIR --held-out VAL --part trunk
     python results/demo/train.py --photographs DIR --held-out VAL --part rates
 
 The trunk is trained with a high λ at a constant learning rate. From its averaged
-parameters a sweep over four λ goes on, in which all rates see the same crops, while the
+parameters a sweep over λ goes on, in which all rates see the same crops, while the
 learning rate falls to zero along half a cosine. A part that was stopped resumes.
-Finished parts are written as models with 16-bit parameters to `RUNS/CODEC/models`.
-Where time is limited rather than the number of steps, stop the trunk with SIGTERM,
-which saves a checkpoint, and write its model with `--stopped`.
+Finished models are written with 16-bit parameters to `RUNS/CODEC/models`, under the
+name of their λ. Where time is limited rather than the number of steps, stop the trunk
+with SIGTERM, which saves a checkpoint, and write its model with `--stopped`.
+
+A further rate can start from the model of one that is finished:
+
+    python results/demo/train.py --photographs DIR --held-out VAL --part rates \
+        --weights 0.001 --start 0.0025 --learning-rate 3e-4 --steps 3000 --batch-size 2
 """
 
 import dataclasses
@@ -32,10 +37,10 @@ CODECS = {
     ),
 }
 """Two codecs whose 16-bit parameters take less than 5 MB."""
-TRUNK_WEIGHT = 0.025
-"""λ of the trunk."""
+TRUNK, TRUNK_WEIGHT = "trunk", 0.025
+"""Name and λ of the trunk."""
 WEIGHTS = (0.0025, 0.0067, 0.018, 0.045)
-"""λ of the four rates."""
+"""λ of the rates."""
 AUGMENTATION = AugmentationConfig(
     scale=0.4, hue=30.0, saturation=0.5, gamma=0.5, channel_permutation=0.1,
     blur=0.1, synthetic=0.2,
@@ -56,8 +61,14 @@ class Settings:
     """The codec to train."""
     runs: Path = Path("runs/demo")
     """Folder for run directories and models."""
-    steps: int = 16_000
+    weights: tuple[float, ...] = WEIGHTS
+    """λ of the rates."""
+    start: str = TRUNK
+    """Model that the rates start from."""
+    steps: int = 18_000
     """Length of the part."""
+    learning_rate: float = 5e-4
+    """Highest learning rate of the rates."""
     batch_size: int = 8
     """Number of crops in a step."""
     workers: int = 0
@@ -71,13 +82,14 @@ class Settings:
 def main(settings: Settings) -> None:
     """Trains a part where that is not done yet, and writes its models."""
     folder = settings.runs / settings.codec
-    workdir = folder / settings.part
-    run = trunk(settings) if settings.part == "trunk" else rates(settings)
+    names = [f"{weight:g}" for weight in settings.weights]
+    run, workdir = rates(settings), folder / "-".join(["rates", *names])
+    if settings.part == TRUNK:
+        names, run, workdir = [TRUNK], trunk(settings), folder / TRUNK
     if not settings.stopped:
         jaxcorr.train(run, workdir=str(workdir))
-    for number in range(len(run.members)):
+    for number, name in enumerate(names):
         trained = jaxcorr.load(f"{workdir}@{number}", checkpoint="newest")
-        name = "trunk" if settings.part == "trunk" else str(number)
         model = saved_model.round_to_half(trained)
         saved_model.write_model(folder / "models" / name, model)
 
@@ -115,13 +127,18 @@ def trunk(settings: Settings) -> TrainConfig:
 
 
 def rates(settings: Settings) -> TrainConfig:
-    """Returns the settings of the sweep that goes on from the model of the trunk."""
+    """Returns the settings of the sweep that goes on from a finished model."""
     return config.with_changes(
         trunk(settings),
         {
-            "init_from": str(settings.runs / settings.codec / "models" / "trunk"),
-            "sweep": {"distortion_weight": WEIGHTS},
-            "optimizer": {"learning_rate": 5e-4, "schedule": "cosine"},
+            "init_from": str(
+                settings.runs / settings.codec / "models" / settings.start
+            ),
+            "sweep": {"distortion_weight": settings.weights},
+            "optimizer": {
+                "learning_rate": settings.learning_rate,
+                "schedule": "cosine",
+            },
             "data": {"seed": 1},
         },
     )
