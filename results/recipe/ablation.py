@@ -27,17 +27,22 @@ FOLDER = Path(__file__).resolve().parent
 STEPS = 5000
 SMALL_CROPS = {"data": {"batch_size": 8, "crop_size": 128}, "loss": {"window": 5}}
 COLOR = {"hue": 30.0, "saturation": 0.5, "gamma": 0.5, "channel_permutation": 0.2}
+SEED_1 = {"sweep": {"seed": 1}, "data": {"seed": 1}}
+SEED_2 = {"sweep": {"seed": 2}, "data": {"seed": 2}}
+DROP = {"optimizer": {"schedule": "drop"}}
 ARMS: dict[str, dict[str, Any]] = {
     "base": {},
-    "seed-1": {"sweep": {"seed": 1}, "data": {"seed": 1}},
-    "seed-2": {"sweep": {"seed": 2}, "data": {"seed": 2}},
+    "seed-1": SEED_1,
+    "seed-2": SEED_2,
     "no-average": {"optimizer": {"ema_decay": 0.0}},
     "crops-128": SMALL_CROPS,
     "crops-128-256": {
         **SMALL_CROPS,
         "stages": (jaxcorr.StageConfig(start=3500, batch_size=2, crop_size=256),),
     },
-    "drop": {"optimizer": {"schedule": "drop"}},
+    "drop": DROP,
+    "drop-seed-1": {**DROP, **SEED_1},
+    "drop-seed-2": {**DROP, **SEED_2},
     "stable-decay": {"optimizer": {"schedule": "stable_decay"}},
     "rate-5e-4": {"optimizer": {"learning_rate": 5e-4}},
     "rate-2e-3": {"optimizer": {"learning_rate": 2e-3}},

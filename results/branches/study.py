@@ -1,0 +1,221 @@
+"""What the correlation loss changes in a trained codec: branches of a trunk in pairs.
+
+    python results/branches/study.py --photographs BSDS --held-out VAL --kodak KODAK
+
+trains a trunk without the loss for each context model, as a sweep over two rates. From
+three of its checkpoints every arm goes on with the same batches and the same noise, and
+ends with the same drop of the learning rate. Arms differ in the loss alone, but for the
+controls. Whole images are measured with rounded latents; bits and MSE of each image are
+kept as CSV beside this script. `table.py` prints the comparison.
+
+What is trained or measured already is not repeated, and a run that was stopped resumes.
+`--only NAME…` runs some context models, for example in a process on each core.
+`--deadline SECONDS` starts no further training after that time.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import measure
+import tyro
+
+import jaxcorr
+from jaxcorr import config, saved_model
+from jaxcorr.codec import CodecConfig, ContextConfig
+from jaxcorr.config import TrainConfig
+from jaxcorr.context.autoregressive import Autoregressive
+from jaxcorr.context.channelwise import Channelwise
+from jaxcorr.context.checkerboard import Checkerboard
+from jaxcorr.context.no_context import NoContext
+from jaxcorr.data.sources import DataConfig
+from jaxcorr.training.checkpoints import IntervalConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.transforms.minnen import Minnen
+
+FOLDER = Path(__file__).resolve().parent
+CONTEXTS: dict[str, ContextConfig] = {
+    "none": NoContext(),
+    "charm": Channelwise(slices=8, networks="light"),
+    "autoregressive": Autoregressive(),
+    "checkerboard": Checkerboard(),
+}
+"""Context models, of which the autoregressive one is a control: it leaves no linear
+correlation with earlier neighbors, so the loss has nothing to gain."""
+WEIGHTS = (0.0005, 0.0067)
+"""λ of the two rates."""
+TRUNK_STEPS, EVERY = 8_000, 1_000
+CHECKPOINTS = (6_000, 7_000, 8_000)
+"""Steps of the trunk from which the pairs branch."""
+BRANCH_STEPS = 1_000
+LEARNING_RATE = 5e-4
+AUTO = {"loss": {"weight": "auto"}}
+LOSS: dict[str, dict[str, Any]] = {
+    # α in multiples of the weight that prices correlation twice.
+    "published": {**AUTO, "sweep": {"correlation_weight": (0.0, 1.0, 4.0)}},
+    "whitening": {
+        "loss": {"measure": "whitening", "estimator": "averaged"},
+        "sweep": {"correlation_weight": 1.0},
+    },
+    "annealed": {
+        **AUTO,
+        "stages": {"correlation_weight": 4.0, "correlation_weight_end": 0.0},
+    },
+}
+"""Name of every arm, and what it changes in a branch without the loss."""
+CONTROLS: dict[str, dict[str, Any]] = {
+    # Other noise, and other crops of equal area.
+    "noise": {"sweep": {"seed": 1}},
+    "crops": {"data": {"crop_size": 128, "batch_size": 16}},
+}
+"""Arms without the loss."""
+MASKED = {
+    "loss": {"weight": "auto", "mask": "context"},
+    "sweep": {"correlation_weight": 1.0},
+}
+"""An arm that leaves out what the context model sees."""
+ARMS = {
+    "none": {**LOSS, **CONTROLS},
+    "charm": LOSS,
+    "autoregressive": {name: LOSS[name] for name in ("published", "whitening")},
+    "checkerboard": {"published": LOSS["published"], "masked": MASKED},
+}
+"""Arms of every context model."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Folders of images and runs, and the context models to run."""
+
+    photographs: Path
+    """The train and test sets of BSDS500, in one folder."""
+    held_out: Path
+    """The validation set of BSDS500."""
+    kodak: Path | None = None
+    """The 24 Kodak photographs."""
+    other_kinds: Path | None = None
+    """The images that `results/other_kinds/make.py` makes."""
+    runs: Path = Path("runs/branches")
+    """Folder for the run directories."""
+    only: tuple[str, ...] = ("none", "charm", "autoregressive")
+    """Names of context models."""
+    measured: tuple[Literal["val", "kodak", "other"], ...] = ("val", "kodak", "other")
+    """Sets of images to measure; none trains alone."""
+    workers: int = 0
+    """Processes that read photographs."""
+    deadline: float = float("inf")
+    """Seconds after which no further run is started."""
+    trunk_steps: int = TRUNK_STEPS
+    """Length of the trunk. Branches start from it and two checkpoints before."""
+    branch_steps: int = BRANCH_STEPS
+    """Length of each branch."""
+
+    def folder(self, images: str) -> Path:
+        """Returns the folder of a set of images."""
+        sets = {"val": self.held_out, "kodak": self.kodak, "other": self.other_kinds}
+        folder = sets[images]
+        if folder is None:
+            raise SystemExit(f"no folder is given for the images {images}")
+        return folder
+
+
+def main(settings: Settings) -> None:
+    """Trains and measures what is not done yet."""
+    started = time.monotonic()
+
+    def is_late() -> bool:
+        return time.monotonic() - started > settings.deadline
+
+    for context in settings.only:
+        if not is_late():
+            train(trunk(context, settings))
+    runs = [
+        (context, arm, round(checkpoint * settings.trunk_steps / TRUNK_STEPS), rate)
+        for checkpoint in CHECKPOINTS
+        for context in settings.only
+        for arm in ARMS[context]
+        for rate in range(len(WEIGHTS))
+    ]
+    for context, arm, step, rate in runs:
+        name = f"{step}-{WEIGHTS[rate]:g}-{arm}"
+        workdir = settings.runs / context / name
+        if is_late() and not (workdir / "models").is_dir():
+            continue
+        run = branch(context, rate, step, ARMS[context][arm], settings)
+        run = dataclasses.replace(run, workdir=str(workdir))
+        train(run)
+        for images in settings.measured:
+            table = FOLDER / f"{context}-{name}" / f"{images}.csv"
+            if not table.is_file():
+                table.parent.mkdir(exist_ok=True)
+                measure.write(table, run, settings.folder(images))
+
+
+def train(run: TrainConfig) -> None:
+    """Trains where that is not done yet, and keeps the models without checkpoints."""
+    assert run.workdir is not None
+    if (Path(run.workdir) / "models").is_dir():
+        print(f"{run.workdir} is trained already", flush=True)
+        return
+    workdir = jaxcorr.train(run)
+    for number in range(len(run.sweep.members)):
+        model = jaxcorr.load(f"{workdir}@{number}", checkpoint="newest")
+        saved_model.write_model(workdir / "models" / str(number), model)
+
+
+def trunk(context: str, settings: Settings) -> TrainConfig:
+    """Returns the settings of the run from which all arms branch."""
+    every = round(EVERY * settings.trunk_steps / TRUNK_STEPS)
+    return TrainConfig(
+        steps=settings.trunk_steps,
+        workdir=str(settings.runs / context / "trunk"),
+        codec=CodecConfig(
+            transforms=Minnen(width=64, channels=96), context=CONTEXTS[context]
+        ),
+        sweep=SweepConfig(distortion_weight=WEIGHTS, correlation_weight=0.0),
+        optimizer=OptimizerConfig(
+            learning_rate=LEARNING_RATE,
+            warmup_steps=500,
+            schedule="constant",
+            ema_decay=0.99,
+        ),
+        data=DataConfig(
+            source=f"folder:{settings.photographs}",
+            held_out=f"folder:{settings.held_out}",
+            workers=settings.workers,
+            batch_size=4,
+            crop_size=256,
+            held_out_images=0,
+        ),
+        intervals=IntervalConfig(
+            log_every=100, eval_every=every, checkpoint_every=every, max_to_keep=3
+        ),
+    )
+
+
+def branch(
+    context: str, rate: int, step: int, changes: Mapping[str, Any], settings: Settings
+) -> TrainConfig:
+    """Returns the settings of an arm from one checkpoint of a trunk."""
+    run = jaxcorr.branch_config(
+        settings.runs / context / f"trunk@{rate}", checkpoint=str(step)
+    )
+    stage = jaxcorr.StageConfig(
+        start=step, learning_rate=LEARNING_RATE, **changes.get("stages", {})
+    )
+    steps = settings.branch_steps
+    base = {
+        "steps": step + steps,
+        "stages": (stage,),
+        "optimizer": {"schedule": "drop", "drop_at": 0.6, "warmup_steps": 0},
+        "intervals": {"eval_every": steps, "checkpoint_every": steps, "max_to_keep": 1},
+    }
+    arm = {name: value for name, value in changes.items() if name != "stages"}
+    return config.with_changes(config.with_changes(run, base), arm)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
