@@ -100,6 +100,7 @@ def trunk(settings: Settings) -> TrainConfig:
         jaxcorr.load_config("demo"),
         {
             "steps": settings.steps,
+            "stages": (),
             "codec": CODECS[settings.codec],
             "sweep": {"distortion_weight": TRUNK_WEIGHT, "correlation_weight": 0.0},
             "optimizer": {
@@ -113,6 +114,7 @@ def trunk(settings: Settings) -> TrainConfig:
                 "source": f"folder:{settings.photographs}",
                 "held_out": f"folder:{settings.held_out}",
                 "batch_size": settings.batch_size,
+                "crop_size": 256,
                 "workers": settings.workers,
                 "augmentation": AUGMENTATION,
             },

@@ -2,7 +2,7 @@
 
     python results/recipe/ablation.py --photographs BSDS --held-out VAL --kodak KODAK
 
-trains the config `demo` in every arm, and codes whole images to files. Bits and MSE of
+trains a small hyperprior in every arm, and codes whole images to files. Bits and MSE of
 each image are kept as CSV beside this script. An arm that has a table is not run again,
 and one that was stopped resumes. `--only NAME…` runs some, for example in a process on
 each core. `table.py` prints the comparison.
@@ -21,10 +21,17 @@ from typing import Any
 import tyro
 
 import jaxcorr
-from jaxcorr import saved_model
+from jaxcorr import config, saved_model
+from jaxcorr.config import TrainConfig
 
 FOLDER = Path(__file__).resolve().parent
 STEPS = 5000
+BASE = {
+    "data": {"batch_size": 2, "crop_size": 256},
+    "loss": {"window": 7},
+    "stages": (),
+}
+"""Changes of the config `demo`, which has the best recipe, for all arms."""
 SMALL_CROPS = {"data": {"batch_size": 8, "crop_size": 128}, "loss": {"window": 5}}
 COLOR = {"hue": 30.0, "saturation": 0.5, "gamma": 0.5, "channel_permutation": 0.2}
 SEED_1 = {"sweep": {"seed": 1}, "data": {"seed": 1}}
@@ -56,7 +63,7 @@ ARMS: dict[str, dict[str, Any]] = {
         "data": {**SMALL_CROPS["data"], "augmentation": {"scale": 0.3}},
     },
 }
-"""Name of every arm, and what it changes in the config `demo`."""
+"""Name of every arm, and what it changes in the base."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,26 +135,24 @@ def train(
     changes: Mapping[str, Any], settings: Settings, workdir: Path, model: Path
 ) -> None:
     """Trains an arm, or resumes it, and writes its last parameters as a model."""
-    changes = {
-        "steps": STEPS,
-        **changes,
-        "data": {**data_of(settings), **changes.get("data", {})},
-        # Arms are measured at their end, on whole images and real files.
-        "intervals": {"eval_every": STEPS},
-        "workdir": str(workdir),
-    }
-    jaxcorr.train("demo", **changes)
+    run = config.with_changes(base(settings), changes)
+    jaxcorr.train(run, workdir=str(workdir))
     trained = jaxcorr.load(workdir, checkpoint="newest")
     saved_model.write_model(model, saved_model.round_to_half(trained))
 
 
-def data_of(folders: Folders) -> dict[str, Any]:
-    """Returns the settings of the data of all runs."""
-    return {
+def base(folders: Folders) -> TrainConfig:
+    """Returns the settings of the arm that changes nothing."""
+    data = {
         "source": f"folder:{folders.photographs}",
         "held_out": f"folder:{folders.held_out}",
         "held_out_images": 0,
     }
+    # Arms are measured at their end, on whole images and real files.
+    intervals = {"eval_every": STEPS}
+    changes = {**BASE, "steps": STEPS, "intervals": intervals}
+    run = config.with_changes(jaxcorr.load_config("demo"), changes)
+    return config.with_changes(run, {"data": data})
 
 
 def measure(model: Path, settings: Settings) -> Iterator[Row]:

@@ -3,7 +3,7 @@
     python results/recipe/learning_curve.py --photographs BSDS --held-out VAL \
         --compressai PYTHON
 
-trains the mean-scale hyperprior of the config `demo` and CompressAI's of the same
+trains the mean-scale hyperprior of `ablation.py` and CompressAI's of the same
 widths with the same λ, crops, order of crops, learning rates and clipping, without an
 average of the parameters. Every 1000 steps both are evaluated on whole images by the
 same code: CompressAI's weights are imported. Prints bpp + λ MSE, and keeps it as
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from jaxcorr import config, config_files, train_states, trainer
+from jaxcorr import config, train_states, trainer
 from jaxcorr.config import TrainConfig
 from jaxcorr.data import folder, pipeline, sources
 from jaxcorr.interop import compressai
@@ -107,12 +107,11 @@ def make_config(settings: Settings) -> TrainConfig:
     """Returns the settings of jaxcorr's training."""
     count = settings.steps // EVERY
     return config.with_changes(
-        config_files.load_config("demo"),
+        ablation.base(settings),
         {
             "steps": settings.steps,
             "workdir": str(settings.runs / "learning_curve"),
             "optimizer": {"ema_decay": 0.0},
-            "data": ablation.data_of(settings),
             "intervals": {
                 "eval_every": settings.steps,
                 "checkpoint_every": EVERY,
