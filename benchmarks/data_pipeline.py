@@ -44,7 +44,7 @@ Block = Callable[[float], float]
 
 
 def main(
-    config: tyro.conf.Positional[str] = "quickstart",
+    config: tyro.conf.Positional[str] = "quickstart:scratch",
     source: str | None = None,
     augmentation: bool = False,
 ) -> None:

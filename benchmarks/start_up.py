@@ -78,7 +78,7 @@ COMMANDS = {
 """Arguments of Python for each command that is measured."""
 
 
-def main(config: str = "quickstart", repeats: str = "5") -> None:
+def main(config: str = "quickstart:scratch", repeats: str = "5") -> None:
     """Prints the seconds of the first steps of a config, or those of short commands."""
     if config == "commands":
         measure_commands(int(repeats))

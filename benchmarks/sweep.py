@@ -29,7 +29,9 @@ from jaxcorr.training.sharding import MeshConfig
 ROUNDS, BLOCK_SECONDS = 5, 3.0
 
 
-def main(config: tyro.conf.Positional[str] = "quickstart", members: int = 4) -> None:
+def main(
+    config: tyro.conf.Positional[str] = "quickstart:scratch", members: int = 4
+) -> None:
     """Prints a line for each variant.
 
     Args:

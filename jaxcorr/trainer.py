@@ -40,7 +40,7 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
     """Trains until the end of the run, from its newest checkpoint if there is one.
 
     Settings are checked before a file is written or a program is compiled. For example,
-    `train("quickstart", steps=100, codec={"transforms": {"width": 16}})`.
+    `train("quickstart:scratch", steps=100, codec={"transforms": {"width": 16}})`.
 
     Args:
       config: Settings of the run, or the name of a packaged config or the path of a
@@ -143,6 +143,7 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
       UserError: If the held-out images cannot be read.
     """
     crops, images = pipeline.read_held_out(config.data)
+    is_trained = config.init_from is not None or config.branch is not None
     devices = sharding.num_batch_devices(mesh)
     return loop.Run(
         static_config=config.static_config,
@@ -151,6 +152,7 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
         intervals=config.intervals,
         mesh=mesh,
         held_out=HeldOut(crops=crops, batches=batch_by_canvas(images, devices=devices)),
+        trained_from=(config.branch_step or 0) if is_trained else None,
         provenance=Provenance(config=serialization.to_json(config)),
     )
 

@@ -50,6 +50,8 @@ def train(
     try:
         workdir = trainer.train(config)
         if distributed.is_first_process():
+            if config.init_from or config.branch:
+                _print_changes(workdir)
             _write_samples(workdir)
     except loop.Preempted as stop:
         if distributed.is_first_process():
@@ -124,6 +126,26 @@ def _list_configs(configs: Mapping[str, Path]) -> str:
             "`jaxcorr train --branch RUN [--checkpoint STEP]` goes on from a run.",
         ]
     )
+
+
+def _print_changes(workdir: Path) -> None:
+    """Prints what changed on held-out images since the start of a run."""
+    from jaxcorr import run_directory
+    from jaxcorr.evaluation import held_out
+
+    rows = list(held_out.read_log(workdir / run_directory.HELD_OUT_LOG))
+    for member in sorted({row.get("member", 0) for row in rows}):
+        history = [row for row in rows if row.get("member", 0) == member]
+        first, last = history[0], history[-1]
+        changes = [
+            f"{first[key]:.{digits}f} to {last[key]:.{digits}f}"
+            for key, digits in (("bpp", 4), ("psnr_db", 2), ("correlation", 4))
+        ]
+        print(
+            f"\nOn held-out images, from step {first['step']} to {last['step']}"
+            f"{f', member {member}' if 'member' in last else ''}: "
+            "{} bpp, {} dB, correlation {}".format(*changes)
+        )
 
 
 def _write_samples(workdir: Path) -> None:

@@ -31,6 +31,8 @@ def train(
 ) -> TrainState:
     """Trains all members until the end of the run.
 
+    A run that starts from trained parameters evaluates them first.
+
     Args:
       run: Settings and devices.
       state: State of all members to start from. Its buffers are donated.
@@ -49,6 +51,8 @@ def train(
     last = run.static_config.steps
     first = int(np.max(sharding.to_host(state.step, run.mesh))) + 1
     progress = _Progress(run, first, log)
+    if first - 1 == run.trained_from:
+        _, state = _evaluate(run, state, first - 1, progress, log)
     with distributed.stop_requests() as stop_requested:
         for step in range(first, last + 1):
             stage = run.stage(step)

@@ -26,6 +26,8 @@ class Run:
       intervals: How often to log, evaluate and save.
       mesh: The devices.
       held_out: Images for evaluation.
+      trained_from: Step of the trained parameters that the run starts from, which are
+        evaluated before the first step; None if the run starts from random ones.
       provenance: Provenance that all model folders of this run share.
     """
 
@@ -35,6 +37,7 @@ class Run:
     intervals: IntervalConfig
     mesh: Mesh
     held_out: HeldOut
+    trained_from: int | None = None
     provenance: Provenance
 
     @functools.cached_property

@@ -22,7 +22,7 @@ def names_in(config: str, variable: str) -> list[str]:
 VARIANTS = {
     "ali2023": ["", *names_in("ali2023", "SYSTEMS")],
     "demo": [""],
-    "quickstart": [""],
+    "quickstart": ["", *names_in("quickstart", "START")],
     "study": ["", *names_in("study", "CONTEXTS")],
 }
 KEY = jax.random.key(0)

@@ -190,7 +190,7 @@ def test_a_mistake_in_a_config_file_is_reported_with_its_line(tmp_path, text, me
             "no_such.py does not exist: CONFIG must be a Python file, or ",
         ),
         (["no_such"], "or one of ali2023, demo, quickstart, study"),
-        (["quickstart:large"], "quickstart.py has no variants"),
+        (["demo:large"], "demo.py has no variants"),
         (
             ["study:large"],
             "the variant must be one of none, checkerboard, charm, space",

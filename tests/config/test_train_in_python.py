@@ -35,6 +35,7 @@ def settings_of(monkeypatch, tmp_path):
 def test_a_name_trains_the_packaged_config(settings_of):
     assert settings_of("quickstart") == jaxcorr.load_config("quickstart")
     assert settings_of("quickstart").workdir == "runs/quickstart"
+    assert settings_of("quickstart:scratch").workdir == "runs/quickstart_scratch"
 
 
 def test_changes_reach_the_fields_of_fields_and_leave_the_rest(settings_of):

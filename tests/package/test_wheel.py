@@ -84,11 +84,11 @@ def test_the_wheel_trains_in_an_empty_folder_and_codes_with_the_run(
     install, photograph, tmp_path
 ):
     command = install("[train]") / "jaxcorr"
-    out, err = run(command, "train", "quickstart", *SMALL, cwd=tmp_path)
+    out, err = run(command, "train", "quickstart:scratch", *SMALL, cwd=tmp_path)
     assert err == ""
-    assert "comparison.png, are in runs/quickstart/held_out" in out
-    assert (tmp_path / "runs" / "quickstart" / "checkpoints" / "5").is_dir()
-    check_round_trip(command, ["-m", "runs/quickstart"], photograph, tmp_path)
+    assert "comparison.png, are in runs/quickstart_scratch/held_out" in out
+    assert (tmp_path / "runs" / "quickstart_scratch" / "checkpoints" / "5").is_dir()
+    check_round_trip(command, ["-m", "runs/quickstart_scratch"], photograph, tmp_path)
 
 
 def test_the_core_codes_and_names_missing_extras(install, photograph, tmp_path):
