@@ -21,6 +21,7 @@ from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import require
+from jaxcorr.layers.valid_region import masking
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
 from jaxcorr.quantization import Quantization, Rounding
 from jaxcorr.transforms.base import (
@@ -29,6 +30,7 @@ from jaxcorr.transforms.base import (
     image_mask,
     latents_across,
 )
+from jaxcorr.transforms.canvas import valid_region
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -177,7 +179,8 @@ class Codec(nnx.Module):
             rounding, as in a file.
           transform_dtype: Precision of analysis and synthesis; the rest is float32.
           size: Height and width of the part of `image`, from the top left, that is not
-            padding, or arrays with those of each image. Outputs keep the full size.
+            padding, or arrays with those of each image. Outputs keep the full size. The
+            networks see padding up to the next multiple of 64, and zeros beyond.
           median: Center of side information; by default the prior's median.
 
         Raises:
@@ -246,23 +249,25 @@ def _forward(
 ) -> CodecOutput:
     """Encodes and decodes images, as `Codec.__call__` does."""
     height, width = image.shape[1:3]
-    rows, columns = (height, width) if size is None else map(_each_image, size)
+    rows, columns = (height, width) if size is None else size
     sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]
     canvas = ops.pad_to(image, *sides)
+    region = None if size is None else valid_region(size, canvas.shape[1:3])
     center = (codec.prior.median() if median is None else median)[None, None, None]
     y_quantization, z_quantization = quantization.split()
 
-    y, z = codec.analyze(canvas.astype(transform_dtype))
-    coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
-    coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
-    # Padding carries no symbols. The decoder sees zeros there, as it does beyond
-    # the border of a crop in training.
-    z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
-    features = codec.predict_features(z_hat)
-    prediction = codec.context.forward(features, y, y_quantization, coded_y)
-    mean, scale = prediction.mean, prediction.scale
-    y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
-    reconstruction = codec.synthesize(y_hat.astype(transform_dtype))
+    with masking(region):
+        y, z = codec.analyze(canvas.astype(transform_dtype))
+        coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
+        coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
+        # Padding carries no symbols. The decoder sees zeros there, as it does beyond
+        # the border of a crop in training.
+        z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
+        features = codec.predict_features(z_hat)
+        prediction = codec.context.forward(features, y, y_quantization, coded_y)
+        mean, scale = prediction.mean, prediction.scale
+        y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
+        reconstruction = codec.synthesize(y_hat.astype(transform_dtype))
 
     def latent_bits(latents: Array, bound: float) -> Array:
         return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
@@ -283,11 +288,6 @@ def _forward(
         latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
         side_bits=jnp.where(coded_z, z_bits, 0.0),
     )
-
-
-def _each_image(side: Array) -> Array:
-    """Returns the side of every image so that it broadcasts with a batch."""
-    return side[:, None, None, None] if jnp.ndim(side) else side
 
 
 def _describe(value: Any) -> str:

@@ -83,10 +83,15 @@ def image_mask(
     Args:
       grid: Latents or side information of the padded image.
       rows: Height of the images before padding, in pixels; or one for each image, of
-        shape [b, 1, 1, 1].
+        shape [b].
       columns: Width of the images before padding, in the same form.
       stride: Pixels from one position of the grid to the next.
     """
-    row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
-    column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns
-    return row & column
+    row, column = (jnp.arange(side) * stride for side in grid.shape[1:3])
+    is_row = row[None, :, None, None] < _each_image(rows)
+    return is_row & (column[None, None, :, None] < _each_image(columns))
+
+
+def _each_image(side: Array | int) -> Array | int:
+    """Returns a side of all images, or of each, so that it broadcasts with a batch."""
+    return jnp.asarray(side)[:, None, None, None] if jnp.ndim(side) else side
