@@ -1,5 +1,7 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
+from typing import Literal
+
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
@@ -27,6 +29,9 @@ from jaxcorr.transforms.canvas import (
 
 SYMBOL_LIMIT = 2**30
 """Exclusive bound of the magnitude of symbols, far beyond those of a sound codec."""
+BEYOND_IMAGE: Literal["constant", "edge"] = "edge"
+"""Latents that the synthesis sees beyond the image: the last are repeated, as the codec
+does by `repeat_last_latents`; in format 1 they are zeros."""
 
 
 def encode(
@@ -134,8 +139,10 @@ def reconstruct(
       version: Version of the file format.
     """
     size = height, width
-    canvas = _pad_to_canvas(latents.latent_hat.astype(np.float32), size, LATENT_STRIDE)
     region = _valid_region(size, version)
+    mode = "constant" if region is None else BEYOND_IMAGE
+    y_hat = latents.latent_hat.astype(np.float32)
+    canvas = _pad_to_canvas(y_hat, size, LATENT_STRIDE, mode=mode)
     image = networks.synthesize(model.shared_codec, canvas, region)
     return np.asarray(image)[0, :height, :width]
 
@@ -221,12 +228,16 @@ def _predict_features(
 
 
 def _pad_to_canvas(
-    grid: Float[np.ndarray, "rows columns c"], size: tuple[int, int], stride: int
+    grid: Float[np.ndarray, "rows columns c"],
+    size: tuple[int, int],
+    stride: int,
+    *,
+    mode: Literal["constant", "edge"] = "constant",
 ) -> Float[np.ndarray, "1 h w c"]:
-    """Pads a grid with zeros to the canvas of an image of the given size."""
+    """Pads a grid, by default with zeros, to the canvas of an image of a size."""
     sides = [canvas_side(pixels) // stride for pixels in size]
     margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
-    return np.pad(grid, [*margins, (0, 0)])[None]
+    return np.pad(grid, [*margins, (0, 0)], mode=mode)[None]
 
 
 def _round_to_symbols(residual: Float[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:
