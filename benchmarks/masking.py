@@ -72,7 +72,7 @@ def main(rounds: Rounds = 7, size: Size = (512, 768)) -> None:
         for version in (1, 2):
             seconds(model, image, version)  # Compiles the programs.
         turns = [[seconds(model, image, x) for x in (1, 2)] for _ in range(rounds)]
-        before, after = (statistics.median(column) for column in zip(*turns))
+        before, after = map(statistics.median, zip(*turns, strict=True))
         ratio = statistics.median(new / old for old, new in turns)
         print(f"{name:30}{before:9.2f}s{after:9.2f}s{ratio:8.3f}", flush=True)
 

@@ -5,7 +5,7 @@ Integers are unsigned and little-endian.
 | byte | size | holds                                                                 |
 | ---- | ---- | --------------------------------------------------------------------- |
 |    0 |    4 | magic: C8 4A 58 43, `JXC` after a byte that no text starts with       |
-|    4 |    1 | version: 2; or 1, whose networks also see the rest of the canvas       |
+|    4 |    1 | version: 2, or 1 for networks that see the whole canvas                |
 |    5 |    1 | arithmetic of what feeds the range coder: 0 float64, 1 float32        |
 |    6 |    1 | offset: how far the encoder shifted the rounding grids                |
 |    7 |    1 | 0                                                                     |
