@@ -4,8 +4,8 @@
     python tests/references/make_compressai_pictures.py
 
 Last made with Python 3.11.7, CompressAI 1.2.8, torch 2.13.0 and NumPy 1.26.4. The
-models are those of `make_compressai.py`, with finer latents. The images are the waves of
-`synthetic.py`, padded to multiples of 64 by their last pixels. Latents over padding
+models are those of `make_compressai.py`, with finer latents. The images are the waves
+of `synthetic.py`, padded to multiples of 64 by their last pixels. Latents over padding
 alone are not coded: what predicts others sees zeros there, and the synthesis sees the
 last latents again. Every third row and column of a picture is kept.
 """
