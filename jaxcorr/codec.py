@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
 from jaxcorr import ops, serialization
 from jaxcorr.codec_arguments import check_arguments
+from jaxcorr.codec_output import CodecOutput
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
@@ -21,6 +22,7 @@ from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.entropy.factorized import FactorizedPrior
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import require
+from jaxcorr.layers.valid_region import masking
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
 from jaxcorr.quantization import Quantization, Rounding
 from jaxcorr.transforms.base import (
@@ -28,7 +30,9 @@ from jaxcorr.transforms.base import (
     SIDE_STRIDE,
     image_mask,
     latents_across,
+    repeat_last_latents,
 )
+from jaxcorr.transforms.canvas import valid_region
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
@@ -70,37 +74,6 @@ class CodecConfig:
         widths = f"{transforms.side_channels}/{transforms.channels}"
         name = f"{type(transforms).__name__} {widths}"
         return name if context == "NoContext" else f"{name} {context.lower()}"
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class CodecOutput:
-    """Output of a codec for a batch of images, or for one image without a batch axis.
-
-    Attributes:
-      reconstruction: Images in [0, 1], except for overshoot.
-      latent: Latents before quantization.
-      quantized: Latents after quantization.
-      latent_hat: Input of the synthesis: `quantized` minus predicted rounding errors.
-      mean: Predicted mean of each latent, in quantization steps.
-      scale: Predicted standard deviation of each latent; at least 0.11.
-      latent_bits: Bits of each latent.
-      side_bits: Bits of each element of the side information.
-    """
-
-    reconstruction: Float[Array, "*b h w 3"]
-    latent: Float[Array, "*b h16 w16 c"]
-    quantized: Float[Array, "*b h16 w16 c"]
-    latent_hat: Float[Array, "*b h16 w16 c"]
-    mean: Float[Array, "*b h16 w16 c"]
-    scale: Float[Array, "*b h16 w16 c"]
-    latent_bits: Float[Array, "*b h16 w16 c"]
-    side_bits: Float[Array, "*b h64 w64 s"]
-
-    def __repr__(self) -> str:
-        """Returns one line with the types and shapes of the arrays."""
-        fields = [f"{name}={_describe(array)}" for name, array in vars(self).items()]
-        return f"CodecOutput({', '.join(fields)})"
 
 
 class Codec(nnx.Module):
@@ -177,7 +150,8 @@ class Codec(nnx.Module):
             rounding, as in a file.
           transform_dtype: Precision of analysis and synthesis; the rest is float32.
           size: Height and width of the part of `image`, from the top left, that is not
-            padding, or arrays with those of each image. Outputs keep the full size.
+            padding, or arrays with those of each image. Outputs keep the full size. The
+            networks see padding up to the next multiple of 64, and zeros beyond.
           median: Center of side information; by default the prior's median.
 
         Raises:
@@ -246,23 +220,26 @@ def _forward(
 ) -> CodecOutput:
     """Encodes and decodes images, as `Codec.__call__` does."""
     height, width = image.shape[1:3]
-    rows, columns = (height, width) if size is None else map(_each_image, size)
+    rows, columns = (height, width) if size is None else size
     sides = [ops.round_up(side, SIDE_STRIDE) for side in (height, width)]
     canvas = ops.pad_to(image, *sides)
+    region = None if size is None else valid_region(size, canvas.shape[1:3])
     center = (codec.prior.median() if median is None else median)[None, None, None]
     y_quantization, z_quantization = quantization.split()
 
-    y, z = codec.analyze(canvas.astype(transform_dtype))
-    coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
-    coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
-    # Padding carries no symbols. The decoder sees zeros there, as it does beyond
-    # the border of a crop in training.
-    z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
-    features = codec.predict_features(z_hat)
-    prediction = codec.context.forward(features, y, y_quantization, coded_y)
-    mean, scale = prediction.mean, prediction.scale
-    y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
-    reconstruction = codec.synthesize(y_hat.astype(transform_dtype))
+    with masking(region):
+        y, z = codec.analyze(canvas.astype(transform_dtype))
+        coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
+        coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
+        # Padding carries no symbols. What predicts them sees zeros there, as it does
+        # beyond the border of a crop in training.
+        z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
+        features = codec.predict_features(z_hat)
+        prediction = codec.context.forward(features, y, y_quantization, coded_y)
+        mean, scale = prediction.mean, prediction.scale
+        y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
+        seen = repeat_last_latents(y_hat, rows, columns).astype(transform_dtype)
+        reconstruction = codec.synthesize(seen)
 
     def latent_bits(latents: Array, bound: float) -> Array:
         return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
@@ -283,18 +260,6 @@ def _forward(
         latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
         side_bits=jnp.where(coded_z, z_bits, 0.0),
     )
-
-
-def _each_image(side: Array) -> Array:
-    """Returns the side of every image so that it broadcasts with a batch."""
-    return side[:, None, None, None] if jnp.ndim(side) else side
-
-
-def _describe(value: Any) -> str:
-    """Returns the type and shape of an array, and other leaves of a tree in full."""
-    if not hasattr(value, "shape"):
-        return repr(value)
-    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
 
 
 _compiled_forward = jax.jit(_forward, static_argnames="transform_dtype")

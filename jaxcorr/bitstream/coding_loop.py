@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Float64, Int32, UInt8
 
 from jaxcorr.bitstream.grid import ReproducibleGrid
 from jaxcorr.context.base import Positions
+from jaxcorr.layers.valid_region import ValidRegion
 from jaxcorr.model import Model
 from jaxcorr.transforms.base import latents_across
 
@@ -56,6 +57,7 @@ def code_latents(
     size: tuple[int, int],
     grid: ReproducibleGrid,
     code_symbols: CodeSymbols,
+    region: ValidRegion | None = None,
 ) -> DecodedLatents:
     """Encodes or decodes latents, pass by pass.
 
@@ -68,6 +70,7 @@ def code_latents(
       size: Height and width of the image, in pixels.
       grid: Rounds means and scales so that all machines agree.
       code_symbols: Encodes or decodes the symbols of a pass.
+      region: Part of the canvas that is valid; None for all of it.
 
     Raises:
       UnsafeRounding: If the grid is guarded and a value lies close to a boundary.
@@ -77,7 +80,7 @@ def code_latents(
     shape = (rows, columns, model.config.transforms.channels)
     symbols = np.zeros(shape, np.int32)
     latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
-    state = context.begin_coding(features, (rows, columns))
+    state = context.begin_coding(features, (rows, columns), region)
     for index in range(context.num_passes(rows, columns)):
         positions, mean, scale = state.predict(index)
         scale = np.asarray(scale, np.float64)

@@ -5,7 +5,7 @@ Integers are unsigned and little-endian.
 | byte | size | holds                                                                 |
 | ---- | ---- | --------------------------------------------------------------------- |
 |    0 |    4 | magic: C8 4A 58 43, `JXC` after a byte that no text starts with       |
-|    4 |    1 | version: 1                                                            |
+|    4 |    1 | version: 2, or 1 for networks that see the whole canvas                |
 |    5 |    1 | arithmetic of what feeds the range coder: 0 float64, 1 float32        |
 |    6 |    1 | offset: how far the encoder shifted the rounding grids                |
 |    7 |    1 | 0                                                                     |
@@ -31,7 +31,10 @@ import zlib
 from jaxcorr.errors import UserError
 
 MAGIC = b"\xc8JXC"
-VERSION = 1
+VERSION = 2
+"""Version of the files that are written; earlier ones are read."""
+UNMASKED_VERSION = 1
+"""Last version in whose files the networks see the whole canvas."""
 FINGERPRINT_BYTES = 8
 HEADER_BYTES = 44
 
@@ -69,6 +72,7 @@ class Container:
     """Content of a compressed file.
 
     Attributes:
+      version: Version of the format, 1 or 2.
       arithmetic: Arithmetic of the networks that feed the range coder.
       offset: Shift of the rounding grids, 0 to 255.
       fingerprint: Fingerprint of the model, 8 bytes.
@@ -83,6 +87,7 @@ class Container:
       ValueError: If a value does not fit its field in the file.
     """
 
+    version: int = VERSION
     arithmetic: Arithmetic
     offset: int = 0
     fingerprint: bytes
@@ -95,6 +100,7 @@ class Container:
     def __post_init__(self):
         """Checks that every value fits its field in the file."""
         ranges = {
+            "version": (1, VERSION),
             "offset": (0, 2**8 - 1),
             "width": (1, 2**32 - 1),
             "height": (1, 2**32 - 1),
@@ -115,7 +121,7 @@ class Container:
         payloads = self.z_payload + self.y_payload
         fields = _FIELDS.pack(
             MAGIC,
-            VERSION,
+            self.version,
             self.arithmetic,
             self.offset,
             0,
@@ -147,7 +153,7 @@ class Container:
         _, version, arithmetic, offset, reserved, *fields = _FIELDS.unpack(header)
         fingerprint, width, height, z_length, y_length, *checksums = fields
         symbols_checksum, payload_checksum = checksums
-        if version != VERSION or arithmetic not in set(Arithmetic) or reserved:
+        if not version or arithmetic not in set(Arithmetic) or reserved:
             raise UserError(
                 f"{name} is damaged: its header says version {version}, arithmetic "
                 f"{arithmetic}, reserved {reserved}"
@@ -164,6 +170,7 @@ class Container:
         if zlib.crc32(payloads) != payload_checksum:
             raise UserError(f"{name} is damaged: its payload fails its checksum")
         return cls(
+            version=version,
             arithmetic=Arithmetic(arithmetic),
             offset=offset,
             fingerprint=fingerprint,

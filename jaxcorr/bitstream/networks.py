@@ -1,5 +1,8 @@
 """The networks of a codec, compiled once for each of a few canvas sizes.
 
+Images are smaller than their canvas. A valid region, whose size is traced, keeps the
+rest of the canvas from the networks. Files of format version 1 have none.
+
 The networks that feed the range coder must give the same values on any machine, so they
 run in float64 unless fast coding is requested. Analysis and synthesis run in the
 default precision of the device.
@@ -17,28 +20,39 @@ from jaxcorr import compatibility
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
+from jaxcorr.layers.valid_region import ValidRegion, masking
 
 
 @jax.jit
 def analyze(
-    codec: Codec, canvas: Float[Array, "1 h w 3"]
+    codec: Codec, canvas: Float[Array, "1 h w 3"], region: ValidRegion | None = None
 ) -> tuple[Float[Array, "1 h16 w16 c"], Float[Array, "1 h64 w64 s"]]:
     """Returns latents and side information, before quantization."""
-    return codec.analyze(canvas)
+    with masking(region):
+        return codec.analyze(canvas)
 
 
 @jax.jit
 def predict_features(
-    codec: Codec, z_hat: Float[Array, "1 h64 w64 s"]
+    codec: Codec,
+    z_hat: Float[Array, "1 h64 w64 s"],
+    region: ValidRegion | None = None,
 ) -> Float[Array, "1 h16 w16 f"]:
     """Returns features of the side information, in the precision of `z_hat`."""
-    return codec.predict_features(z_hat)
+    with masking(region):
+        return codec.predict_features(z_hat)
 
 
 @jax.jit
-def synthesize(codec: Codec, y_hat: Float[Array, "1 h16 w16 c"]) -> Array:
+def synthesize(
+    codec: Codec,
+    y_hat: Float[Array, "1 h16 w16 c"],
+    region: ValidRegion | None = None,
+) -> Array:
     """Returns the 8-bit image, on its canvas."""
-    return jnp.round(jnp.clip(codec.synthesize(y_hat), 0, 1) * 255).astype(jnp.uint8)
+    with masking(region):
+        image = codec.synthesize(y_hat)
+    return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
 
 
 @contextlib.contextmanager

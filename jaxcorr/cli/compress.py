@@ -187,6 +187,7 @@ def _describe_header(path: Path) -> dict[str, Any]:
     y_bytes, z_bytes = len(container.y_payload), len(container.z_payload)
     return {
         "file": str(path),
+        "format": container.version,
         "width": container.width,
         "height": container.height,
         "bytes": len(data),
@@ -203,6 +204,7 @@ def _describe_header(path: Path) -> dict[str, Any]:
 def _format_header(header: dict[str, Any]) -> list[str]:
     """Returns the lines that `info` prints for a file."""
     lines = {
+        "format": "{format}",
         "size": "{width} x {height} pixels",
         "bytes": "{bytes}: {header_bytes} header, {z_bytes} side information, "
         "{y_bytes} latents",

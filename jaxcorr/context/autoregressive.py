@@ -13,6 +13,7 @@ from jaxcorr import serialization
 from jaxcorr.context.base import CodingState, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
+from jaxcorr.layers.valid_region import ValidRegion
 from jaxcorr.quantization import Quantization, QuantizationName, round_around
 
 CAUSAL_TAPS = tuple(
@@ -112,9 +113,13 @@ class AutoregressiveContext(nnx.Module):
         return width + LAG * (height - 1)
 
     def begin_coding(
-        self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
+        self,
+        features: Float[Array, "h16 w16 f"],
+        size: tuple[int, int],
+        region: ValidRegion | None = None,
     ) -> CodingState:
         """Returns the state of coding before the first pass."""
+        del region  # The networks see the features of one position at a time.
         height, width = features.shape[:2]
         context, projected = _prepare(self, features)
         return _WavefrontCodingState(

@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from jaxcorr.layers.valid_region import ValidRegion
 from jaxcorr.quantization import Quantization, QuantizationName
 
 Positions = tuple[Any, ...]
@@ -106,12 +107,16 @@ class ContextModel(Protocol):
         ...
 
     def begin_coding(
-        self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
+        self,
+        features: Float[Array, "h16 w16 f"],
+        size: tuple[int, int],
+        region: ValidRegion | None = None,
     ) -> CodingState:
         """Returns the state of coding before the first pass.
 
         Args:
           features: Features of the side information, on the canvas.
           size: Rows and columns of the coded latents, from the top left.
+          region: Part of the canvas that is valid; None for all of it.
         """
         ...

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from jaxcorr.context.base import CodingState, Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale
+from jaxcorr.layers.valid_region import ValidRegion, masking
 from jaxcorr.quantization import Quantization, QuantizationName
 
 
@@ -184,7 +185,10 @@ class PassContext(nnx.Module):
         return len(self.schedule)
 
     def begin_coding(
-        self, features: Float[Array, "h16 w16 f"], size: tuple[int, int]
+        self,
+        features: Float[Array, "h16 w16 f"],
+        size: tuple[int, int],
+        region: ValidRegion | None = None,
     ) -> CodingState:
         """Returns the state of coding before the first pass."""
         channels = self.schedule[-1].channels[1]
@@ -193,6 +197,7 @@ class PassContext(nnx.Module):
             prepared=_prepare(self, features),
             latent_hat=np.zeros((1, *features.shape[:2], channels), features.dtype),
             size=size,
+            region=region,
         )
 
 
@@ -204,10 +209,13 @@ class _PassCodingState(CodingState):
     prepared: Float[Array, "1 h16 w16 p"]
     latent_hat: Float[np.ndarray, "1 h16 w16 c"]
     size: tuple[int, int]
+    region: ValidRegion | None
 
     @override
     def predict(self, index):
-        prediction = _predict(self.context, self.prepared, self.latent_hat, index)
+        prediction = _predict(
+            self.context, self.prepared, self.latent_hat, self.region, index
+        )
         positions = self._positions(index)
         mean, scale = (np.asarray(x)[0][positions[:2]] for x in prediction)
         return positions, mean, scale
@@ -219,7 +227,9 @@ class _PassCodingState(CodingState):
         positions = self._positions(index)
         canvas = np.zeros_like(self.context.schedule[index].take(self.latent_hat))
         canvas[0][positions[:2]] = quantized
-        refined = _refine(self.context, self.prepared, self.latent_hat, canvas, index)
+        refined = _refine(
+            self.context, self.prepared, self.latent_hat, canvas, self.region, index
+        )
         return np.asarray(refined)[0][positions[:2]]
 
     @override
@@ -236,8 +246,16 @@ def _prepare(context: PassContext, features: Float[Array, "h16 w16 f"]) -> Array
 
 
 @functools.partial(jax.jit, static_argnames="index")
-def _predict(context: PassContext, prepared: Array, latent_hat: Array, index: int):
-    return context.predict(context.network_inputs(prepared, latent_hat, index), index)
+def _predict(
+    context: PassContext,
+    prepared: Array,
+    latent_hat: Array,
+    region: ValidRegion | None,
+    index: int,
+) -> MeanAndScale:
+    with masking(region):
+        inputs = context.network_inputs(prepared, latent_hat, index)
+        return context.predict(inputs, index)
 
 
 @functools.partial(jax.jit, static_argnames="index")
@@ -246,8 +264,9 @@ def _refine(
     prepared: Array,
     latent_hat: Array,
     quantized: Array,
+    region: ValidRegion | None,
     index: int,
 ) -> Array:
-    return context.refine(
-        context.network_inputs(prepared, latent_hat, index), quantized, index
-    )
+    with masking(region):
+        inputs = context.network_inputs(prepared, latent_hat, index)
+        return context.refine(inputs, quantized, index)

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxcorr import ops
-from jaxcorr.layers import implementations
+from jaxcorr.layers import implementations, valid_region
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -41,7 +41,7 @@ class Convolution(nnx.Module):
         kernel = self.kernel[...].astype(x.dtype)
         margin = kernel.shape[0] // 2
         out = jax.lax.conv_general_dilated(
-            x,
+            valid_region.mask(x),
             kernel,
             window_strides=(self.stride, self.stride),
             padding=[(margin, margin), (margin, margin)],
@@ -85,7 +85,7 @@ class Upsampling(nnx.Module):
         out = implementations.choose(
             "upsampling",
             {"polyphase": polyphase_upsampling, "transposed": transposed_upsampling},
-            x,
+            valid_region.mask(x),
             kernel,
         )
         return _add_bias(out, self.bias)
@@ -157,7 +157,7 @@ class MaskedConvolution(nnx.Module):
         rows, columns = tap_index(self.taps)
         kernel = self.kernel[...].astype(x.dtype)
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
-        return _add_bias(_same_convolution(x, masked), self.bias)
+        return _add_bias(_same_convolution(valid_region.mask(x), masked), self.bias)
 
     def at_positions(self, neighbors: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
         """Computes outputs at selected positions from the input values at the taps."""

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxcorr.layers import implementations
+from jaxcorr.layers import implementations, valid_region
 from jaxcorr.layers.convolution import Convolution, depth_to_space, dilated_convolution
 
 
@@ -40,11 +40,14 @@ class SubPixelUpsampling(nnx.Module):
         def interleaved_sub_pixels(x: Array, *_: Array) -> Array:
             return depth_to_space(self.convolution(x))
 
+        def masked_sub_pixels(x: Array, kernel: Array, bias: Array) -> Array:
+            return transposed_sub_pixels(valid_region.mask(x), kernel, bias)
+
         return implementations.choose(
             "sub_pixels",
             {
                 "interleaved": interleaved_sub_pixels,
-                "transposed": transposed_sub_pixels,
+                "transposed": masked_sub_pixels,
             },
             x,
             kernel.astype(x.dtype),

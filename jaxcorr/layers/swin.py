@@ -7,6 +7,8 @@ References:
   https://openreview.net/forum?id=IDwN6xjHnK8.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcorr import compatibility, ops
+from jaxcorr.layers import valid_region
 from jaxcorr.layers.convolution import Pointwise, depth_to_space, space_to_depth
 
 EPSILON = 1e-5
@@ -92,7 +95,7 @@ class SwinBlock(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         """Keeps the resolution and the number of channels."""
         height, width = x.shape[1:3]
-        windows = self._split(self.attention_norm(x))
+        windows = self._split(valid_region.mask(self.attention_norm(x)))
         inside = _inside_grid(height, width, self.window, self.shift)
         x = x + self._join(self._attend(windows, inside), height, width)
         return x + self.perceptron(self.perceptron_norm(x))
@@ -122,7 +125,7 @@ class SwinBlock(nnx.Module):
         return x[:, shift : shift + height, shift : shift + width]
 
     def _attend(
-        self, x: Float[Array, "b n p c"], inside: Bool[Array, "n p"] | None
+        self, x: Float[Array, "b n p c"], inside: Bool[Array, "#b n p"] | None
     ) -> Float[Array, "b n p c"]:
         """Computes multi-head attention within each window, to positions inside."""
         channels = x.shape[-1]
@@ -136,7 +139,7 @@ class SwinBlock(nnx.Module):
         bias = self.position_bias[...].astype(wide)[_relative_positions(self.window)]
         logits = logits + jnp.moveaxis(bias, -1, 0)[None, None]
         if inside is not None:
-            keys_inside = inside[None, :, None, None, :]
+            keys_inside = inside[:, :, None, None, :]
             logits = jnp.where(keys_inside, logits, jnp.finfo(wide).min)
         weights = jax.nn.softmax(logits, axis=-1).astype(x.dtype)
         mixed = jnp.einsum("bnhqk,bnkhd->bnqhd", weights, value)
@@ -240,22 +243,29 @@ def _padding(length: int, window: int, shift: int) -> tuple[int, int]:
 
 def _inside_grid(
     height: int, width: int, window: int, shift: int
-) -> Bool[Array, "n p"] | None:
+) -> Bool[Array, "#b n p"] | None:
     """Returns which positions of each window lie on the grid, or None if all do.
+
+    With a valid region, these are the positions in the region.
 
     None lets a program skip the mask. A side of symbolic size, as in an export, never
     skips it: its padding may be 0 for some sizes, but one program serves all sizes, and
     the comparison of a symbolic padding with 0 is False.
     """
     padding = [_padding(side, window, shift) for side in (height, width)]
-    if all(positions == 0 for pair in padding for positions in pair):
+    region = valid_region.current()
+    if region is None and all(n == 0 for pair in padding for n in pair):
         return None
+    ends: Any = height, width
+    if region is not None:
+        ends = [end[:, None] for end in region.sides(height, width)]
     inside = []
-    for side, (before, after) in zip((height, width), padding, strict=True):
-        position = jnp.arange(before + side + after) - before
-        inside.append(((position >= 0) & (position < side)).reshape(-1, window))
-    mask = inside[0][:, None, :, None] & inside[1][None, :, None, :]
-    return mask.reshape(-1, window**2)
+    for side, end, (before, after) in zip((height, width), ends, padding, strict=True):
+        position = jnp.arange(before + side + after)[None] - before
+        is_inside = (position >= 0) & (position < end)
+        inside.append(is_inside.reshape(is_inside.shape[0], -1, window))
+    mask = inside[0][:, :, None, :, None] & inside[1][:, None, :, None, :]
+    return mask.reshape(mask.shape[0], -1, window**2)
 
 
 def _relative_positions(window: int) -> Int[np.ndarray, "p p"]:

@@ -104,8 +104,7 @@ def whole_image_step(
     )
 
     def mask(grid: Array, stride: int) -> Array:
-        sides = rows[:, None, None, None], columns[:, None, None, None]
-        return image_mask(grid, *sides, stride)
+        return image_mask(grid, rows, columns, stride)
 
     def sum_inside(grid: Array, inside: Array) -> Array:
         return jnp.sum(jnp.where(inside, grid, 0.0), axis=(1, 2, 3))

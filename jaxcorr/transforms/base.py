@@ -83,10 +83,40 @@ def image_mask(
     Args:
       grid: Latents or side information of the padded image.
       rows: Height of the images before padding, in pixels; or one for each image, of
-        shape [b, 1, 1, 1].
+        shape [b].
       columns: Width of the images before padding, in the same form.
       stride: Pixels from one position of the grid to the next.
     """
-    row = jnp.arange(grid.shape[1])[None, :, None, None] * stride < rows
-    column = jnp.arange(grid.shape[2])[None, None, :, None] * stride < columns
-    return row & column
+    row, column = (jnp.arange(side) * stride for side in grid.shape[1:3])
+    is_row = row[None, :, None, None] < _each_image(rows)
+    return is_row & (column[None, None, :, None] < _each_image(columns))
+
+
+def _each_image(side: Array | int) -> Array | int:
+    """Returns a side of all images, or of each, so that it broadcasts with a batch."""
+    return jnp.asarray(side)[:, None, None, None] if jnp.ndim(side) else side
+
+
+def repeat_last_latents(
+    latents: Float[Array, "b h16 w16 c"], rows: Array | int, columns: Array | int
+) -> Float[Array, "b h16 w16 c"]:
+    """Returns latents with the last ones over the image repeated beyond it.
+
+    The image is padded by its last pixels too. A synthesis that saw zeros beyond would
+    spoil the border (`benchmarks/border.csv`).
+
+    Args:
+      latents: Latents of the padded image.
+      rows: Height of the images before padding, in pixels; or one for each image, of
+        shape [b].
+      columns: Width of the images before padding, in the same form.
+    """
+    for axis, pixels in (1, rows), (2, columns):
+        across = latents.shape[axis]
+        if isinstance(pixels, int) and latents_across(pixels) == across:
+            continue
+        last = -(-jnp.reshape(pixels, (-1, 1)) // LATENT_STRIDE) - 1
+        index = jnp.minimum(jnp.arange(across)[None], last)
+        index = jnp.expand_dims(index, (2, 3) if axis == 1 else (1, 3))
+        latents = jnp.take_along_axis(latents, index, axis=axis)
+    return latents

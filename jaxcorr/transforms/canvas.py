@@ -3,11 +3,15 @@
 Few canvas sizes exist, so photographs of many sizes share a few compiled programs.
 """
 
+from typing import Any
+
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from jaxcorr import ops
 from jaxcorr.errors import UserError
+from jaxcorr.layers.valid_region import ValidRegion
+from jaxcorr.transforms.base import SIDE_STRIDE
 
 SMALLEST_CANVAS = 128
 SIDES_PER_OCTAVE = 4
@@ -18,8 +22,7 @@ PIXELS_LIMIT = 2**28
 def canvas_side(pixels: int) -> int:
     """Returns the side of a canvas: 128, 256, 384, 512, 640, 768, 896, 1024, 1280, ….
 
-    There are four sides from a power of two to the next. The canvas is part of the file
-    format.
+    There are four sides from a power of two to the next.
 
     Args:
       pixels: Side of the image.
@@ -63,3 +66,19 @@ def place_on_canvas(
       UserError: If the image is too large.
     """
     return pad_to_canvas(image)[None].astype(np.float32) / np.float32(255)
+
+
+def valid_region(
+    size: tuple[Int[Any, "*b"], Int[Any, "*b"]], canvas: tuple[int, ...]
+) -> ValidRegion:
+    """Returns the part of a canvas that is valid: the image, padded to multiples of 64.
+
+    Networks compute on it as if there were no canvas; see `ValidRegion`.
+
+    Args:
+      size: Height and width of the image in pixels, or of each image of a batch.
+      canvas: Height and width of the canvas in pixels, multiples of 64.
+    """
+    rows, columns = (-(-pixels // SIDE_STRIDE) for pixels in size)
+    height, width = (side // SIDE_STRIDE for side in canvas)
+    return ValidRegion(rows=rows, columns=columns, canvas=(height, width))

@@ -41,7 +41,7 @@ def with_checksum(header):
 
 def test_a_file_has_the_documented_bytes():
     fields = bytes.fromhex(
-        "c84a5843 01 01 07 00 00010203040506ff 00030000 01020000 04000000 08000000"
+        "c84a5843 02 01 07 00 00010203040506ff 00030000 01020000 04000000 08000000"
         "efbeadde"
     )
     fields += zlib.crc32(b"sidelatents!").to_bytes(4, "little")
@@ -57,6 +57,7 @@ def test_a_file_has_the_documented_bytes():
         {"arithmetic": Arithmetic.PORTABLE, "offset": 0},
         {"z_payload": b"", "y_payload": b""},
         {"width": 2**32 - 1, "height": 1, "offset": 255},
+        {"version": 1},
     ],
 )
 def test_a_container_survives_writing_and_reading(changes):
@@ -105,7 +106,7 @@ def test_unknown_and_truncated_files_have_different_errors(data):
 
 @pytest.mark.parametrize("rest", [DATA[5:], b"", b"another layout"])
 def test_a_newer_version_is_reported_before_any_damage(rest):
-    message = "has version 3, which is newer than 1, the newest this jaxcorr reads"
+    message = "has version 3, which is newer than 2, the newest this jaxcorr reads"
     refused(DATA[:4] + b"\x03" + rest, message)
 
 
@@ -135,6 +136,7 @@ def test_impossible_headers_are_refused_despite_a_correct_checksum(
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
+        ("version", 3, "`version` must be 1 to 2, but is 3"),
         ("width", 0, "`width` must be 1 to 4294967295, but is 0"),
         ("height", 2**32, "`height` must be 1 to"),
         ("offset", 256, "`offset` must be 0 to 255, but is 256"),

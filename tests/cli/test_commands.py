@@ -9,7 +9,7 @@ from support.codecs import blocks
 
 from jaxcorr import files, run_directory, saved_model
 from jaxcorr.bitstream import compression
-from jaxcorr.bitstream.container import Container
+from jaxcorr.bitstream.container import VERSION, Container
 from jaxcorr.provenance import Provenance
 
 SIZES = {"small": (17, 33), "tall": (120, 40)}
@@ -108,6 +108,7 @@ def test_info_prints_the_header(jaxcorr, tiny_model):
     container = Container.from_bytes(coded, "small.jxc")
     y, z = len(container.y_payload), len(container.z_payload)
     assert out.splitlines() == [
+        f"format      {VERSION}",
         "size        33 x 17 pixels",
         f"bytes       {44 + y + z}: 44 header, {z} side information, {y} latents",
         f"bpp         {8 * len(coded) / (17 * 33):.4f}",

@@ -12,6 +12,7 @@ from support.paths import REFERENCES
 
 from jaxcorr import codec, images, parameters, run_directory, saved_model, trainer
 from jaxcorr.bitstream import compression
+from jaxcorr.bitstream.container import VERSION
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.data.sources import DataConfig
@@ -48,6 +49,8 @@ SINGLE = TrainConfig(
     ),
 )
 SWEEP = SweepConfig(distortion_weight=(0.01, 0.02), correlation_weight=0.1, seed=(0, 5))
+FILES = {1: "image", 2: "format_2"}
+"""The saved files of each version of the format."""
 RUNS = {"single": SINGLE, "sweep": dataclasses.replace(SINGLE, sweep=SWEEP)}
 """The settings of the saved runs in this version."""
 
@@ -70,10 +73,11 @@ def test_a_saved_model_is_written_unchanged(saved, tmp_path):
     assert saved_model.read_config(tmp_path / "again") == before
 
 
-def test_a_saved_file_decodes_to_the_committed_pixels(saved):
+@pytest.mark.parametrize("name", FILES.values())
+def test_a_saved_file_decodes_to_the_committed_pixels(saved, name):
     _, folder, model = saved
-    decoded = compression.decompress(folder / "image.jxc", model)
-    expected, _ = images.read_image(folder / "image.png")
+    decoded = compression.decompress(folder / f"{name}.jxc", model)
+    expected, _ = images.read_image(folder / f"{name}.png")
     assert decoded.shape == expected.shape
     assert np.abs(decoded.astype(int) - expected).max() <= 1
 
@@ -82,7 +86,7 @@ def test_an_image_encodes_to_the_bytes_of_the_saved_file(saved):
     _, folder, model = saved
     photograph, _ = images.read_image(SAVED.parent / "astronaut.png")
     data = compression.compress(photograph[:75, :100], model)
-    assert data == (folder / "image.jxc").read_bytes()
+    assert data == (folder / f"{FILES[VERSION]}.jxc").read_bytes()
 
 
 def test_parameters_have_the_names_of_the_saved_files(saved):

@@ -100,7 +100,8 @@ def test_an_analysis_is_what_a_file_holds(tiny_model, size):
     np.testing.assert_allclose(output.mean, latents.mean, atol=1 / 128 + 1e-3)
     np.testing.assert_allclose(output.scale, latents.scale, rtol=1e-3)
     symbols = np.round(output.quantized - output.mean)
-    assert np.mean(symbols == latents.symbols) > 0.99
+    differing = np.sum(symbols != latents.symbols)
+    assert differing <= max(1, 0.01 * symbols.size)
     payload = len(container.y_payload) + len(container.z_payload)
     bits = float(output.latent_bits.sum() + output.side_bits.sum())
     assert abs(payload - bits / 8) <= 0.01 * payload + 20

@@ -4,13 +4,13 @@
 
 They were written by jaxcorr 0.1.0 at commit 5983e02, with Python 3.11, JAX 0.10.2,
 Flax 0.12.8 and Orbax 0.12.8, before names in the code differed from names in
-files; `minnen-space-channel` later, with that context model. The script writes what is
+files; `minnen-space-channel` and files of format 2 later. The script writes what is
 missing and never replaces anything: files must outlive the code that wrote them.
 
 Under `saved/` there are
 - `models/NAME/`, a random codec with tiny widths, for every context model and every
-  architecture of transforms, with `image.jxc`, a file that it coded, and `image.png`,
-  what that file decodes to;
+  architecture of transforms, with files that it coded in each version of the format,
+  `image.jxc` in format 1 and `format_2.jxc`, and what they decode to as `.png`;
 - `runs/single` and `runs/sweep`, stopped after 3 of 6 steps;
 - `runs/single.npz` and `runs/sweep.npz`, their parameters after all 6, by member.
 """
@@ -27,7 +27,7 @@ from PIL import Image
 from support import codecs
 
 from jaxcorr import run_directory, saved_model
-from jaxcorr.bitstream import compression
+from jaxcorr.bitstream import coding
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.channelwise import Channelwise
 
@@ -42,6 +42,7 @@ MODELS = {
     "swin-none": ("swin", "none"),
     "minnen-space-channel": ("minnen", "space-channel"),
 }
+FILES = {1: "image", 2: "format_2"}
 REFERENCE_CHARM = Channelwise(slices=3, support=2, hidden=(6, 5))
 
 RUN = """
@@ -82,12 +83,16 @@ def main():
     image = image[:75, :100]
     for name, model in models.items():
         folder = SAVED / "models" / name
-        if folder.exists():
-            continue
-        saved_model.write_model(folder, model)
-        data = compression.compress(image, model)
-        (folder / "image.jxc").write_bytes(data)
-        Image.fromarray(compression.decompress(data, model)).save(folder / "image.png")
+        if not folder.exists():
+            saved_model.write_model(folder, model)
+        model = saved_model.read_model(folder)
+        for version, file in FILES.items():
+            if (folder / f"{file}.jxc").exists():
+                continue
+            container, _ = coding.encode(model, image, version=version)
+            decoded, _ = coding.decode(model, container)
+            (folder / f"{file}.jxc").write_bytes(container.to_bytes())
+            Image.fromarray(decoded).save(folder / f"{file}.png")
     save_run("single", [])
     save_run("sweep", SWEEP)
 

@@ -56,8 +56,8 @@ def run(readme, photograph, side_symbols=None, symbols=None, offset=0):
 def decode(readme, side_symbols, symbols, size, offset):
     """Decodes pass by pass; returns means, scales, latents and bits by the tables."""
 
-    def on_canvas(grid, stride):
-        sides = [readme["canvas_side"](pixels) // stride for pixels in size]
+    def padded(grid, stride):
+        sides = [-(-pixels // 64) * (64 // stride) for pixels in size]
         margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
         return np.pad(grid, [*margins, (0, 0)])[None]
 
@@ -67,8 +67,8 @@ def decode(readme, side_symbols, symbols, size, offset):
     names = [path.stem for path in Path("float64").iterdir()]
     functions = {name: readme["load"](f"float64/{name}") for name in names}
     median = readme["tables"]["median"].astype(np.float64)
-    features = call("hyper_synthesis", on_canvas(side_symbols + median, 64))
-    latent_hat = on_canvas(np.zeros(symbols.shape), 16)
+    features = call("hyper_synthesis", padded(side_symbols + median, 64))
+    latent_hat = padded(np.zeros(symbols.shape), 16)
     predicted = {name: np.zeros(symbols.shape) for name in ("mean", "scale")}
     passes = json.loads(Path("config.json").read_text())["export"]["passes"]
     inputs = (call, features, latent_hat, symbols.shape)
