@@ -1,4 +1,4 @@
-"""Draws photographs, their reconstructions by the demo, and by JPEGs of the same size.
+"""Draws photographs, their reconstructions by `demo@2`, and by JPEGs of the same size.
 
     python results/demo_picture.py
 
@@ -20,6 +20,7 @@ from jaxcorr.data import built_in
 from jaxcorr.evaluation import measure
 from jaxcorr.visualization import reconstructions
 
+MODEL = "demo@2"
 TARGET = Path(__file__).resolve().parent / "show" / "demo.png"
 
 
@@ -41,8 +42,8 @@ def compare(
     image: UInt8[np.ndarray, "h w 3"],
 ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
     """Returns an image, the demo's reconstruction and a JPEG, by their titles."""
-    data = jaxcorr.compress(image)
-    coded = {"the demo": (jaxcorr.decompress(data), len(data))}
+    data = jaxcorr.compress(image, MODEL)
+    coded = {MODEL: (jaxcorr.decompress(data, MODEL), len(data))}
     coded["JPEG"] = best_jpeg(image, len(data))
     return {"original": image} | {
         f"{name}: {size} bytes, {measure.psnr_db(image, picture):.2f} dB": picture

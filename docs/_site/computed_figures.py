@@ -21,19 +21,19 @@ from jaxcorr.evaluation.metadata import ClassicalMetadata
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.report import ablation, rd_curves
 from jaxcorr.report.tables import Table
-from jaxcorr.saved_model import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "results")]
+sys.path.append(str(ROOT / "results" / "demo"))
 
+import measure as demo_measure  # noqa: E402
 import roofline  # noqa: E402
 import summary  # noqa: E402
 
 TPU_RESULTS = ROOT / "benchmarks" / "tpu_aot"
 TPU_SOURCE = "Printed by `python benchmarks/tpu_aot.py --print-only`; nothing was run."
-DEMO = ROOT / "jaxcorr" / "demo"
 CORRELATION_WEIGHT = 0.1
-"""α of the pairs that the table of the loss is about, and of the demo."""
+"""α of the pairs that the table of the loss is about."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,38 +82,45 @@ def loss() -> Block:
 
 
 def demo() -> Block:
-    """Returns rate and quality of the demo on Kodak, beside JPEG at the same rate.
-
-    Raises:
-      LookupError: If the study has no table of the model that is packaged.
-    """
-    model = _evaluation_of(read_config(DEMO)["fingerprint"])
-    point = rd_curves.rd_point(model.mean)
+    """Returns rate and quality of the demo on Kodak, and the bytes of JPEG for it."""
+    points = [
+        rd_curves.rd_point(each.mean)
+        for each in result_files.read_results([demo_measure.RESULTS])
+    ]
     jpeg = [
-        (each.model.title, rd_curves.rd_point(each.mean))
+        rd_curves.rd_point(each.mean)
         for each in _evaluations()
         if isinstance(each.model, ClassicalMetadata) and each.model.codec == "jpeg"
     ]
-    jpeg.sort(key=lambda titled: titled[1].bpp)
-    log_rates = np.log([each.bpp for _, each in jpeg])
-
-    def at_same_rate(qualities: Sequence[Any]) -> float:
-        return float(PchipInterpolator(log_rates, qualities)(math.log(point.bpp)))
-
-    psnr = at_same_rate([each.psnr_db for _, each in jpeg])
-    ms_ssim = 1 - 10 ** (-at_same_rate([each.ms_ssim_db for _, each in jpeg]) / 10)
+    jpeg.sort(key=lambda point: point.psnr_db)
+    log_rate = PchipInterpolator(
+        [point.psnr_db for point in jpeg], [math.log(point.bpp) for point in jpeg]
+    )
+    rows = []
+    for number, point in enumerate(points):
+        change = point.bpp / math.exp(float(log_rate(point.psnr_db))) - 1
+        cells = _cells(point.bpp, point.psnr_db, point.ms_ssim or 0)
+        rows.append((f"demo@{number}", *cells, f"{100 * change:+.0f} %"))
     return Block(
         table=Table(
-            columns=("24 photographs of Kodak", "bpp", "PSNR (dB)", "MS-SSIM"),
-            rows=(
-                ("demo", *_cells(point.bpp, point.psnr_db, point.ms_ssim or 0)),
-                (f"{jpeg[0][0]}, same rate", *_cells(point.bpp, psnr, ms_ssim)),
-            ),
+            columns=("Kodak", "bpp", "PSNR (dB)", "MS-SSIM", "bytes against JPEG"),
+            rows=tuple(rows),
         ),
         source=(
-            "Printed by `jaxcorr evaluate KODAK -m demo` and "
-            "`jaxcorr evaluate KODAK --codec jpeg`; JPEG is interpolated between its "
-            "qualities."
+            "Means over 24 photographs. JPEG has 4:2:0 and the same PSNR, interpolated "
+            "between its qualities. Measured by `python results/demo/measure.py KODAK` "
+            "and `jaxcorr evaluate KODAK --codec jpeg`."
+        ),
+    )
+
+
+def demo_rates() -> Block:
+    """Returns the BD-rates of the demo and of WebP against JPEG."""
+    return Block(
+        table=demo_measure.comparison(),
+        source=(
+            "BD-rate on Kodak: the change in bits at equal quality. Printed by "
+            "`python results/demo/measure.py`."
         ),
     )
 
@@ -256,13 +263,6 @@ def _median_correlation_changes(pairs: Sequence[summary.Pair]) -> list[float]:
         summary.change(each.median_correlation, base.median_correlation)
         for each, base in pairs
     ]
-
-
-def _evaluation_of(fingerprint: str) -> EvaluationResult:
-    for each in _evaluations():
-        if getattr(each.model, "fingerprint", None) == fingerprint:
-            return each
-    raise LookupError(f"{summary.TABLES} has no table of the model {fingerprint}")
 
 
 def _tpu_models() -> dict[str, dict[str, Any]]:

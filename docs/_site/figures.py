@@ -44,6 +44,7 @@ PAGES = (
 
 COMPUTED: Mapping[str, Callable[[], Block]] = {
     "demo": computed_figures.demo,
+    "demo_rates": computed_figures.demo_rates,
     "loss": computed_figures.loss,
     "recipe": recipe_figures.recipe,
     "tpu_chips": computed_figures.tpu_chips,
