@@ -23,7 +23,8 @@ import typing as _typing
 if _typing.TYPE_CHECKING:
     from jaxcorr.bitstream.compression import compress, decompress
     from jaxcorr.branch import branch_config
-    from jaxcorr.codec import Codec, CodecConfig, CodecOutput
+    from jaxcorr.codec import Codec, CodecConfig
+    from jaxcorr.codec_output import CodecOutput
     from jaxcorr.config import TrainConfig
     from jaxcorr.config_files import load_config
     from jaxcorr.context.autoregressive import Autoregressive
@@ -128,7 +129,7 @@ _MODULES = {
     "Cheng": "transforms.cheng",
     "Codec": "codec",
     "CodecConfig": "codec",
-    "CodecOutput": "codec",
+    "CodecOutput": "codec_output",
     "DataConfig": "data.sources",
     "DistributedConfig": "training.distributed",
     "IntervalConfig": "training.checkpoints",
