@@ -56,6 +56,7 @@ def shrink(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(
         with_tiny_codec(config),
         steps=10,
+        stages=(),
         loss=dataclasses.replace(config.loss, window=3),
         # With warm-up the first step is too small to change a float32.
         optimizer=OptimizerConfig(learning_rate=1e-3),

@@ -39,7 +39,7 @@ def test_a_name_trains_the_packaged_config(settings_of):
 
 
 def test_changes_reach_the_fields_of_fields_and_leave_the_rest(settings_of):
-    packaged = jaxcorr.load_config("quickstart")
+    packaged = jaxcorr.load_config("quickstart:scratch")
     changed = settings_of(
         packaged,
         steps=20,

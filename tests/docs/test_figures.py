@@ -1,6 +1,7 @@
 """Figures in the pages are those of the committed tables, and change with them."""
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -143,11 +144,18 @@ def test_effect_of_the_loss_is_that_of_the_study(figures):
     assert bd_rates == ", ".join(table.rows[2][2:])
 
 
-def test_rate_of_the_demo_is_that_of_its_card(figures):
+def test_rates_of_the_demo_are_those_of_the_packaged_models(figures):
+    measured = figures.computed_figures.result_files.read_results(
+        [figures.computed_figures.demo_measure.RESULTS]
+    )
+    packaged = [
+        json.loads((ROOT / "jaxcorr" / "demo" / f"{n}" / "config.json").read_text())
+        for n in range(4)
+    ]
+    assert [x.fingerprint for x in measured] == [x["fingerprint"] for x in packaged]
     table: Table = figures.computed_figures.demo().table
-    (_, bpp, psnr, ms_ssim), jpeg = table.rows
-    card = (ROOT / "jaxcorr" / "demo" / "README.md").read_text()
-    assert f"{bpp} bpp, {psnr} dB PSNR, {ms_ssim} MS-SSIM" in card
-    # Of the qualities that were measured, 10 has a lower rate and 20 a higher one.
-    assert jpeg[1] == bpp
-    assert 26.67 < float(jpeg[2]) < 29.15
+    assert [row[0] for row in table.rows] == [f"demo@{n}" for n in range(4)]
+    for row, result in zip(table.rows, measured, strict=True):
+        assert row[1] == f"{result.mean['bpp']:.3f}"
+        assert row[2] == f"{result.mean['psnr_db']:.2f}"
+        assert float(row[4].split()[0]) < 0
