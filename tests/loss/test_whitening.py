@@ -36,8 +36,9 @@ def windows_of(field):
 
 
 @pytest.mark.fast
-def test_moments_and_bits_equal_those_of_numpy():
-    field = filtered((3, 6, 7, 2), down=0.6, right=-0.4)
+@pytest.mark.parametrize("shape", [(3, 6, 7, 2), (1, 5, 2 * whitening.BLOCK + 7, 2)])
+def test_moments_and_bits_equal_those_of_numpy(shape):
+    field = filtered(shape, down=0.6, right=-0.4)
     field = (field + 0.5).astype(np.float32)
     windows = windows_of(field)
     expected = np.einsum("nic,njc->cij", windows, windows) / len(windows)
