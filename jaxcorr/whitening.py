@@ -7,7 +7,8 @@ each latent linearly from its 12 causal neighbors, channel by channel, and count
 bits that the prediction would save. A training step that accumulates gradients, or that
 averages over steps, averages the moments and then takes the bits.
 
-This file needs JAX and jaxtyping alone, and imports nothing from jaxcorr.
+This file needs JAX and jaxtyping alone, and imports nothing from jaxcorr. For
+TensorFlow, `jaxcorr/interop/tensorflow_variants.py` repeats its functions.
 """
 
 import functools
