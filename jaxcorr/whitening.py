@@ -44,15 +44,18 @@ def whitening_loss(
     Args:
       normalized: Normalized latents of shape [..., height, width, channels], at least
         3 high and 5 wide.
-      stride: Distance between two latents, in pixels.
+      stride: Distance between two latents, in pixels; at least 1.
       offset: Whether a mean other than zero is priced apart, as in `whitening_bits`.
 
     Returns:
       The loss, in bits per pixel.
 
     Raises:
-      ValueError: If the latents are empty, too small or have fewer than three axes.
+      ValueError: If the latents are empty, too small or have fewer than three axes, or
+        `stride` is below 1.
     """
+    if stride < 1:
+        raise ValueError(f"`stride` must be at least 1, but is {stride}.")
     moments = neighbor_moments(normalized)
     bits = whitening_bits(moments, offset=offset)
     return jnp.mean(bits) * len(bits) / stride**2

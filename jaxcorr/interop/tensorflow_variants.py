@@ -146,13 +146,17 @@ def natural_weight(variance: Any, *, channels: int, stride: int = 16) -> Any:
 
     Args:
       variance: Mean of the squared normalized latents, such as the middle cell of the
-        map. Its gradient is stopped.
-      channels: Channels of the latents.
-      stride: Distance between two latents, in pixels.
+        map; positive. Its gradient is stopped.
+      channels: Channels of the latents; at least 1.
+      stride: Distance between two latents, in pixels; at least 1.
 
     Returns:
       channels / stride² / (4 ln 2) / variance², in bits per pixel.
+
+    Raises:
+      ValueError: If `channels` or `stride` is below 1.
     """
+    _check_positive(channels=channels, stride=stride)
     variance = tf.stop_gradient(tf.convert_to_tensor(variance))
     return channels / stride**2 / (4 * math.log(2)) / variance**2
 
@@ -163,17 +167,19 @@ def whitening_loss(normalized: Any, *, stride: int = 16, offset: bool = False) -
     Args:
       normalized: Normalized latents of shape [..., height, width, channels], at least
         3 high and 5 wide.
-      stride: Distance between two latents, in pixels.
+      stride: Distance between two latents, in pixels; at least 1.
       offset: Whether a mean other than zero is priced apart, as in `whitening_bits`.
 
     Returns:
       The loss, in bits per pixel.
 
     Raises:
-      ValueError: If the latents are empty, too small or have fewer than three axes.
+      ValueError: If the latents are empty, too small or have fewer than three axes, or
+        `stride` is below 1.
       tf.errors.InvalidArgumentError: The same, when a `tf.function` runs, for sizes
         that were unknown when it was traced. `jit_compile` drops these checks.
     """
+    _check_positive(stride=stride)
     bits = whitening_bits(neighbor_moments(normalized), offset=offset)
     return tf.reduce_sum(bits) / stride**2
 
@@ -288,6 +294,12 @@ def _check_latents(normalized: Any) -> Any:
         checks.append(tf.debugging.assert_greater_equal(sides, least, rule))
     with tf.control_dependencies(checks):
         return tf.identity(normalized)
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, but is {value}.")
 
 
 def _static_shape(tensor: Any) -> tuple[int | None, ...] | None:

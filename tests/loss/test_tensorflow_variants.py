@@ -48,6 +48,8 @@ MISTAKES = {
     "no latents": ("whitening_loss", [[0, 8, 8, 1]], {}),
     "latents too low": ("whitening_loss", [[1, 2, 8, 1]], {}),
     "latents too narrow": ("whitening_loss", [[1, 8, 4, 1]], {}),
+    "no stride": ("whitening_loss", [[1, 8, 8, 1]], {"stride": 0}),
+    "a weight of no channels": ("natural_weight", [[]], {"channels": 0}),
     "moments of another shape": ("whitening_bits", [[13, 13]], {}),
 }
 """Function, shapes of its arguments, and options of invalid calls."""

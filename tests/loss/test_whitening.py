@@ -136,6 +136,8 @@ def test_latents_without_neighbors_are_refused(shape, message):
 
 
 @pytest.mark.fast
-def test_moments_of_another_shape_are_refused():
+def test_moments_of_another_shape_and_strides_below_1_are_refused():
+    with pytest.raises(ValueError, match="`stride` must be at least 1, but is 0"):
+        whitening.whitening_loss(np.ones((1, 6, 6, 1)), stride=0)
     with pytest.raises(ValueError, match=r"\[..., 14, 14\], but has \(13, 13\)"):
         whitening.whitening_bits(np.eye(13))
