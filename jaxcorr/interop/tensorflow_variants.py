@@ -47,13 +47,13 @@ def unbiased_correlation_loss(
     Args:
       latent: Latents of shape [batch, height, width, channels]. If the batch has one
         image, the halves of its longer side take the place of two images.
-      mean: As in `correlation_loss`.
-      scale: As in `correlation_loss`.
-      window: As in `correlation_loss`; half an image must hold it if there is only one.
-      mask: As in `correlation_loss`.
-      scale_bound: As in `correlation_loss`.
-      stop_scale_gradient: As in `correlation_loss`.
-      pool_channels: As in `correlation_loss`.
+      mean: As in `correlation_loss`, as all that follow.
+      scale: Predicted standard deviation of each latent.
+      window: Side of the map; half an image must hold it if there is only one.
+      mask: Which cells count.
+      scale_bound: Smallest scale to divide by.
+      stop_scale_gradient: Whether to treat the scale as a constant.
+      pool_channels: Whether channels share a map.
 
     Returns:
       The loss, a scalar without a unit.
@@ -104,9 +104,8 @@ def part_maps(normalized: Any, *, window: int = 7) -> Any:
         normalized = _halves(normalized, window)
     # The channels of all images, as those of a single one.
     batch, height, width, channels = tf.unstack(tf.shape(normalized))
-    joined = tf.reshape(
-        tf.transpose(normalized, [1, 2, 0, 3]), [height, width, batch * channels]
-    )
+    joined = tf.transpose(normalized, [1, 2, 0, 3])
+    joined = tf.reshape(joined, [height, width, batch * channels])
     joined.set_shape([*normalized.shape[1:3], None])
     maps = correlation_maps(joined, window=window)
     maps = tf.reshape(maps, [batch, channels, window, window])
@@ -129,16 +128,14 @@ def unbiased_norm(norm_of_mean: Any, mean_of_norms: Any, *, parts: Any) -> Any:
       tf.errors.InvalidArgumentError: The same, if `parts` is a tensor.
     """
     rule = "`parts` must be at least 2"
-    checks = []
-    if isinstance(parts, int):
-        if parts < 2:
-            raise ValueError(f"{rule}, but is {parts}.")
-    else:
-        checks = [tf.debugging.assert_greater_equal(parts, 2, rule)]
+    is_known = isinstance(parts, int)
+    if is_known and parts < 2:
+        raise ValueError(f"{rule}, but is {parts}.")
+    checks = [] if is_known else [tf.debugging.assert_greater_equal(parts, 2, rule)]
+    norm_of_mean = tf.convert_to_tensor(norm_of_mean)
     with tf.control_dependencies(checks):
-        norm_of_mean = tf.convert_to_tensor(norm_of_mean)
         parts = tf.cast(parts, norm_of_mean.dtype)
-        return (parts * norm_of_mean - mean_of_norms) / (parts - 1)
+    return (parts * norm_of_mean - mean_of_norms) / (parts - 1)
 
 
 def natural_weight(variance: Any, *, channels: int, stride: int = 16) -> Any:
@@ -193,9 +190,8 @@ def neighbor_moments(normalized: Any) -> Any:
       normalized: As in `whitening_loss`.
 
     Returns:
-      The second moments of 14 numbers for each channel, [channels, 14, 14]: the 12
-      causal neighbors in raster order, the latent itself, and 1. The mean is over the
-      batch and over all positions whose neighbors lie inside the latents.
+      Second moments for each channel, [channels, 14, 14], of the 12 causal neighbors in
+      raster order, the latent itself, and 1; over all positions that have neighbors.
 
     Raises:
       ValueError: As in `whitening_loss`.
@@ -227,8 +223,8 @@ def whitening_bits(moments: Any, *, offset: bool = False) -> Any:
         correlation, in part.
 
     Returns:
-      ½ log2 of the ratio of the second moment of the latent to that of its prediction
-      error, for each channel; 0 for white latents.
+      ½ log2 of the second moment of the latent over that of its prediction error, for
+      each channel; 0 for white latents.
 
     Raises:
       ValueError: If the moments have another shape.
@@ -282,14 +278,12 @@ def _check_latents(normalized: Any) -> Any:
     if None in shape:
         checks.append(tf.debugging.assert_positive(tf.size(normalized), rule))
     height, width = shape[-3:-1]
-    rule = (
-        f"Latents must be at least {_RADIUS + 1} high and {_SIDE} wide to have causal "
-        "neighbors"
-    )
+    least = [_RADIUS + 1, _SIDE]
+    rule = f"Latents must be at least {least[0]} high and {least[1]} wide"
+    rule = f"{rule} to have causal neighbors"
     if (height or _SIDE) <= _RADIUS or (width or _SIDE) < _SIDE:
         raise ValueError(f"{rule}, but are {height} high and {width} wide.")
     if height is None or width is None:
-        least = tf.constant([_RADIUS + 1, _SIDE])
         sides = tf.shape(normalized)[-3:-1]
         checks.append(tf.debugging.assert_greater_equal(sides, least, rule))
     with tf.control_dependencies(checks):
