@@ -4,7 +4,8 @@
 functions estimate the same norm without the noise of the batch, say which weight makes
 it a number of bits, and leave out what a context model codes already.
 
-To copy this file, copy `correlation.py` with it. Both need JAX and jaxtyping alone.
+To copy this file, copy `correlation.py` with it. Both need JAX and jaxtyping alone. For
+TensorFlow, `jaxcorr/interop/tensorflow_variants.py` repeats most of its functions.
 """
 
 import math
@@ -139,9 +140,14 @@ def averaged_norm(
       mask: As in `masked_norm`.
 
     Raises:
-      ValueError: As in `masked_norm`.
+      ValueError: As in `masked_norm`, or if the maps have different shapes.
     """
-    average = jax.lax.stop_gradient(jnp.asarray(average))
+    average, map = jax.lax.stop_gradient(jnp.asarray(average)), jnp.asarray(map)
+    if average.shape != map.shape:
+        raise ValueError(
+            f"`average` must have the shape of `map`, {map.shape}, but has "
+            f"{average.shape}."
+        )
     value, change = jax.jvp(
         lambda map: correlation.masked_norm(map, mask), (average,), (map - average,)
     )
@@ -159,14 +165,20 @@ def natural_weight(
 
     Args:
       variance: Mean of the squared normalized latents, such as the middle cell of the
-        map. Its gradient is stopped.
-      channels: Channels of the latents.
-      stride: Distance between two latents, in pixels.
+        map; positive. Its gradient is stopped.
+      channels: Channels of the latents; at least 1.
+      stride: Distance between two latents, in pixels; at least 1.
 
     Returns:
       α* = channels / stride² / (4 ln 2) / variance², in bits per pixel: 0.27 for 192
       channels of variance 1.
+
+    Raises:
+      ValueError: If `channels` or `stride` is below 1.
     """
+    for name, value in (("channels", channels), ("stride", stride)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, but is {value}.")
     variance = jax.lax.stop_gradient(jnp.asarray(variance))
     return channels / stride**2 / (4 * math.log(2)) / variance**2
 
@@ -179,15 +191,17 @@ def context_mask(window: int, seen: Collection[tuple[int, int]]) -> list[list[fl
     opposite are left out together.
 
     Args:
-      window: Side of the map.
+      window: Side of the map; odd and at least 3.
       seen: Rows and columns from a latent to those that the context model sees.
 
     Returns:
       The weights, row by row: 0 for the middle and for what is seen, 1 elsewhere.
 
     Raises:
-      ValueError: If the mask keeps no cell.
+      ValueError: If the window breaks its rule, or the mask keeps no cell.
     """
+    if window % 2 != 1 or window < 3:
+        raise ValueError(f"`window` must be odd and at least 3, but is {window}.")
     left_out = {(0, 0), *seen, *((-row, -column) for row, column in seen)}
     side = range(-(window // 2), window // 2 + 1)
     mask = [

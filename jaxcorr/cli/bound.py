@@ -1,10 +1,11 @@
 """The command that measures what neighbors could still save in a trained codec."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from jaxcorr import extras, files, images
@@ -26,6 +27,7 @@ from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.neighbors import bound as bounds
 from jaxcorr.neighbors import samples
 from jaxcorr.neighbors.bound import Bound
+from jaxcorr.transforms.base import latents_across
 
 Picture = Annotated[
     Path | None,
@@ -60,8 +62,9 @@ def bound(
     found = image_set.find_images(paths)
     samples.check_count(len(found))
     codec = measurements.load_codec(model, checkpoint)
+    pixels = _read(found)
     with timed("analyze the images"):
-        latents, means, scales = _analyze(codec, [*found.values()])
+        latents, means, scales = _analyze(codec, pixels)
     with timed("fit the predictors"):
         measured = bounds.bound(latents, means, scales, names=[*found])
     print(f"{codec.title}\n\n{measured}", file=text_stream(json))
@@ -78,18 +81,28 @@ def bound(
             print(f"\nresult in {json}")
 
 
-def _analyze(
-    codec: LearnedCodec, paths: Sequence[Path]
-) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """Returns the latents, means and scales of images, without their padding."""
-    found: tuple[list[np.ndarray], ...] = [], [], []
-    for path in tqdm(
-        paths, unit="image", dynamic_ncols=True, disable=None, leave=False
-    ):
+def _read(paths: Mapping[str, Path]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """Reads images, and checks that their latents are enough before any is computed."""
+    found = []
+    for path in paths.values():
         pixels, note = images.read_image(path)
         if note:
             print_note(note)
-        output = codec.model.analyze(pixels)
+        found.append(pixels)
+    sizes = [tuple(map(latents_across, pixels.shape[:2])) for pixels in found]
+    samples.check_sizes(sizes, [*paths])
+    return found
+
+
+def _analyze(
+    codec: LearnedCodec, pixels: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Returns the latents, means and scales of images, without their padding."""
+    found: tuple[list[np.ndarray], ...] = [], [], []
+    for image in tqdm(
+        pixels, unit="image", dynamic_ncols=True, disable=None, leave=False
+    ):
+        output = codec.model.analyze(image)
         for arrays, array in zip(
             found, (output.latent, output.mean, output.scale), strict=True
         ):

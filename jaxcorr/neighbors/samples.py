@@ -88,6 +88,30 @@ def check_count(images: int) -> None:
         )
 
 
+def check_sizes(sizes: Sequence[tuple[int, ...]], names: Sequence[str]) -> None:
+    """Checks that the latents of all images are enough.
+
+    Args:
+      sizes: Height and width of the latents of each image.
+      names: Names of the images, for messages.
+
+    Raises:
+      UserError: If those of one image, or of all together, are too few.
+    """
+    for name, (height, width) in zip(names, sizes, strict=True):
+        if min(height, width) < MIN_SIDE:
+            raise UserError(
+                f"{name} is too small: its latents must be at least {MIN_SIDE} high "
+                f"and wide, but are {height} x {width}"
+            )
+    positions = sum(height * width for height, width in sizes)
+    if positions < MIN_POSITIONS:
+        raise UserError(
+            f"a bound needs latents at {MIN_POSITIONS} positions at least, but the "
+            f"{len(sizes)} images have {positions}: name more or larger images"
+        )
+
+
 def check_latents(
     latents: Sequence[ArrayLike],
     means: Sequence[ArrayLike],
@@ -111,21 +135,23 @@ def check_latents(
             "latents, means and scales must be lists of one array per image, but have "
             f"{len(latents)}, {len(means)} and {len(scales)}"
         )
+    if names is None:
+        names = [f"image {number}" for number in range(1, len(latents) + 1)]
+    if len(names) != len(latents):
+        raise UserError(
+            f"names must be one per image, but are {len(names)} for {len(latents)}"
+        )
     check_count(len(latents))
     residuals, checked = [], []
-    for number, arrays in enumerate(zip(latents, means, scales, strict=True), 1):
-        name = names[number - 1] if names else f"image {number}"
+    for name, *arrays in zip(names, latents, means, scales, strict=True):
         latent, mean, scale = (np.asarray(array, np.float32) for array in arrays)
         if latent.ndim != 3 or not latent.shape == mean.shape == scale.shape:
             raise UserError(
                 f"latent, mean and scale of {name} must have one shape [height, width, "
                 f"channels], but have {latent.shape}, {mean.shape} and {scale.shape}"
             )
-        if min(latent.shape[:2]) < MIN_SIDE:
-            raise UserError(
-                f"{name} is too small: its latents must be at least {MIN_SIDE} high "
-                f"and wide, but are {latent.shape[0]} x {latent.shape[1]}"
-            )
+        if not latent.shape[2]:
+            raise UserError(f"latents of {name} have no channels")
         if checked and latent.shape[2] != checked[0].shape[2]:
             raise UserError(
                 f"{name} has {latent.shape[2]} channels, but the first image has "
@@ -140,12 +166,7 @@ def check_latents(
             )
         residuals.append(residual)
         checked.append(scale)
-    positions = sum(scale.shape[0] * scale.shape[1] for scale in checked)
-    if positions < MIN_POSITIONS:
-        raise UserError(
-            f"a bound needs latents at {MIN_POSITIONS} positions at least, but the "
-            f"{len(checked)} images have {positions}: name more or larger images"
-        )
+    check_sizes([scale.shape[:2] for scale in checked], names)
     return residuals, checked
 
 

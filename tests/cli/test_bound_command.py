@@ -7,7 +7,7 @@ from PIL import Image
 from support import codecs
 from support.codecs import blocks
 
-from jaxcorr import images, saved_model
+from jaxcorr import images, model, saved_model
 from jaxcorr.neighbors import network
 
 SIDE = 176
@@ -26,12 +26,15 @@ def test_bound_prints_a_table_and_writes_a_picture_and_json(
     jaxcorr, folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(network, "STEPS", 2)
-    model = codecs.make_combination("minnen", "autoregressive")
-    saved_model.write_model(tmp_path / "model", model)
+    with Image.open(folder / "3.png") as image:
+        image.convert("L").save(folder / "3.png")
+    small = codecs.make_combination("minnen", "autoregressive")
+    saved_model.write_model(tmp_path / "model", small)
     status, out, err = jaxcorr(
         "bound", folder, "-m", "model", "-o", "bound.png", "--json", "bound.json"
     )
     assert status == 0, err
+    assert "3.png: gray converted to 8-bit RGB" in err
     assert "+ one filter for all channels" in out
     assert "4 images, 5,808 latents in 12 channels" in out
     height, width, _ = images.read_image(tmp_path / "bound.png")[0].shape
@@ -41,7 +44,7 @@ def test_bound_prints_a_table_and_writes_a_picture_and_json(
     assert values["files"] == ["0.png", "1.png", "2.png", "3.png"]
     # Bits of the codec itself, by another way.
     bits = [
-        float(model.analyze(folder / name).latent_bits.sum())
+        float(small.analyze(folder / name).latent_bits.sum())
         for name in values["files"]
     ]
     assert values["image_bits"] == pytest.approx(bits, rel=1e-4)
@@ -68,10 +71,26 @@ def test_impossible_arguments_are_refused(
     assert message in err and err.count("\n") == 1
 
 
-def test_images_whose_latents_are_too_few_are_refused(jaxcorr, model_path, tmp_path):
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("side", "last", "message"),
+    [
+        (100, b"", "latents at 400 positions at least, but the 4 images have 364"),
+        (96, b"", "0.png is too small: its latents must be at least 7 high and wide"),
+        (SIDE, b"cut", "3.png cannot be read as an image"),
+        (SIDE, b"none", "3.png is not an image"),
+    ],
+)
+def test_images_without_enough_latents_are_refused_before_any_is_computed(
+    jaxcorr, model_path, tmp_path, monkeypatch, side, last, message
+):
     for seed in range(4):
-        Image.fromarray(blocks(100, 200, seed)).save(tmp_path / f"{seed}.png")
-    status, _, err = jaxcorr("bound", tmp_path, "-m", model_path)
-    assert status == 2
-    assert "0.png: its latents must be" in err or "400 positions at least" in err
-    assert err.count("\n") == 1
+        Image.fromarray(blocks(side, 200, seed)).save(tmp_path / f"{seed}.png")
+    if last:
+        data = (tmp_path / "3.png").read_bytes()
+        kept = data[: len(data) // 2] if last == b"cut" else last
+        (tmp_path / "3.png").write_bytes(kept)
+    monkeypatch.setattr(model.Model, "analyze", None)
+    status, out, err = jaxcorr("bound", tmp_path, "-m", model_path)
+    assert (status, out) == (2, "")
+    assert message in err and err.count("\n") == 1

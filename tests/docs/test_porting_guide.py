@@ -1,6 +1,7 @@
 """The numbers in the porting guide agree with the definition and with the code."""
 
 import re
+from math import log
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from support.reference_loss import (
     weights_of,
 )
 
-from jaxcorr import compatibility, correlation
+from jaxcorr import compatibility, correlation, correlation_variants, whitening
 
 GUIDE = (ROOT / "docs" / "porting.md").read_text()
 MASKS = ("point", "short_cross", "box", "long_cross")
@@ -22,9 +23,17 @@ MASKS = ("point", "short_cross", "box", "long_cross")
 @pytest.fixture(scope="module")
 def arrays():
     """Latents, means and scales by the guide's code."""
-    names = {}
-    exec(re.search(r"```python\n(.*?)```", GUIDE, re.DOTALL)[1], names)  # type: ignore
+    names = run_snippet("latent = ")
     return names["latent"], names["mean"], names["scale"]
+
+
+def run_snippet(text):
+    """Runs the only snippet of the guide that has a text, and returns its names."""
+    snippets = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+    (snippet,) = [snippet for snippet in snippets if text in snippet]
+    names = {}
+    exec(snippet, names)
+    return names
 
 
 def stated(start):
@@ -94,6 +103,48 @@ def test_other_values_are_as_stated(arrays):
     assert stated("mean of the losses") == pytest.approx([sum(images) / 2], abs=1e-6)
     wrong = loss_by_loops([np.moveaxis(a, -1, 1) for a in arrays], window=3)
     assert stated("loss for a window of 3") == pytest.approx([wrong], abs=1e-6)
+
+
+def test_values_of_variants_are_as_stated(arrays):
+    def near(start, values, digits=6):
+        assert stated(start) == pytest.approx(floats(values), abs=10**-digits)
+
+    unbiased = correlation_variants.unbiased_correlation_loss
+    with compatibility.enable_x64(True):
+        losses = [unbiased(*arrays, window=window) for window in (3, 7)]
+        near("unbiased loss for windows", losses)
+        first = [array[:1] for array in arrays]
+        near("unbiased loss of the first image", [unbiased(*first, window=3)])
+        gradients = jax.grad(unbiased, argnums=(0, 2))(*arrays, window=3)
+        near("sums of its absolute", [abs(gradient).sum() for gradient in gradients])
+        z = correlation.normalize(*arrays)
+        weight = correlation_variants.natural_weight((z**2).mean(), channels=3)
+        near("α* of v above", [weight], digits=9)
+        moments = whitening.neighbor_moments(z)
+        near("G of channel 0", moments[0, 12, [0, 12, 13]])
+        near("bits of the channels by", whitening.whitening_bits(moments))
+        bits = whitening.whitening_bits(moments, offset=True)
+        near("bits of the channels with", bits)
+        losses = [
+            whitening.whitening_loss(z, offset=offset) for offset in (False, True)
+        ]
+        near("whitening loss at stride 16", losses, digits=9)
+
+
+def test_products_per_offset_and_weights_are_as_stated(capsys):
+    names = run_snippet("def products")
+    printed = re.findall(r"floor (\S+)", capsys.readouterr().out)
+    sentence = re.search(r"It prints (\S+) for 8 .*, (\S+) for 2 .* and (\S+)", GUIDE)
+    assert sentence is not None and list(sentence.groups()) == printed
+    z = jax.random.normal(jax.random.key(0), (200, 2, 16, 16, 4))
+    losses = jax.lax.map(
+        lambda z: correlation.masked_norm(correlation.correlation_map(z), "point"), z
+    )
+    floor = names["floor"](names["products"](2, 256, 4))
+    assert abs(losses.mean() / floor - 1) < 0.1
+    row = re.search(r"\| α\* for v = 1 \|(.*)\|", GUIDE)[1]  # type: ignore
+    for channels, cell in zip((64, 128, 192, 320), row.split("|"), strict=True):
+        assert float(cell) == pytest.approx(channels / 256 / (4 * log(2)), abs=0.005)
 
 
 def test_published_maps_are_those_of_the_loss_tests():

@@ -202,5 +202,13 @@ def test_variants_that_do_not_fit_are_refused():
         unbiased(np.ones((8, 8, 1)))
     with pytest.raises(ValueError, match="`parts` must be at least 2, but is 1"):
         correlation_variants.unbiased_norm(1.0, 1.0, parts=1)
+    with pytest.raises(ValueError, match=r"`window` must be odd and .* but is 4"):
+        correlation_variants.context_mask(4, taps)
+    with pytest.raises(ValueError, match=r"shape of `map`, \(5, 5\), but has \(3, 3\)"):
+        correlation_variants.averaged_norm(np.ones((3, 3)), np.ones((5, 5)), "point")
+    with pytest.raises(ValueError, match="`channels` must be at least 1, but is 0"):
+        correlation_variants.natural_weight(1.0, channels=0)
+    with pytest.raises(ValueError, match="`stride` must be at least 1, but is 0"):
+        correlation_variants.natural_weight(1.0, channels=8, stride=0)
     with pytest.raises(ValueError, match="`mask` must be one of"):
         unbiased(np.ones((2, 8, 8, 1)), mask="cross")

@@ -1,29 +1,14 @@
-"""The TensorFlow port of the loss equals the loss, in values, gradients and messages.
+"""The loss in TensorFlow equals that in JAX, in values, gradients and messages."""
 
-Runs the port in each Python that has TensorFlow: this one, and that of TensorFlow
-Compression, which `JAXCORR_TFC_PYTHON` names.
-"""
-
-import importlib.util
+import functools
 import json
-import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support.paths import SCRIPTS
 
 from jaxcorr import compatibility, correlation
-
-PYTHONS: dict[str, str | None] = {
-    "TensorFlow Compression": os.environ.get("JAXCORR_TFC_PYTHON"),
-    "this": sys.executable if importlib.util.find_spec("tensorflow") else None,
-}
-"""Interpreters with TensorFlow: that of TensorFlow Compression, which is incompatible
-with the JAX of the tests, and that of the tests."""
 
 RESULTS = ("loss", "latent", "mean", "scale")
 CASES = {
@@ -92,29 +77,9 @@ MISTAKES = {
 """Function, shapes of its arguments, and options of invalid calls."""
 
 
-@pytest.fixture(scope="module", params=PYTHONS)
-def run(request, tmp_path_factory):
-    """Returns a function that runs the port in an interpreter with TensorFlow."""
-    python = PYTHONS[request.param]
-    if python is None:
-        pytest.skip(f"{request.param} Python has no TensorFlow, or is not named")
-    folder = tmp_path_factory.mktemp("port")
-
-    def call(action, **arrays):
-        np.savez(folder / "in.npz", **arrays)
-        script = SCRIPTS / "tensorflow_port.py"
-        command = [python, script, action, folder / "in.npz", folder / "out.npz"]
-        # In a folder outside of the clone, so that the installed package is imported.
-        # An old XLA ends the process if it does not know one of the flags.
-        environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        process = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True
-        )
-        assert process.returncode == 0, process.stderr
-        with np.load(folder / "out.npz") as results:
-            return dict(results)
-
-    return call
+@pytest.fixture(scope="module")
+def run(run_tensorflow):
+    return functools.partial(run_tensorflow, "tensorflow_port.py")
 
 
 def arrays_of(name):

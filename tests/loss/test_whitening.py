@@ -36,8 +36,9 @@ def windows_of(field):
 
 
 @pytest.mark.fast
-def test_moments_and_bits_equal_those_of_numpy():
-    field = filtered((3, 6, 7, 2), down=0.6, right=-0.4)
+@pytest.mark.parametrize("shape", [(3, 6, 7, 2), (1, 5, 2 * whitening.BLOCK + 7, 2)])
+def test_moments_and_bits_equal_those_of_numpy(shape):
+    field = filtered(shape, down=0.6, right=-0.4)
     field = (field + 0.5).astype(np.float32)
     windows = windows_of(field)
     expected = np.einsum("nic,njc->cij", windows, windows) / len(windows)
@@ -135,6 +136,8 @@ def test_latents_without_neighbors_are_refused(shape, message):
 
 
 @pytest.mark.fast
-def test_moments_of_another_shape_are_refused():
+def test_moments_of_another_shape_and_strides_below_1_are_refused():
+    with pytest.raises(ValueError, match="`stride` must be at least 1, but is 0"):
+        whitening.whitening_loss(np.ones((1, 6, 6, 1)), stride=0)
     with pytest.raises(ValueError, match=r"\[..., 14, 14\], but has \(13, 13\)"):
         whitening.whitening_bits(np.eye(13))

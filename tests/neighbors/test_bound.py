@@ -168,6 +168,11 @@ def test_lists_of_different_lengths_and_latents_without_bits_are_refused():
     arrays = [*np.ones(SHAPE)]
     with pytest.raises(UserError, match="have 6, 6 and 5"):
         bounds.bound(arrays, arrays, arrays[1:])
+    with pytest.raises(UserError, match="names must be one per image, but are 2 for 6"):
+        bounds.bound(arrays, arrays, arrays, names=["a", "b"])
+    empty = [array[..., :0] for array in arrays]
+    with pytest.raises(UserError, match="latents of image 1 have no channels"):
+        bounds.bound(empty, empty, empty)
     with pytest.raises(UserError, match="have no bits"):
         bounds.bound(arrays, arrays, [0.001 * array for array in arrays])
 

@@ -75,6 +75,11 @@ def test_variants_that_exclude_each_other_are_refused(loss, message):
             NoContext(),
             "loss.window must be at most 2, half of the latents .* single crop.* is 3",
         ),
+        (
+            LossConfig(window=3, mask="box"),
+            NoContext(),
+            "loss.mask: .* 'box' leaves none of a 3x3 map",
+        ),
     ],
 )
 def test_crops_that_cannot_hold_a_variant_are_refused(loss, context, message):
@@ -84,3 +89,24 @@ def test_crops_that_cannot_hold_a_variant_are_refused(loss, context, message):
             loss=loss,
             data=DataConfig(crop_size=64, batch_size=1, held_out_crops=4),
         )
+
+
+@pytest.mark.parametrize(
+    ("loss", "change", "message"),
+    [
+        (
+            LossConfig(window=3, measure="whitening"),
+            StageConfig(start=2, crop_size=64),
+            "loss.measure whitening needs 5 latents .* leaves 4",
+        ),
+        (
+            LossConfig(window=5, estimator="unbiased"),
+            StageConfig(start=2, batch_size=1),
+            "loss.window must be at most 4, half of the latents .* is 5",
+        ),
+    ],
+)
+def test_stages_that_cannot_hold_a_variant_are_refused(loss, change, message):
+    data = DataConfig(crop_size=128, batch_size=2)
+    with pytest.raises(UserError, match=f"stage from step 2: {message}"):
+        TrainConfig(steps=4, loss=loss, data=data, stages=(change,))

@@ -139,13 +139,18 @@ def replicas(given):
     return {name: np.array([*map(float, pair)]) for name, pair in values.items()}
 
 
+def unwanted_modules(wanted):
+    """Returns modules that were imported and that a port must do without."""
+    # TensorFlow itself imports JAX if JAX is installed.
+    ours = {name for name in sys.modules if name.partition(".")[0] == "jaxcorr"}
+    others = {"jaxtyping", "beartype", "flax"} & set(sys.modules)
+    return sorted(ours - {"jaxcorr", "jaxcorr.interop", *wanted} | others)
+
+
 if __name__ == "__main__":
     action, source, target = sys.argv[1:]
     with np.load(source) as arrays:
         actions = {"cases": cases, "messages": messages, "replicas": replicas}
         outputs = actions[action](dict(arrays))
-    # TensorFlow itself imports JAX if JAX is installed.
-    ours = {name for name in sys.modules if name.partition(".")[0] == "jaxcorr"}
-    unwanted = ours - {"jaxcorr", "jaxcorr.interop", port.__name__}
-    unwanted |= {"jaxtyping", "beartype", "flax"} & set(sys.modules)
-    np.savez(target, version=tf.__version__, unwanted=sorted(unwanted), **outputs)
+    unwanted = unwanted_modules({port.__name__})
+    np.savez(target, version=tf.__version__, unwanted=unwanted, **outputs)
