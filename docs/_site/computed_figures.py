@@ -17,7 +17,6 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from jaxcorr.evaluation import csv_tables, result_files
-from jaxcorr.evaluation.metadata import ClassicalMetadata
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.report import ablation, rd_curves
 from jaxcorr.report.tables import Table
@@ -83,24 +82,15 @@ def loss() -> Block:
 
 def demo() -> Block:
     """Returns rate and quality of the demo on Kodak, and the bytes of JPEG for it."""
-    points = [
-        rd_curves.rd_point(each.mean)
-        for each in result_files.read_results([demo_measure.RESULTS])
-    ]
-    jpeg = [
-        rd_curves.rd_point(each.mean)
-        for each in _evaluations()
-        if isinstance(each.model, ClassicalMetadata) and each.model.codec == "jpeg"
-    ]
-    jpeg.sort(key=lambda point: point.psnr_db)
+    jpeg = demo_measure.classical_points(demo_measure.JPEG)
     log_rate = PchipInterpolator(
         [point.psnr_db for point in jpeg], [math.log(point.bpp) for point in jpeg]
     )
     rows = []
-    for number, point in enumerate(points):
+    for name, point in demo_measure.demo_points().items():
         change = point.bpp / math.exp(float(log_rate(point.psnr_db))) - 1
         cells = _cells(point.bpp, point.psnr_db, point.ms_ssim or 0)
-        rows.append((f"demo@{number}", *cells, f"{100 * change:+.0f} %"))
+        rows.append((name, *cells, f"{100 * change:+.0f} %"))
     return Block(
         table=Table(
             columns=("Kodak", "bpp", "PSNR (dB)", "MS-SSIM", "bytes against JPEG"),

@@ -51,7 +51,7 @@ def damaged_files(coded):
         "a.jxc is damaged: its payload fails its checksum": with_flipped_bit(-9),
         "a.jxc is empty": b"",
         "a.jxc is not a jaxcorr file: it looks like a PNG": image.read_bytes(),
-        "a.jxc has version 2, which is newer than 1": coded[:4] + b"\2" + coded[5:],
+        "a.jxc has version 3, which is newer than 2": coded[:4] + b"\3" + coded[5:],
     }
 
 
