@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-from jaxcorr import files
+from jaxcorr import files, jpeg_decoder
 from jaxcorr.errors import UserError
 
 Result = TypeVar("Result")
@@ -43,9 +43,6 @@ UNREADABLE = (
     Image.DecompressionBombError,
 )
 """Exceptions that Pillow raises for a damaged image."""
-
-UPRIGHT = 1
-"""EXIF orientation of an image that is stored upright."""
 
 _KINDS = {
     "1": "black and white",
@@ -94,7 +91,9 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
         try:
             with Image.open(path) as opened:
                 changes = _changes(opened)
-                array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
+                array = jpeg_decoder.decode(opened)
+                if array is None:
+                    array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
         except Image.UnidentifiedImageError as error:
             kind = "not an image" if os.path.getsize(path) else "empty"
             raise UserError(f"{path} is {kind}") from error
@@ -245,7 +244,7 @@ def _changes(image: ImageFile.ImageFile) -> list[str]:
         changes.append(f"{kind} converted to 8-bit RGB")
     if _is_transparent(image):
         changes.append("transparency laid over white")
-    if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT:
+    if jpeg_decoder.orientation(image) != jpeg_decoder.UPRIGHT:
         changes.append("turned upright as its EXIF data says")
     return changes
 

@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 
 from jaxcorr import extras
 from jaxcorr.data import augmentation
-from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig, held_out_source
 
@@ -57,7 +56,10 @@ def batches(
     """
     rows = range(data.batch_size) if rows is None else rows
     crop = functools.partial(
-        _random_crop, size=data.crop_size, flip=data.flip, changes=data.augmentation
+        augmentation.random_crop,
+        size=data.crop_size,
+        flip=data.flip,
+        config=data.augmentation,
     )
     crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
     rest = crops.random_map(crop)[skipped_crops:]
@@ -164,17 +166,3 @@ class _Rows(grain.MapDataset):
             return self.slice(index)
         batch, position = divmod(index, len(self._rows))
         return self._parent[batch * self._batch_size + self._rows[position]]
-
-
-def _random_crop(
-    image: UInt8[np.ndarray, "h w 3"],
-    rng: np.random.Generator,
-    *,
-    size: int,
-    flip: bool,
-    changes: AugmentationConfig,
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    # Place and mirroring come first, so that changes of color keep both.
-    crop = augmentation.random_cut(image, rng, size=size, scale=changes.scale)
-    crop = crop[:, ::-1] if flip and rng.integers(2) else crop
-    return augmentation.augment(crop, rng, changes)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from jaxcorr import extras, images
+from jaxcorr import extras, images, jpeg_decoder
 from jaxcorr.errors import UserError
 
 
@@ -66,7 +66,10 @@ class TFDSReader:
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
             with Image.open(io.BytesIO(encoded)) as image:
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                array = jpeg_decoder.decode(image)
+                if array is None:
+                    array = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                return array
         except (IndexError, *images.UNREADABLE) as error:
             raise UserError(f"image {index} cannot be decoded: {error}") from error
 
