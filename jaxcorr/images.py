@@ -88,14 +88,16 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
       UserError: If the file is missing, damaged or not an image.
     """
     with _unreadable_is_refused(str(path)):
+        data = Path(path).read_bytes()
+        array = jpeg_decoder.decode(data)
+        if array is not None:
+            return array, None
         try:
-            with Image.open(path) as opened:
+            with Image.open(io.BytesIO(data)) as opened:
                 changes = _changes(opened)
-                array = jpeg_decoder.decode(opened)
-                if array is None:
-                    array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
+                array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
         except Image.UnidentifiedImageError as error:
-            kind = "not an image" if os.path.getsize(path) else "empty"
+            kind = "not an image" if data else "empty"
             raise UserError(f"{path} is {kind}") from error
     return array, f"{path}: {', '.join(changes)}" if changes else None
 

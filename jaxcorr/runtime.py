@@ -94,6 +94,14 @@ def retain_freed_memory() -> None:
     set_option(ARENA_MAX, 1)
 
 
+def usable_threads() -> int:
+    """Returns the number of threads of the CPU that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Linux alone restricts a process to some of the threads.
+        return os.cpu_count() or 1
+
+
 @contextlib.contextmanager
 def exit_on_user_error(*, with_traceback: bool = False) -> Iterator[None]:
     """Exits with one line on standard error after a `UserError` or Ctrl-C.

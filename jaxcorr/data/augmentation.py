@@ -14,6 +14,12 @@ from jaxcorr.errors import require
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in the luma of ITU-R BT.601, which JPEG files use."""
 
+YCC_OF_RGB = np.stack([LUMA, ([0, 0, 1] - LUMA) / 1.772, ([1, 0, 0] - LUMA) / 1.402])
+"""Matrix from red, green and blue to luma and color differences."""
+
+RGB_OF_YCC = np.linalg.inv(YCC_OF_RGB)
+"""Its inverse."""
+
 LANCZOS_SUPPORT = 3
 """Radius of the Lanczos filter, in pixels of the smaller image."""
 
@@ -177,12 +183,10 @@ def chroma_matrix(*, degrees: float, factor: float) -> Float[np.ndarray, "3 3"]:
       ITU-T T.871, "JPEG File Interchange Format (JFIF)", 2011, section 7,
       https://www.itu.int/rec/T-REC-T.871.
     """
-    red, _, blue = np.eye(3)
-    to_ycc = np.stack([LUMA, (blue - LUMA) / 1.772, (red - LUMA) / 1.402])
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     change = np.eye(3)
     change[1:, 1:] = factor * np.array([[cos, -sin], [sin, cos]])
-    return np.linalg.inv(to_ycc) @ change @ to_ycc
+    return RGB_OF_YCC @ change @ YCC_OF_RGB
 
 
 def mix_channels(picture: Image.Image, matrix: Float[np.ndarray, "3 3"]) -> Image.Image:

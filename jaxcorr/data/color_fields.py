@@ -22,7 +22,7 @@ def random_field(
       colors: Colors to use, at least two.
     """
     line = np.linspace(-1, 1, size, dtype=np.float32)
-    x, y = np.meshgrid(line, line)
+    x, y = line[None, :], line[:, None]
     if rng.random() < 0.3:
         x, y = x + _waves(rng, y), y + _waves(rng, x)
     kind = rng.integers(5)
@@ -39,8 +39,8 @@ def random_field(
         distance = u if rng.random() < 0.6 else np.hypot(x - 0.5, y)
         level = np.sin(frequency * 2 * distance)
         return _mix(_step(level, 0.0) if rng.random() < 0.5 else level, colors[:2])
-    distance = np.hypot(u, v - rng.uniform(-1, 1)) - 0.5
-    gradient = u if kind == 3 else distance
+    center = rng.uniform(-1, 1)
+    gradient = u if kind == 3 else np.hypot(u, v - center) - 0.5
     if rng.random() < 0.3:  # Bands.
         bands = int(rng.integers(3, 16))
         gradient = np.floor(gradient * bands) / bands
@@ -73,18 +73,18 @@ def _mix(
 
 def _flat_areas(
     rng: np.random.Generator,
-    x: Float[np.ndarray, "h w"],
-    y: Float[np.ndarray, "h w"],
+    x: Float[np.ndarray, "#h #w"],
+    y: Float[np.ndarray, "#h #w"],
     colors: UInt8[np.ndarray, "n 3"],
 ) -> Image.Image:
     """Gives each pixel the color of the nearest of some points, at times with lines."""
     points = rng.uniform(-1, 1, (rng.integers(3, MAX_AREAS), 2)).astype(np.float32)
-    nearest = np.zeros(x.shape, np.uint8)
-    least = np.full(x.shape, np.inf, np.float32)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    least, nearest = np.full(shape, np.float32(np.inf)), np.zeros(shape, np.uint8)
     for number, (a, b) in enumerate(points):
         distance = (x - a) ** 2 + (y - b) ** 2
-        nearest[distance < least] = number
-        np.minimum(distance, least, out=least)
+        nearest = np.where(distance < least, np.uint8(number), nearest)
+        least = np.minimum(distance, least)
     table = colors[np.arange(len(points) + 1) % len(colors)]
     if rng.random() < 0.4:
         edge = np.zeros(nearest.shape, bool)

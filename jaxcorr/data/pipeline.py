@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from jaxtyping import UInt8
 
-from jaxcorr import extras
+from jaxcorr import extras, runtime
 from jaxcorr.data import augmentation
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig, held_out_source
@@ -67,7 +67,7 @@ def batches(
     # Without `drop_remainder`, the length of batches of one crop overflows.
     own_batches = own_crops.batch(len(rows), drop_remainder=True)[start:]
     # Grain's default prefetches 500 elements, which are batches here.
-    threads = min(MAX_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
+    threads = min(MAX_THREADS, runtime.usable_threads()) // max(1, data.workers) or 1
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
     dataset = own_batches.to_iter_dataset(options)
     if data.workers:

@@ -65,11 +65,11 @@ class TFDSReader:
         example = tf_example_pb2.Example.FromString(record)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
-            with Image.open(io.BytesIO(encoded)) as image:
-                array = jpeg_decoder.decode(image)
-                if array is None:
-                    array = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-                return array
+            image = jpeg_decoder.decode(encoded)
+            if image is None:
+                with Image.open(io.BytesIO(encoded)) as opened:
+                    image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+            return image
         except (IndexError, *images.UNREADABLE) as error:
             raise UserError(f"image {index} cannot be decoded: {error}") from error
 

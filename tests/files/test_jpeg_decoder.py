@@ -1,6 +1,7 @@
 """simplejpeg, where it is installed, reads the pixels that Pillow reads."""
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ class Decoder:
 
     def __init__(self):
         self.decoded = 0
+
+    def decode_jpeg_header(self, data: bytes) -> tuple[int, int, str, str]:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data)) as image,
+        ):
+            colors = {"RGB": "YCbCr", "L": "Gray"}[image.mode]
+            return image.height, image.width, colors, "420"
 
     def decode_jpeg(self, data: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
@@ -45,10 +54,14 @@ def encoded(image: np.ndarray = PHOTOGRAPH, kind: str = "JPEG", **options: Any):
     return file.getvalue()
 
 
-def turned() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return exif
+def exif(orientation: int) -> Image.Exif:
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
+def xmp(orientation: int) -> bytes:
+    return f'<x tiff:Orientation="{orientation}"/>'.encode()
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -60,23 +73,32 @@ def test_simplejpeg_reads_the_pixels_that_pillow_reads(
     path = tmp_path / "image.jpg"
     path.write_bytes(encoded(subsampling=subsampling, progressive=progressive))
     monkeypatch.setattr(jpeg_decoder, "simplejpeg", simplejpeg)
-    with Image.open(path) as opened:
-        decoded = jpeg_decoder.decode(opened)
+    decoded = jpeg_decoder.decode(path.read_bytes())
     monkeypatch.setattr(jpeg_decoder, "simplejpeg", None)
     np.testing.assert_array_equal(decoded, images.read_image(path)[0])
 
 
-def test_upright_rgb_jpeg_is_left_to_simplejpeg(decoder, tmp_path):
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"comment": b"\xff\xe1"}, {"exif": exif(1)}, {"xmp": xmp(1)}],
+    ids=["none", "comment", "exif", "xmp"],
+)
+def test_upright_rgb_jpeg_is_left_to_simplejpeg(metadata, decoder, tmp_path):
     path = tmp_path / "image.jpg"
-    path.write_bytes(encoded())
+    path.write_bytes(encoded(**metadata))
     image, note = images.read_image(path)
     assert (decoder.decoded, image.shape, note) == (1, PHOTOGRAPH.shape, None)
 
 
 @pytest.mark.parametrize(
     "data",
-    [encoded(kind="PNG"), encoded(PHOTOGRAPH[..., 0]), encoded(exif=turned())],
-    ids=["png", "gray", "turned"],
+    [
+        encoded(kind="PNG"),
+        encoded(PHOTOGRAPH[..., 0]),
+        encoded(exif=exif(6)),
+        encoded(xmp=xmp(6)),
+    ],
+    ids=["png", "gray", "turned by EXIF", "turned by XMP"],
 )
 def test_other_images_are_left_to_pillow(data, decoder, tmp_path, monkeypatch):
     path = tmp_path / "image"
@@ -87,6 +109,12 @@ def test_other_images_are_left_to_pillow(data, decoder, tmp_path, monkeypatch):
     expected, expected_note = images.read_image(path)
     np.testing.assert_array_equal(image, expected)
     assert note == expected_note
+
+
+def test_very_large_jpeg_is_left_to_pillow(decoder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", PHOTOGRAPH[..., 0].size - 1)
+    assert jpeg_decoder.decode(encoded()) is None
+    assert decoder.decoded == 0
 
 
 def test_damaged_jpeg_is_refused_in_the_words_of_pillow(decoder, tmp_path, monkeypatch):
