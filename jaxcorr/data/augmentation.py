@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -106,6 +107,17 @@ def random_crop(
         picture = resample(image, top=top, left=left, side=side, size=size)
         crop = np.asarray(augment(picture, rng, config))
     return mirror(crop) if mirrored else crop
+
+
+def random_crops(
+    image: UInt8[np.ndarray, "h w 3"],
+    rng: np.random.Generator,
+    *,
+    count: int,
+    **options: Any,
+) -> tuple[UInt8[np.ndarray, "size size 3"], ...]:
+    """Returns several crops of an image, as `random_crop`."""
+    return tuple(random_crop(image, rng, **options) for _ in range(count))
 
 
 def resample(
