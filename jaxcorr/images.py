@@ -61,18 +61,24 @@ def find_images(directory: Path) -> list[Path]:
     Raises:
       UserError: If the directory is missing or holds no image file.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
+    return [Path(entry.path) for entry in scan_images(directory)]
+
+
+def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
+    """Yields the image files below a directory one by one, in order of their paths.
+
+    Raises:
+      UserError: As `find_images`.
+    """
+    if not os.path.isdir(directory):
         raise UserError(f"{directory} is not a directory")
-    paths = sorted(
-        path
-        for path in directory.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    if not paths:
+    is_empty = True
+    for entry in _scan(os.fspath(directory)):
+        is_empty = False
+        yield entry
+    if is_empty:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise UserError(f"{directory} holds no image (looked for {suffixes})")
-    return paths
 
 
 def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
@@ -206,6 +212,29 @@ def _unreadable_is_refused(name: str) -> Iterator[None]:
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{name} cannot be read as an image: {reason}") from error
+
+
+def _scan(directory: str) -> Iterator[os.DirEntry[str]]:
+    """Yields the image files below a directory, sorted as `Path` sorts: by parts."""
+    try:
+        with os.scandir(directory) as entries:
+            ordered = sorted(entries, key=lambda entry: os.path.normcase(entry.name))
+    except PermissionError:
+        return
+    for entry in ordered:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _scan(entry.path)
+        elif _is_image_file(entry):
+            yield entry
+
+
+def _is_image_file(entry: os.DirEntry[str]) -> bool:
+    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+        return False
+    try:
+        return entry.is_file()
+    except OSError:  # A link to itself.
+        return False
 
 
 def _to_8_bits(array: np.ndarray, name: str) -> np.ndarray:

@@ -126,6 +126,7 @@ def _find_folders() -> Iterator[Entry]:
     data = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
     folders = {
         "compiled programs": runtime.compilation_cache(),
+        "lists of folders": runtime.folder_lists(),
         "data sets": Path(data),
     }
     for label, folder in folders.items():
