@@ -180,7 +180,10 @@ class TrainConfig:
         return Stage(
             start=change.start,
             stop=stop,
-            skipped_crops=sum(x.batch_size * (x.stop - x.start) for x in before),
+            skipped_images=sum(
+                self.data.num_images(x.stop - x.start, batch_size=x.batch_size)
+                for x in before
+            ),
             static_config=dataclasses.replace(settings.static_config, period=period),
             members=change.members(self.members),
             crop_size=settings.data.crop_size,

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-from jaxcorr import files
+from jaxcorr import files, jpeg_decoder
 from jaxcorr.errors import UserError
 
 Result = TypeVar("Result")
@@ -44,9 +44,6 @@ UNREADABLE = (
 )
 """Exceptions that Pillow raises for a damaged image."""
 
-UPRIGHT = 1
-"""EXIF orientation of an image that is stored upright."""
-
 _KINDS = {
     "1": "black and white",
     "L": "gray",
@@ -64,18 +61,24 @@ def find_images(directory: Path) -> list[Path]:
     Raises:
       UserError: If the directory is missing or holds no image file.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
+    return [Path(entry.path) for entry in scan_images(directory)]
+
+
+def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
+    """Yields the image files below a directory one by one, in order of their paths.
+
+    Raises:
+      UserError: As `find_images`.
+    """
+    if not os.path.isdir(directory):
         raise UserError(f"{directory} is not a directory")
-    paths = sorted(
-        path
-        for path in directory.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    if not paths:
+    is_empty = True
+    for entry in _scan(os.fspath(directory)):
+        is_empty = False
+        yield entry
+    if is_empty:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise UserError(f"{directory} holds no image (looked for {suffixes})")
-    return paths
 
 
 def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
@@ -91,12 +94,16 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
       UserError: If the file is missing, damaged or not an image.
     """
     with _unreadable_is_refused(str(path)):
+        data = Path(path).read_bytes()
+        array = jpeg_decoder.decode(data)
+        if array is not None:
+            return array, None
         try:
-            with Image.open(path) as opened:
+            with Image.open(io.BytesIO(data)) as opened:
                 changes = _changes(opened)
                 array = np.asarray(_as_rgb(ImageOps.exif_transpose(opened)))
         except Image.UnidentifiedImageError as error:
-            kind = "not an image" if os.path.getsize(path) else "empty"
+            kind = "not an image" if data else "empty"
             raise UserError(f"{path} is {kind}") from error
     return array, f"{path}: {', '.join(changes)}" if changes else None
 
@@ -207,6 +214,29 @@ def _unreadable_is_refused(name: str) -> Iterator[None]:
         raise UserError(f"{name} cannot be read as an image: {reason}") from error
 
 
+def _scan(directory: str) -> Iterator[os.DirEntry[str]]:
+    """Yields the image files below a directory, sorted as `Path` sorts: by parts."""
+    try:
+        with os.scandir(directory) as entries:
+            ordered = sorted(entries, key=lambda entry: os.path.normcase(entry.name))
+    except PermissionError:
+        return
+    for entry in ordered:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _scan(entry.path)
+        elif _is_image_file(entry):
+            yield entry
+
+
+def _is_image_file(entry: os.DirEntry[str]) -> bool:
+    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+        return False
+    try:
+        return entry.is_file()
+    except OSError:  # A link to itself.
+        return False
+
+
 def _to_8_bits(array: np.ndarray, name: str) -> np.ndarray:
     """Converts values to uint8: 16-bit ones, and floating-point ones in [0, 1]."""
     if array.dtype == np.uint8:
@@ -245,7 +275,7 @@ def _changes(image: ImageFile.ImageFile) -> list[str]:
         changes.append(f"{kind} converted to 8-bit RGB")
     if _is_transparent(image):
         changes.append("transparency laid over white")
-    if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT:
+    if jpeg_decoder.orientation(image) != jpeg_decoder.UPRIGHT:
         changes.append("turned upright as its EXIF data says")
     return changes
 

@@ -94,6 +94,14 @@ def retain_freed_memory() -> None:
     set_option(ARENA_MAX, 1)
 
 
+def usable_threads() -> int:
+    """Returns the number of threads of the CPU that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Linux alone restricts a process to some of the threads.
+        return os.cpu_count() or 1
+
+
 @contextlib.contextmanager
 def exit_on_user_error(*, with_traceback: bool = False) -> Iterator[None]:
     """Exits with one line on standard error after a `UserError` or Ctrl-C.
@@ -139,8 +147,17 @@ def check_device() -> None:
 def compilation_cache() -> Path:
     """Returns the folder of compiled programs that commands share."""
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(folder) if folder else caches / "jaxcorr"
+    return Path(folder) if folder else _caches() / "jaxcorr"
+
+
+def folder_lists() -> Path:
+    """Returns the folder of lists of the images in folders."""
+    return _caches() / "jaxcorr-folders"
+
+
+def _caches() -> Path:
+    """Returns the folder of the user's caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def enable_compilation_cache(folder: Path | None = None) -> None:

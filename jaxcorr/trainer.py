@@ -181,7 +181,7 @@ def read_batches(
 ) -> Generator[UInt8[np.ndarray, "rows h w 3"], None, None]:
     """Yields the rows of each batch that this process reads.
 
-    A stage continues the stream of crops where the stage before it ends.
+    A stage continues the stream of images where the stage before it ends.
 
     Args:
       run: The run.
@@ -197,7 +197,7 @@ def read_batches(
             source,
             settings,
             start=taken,
-            skipped_crops=stage.skipped_crops,
+            skipped_images=stage.skipped_images,
             rows=sharding.local_rows(run.mesh, stage.batch_size),
         )
         with contextlib.closing(batches):

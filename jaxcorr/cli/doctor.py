@@ -15,7 +15,6 @@ from jaxcorr import runtime
 from jaxcorr.cli import installation, output
 from jaxcorr.cli.arguments import JsonPath
 from jaxcorr.errors import UserError
-from jaxcorr.evaluation import environment
 
 WIDTH = 80
 """Width of the report, in characters."""
@@ -109,7 +108,7 @@ def _find_device() -> Iterator[Entry]:
     runtime.enable_compilation_cache()
     for index, device in enumerate(installation.describe_devices()):
         yield Entry(label=f"device {index}", value=device, text=device)
-    threads = environment.usable_threads()
+    threads = runtime.usable_threads()
     yield Entry(label="threads of the CPU", value=threads, text=str(threads))
     for name in ("JAX_PLATFORMS", "JAX_ENABLE_X64", "XLA_FLAGS"):
         if value := os.environ.get(name):
@@ -127,6 +126,7 @@ def _find_folders() -> Iterator[Entry]:
     data = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
     folders = {
         "compiled programs": runtime.compilation_cache(),
+        "lists of folders": runtime.folder_lists(),
         "data sets": Path(data),
     }
     for label, folder in folders.items():

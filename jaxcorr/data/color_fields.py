@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from PIL import Image
 
 MAX_AREAS = 24
 """Largest number of flat areas."""
@@ -12,8 +13,8 @@ MAX_AREAS = 24
 
 def random_field(
     rng: np.random.Generator, *, size: int, colors: Sequence[tuple[int, int, int]]
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """Colors the plane by a random function of the place.
+) -> Image.Image:
+    """Returns a square that is colored by a random function of the place.
 
     Args:
       rng: Random generator.
@@ -21,7 +22,7 @@ def random_field(
       colors: Colors to use, at least two.
     """
     line = np.linspace(-1, 1, size, dtype=np.float32)
-    x, y = np.meshgrid(line, line)
+    x, y = line[None, :], line[:, None]
     if rng.random() < 0.3:
         x, y = x + _waves(rng, y), y + _waves(rng, x)
     kind = rng.integers(5)
@@ -38,8 +39,8 @@ def random_field(
         distance = u if rng.random() < 0.6 else np.hypot(x - 0.5, y)
         level = np.sin(frequency * 2 * distance)
         return _mix(_step(level, 0.0) if rng.random() < 0.5 else level, colors[:2])
-    distance = np.hypot(u, v - rng.uniform(-1, 1)) - 0.5
-    gradient = u if kind == 3 else distance
+    center = rng.uniform(-1, 1)
+    gradient = u if kind == 3 else np.hypot(u, v - center) - 0.5
     if rng.random() < 0.3:  # Bands.
         bands = int(rng.integers(3, 16))
         gradient = np.floor(gradient * bands) / bands
@@ -61,29 +62,43 @@ def _step(level: Float[np.ndarray, "h w"], edge: float) -> Float[np.ndarray, "h 
 
 def _mix(
     level: Float[np.ndarray, "h w"], colors: Sequence[tuple[int, int, int]]
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Image.Image:
     """Returns the color at each level; the colors stand evenly from -1 to 1."""
     levels = np.linspace(-1, 1, 256)
     stops = np.linspace(-1, 1, len(colors))
     table = [np.interp(levels, stops, values) for values in np.transpose(colors)]
     index = np.clip(127.5 * (level + 1), 0, 255).astype(np.uint8)
-    return np.rint(table).astype(np.uint8).T[index]
+    return _color(index, np.rint(table).astype(np.uint8).T)
 
 
 def _flat_areas(
     rng: np.random.Generator,
-    x: Float[np.ndarray, "h w"],
-    y: Float[np.ndarray, "h w"],
+    x: Float[np.ndarray, "#h #w"],
+    y: Float[np.ndarray, "#h #w"],
     colors: UInt8[np.ndarray, "n 3"],
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> Image.Image:
     """Gives each pixel the color of the nearest of some points, at times with lines."""
     points = rng.uniform(-1, 1, (rng.integers(3, MAX_AREAS), 2)).astype(np.float32)
-    distances = np.stack([(x - a) ** 2 + (y - b) ** 2 for a, b in points])
-    nearest = distances.argmin(0)
-    areas = colors[np.arange(len(points)) % len(colors)][nearest]
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    least, nearest = np.full(shape, np.float32(np.inf)), np.zeros(shape, np.uint8)
+    for number, (a, b) in enumerate(points):
+        distance = (x - a) ** 2 + (y - b) ** 2
+        nearest = np.where(distance < least, np.uint8(number), nearest)
+        least = np.minimum(distance, least)
+    table = colors[np.arange(len(points) + 1) % len(colors)]
     if rng.random() < 0.4:
         edge = np.zeros(nearest.shape, bool)
         edge[1:] |= nearest[1:] != nearest[:-1]
         edge[:, 1:] |= nearest[:, 1:] != nearest[:, :-1]
-        areas[edge] = colors[0] if rng.random() < 0.3 else 0
-    return areas
+        nearest[edge] = len(points)
+        table[-1] = colors[0] if rng.random() < 0.3 else 0
+    return _color(nearest, table)
+
+
+def _color(
+    index: UInt8[np.ndarray, "h w"], table: UInt8[np.ndarray, "n 3"]
+) -> Image.Image:
+    """Returns the color of a table at each pixel."""
+    image = Image.fromarray(index)
+    image.putpalette(table.tobytes())
+    return image.convert("RGB")

@@ -1,19 +1,20 @@
 """Reproducible batches of random crops; any batch can be computed on its own."""
 
+import contextlib
 import functools
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 from absl import flags
 from jaxtyping import UInt8
 
-from jaxcorr import extras
+from jaxcorr import extras, runtime
 from jaxcorr.data import augmentation
-from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig, held_out_source
 
@@ -35,47 +36,58 @@ def batches(
     data: DataConfig,
     *,
     start: int = 0,
-    skipped_crops: int = 0,
+    skipped_images: int = 0,
     rows: Sequence[int] | None = None,
-) -> grain.DatasetIterator[UInt8[np.ndarray, "b crop crop 3"]]:
+) -> Generator[UInt8[np.ndarray, "b crop crop 3"], None, None]:
     """Yields endless batches of crops: random places, mirrored and changed at random.
 
-    Batch k depends only on the source, `data.seed` and k, not on the number of threads,
-    workers or processes. A run that resumes from step k starts at batch k.
+    Batch k depends only on the source, the settings and k, not on the number of
+    threads, workers or processes. A run that resumes from step k starts at batch k.
 
     Args:
       source: Images, none smaller than a crop.
       data: Settings of the data.
       start: Number of the first batch, from 0.
-      skipped_crops: Crops before batch 0, which an earlier stage of a run has taken.
+      skipped_images: Images before batch 0, which an earlier stage of a run has taken.
       rows: Rows of each batch to read, ascending; all rows are read by default.
 
     Returns:
-      Iterator over these rows of each batch. `close()` ends its threads and workers.
+      Generator of these rows of each batch. `close()` ends its threads and workers.
       With workers, the main module must be importable without side effects, because
       each worker is a new interpreter that imports it.
     """
     rows = range(data.batch_size) if rows is None else rows
-    crop = functools.partial(
-        _random_crop, size=data.crop_size, flip=data.flip, changes=data.augmentation
+    crops = functools.partial(
+        augmentation.random_crops,
+        count=data.crops_per_image,
+        size=data.crop_size,
+        flip=data.flip,
+        config=data.augmentation,
     )
-    crops = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
-    rest = crops.random_map(crop)[skipped_crops:]
+    images = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
+    rest = images.random_map(crops)[skipped_images:]
     own_crops = _Rows(rest, batch_size=data.batch_size, rows=rows)
-    # Without `drop_remainder`, the length of batches of one crop overflows.
-    own_batches = own_crops.batch(len(rows), drop_remainder=True)[start:]
-    # Grain's default prefetches 500 elements, which are batches here.
-    threads = min(MAX_THREADS, os.cpu_count() or 1) // max(1, data.workers) or 1
+    group, position = divmod(start, data.crops_per_image)
+    # A group is a batch for each crop of its images. Without `drop_remainder`, the
+    # length of batches of one crop overflows.
+    groups = own_crops.batch(len(rows), drop_remainder=True)[group:]
+    # Grain's default prefetches 500 elements, which are groups of batches here.
+    threads = min(MAX_THREADS, runtime.usable_threads()) // max(1, data.workers) or 1
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
-    dataset = own_batches.to_iter_dataset(options)
+    dataset = groups.to_iter_dataset(options)
     if data.workers:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags.
         dataset = dataset.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=data.workers), _end_with_parent
         )
-        dataset = dataset.map(np.array)  # Frees the shared memory at once.
-    return iter(dataset)
+        dataset = dataset.map(_copy)  # Frees the shared memory at once.
+    with contextlib.closing(iter(dataset)) as read:
+        yield from itertools.islice(itertools.chain.from_iterable(read), position, None)
+
+
+def _copy(group: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(map(np.array, group))
 
 
 def read_held_out(
@@ -164,17 +176,3 @@ class _Rows(grain.MapDataset):
             return self.slice(index)
         batch, position = divmod(index, len(self._rows))
         return self._parent[batch * self._batch_size + self._rows[position]]
-
-
-def _random_crop(
-    image: UInt8[np.ndarray, "h w 3"],
-    rng: np.random.Generator,
-    *,
-    size: int,
-    flip: bool,
-    changes: AugmentationConfig,
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    # Place and mirroring come first, so that changes of color keep both.
-    crop = augmentation.random_cut(image, rng, size=size, scale=changes.scale)
-    crop = crop[:, ::-1] if flip and rng.integers(2) else crop
-    return augmentation.augment(crop, rng, changes)

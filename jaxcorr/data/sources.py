@@ -32,6 +32,10 @@ class DataConfig:
     crop_size: int = 256
     """Side of a square crop, in pixels: a multiple of 64. Smaller images are
     skipped."""
+    crops_per_image: int = 1
+    """Crops taken from each image that is read: one for each of as many consecutive
+    batches. More crops save reading, but consecutive batches are then of the same
+    images."""
     flip: bool = True
     """Mirror crops left to right with probability 1/2."""
     augmentation: AugmentationConfig = dataclasses.field(
@@ -63,10 +67,14 @@ class DataConfig:
         is_multiple = self.crop_size >= 64 and self.crop_size % 64 == 0
         require(self, "crop_size", "a multiple of 64", is_multiple)
         require(self, "seed", "in [0, 2**32)", 0 <= self.seed < 2**32)
-        at_least = {"batch_size": 1, "held_out_crops": 1}
+        at_least = {"batch_size": 1, "crops_per_image": 1, "held_out_crops": 1}
         at_least |= {"held_out_images": 0, "workers": 0}
         for name, least in at_least.items():
             require(self, name, f"at least {least}", getattr(self, name) >= least)
+
+    def num_images(self, batches: int, *, batch_size: int) -> int:
+        """Returns how many images the crops of a number of batches are taken from."""
+        return -(-batches // self.crops_per_image) * batch_size
 
 
 def training_source(data: DataConfig) -> ImageSource:

@@ -80,7 +80,7 @@ def draw_strokes(sheet: Sheet) -> None:
 def draw_field(sheet: Sheet) -> None:
     """Fills the sheet with a gradient, stripes, checks, dots or flat areas."""
     field = color_fields.random_field(sheet.rng, size=sheet.side, colors=sheet.colors)
-    sheet.image.paste(Image.fromarray(field))
+    sheet.image.paste(field)
 
 
 def draw_chart(sheet: Sheet) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from jaxcorr import extras, images
+from jaxcorr import extras, images, jpeg_decoder
 from jaxcorr.errors import UserError
 
 
@@ -65,8 +65,11 @@ class TFDSReader:
         example = tf_example_pb2.Example.FromString(record)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
-            with Image.open(io.BytesIO(encoded)) as image:
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            image = jpeg_decoder.decode(encoded)
+            if image is None:
+                with Image.open(io.BytesIO(encoded)) as opened:
+                    image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+            return image
         except (IndexError, *images.UNREADABLE) as error:
             raise UserError(f"image {index} cannot be decoded: {error}") from error
 

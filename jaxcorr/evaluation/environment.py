@@ -6,11 +6,12 @@ Times depend on the environment, so results hold it under the key `environment`.
 import dataclasses
 import datetime
 import importlib.metadata
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from jaxcorr import runtime
 
 PACKAGES = ("jaxcorr", "jax", "jaxlib", "numpy", "pillow", "constriction")
 """Packages whose versions are recorded, besides that of Python."""
@@ -67,7 +68,7 @@ def current_environment(*, uses_jax: bool = True) -> Environment:
         date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         platform=kind,
         device=device,
-        threads=usable_threads(),
+        threads=runtime.usable_threads(),
         versions=installed_versions(),
     )
 
@@ -109,11 +110,3 @@ def _cpu_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return next(iter(names), platform.processor() or platform.machine())
-
-
-def usable_threads() -> int:
-    """Returns the number of threads of the CPU that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # Linux alone restricts a process to some of the threads.
-        return os.cpu_count() or 1

@@ -33,6 +33,10 @@ class RunLogger(Protocol):
         """
         ...
 
+    def log_data_wait(self, seconds: float) -> None:
+        """Counts time in which no step ran because the next batch was not there."""
+        ...
+
     def log_step(
         self, step: int, metrics: Mapping[int, Mapping[str, float]], *, batch_size: int
     ) -> None:
@@ -74,6 +78,10 @@ class NullLogger(RunLogger):
 
     @override
     def restart_timer(self, step):
+        pass
+
+    @override
+    def log_data_wait(self, seconds):
         pass
 
     @override
@@ -128,7 +136,7 @@ class FileLogger(RunLogger):
         )
         self._steps = steps
         self._members = members
-        self._clock = (start, time.perf_counter())
+        self.restart_timer(start)
 
     def __enter__(self) -> "FileLogger":
         """Returns the logger."""
@@ -150,16 +158,26 @@ class FileLogger(RunLogger):
     @override
     def restart_timer(self, step):
         self._clock = (step, time.perf_counter())
+        self._data_wait = 0.0
+
+    @override
+    def log_data_wait(self, seconds):
+        self._data_wait += seconds
 
     @override
     def log_step(self, step, metrics, *, batch_size):
+        first, start = self._clock
+        seconds = time.perf_counter() - start
         # Crops count once for each member that trains on them.
-        now = time.perf_counter()
-        seconds_per_step = (now - self._clock[1]) / (step - self._clock[0])
-        self._clock = (step, now)
-        speed = batch_size * self._members / seconds_per_step
+        speed = batch_size * self._members * (step - first) / seconds
+        data_wait = self._data_wait / seconds
+        self.restart_timer(step)
+        measured = {
+            "images_per_second": round(speed, 2),
+            "data_wait": round(data_wait, 4),
+        }
         for member, member_metrics in metrics.items():
-            values = {**member_metrics, "images_per_second": round(speed, 2)}
+            values = {**member_metrics, **measured}
             with self._report_write_errors():
                 _write(self._metrics, {"step": step, "member": member, **values})
                 self._tensorboard[member].scalars("train", values, step)
@@ -167,12 +185,13 @@ class FileLogger(RunLogger):
         def text(name: str, digits: int) -> str:
             return _format_range([values[name] for values in metrics.values()], digits)
 
-        left = tqdm.format_interval((self._steps - step) * seconds_per_step)
+        left = (self._steps - step) * seconds / (step - first)
         line = (
             f"step {step}/{self._steps}: loss {text('loss', 3)}, "
             f"{text('bpp', 3)} bpp, {text('psnr_db', 2)} dB, "
             f"correlation {text('correlation', 4)}, "
-            f"{speed:.1f} images/s, {left} left"
+            f"{speed:.1f} images/s, {data_wait:.0%} data wait, "
+            f"{tqdm.format_interval(left)} left"
         )
         if self._bar.disable:
             self.log_message(line)

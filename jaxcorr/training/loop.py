@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-from jaxtyping import ArrayLike, Num, UInt8
+from jaxtyping import Array, ArrayLike, Num, UInt8
 
 from jaxcorr import saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 from jaxcorr.training import distributed, evaluation, sharding, sweep
+from jaxcorr.training.batch_transfer import BatchTransfer
 from jaxcorr.training.checkpoints import Checkpoints
 from jaxcorr.training.logger import RunLogger
 from jaxcorr.training.loss import Metrics
@@ -53,12 +54,18 @@ def train(
     progress = _Progress(run, first, log)
     if first - 1 == run.trained_from:
         _, state = _evaluate(run, state, first - 1, progress, log)
-    with distributed.stop_requests() as stop_requested:
+    metrics = None
+    with (
+        distributed.stop_requests() as stop_requested,
+        BatchTransfer(_shard_batches(run, batches, first)) as transfer,
+    ):
         for step in range(first, last + 1):
             stage = run.stage(step)
             if step == stage.start + 1 > 1:
                 log.log_message(f"stage from {stage.start}: {stage.description}")
-            state, metrics = _take_step(run, step, state, next(batches))
+            batch, waited = transfer.take(metrics)
+            log.log_data_wait(waited)
+            state, metrics = _take_step(run, step, state, batch)
             # The previous step is logged while this one runs, so no device waits.
             progress.log_pending_step()
             progress.set_pending_step(step, metrics)
@@ -163,11 +170,19 @@ class _Progress:
                 )
 
 
+def _shard_batches(
+    run: Run, batches: Iterator[UInt8[np.ndarray, "rows h w 3"]], first: int
+) -> Iterator[UInt8[Array, "b h w 3"]]:
+    """Yields the batch of each step from `first` on, sharded over the devices."""
+    for step in range(first, run.static_config.steps + 1):
+        batch_size = run.stage(step).batch_size
+        yield sharding.shard_batch(next(batches), run.mesh, batch_size)
+
+
 def _take_step(
-    run: Run, step: int, state: TrainState, rows: UInt8[np.ndarray, "rows h w 3"]
+    run: Run, step: int, state: TrainState, batch: UInt8[Array, "b h w 3"]
 ) -> tuple[TrainState, Metrics]:
     stage = run.stage(step)
-    batch = sharding.shard_batch(rows, run.mesh, stage.batch_size)
     with jax.set_mesh(run.mesh):
         return sweep.train_members(
             state,

@@ -88,7 +88,7 @@ class Stage:
     Attributes:
       start: Steps taken before the stage.
       stop: Steps taken after it.
-      skipped_crops: Crops that earlier stages take from the stream of crops.
+      skipped_images: Images that earlier stages take from the stream of images.
       static_config: Settings of the compiled step.
       members: Members of the sweep, with the λ and α of the stage.
       crop_size: Side of a crop, in pixels.
@@ -100,7 +100,7 @@ class Stage:
 
     start: int
     stop: int
-    skipped_crops: int
+    skipped_images: int
     static_config: StaticConfig
     members: tuple[SweepMember, ...]
     crop_size: int

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.image_folders import SIZE, settings, take_batches
 
-from jaxcorr.data import augmentation, pipeline
+from jaxcorr.data import augmentation
 from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.errors import UserError
 
@@ -33,7 +33,14 @@ def noise(height=SIZE, width=SIZE, seed=0) -> np.ndarray:
 
 def augmented(count: int, crop: np.ndarray, **changes) -> np.ndarray:
     rng, config = np.random.default_rng(0), AugmentationConfig(**changes)
-    return np.array([augmentation.augment(crop, rng, config) for _ in range(count)])
+    return np.array(
+        [
+            augmentation.random_crop(
+                crop, rng, size=len(crop), flip=False, config=config
+            )
+            for _ in range(count)
+        ]
+    )
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -41,8 +48,8 @@ def test_without_augmentation_pixels_and_random_numbers_are_those_of_0_2(flip):
     image = noise(100, 90)
     rng, expected_rng = np.random.default_rng(7), np.random.default_rng(7)
     for _ in range(20):
-        crop = pipeline._random_crop(
-            image, rng, size=SIZE, flip=flip, changes=AugmentationConfig()
+        crop = augmentation.random_crop(
+            image, rng, size=SIZE, flip=flip, config=AugmentationConfig()
         )
         top, left = expected_rng.integers(37), expected_rng.integers(27)
         expected = image[top : top + SIZE, left : left + SIZE]
@@ -73,14 +80,11 @@ def test_changes_of_color_keep_the_place_of_a_crop():
 
 
 def test_gamma_of_a_known_pixel():
-    pixel = np.array([[[0, 64, 255]]], np.uint8)
+    pixel = Image.new("RGB", (1, 1), (0, 64, 255))
     # 255 * (64 / 255)**2 = 16.06 and 255 * (64 / 255)**0.5 = 127.75
-    np.testing.assert_array_equal(
-        augmentation.apply_gamma(pixel, exponent=2.0), [[[0, 16, 255]]]
-    )
-    np.testing.assert_array_equal(
-        augmentation.apply_gamma(pixel, exponent=0.5), [[[0, 128, 255]]]
-    )
+    for exponent, expected in [(2.0, (0, 16, 255)), (0.5, (0, 128, 255))]:
+        changed = augmentation.apply_gamma(pixel, exponent=exponent)
+        assert changed.getpixel((0, 0)) == expected
 
 
 def test_gamma_is_uniform_in_octaves():
@@ -103,10 +107,11 @@ def test_gray_stays_gray_under_hue_and_saturation():
 )
 def test_hue_is_a_rotation_of_the_color_differences_of_jpeg(degrees, factor):
     colors = np.random.default_rng(0).integers(96, 160, (40, 40, 3)).astype(np.uint8)
-    changed = augmentation.rotate_hue(colors, degrees=degrees, factor=factor)
+    matrix = augmentation.chroma_matrix(degrees=degrees, factor=factor)
+    picture = Image.fromarray(colors)
     before, after = (
-        np.asarray(Image.fromarray(x).convert("YCbCr")).astype(float)
-        for x in (colors, changed)
+        np.asarray(x.convert("YCbCr")).astype(float)
+        for x in (picture, augmentation.mix_channels(picture, matrix))
     )
     turn = factor * np.exp(1j * np.radians(degrees))
     complex_before = before[..., 1] - 128 + 1j * (before[..., 2] - 128)
@@ -118,7 +123,8 @@ def test_hue_is_a_rotation_of_the_color_differences_of_jpeg(degrees, factor):
 
 def test_saturation_of_zero_leaves_the_luma():
     image = noise()
-    gray = augmentation.rotate_hue(image, degrees=90.0, factor=0.0)
+    matrix = augmentation.chroma_matrix(degrees=90.0, factor=0.0)
+    gray = np.asarray(augmentation.mix_channels(Image.fromarray(image), matrix))
     luma = image @ np.array([0.299, 0.587, 0.114])
     assert np.abs(gray - luma[..., None]).max() <= 0.501
     assert np.ptp(gray, axis=-1).max() == 0
@@ -162,7 +168,9 @@ def test_a_resampled_cut_is_a_part_of_the_whole_resampled_image():
         Image.fromarray(image).resize((200, 150), Image.Resampling.LANCZOS)
     )
     for top, left in [(0, 0), (40, 100), (172, 272)]:
-        cut = augmentation.resample(image, top=top, left=left, side=128, size=64)
+        cut = np.asarray(
+            augmentation.resample(image, top=top, left=left, side=128, size=64)
+        )
         row, column = top // 2, left // 2
         expected = whole[row : row + 64, column : column + 64].astype(int)
         assert np.abs(cut - expected).max() <= 1  # The order of roundings differs.
@@ -173,8 +181,10 @@ def sides(scale: float, height: int, width: int, count: int = 1000) -> np.ndarra
     ramp = np.zeros((height, width, 3), np.uint8)
     ramp[..., 0] = np.arange(width) * (255 / width)
     rng = np.random.default_rng(0)
+    config = AugmentationConfig(scale=scale)
     cuts = [
-        augmentation.random_cut(ramp, rng, size=64, scale=scale) for _ in range(count)
+        augmentation.random_crop(ramp, rng, size=64, flip=False, config=config)
+        for _ in range(count)
     ]
     red = np.array(cuts)[:, 32, :, 0].astype(float)
     return (red[:, 60] - red[:, 3]) / 57 * 64 * width / 255
@@ -191,9 +201,7 @@ def test_the_factor_of_the_scale_is_uniform():
 def test_no_photograph_becomes_smaller_than_a_crop():
     factors = 64 / sides(0.3, 80, 255, count=300)
     assert 0.78 < factors.min() < 0.83  # 64 / 80
-    crop = augmentation.random_cut(
-        noise(), np.random.default_rng(0), size=SIZE, scale=0.1
-    )
+    crop = augmented(1, noise(), scale=0.1)[0]
     np.testing.assert_array_equal(crop, noise())
 
 

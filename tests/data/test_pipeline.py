@@ -23,7 +23,7 @@ def test_a_batch_depends_only_on_seed_and_number():
 
 def test_workers_read_the_same_batches():
     changes = AugmentationConfig(scale=0.8, hue=90.0, synthetic=0.3)
-    data = settings(augmentation=changes)
+    data = settings(augmentation=changes, crops_per_image=2)
     expected = take_batches(5, data, SOURCE, start=2)
     for workers in (1, 2):
         own = dataclasses.replace(data, workers=workers)
@@ -50,6 +50,59 @@ def test_batches_hold_one_crop():
     np.testing.assert_array_equal(
         pairs, take_batches(2, settings(batch_size=2), SOURCE)
     )
+
+
+class CountedReads(list):
+    reads = 0
+
+    def __getitem__(self, index):
+        self.reads += 1
+        return super().__getitem__(index)
+
+
+@pytest.mark.fast
+def test_several_crops_of_an_image_are_in_consecutive_batches():
+    source: Any = CountedReads(coordinates(number) for number in range(8))
+    data = settings(crops_per_image=3)
+    batches = np.array(take_batches(6, data, source))
+    numbers = batches[:, :, 0, 0, 2]
+    np.testing.assert_array_equal(numbers[:3], numbers[[0] * 3])
+    np.testing.assert_array_equal(numbers[3:], numbers[[3] * 3])
+    # One epoch: two groups of three batches show each of eight images.
+    np.testing.assert_array_equal(np.sort(numbers[[0, 3]].ravel()), range(8))
+    crops = batches.reshape(24, -1)
+    assert len(np.unique(crops, axis=0)) > 20
+    with_one = take_batches(2, settings(), source)
+    np.testing.assert_array_equal(batches[[0, 3]], with_one)
+
+
+@pytest.mark.fast
+def test_several_crops_of_an_image_read_it_once(monkeypatch):
+    monkeypatch.setattr(pipeline.runtime, "usable_threads", lambda: 1)
+    source: Any = CountedReads(coordinates(number) for number in range(8))
+    take_batches(10, settings(crops_per_image=5), source)
+    # Two groups of four images, and one that is read ahead.
+    assert source.reads in (8, 12)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("start", [1, 3, 5])
+def test_a_batch_of_several_crops_of_images_depends_only_on_its_number(start):
+    data = settings(crops_per_image=3)
+    expected = np.array(take_batches(7, data, SOURCE))
+    resumed = take_batches(2, data, SOURCE, start=start)
+    np.testing.assert_array_equal(resumed, expected[start : start + 2])
+    rows = take_batches(2, data, SOURCE, start=start, rows=[1, 2])
+    np.testing.assert_array_equal(rows, expected[start : start + 2, 1:3])
+
+
+@pytest.mark.fast
+def test_a_stage_goes_on_after_the_images_of_the_stage_before_it():
+    data = settings(crops_per_image=3, batch_size=2)
+    assert data.num_images(7, batch_size=2) == 6
+    source: Any = [coordinates(number) for number in range(12)]
+    skipped = take_batches(1, data, source, skipped_images=6)
+    np.testing.assert_array_equal(skipped, take_batches(10, data, source)[9:])
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -115,9 +115,10 @@ class Runs:
 
 
 def records(workdir: Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:
-    """Reads the records of a log, without the speed."""
+    """Reads the records of a log, without the measured times."""
     lines = (workdir / name).read_text().splitlines()
-    return [json.loads(line) | {"images_per_second": None} for line in lines]
+    times = {"images_per_second": None, "data_wait": None}
+    return [json.loads(line) | times for line in lines]
 
 
 def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:

@@ -31,6 +31,9 @@ class Events(Checkpoints, RunLogger):
         self.all.append(("save", step))
         self.saved = list(models)
 
+    def log_data_wait(self, seconds):
+        pass
+
     def log_step(self, step, metrics, *, batch_size):
         self.all.append(("log", step))
 
