@@ -229,12 +229,9 @@ def _scan(directory: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_image_file(entry: os.DirEntry[str]) -> bool:
-    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-        return False
-    try:
-        return entry.is_file()
-    except OSError:  # A link to itself.
-        return False
+    suffix = os.path.splitext(entry.name)[1].lower()
+    # Unlike the method of the entry, this is false for a link to itself.
+    return suffix in SUFFIXES and os.path.isfile(entry)
 
 
 def _to_8_bits(array: np.ndarray, name: str) -> np.ndarray:
