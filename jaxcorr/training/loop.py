@@ -53,7 +53,7 @@ def train(
     first = int(np.max(sharding.to_host(state.step, run.mesh))) + 1
     progress = _Progress(run, first, log)
     if first - 1 == run.trained_from:
-        _, state = _evaluate(run, state, first - 1, progress, log)
+        _log_evaluation(run, state, first - 1, progress.active_members, log)
     metrics = None
     with (
         distributed.stop_requests() as stop_requested,
@@ -214,18 +214,27 @@ def _evaluate(
       Rate-distortion loss of each active member, and the state, in which the stopped
       members are frozen.
     """
-    metrics, pictures = evaluation.evaluate(run, state.evaluated)
-    values = _member_metrics(metrics, progress.active_members)
-    losses = {number: values[number]["rate_distortion"] for number in values}
+    losses = _log_evaluation(run, state, step, progress.active_members, log)
     failed = {number: step for number, loss in losses.items() if not np.isfinite(loss)}
     if failed:
         progress.stop_members(failed, "loss on held-out images")
         frozen = [number in failed for number in range(len(run.members))]
         state = sweep.freeze_members(state, step, frozen)
-    originals = run.held_out.crops[: pictures.shape[1]].astype(np.float32) / 255
-    for number in progress.active_members:
-        log.log_held_out(step, number, values[number], originals, pictures[number])
     return {number: losses[number] for number in progress.active_members}, state
+
+
+def _log_evaluation(
+    run: Run, state: TrainState, step: int, members: list[int], log: RunLogger
+) -> dict[int, float]:
+    """Evaluates members on held-out images, and returns their losses."""
+    metrics, pictures = evaluation.evaluate(run, state.evaluated)
+    values = _member_metrics(metrics, members)
+    originals = run.held_out.crops[: pictures.shape[1]].astype(np.float32) / 255
+    losses = {number: values[number]["rate_distortion"] for number in members}
+    for number in members:
+        if np.isfinite(losses[number]):
+            log.log_held_out(step, number, values[number], originals, pictures[number])
+    return losses
 
 
 def _make_models(
