@@ -134,7 +134,8 @@ def _print_changes(workdir: Path) -> None:
     from jaxcorr.evaluation import held_out
 
     rows = list(held_out.read_log(workdir / run_directory.HELD_OUT_LOG))
-    for member in sorted({row.get("member", 0) for row in rows}):
+    members = sorted({row.get("member", 0) for row in rows})
+    for member in members:
         history = [row for row in rows if row.get("member", 0) == member]
         first, last = history[0], history[-1]
         changes = [
@@ -143,7 +144,7 @@ def _print_changes(workdir: Path) -> None:
         ]
         print(
             f"\nOn held-out images, from step {first['step']} to {last['step']}"
-            f"{f', member {member}' if 'member' in last else ''}: "
+            f"{f', member {member}' if len(members) > 1 else ''}: "
             "{} bpp, {} dB, correlation {}".format(*changes)
         )
 
