@@ -193,6 +193,11 @@ class TrainConfig:
         )
 
     @property
+    def trained_from(self) -> int | None:
+        """Step of the trained parameters that the run starts from, if it does."""
+        return 0 if self.init_from else self.branch_step
+
+    @property
     def static_config(self) -> StaticConfig:
         """All settings that the compiled step depends on."""
         return StaticConfig(

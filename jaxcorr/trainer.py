@@ -143,7 +143,6 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
       UserError: If the held-out images cannot be read.
     """
     crops, images = pipeline.read_held_out(config.data)
-    is_trained = config.init_from is not None or config.branch is not None
     devices = sharding.num_batch_devices(mesh)
     return loop.Run(
         static_config=config.static_config,
@@ -152,7 +151,7 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
         intervals=config.intervals,
         mesh=mesh,
         held_out=HeldOut(crops=crops, batches=batch_by_canvas(images, devices=devices)),
-        trained_from=(config.branch_step or 0) if is_trained else None,
+        trained_from=config.trained_from,
         provenance=Provenance(config=serialization.to_json(config)),
     )
 

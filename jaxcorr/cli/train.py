@@ -50,7 +50,7 @@ def train(
     try:
         workdir = trainer.train(config)
         if distributed.is_first_process():
-            if config.init_from or config.branch:
+            if config.trained_from is not None:
                 _print_changes(workdir)
             _write_samples(workdir)
     except loop.Preempted as stop:
