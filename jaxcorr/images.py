@@ -72,13 +72,13 @@ def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
     """
     if not os.path.isdir(directory):
         raise UserError(f"{directory} is not a directory")
-    is_empty = True
-    for entry in _scan(os.fspath(directory)):
-        is_empty = False
-        yield entry
-    if is_empty:
+    entries = _scan(os.fspath(directory))
+    first = next(entries, None)
+    if first is None:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise UserError(f"{directory} holds no image (looked for {suffixes})")
+    yield first
+    yield from entries
 
 
 def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
@@ -95,8 +95,7 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     """
     with _unreadable_is_refused(str(path)):
         data = Path(path).read_bytes()
-        array = jpeg_decoder.decode(data)
-        if array is not None:
+        if (array := jpeg_decoder.decode(data)) is not None:
             return array, None
         try:
             with Image.open(io.BytesIO(data)) as opened:
@@ -229,10 +228,9 @@ def _scan(directory: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_image_file(entry: os.DirEntry[str]) -> bool:
-    if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-        return False
+    has_suffix = os.path.splitext(entry.name)[1].lower() in SUFFIXES
     try:
-        return entry.is_file()
+        return has_suffix and entry.is_file()
     except OSError:  # A link to itself.
         return False
 
