@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFile, ImageOps
 
-from jaxcorr import files, jpeg_decoder
+from jaxcorr import files, image_files, jpeg_decoder
 from jaxcorr.errors import UserError
 
 Result = TypeVar("Result")
@@ -28,11 +28,6 @@ class ArrayLike(Protocol):
 
 ImageLike = str | os.PathLike[str] | Image.Image | ArrayLike
 """An image in any form that `to_rgb` takes."""
-
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split()
-)
-"""File name extensions of images that `find_images` finds, in lower case."""
 
 UNREADABLE = (
     EOFError,
@@ -61,24 +56,7 @@ def find_images(directory: Path) -> list[Path]:
     Raises:
       UserError: If the directory is missing or holds no image file.
     """
-    return [Path(entry.path) for entry in scan_images(directory)]
-
-
-def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields the image files below a directory one by one, in order of their paths.
-
-    Raises:
-      UserError: As `find_images`.
-    """
-    if not os.path.isdir(directory):
-        raise UserError(f"{directory} is not a directory")
-    is_empty = True
-    for entry in _scan(os.fspath(directory)):
-        is_empty = False
-        yield entry
-    if is_empty:
-        suffixes = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"{directory} holds no image (looked for {suffixes})")
+    return [Path(entry.path) for entry in image_files.scan_images(directory)]
 
 
 def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
@@ -95,8 +73,7 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     """
     with _unreadable_is_refused(str(path)):
         data = Path(path).read_bytes()
-        array = jpeg_decoder.decode(data)
-        if array is not None:
+        if (array := jpeg_decoder.decode(data)) is not None:
             return array, None
         try:
             with Image.open(io.BytesIO(data)) as opened:
@@ -214,26 +191,6 @@ def _unreadable_is_refused(name: str) -> Iterator[None]:
         raise UserError(f"{name} cannot be read as an image: {reason}") from error
 
 
-def _scan(directory: str) -> Iterator[os.DirEntry[str]]:
-    """Yields the image files below a directory, sorted as `Path` sorts: by parts."""
-    try:
-        with os.scandir(directory) as entries:
-            ordered = sorted(entries, key=lambda entry: os.path.normcase(entry.name))
-    except PermissionError:
-        return
-    for entry in ordered:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _scan(entry.path)
-        elif _is_image_file(entry):
-            yield entry
-
-
-def _is_image_file(entry: os.DirEntry[str]) -> bool:
-    suffix = os.path.splitext(entry.name)[1].lower()
-    # Unlike the method of the entry, this is false for a link to itself.
-    return suffix in SUFFIXES and os.path.isfile(entry)
-
-
 def _to_8_bits(array: np.ndarray, name: str) -> np.ndarray:
     """Converts values to uint8: 16-bit ones, and floating-point ones in [0, 1]."""
     if array.dtype == np.uint8:
@@ -258,7 +215,11 @@ def _to_8_bits(array: np.ndarray, name: str) -> np.ndarray:
 def _format_of(path: Path) -> str | None:
     """Returns Pillow's name of the format that a path's extension stands for."""
     suffix = Path(path).suffix.lower()
-    return Image.registered_extensions().get(suffix) if suffix in SUFFIXES else None
+    return (
+        Image.registered_extensions().get(suffix)
+        if suffix in image_files.SUFFIXES
+        else None
+    )
 
 
 def _changes(image: ImageFile.ImageFile) -> list[str]:

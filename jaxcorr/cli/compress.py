@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import files
+from jaxcorr import files, image_files
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.cli import output as results
 from jaxcorr.cli.arguments import (
@@ -56,7 +56,7 @@ def compress(
         paths, output, FILE_SUFFIX, force=force, find_files=images.find_images
     )
     for _, path in pairs:
-        if path.suffix.lower() in images.SUFFIXES:
+        if path.suffix.lower() in image_files.SUFFIXES:
             raise UserError(
                 f"{path} is the name of an image: a compressed file ends in "
                 f"{FILE_SUFFIX}"

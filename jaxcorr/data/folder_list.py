@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 from PIL import Image
 
-from jaxcorr import files, images, runtime
+from jaxcorr import files, image_files, images, runtime
 from jaxcorr.errors import UserError
 
 KEPT_FROM = 1000
@@ -87,7 +87,7 @@ def _scan(directory: Path, progress: "_Progress") -> FolderList:
     names: list[str] = []
     status: list[tuple[int, int]] = []
     prefix = len(os.path.join(directory, ""))
-    for entry in images.scan_images(directory):
+    for entry in image_files.scan_images(directory):
         now = entry.stat()
         names.append(entry.path[prefix:])
         status.append((now.st_size, now.st_mtime_ns))
