@@ -29,7 +29,6 @@ from jaxcorr import images, ops, run_directory, runtime
 from jaxcorr.bitstream import coding
 from jaxcorr.metrics.image_quality import psnr_from_mse
 from jaxcorr.model import Model
-from jaxcorr.transforms import canvas
 from jaxcorr.transforms.base import SIDE_STRIDE
 
 Image = UInt8[np.ndarray, "_ _ 3"]
@@ -60,12 +59,7 @@ def code_with_zeros(model: Model, image: Image) -> tuple[int, Image]:
 
 def code_mirrored(model: Model, image: Image) -> tuple[int, Image]:
     """Pads the image by its mirror image."""
-
-    def pad_to_canvas(image: Image) -> Image:
-        sides = map(canvas.canvas_side, image.shape[:2])
-        return pad(image, *sides, mode="symmetric")
-
-    with mock.patch.object(canvas, "pad_to_canvas", pad_to_canvas):
+    with mock.patch.object(coding, "BEYOND_PIXELS", "symmetric"):
         return code(model, image)
 
 

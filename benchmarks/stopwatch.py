@@ -18,17 +18,12 @@ CONTEXT_MODELS = (passes.PassContext, autoregressive.AutoregressiveContext)
 CODING_STATES = tuple(CodingState.__subclasses__())
 """The states of these context models, which are private to their modules."""
 
+NETWORKS = ("analyze", "analyze_latents", "predict_features", "synthesize")
 TIMED_FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
-    "transforms": [
-        (networks, name) for name in ("analyze", "predict_features", "synthesize")
-    ],
+    "transforms": [(networks, name) for name in NETWORKS],
     "context": [
         *((kind, "begin_coding") for kind in CONTEXT_MODELS),
-        *(
-            (kind, name)
-            for kind in CODING_STATES
-            for name in ("predict", "refine", "update")
-        ),
+        *((kind, name) for kind in CODING_STATES for name in ("predict", "refine")),
     ],
     "coder": [
         (ReproducibleGrid, "round_means"),

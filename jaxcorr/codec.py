@@ -116,9 +116,21 @@ class Codec(nnx.Module):
 
         Analysis has the precision of `image`; what follows has float32 at least.
         """
+        y = self.analyze_image(image)
+        return y, self.analyze_latents(y)
+
+    def analyze_image(
+        self, image: Float[Array, "b h w 3"]
+    ) -> Float[Array, "b h16 w16 c"]:
+        """Returns y of images whose sides are multiples of 64."""
         y = self.transforms.analysis(image)
-        y = y.astype(jnp.promote_types(y.dtype, jnp.float32))
-        return y, self.transforms.hyper_analysis(y)
+        return y.astype(jnp.promote_types(y.dtype, jnp.float32))
+
+    def analyze_latents(
+        self, y: Float[Array, "b h16 w16 c"]
+    ) -> Float[Array, "b h64 w64 s"]:
+        """Returns z of y."""
+        return self.transforms.hyper_analysis(y)
 
     def predict_features(
         self, z_hat: Float[Array, "b h64 w64 s"]

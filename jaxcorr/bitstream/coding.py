@@ -1,32 +1,30 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
+import functools
 from typing import Literal
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
+from typing_extensions import override
 
 from jaxcorr.bitstream import coding_loop, networks
-from jaxcorr.bitstream.coding_loop import DecodedLatents
-from jaxcorr.bitstream.container import (
-    UNMASKED_VERSION,
-    VERSION,
-    Arithmetic,
-    Container,
-)
-from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid, UnsafeRounding
+from jaxcorr.bitstream.coding_loop import DecodedLatents, SymbolCoder
+from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
+from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid
+from jaxcorr.bitstream.planes import Planes
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
+from jaxcorr.context.strips import Rows
 from jaxcorr.errors import UserError
-from jaxcorr.layers.valid_region import ValidRegion
 from jaxcorr.model import Model
-from jaxcorr.transforms.base import LATENT_STRIDE, SIDE_STRIDE, side_across
-from jaxcorr.transforms.canvas import (
-    canvas_side,
-    check_size,
-    place_on_canvas,
-    valid_region,
-)
+from jaxcorr.transforms.canvas import check_size
+from jaxcorr.transforms.windows import Plan, read_padded
 
+WINDOW_PIXELS = 2**21
+"""Largest window of analysis and synthesis, in pixels."""
+
+BEYOND_PIXELS: Literal["edge"] = "edge"
+"""Pixels that the analysis sees beyond the image: the last are repeated."""
 SYMBOL_LIMIT = 2**30
 """Exclusive bound of the magnitude of symbols, far beyond those of a sound codec."""
 BEYOND_IMAGE: Literal["constant", "edge"] = "edge"
@@ -58,18 +56,17 @@ def encode(
         finite.
     """
     height, width = image.shape[:2]
-    region = _valid_region((height, width), version)
-    y, z = networks.analyze(model.shared_codec, place_on_canvas(image), region)
-    # Indexing an array of JAX would compile a program of its own.
-    y, z = np.asarray(y)[0], np.asarray(z)[0]
-    rows, columns = side_across(height), side_across(width)
-    side_symbols = _round_to_symbols(z[:rows, :columns] - model.median)
+    check_size(height, width)
+    planes = _planes(model, (height, width), version)
+    y = _analyze(model, image, planes)
+    z = _analyze_latents(model, y, planes)
+    side_symbols = _round_to_symbols(z - model.median)
     side_coder = RangeEncoder()
     channels = _channel_indices(side_symbols.shape)
     side_coder.encode(side_symbols.ravel(), channels, model.side_tables)
-    coder, latents, offset = _encode_latents(
-        model, y, side_symbols, (height, width), arithmetic, region
-    )
+    coder = _Encoder(model, y, is_guarded=arithmetic == Arithmetic.PORTABLE)
+    latents = _code_latents(model, side_symbols, planes, coder, arithmetic)
+    offset, *later_offsets = coder.offsets
     container = Container(
         version=version,
         arithmetic=arithmetic,
@@ -78,7 +75,7 @@ def encode(
         width=width,
         height=height,
         z_payload=side_coder.get_bytes(),
-        y_payload=coder.get_bytes(),
+        y_payload=bytes(later_offsets) + coder.coder.get_bytes(),
         symbols_checksum=latents.checksum(),
     )
     return container, latents
@@ -138,106 +135,186 @@ def reconstruct(
       width: Width of the image.
       version: Version of the file format.
     """
-    size = height, width
-    region = _valid_region(size, version)
-    mode = "constant" if region is None else BEYOND_IMAGE
-    y_hat = latents.latent_hat.astype(np.float32)
-    canvas = _pad_to_canvas(y_hat, size, LATENT_STRIDE, mode=mode)
-    image = networks.synthesize(model.shared_codec, canvas, region)
-    return np.asarray(image)[0, :height, :width]
+    planes = _planes(model, (height, width), version)
+    mode = BEYOND_IMAGE if planes.is_masked else "constant"
+    image = np.empty((height, width, 3), np.uint8)
+
+    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
+        return read_padded(latents.latent_hat, rows, columns, mode).astype(np.float32)
+
+    synthesize = functools.partial(networks.synthesize, model.shared_codec)
+    for kept, pixels in planes.synthesis.run(synthesize, read):
+        part = image[kept]
+        part[...] = pixels[: part.shape[0], : part.shape[1]]
+    return image
 
 
-def _encode_latents(
-    model: Model,
-    y: Float32[np.ndarray, "h16 w16 c"],
-    side_symbols: Int32[np.ndarray, "h64 w64 s"],
-    size: tuple[int, int],
-    arithmetic: Arithmetic,
-    region: ValidRegion | None,
-) -> tuple[RangeEncoder, DecodedLatents, int]:
-    """Encodes latents with the first offset that keeps them off all boundaries."""
-    guarded = arithmetic == Arithmetic.PORTABLE
-    with networks.coding_arithmetic(arithmetic) as dtype:
-        features = _predict_features(model, side_symbols.astype(dtype), size, region)
+class _Encoder(SymbolCoder):
+    """Encodes symbols, each strip with the first offset that is safe for all of it.
+
+    Args:
+      model: Model of the codec.
+      y: Latents before quantization.
+      is_guarded: Whether values close to a boundary are unsafe.
+
+    Attributes:
+      coder: Range coder.
+      offsets: Offset of every strip.
+    """
+
+    def __init__(
+        self, model: Model, y: Float32[np.ndarray, "h16 w16 c"], *, is_guarded: bool
+    ):
+        self.coder = RangeEncoder()
+        self.offsets: list[int] = []
+        self._model = model
+        self._y = y
+        self._is_guarded = is_guarded
+        self._passes: list[tuple[np.ndarray, np.ndarray]] = []
+
+    @override
+    def grids(self, strip):
         for offset in range(OFFSETS):
-            coder = RangeEncoder()
+            self.offsets[strip:] = [offset]
+            self._passes.clear()
+            yield ReproducibleGrid(offset=offset, guarded=self._is_guarded)
 
-            def code_symbols(positions, mean, classes, coder=coder):
-                symbols = _round_to_symbols(y[positions].astype(np.float64) - mean)
-                coder.encode(symbols.ravel(), classes.ravel(), model.latent_tables)
-                return symbols
+    @override
+    def code(self, positions, mean, classes):
+        symbols = _round_to_symbols(self._y[positions].astype(np.float64) - mean)
+        self._passes.append((symbols, classes))
+        return symbols
 
-            grid = ReproducibleGrid(offset=offset, guarded=guarded)
-            try:
-                latents = coding_loop.code_latents(
-                    model, features, side_symbols, size, grid, code_symbols, region
-                )
-            except UnsafeRounding:
-                continue
-            return coder, latents, offset
-    raise UserError("no offset of the grid keeps all values off its boundaries")
+    @override
+    def finish_strip(self):
+        for symbols, classes in self._passes:
+            tables = self._model.latent_tables
+            self.coder.encode(symbols.ravel(), classes.ravel(), tables)
+
+
+class _Decoder(SymbolCoder):
+    """Decodes the symbols that `_Encoder` encoded.
+
+    Args:
+      model: Model of the codec.
+      container: Content of the file.
+      num_strips: Number of strips.
+    """
+
+    def __init__(self, model: Model, container: Container, num_strips: int):
+        later, payload = (
+            container.y_payload[: num_strips - 1],
+            container.y_payload[num_strips - 1 :],
+        )
+        if len(later) < num_strips - 1:
+            raise CodingError("the payload ends in the offsets of strips")
+        self._offsets = [container.offset, *later]
+        self._coder = RangeDecoder(payload)
+        self._tables = model.latent_tables
+
+    @override
+    def grids(self, strip):
+        yield ReproducibleGrid(offset=self._offsets[strip])
+
+    @override
+    def code(self, positions, mean, classes):
+        symbols = self._coder.decode(classes.ravel(), self._tables)
+        return symbols.reshape(mean.shape)
+
+    @override
+    def finish_strip(self):
+        pass
 
 
 def _decode_latents(model: Model, container: Container) -> DecodedLatents:
-    """Decodes the latents that `_encode_latents` encoded."""
-    size = (container.height, container.width)
-    region = _valid_region(size, container.version)
-    rows, columns = side_across(size[0]), side_across(size[1])
-    shape = (rows, columns, model.median.size)
+    """Decodes the latents that `encode` encoded."""
+    size = container.height, container.width
+    planes = _planes(model, size, container.version)
+    shape = (*planes.coded_side, model.median.size)
     side_coder = RangeDecoder(container.z_payload)
     side_symbols = side_coder.decode(_channel_indices(shape), model.side_tables)
     side_symbols = side_symbols.reshape(shape)
-    coder = RangeDecoder(container.y_payload)
+    num_strips = model.shared_codec.context.num_strips(planes.layout)
+    coder = _Decoder(model, container, num_strips)
+    return _code_latents(model, side_symbols, planes, coder, container.arithmetic)
 
-    def code_symbols(positions, mean, classes):
-        del positions
-        symbols = coder.decode(classes.ravel(), model.latent_tables)
-        return symbols.reshape(mean.shape)
 
-    with networks.coding_arithmetic(container.arithmetic) as dtype:
-        features = _predict_features(model, side_symbols.astype(dtype), size, region)
-        grid = ReproducibleGrid(offset=container.offset)
+def _code_latents(
+    model: Model,
+    side_symbols: Int32[np.ndarray, "h64 w64 s"],
+    planes: Planes,
+    coder: SymbolCoder,
+    arithmetic: Arithmetic,
+) -> DecodedLatents:
+    with networks.coding_arithmetic(arithmetic) as dtype:
+        z_hat = side_symbols.astype(dtype) + model.median.astype(dtype)
+        features = _predict_features(model, z_hat, planes.hyper_synthesis)
         return coding_loop.code_latents(
-            model, features, side_symbols, size, grid, code_symbols, region
+            model, features, side_symbols, planes.layout, coder
         )
 
 
-def _valid_region(size: tuple[int, int], version: int) -> ValidRegion | None:
-    """Returns the valid region of the canvas of an image; None for early versions."""
-    if version <= UNMASKED_VERSION:
-        return None
-    height, width = size
-    canvas = canvas_side(height), canvas_side(width)
-    return valid_region((np.int32(height), np.int32(width)), canvas)
+def _planes(model: Model, size: tuple[int, int], version: int) -> Planes:
+    return Planes(
+        size=size,
+        reach=model.config.transforms.reach,
+        window_pixels=WINDOW_PIXELS,
+        version=version,
+    )
+
+
+def _analyze(
+    model: Model, image: UInt8[np.ndarray, "h w 3"], planes: Planes
+) -> Float32[np.ndarray, "h16 w16 c"]:
+    """Returns latents on all of the padded image."""
+    y = np.empty((*planes.extent, model.config.transforms.channels), np.float32)
+
+    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h w 3"]:
+        pixels = read_padded(image, rows, columns, BEYOND_PIXELS)
+        return pixels.astype(np.float32) / np.float32(255)
+
+    analyze = functools.partial(networks.analyze, model.shared_codec)
+    for kept, values in planes.analysis.run(analyze, read):
+        y[kept] = values
+    return y
+
+
+def _analyze_latents(
+    model: Model, y: Float32[np.ndarray, "h16 w16 c"], planes: Planes
+) -> Float32[np.ndarray, "h64 w64 s"]:
+    """Returns side information."""
+    z = np.empty((*planes.side_extent, model.median.size), np.float32)
+
+    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
+        return read_padded(y, rows, columns, "constant")
+
+    analyze = functools.partial(networks.analyze_latents, model.shared_codec)
+    for kept, values in planes.hyper_analysis.run(analyze, read):
+        z[kept] = values
+    rows, columns = planes.coded_side
+    return z[:rows, :columns]
 
 
 def _predict_features(
-    model: Model,
-    side_symbols: Float[np.ndarray, "h64 w64 s"],
-    size: tuple[int, int],
-    region: ValidRegion | None,
-) -> Array:
-    """Returns features on the canvas, in the precision of the side information."""
-    z_hat = side_symbols + model.median.astype(side_symbols.dtype)
-    padded = _pad_to_canvas(z_hat, size, SIDE_STRIDE)
-    codec = model.shared_codec
-    features = np.asarray(networks.predict_features(codec, padded, region))[0]
-    if not np.isfinite(features).all():
-        raise UserError("the model predicts values that are not finite")
-    return jax.device_put(features)
+    model: Model, z_hat: Float[np.ndarray, "h64 w64 s"], plan: Plan
+) -> Rows:
+    """Returns features, in the precision of the side information."""
+    rows, (column, *_) = plan.windows
+    is_whole = len(rows) == 1
 
+    def predict(index: int) -> Array:
+        row = rows[index]
+        part = read_padded(z_hat, *plan.inputs(row, column), "constant")[None]
+        region = plan.region(row, column)
+        output = networks.predict_features(model.shared_codec, part, region)
+        features = np.asarray(output)[0]
+        if not np.isfinite(features).all():
+            raise UserError("the model predicts values that are not finite")
+        kept, _ = plan.within(row, column)
+        return jax.device_put(features if is_whole else features[kept])
 
-def _pad_to_canvas(
-    grid: Float[np.ndarray, "rows columns c"],
-    size: tuple[int, int],
-    stride: int,
-    *,
-    mode: Literal["constant", "edge"] = "constant",
-) -> Float[np.ndarray, "1 h w c"]:
-    """Pads a grid, by default with zeros, to the canvas of an image of a size."""
-    sides = [canvas_side(pixels) // stride for pixels in size]
-    margins = [(0, side - n) for side, n in zip(sides, grid.shape[:2], strict=True)]
-    return np.pad(grid, [*margins, (0, 0)], mode=mode)[None]
+    ends = [row.size if is_whole else row.keep[1] for row in rows]
+    return Rows([end * plan.unit[1] for end in ends], predict)
 
 
 def _round_to_symbols(residual: Float[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:

@@ -1,23 +1,41 @@
-"""The coding loop: it runs the passes of any context model, in order."""
+"""The coding loop: it runs the strips and passes of any context model, in order."""
 
+import contextlib
 import dataclasses
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array, Float, Float64, Int32, UInt8
+from jaxtyping import Float64, Int32, UInt8
 
-from jaxcorr.bitstream.grid import ReproducibleGrid
+from jaxcorr.bitstream.grid import ReproducibleGrid, UnsafeRounding
 from jaxcorr.context.base import Positions
-from jaxcorr.layers.valid_region import ValidRegion
+from jaxcorr.context.strips import CodingLayout, Rows
+from jaxcorr.errors import UserError
 from jaxcorr.model import Model
-from jaxcorr.transforms.base import latents_across
 
-CodeSymbols = Callable[
-    [Positions, Float64[np.ndarray, "..."], UInt8[np.ndarray, "..."]],
-    Int32[np.ndarray, "..."],
-]
-"""Codes the symbols of a pass, given positions, means and scale classes."""
+
+@runtime_checkable
+class SymbolCoder(Protocol):
+    """Encodes or decodes the symbols of an image, strip by strip."""
+
+    def grids(self, strip: int) -> Iterable[ReproducibleGrid]:
+        """Yields the grids to code a strip with: the next if one is not safe."""
+        ...
+
+    def code(
+        self,
+        positions: Positions,
+        mean: Float64[np.ndarray, "..."],
+        classes: UInt8[np.ndarray, "..."],
+    ) -> Int32[np.ndarray, "..."]:
+        """Codes the symbols of a pass, given means and scale classes."""
+        ...
+
+    def finish_strip(self) -> None:
+        """Is called when all passes of a strip are coded."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,51 +70,56 @@ class DecodedLatents:
 
 def code_latents(
     model: Model,
-    features: Float[Array, "h16 w16 f"],
+    features: Rows,
     side_symbols: Int32[np.ndarray, "h64 w64 s"],
-    size: tuple[int, int],
-    grid: ReproducibleGrid,
-    code_symbols: CodeSymbols,
-    region: ValidRegion | None = None,
+    layout: CodingLayout,
+    coder: SymbolCoder,
 ) -> DecodedLatents:
-    """Encodes or decodes latents, pass by pass.
+    """Encodes or decodes latents, strip by strip and pass by pass.
 
-    Encoder and decoder share this loop; they differ in `code_symbols` only.
+    Encoder and decoder share this loop; they differ in `coder` only.
 
     Args:
       model: Model of the codec.
-      features: Features of the side information, on the canvas.
+      features: Features of the side information, on the columns of the canvas.
       side_symbols: Symbols of the side information.
-      size: Height and width of the image, in pixels.
-      grid: Rounds means and scales so that all machines agree.
-      code_symbols: Encodes or decodes the symbols of a pass.
-      region: Part of the canvas that is valid; None for all of it.
+      layout: Sizes of the arrays, and the strips.
+      coder: Encodes or decodes the symbols of a pass.
 
     Raises:
-      UnsafeRounding: If the grid is guarded and a value lies close to a boundary.
+      UserError: If no grid keeps all values of a strip off its boundaries.
     """
     context = model.shared_codec.context
-    rows, columns = latents_across(size[0]), latents_across(size[1])
-    shape = (rows, columns, model.config.transforms.channels)
+    state = context.begin_coding(features, layout)
+    shape = state.latent_hat.shape
     symbols = np.zeros(shape, np.int32)
-    latent_hat, means, scales = (np.zeros(shape) for _ in range(3))
-    state = context.begin_coding(features, (rows, columns), region)
-    for index in range(context.num_passes(rows, columns)):
-        positions, mean, scale = state.predict(index)
-        scale = np.asarray(scale, np.float64)
-        mean = grid.round_means(np.asarray(mean, np.float64))
-        symbols[positions] = code_symbols(positions, mean, grid.classes(scale))
-        quantized = symbols[positions] + mean
-        refined = np.asarray(state.refine(index, quantized), np.float64)
-        if refined is not quantized:  # Quantized latents are on the grid already.
-            refined = grid.round_means(refined)
-        latent_hat[positions] = refined
-        means[positions], scales[positions] = mean, scale
-        state.update(index, refined)
+    means, scales = np.zeros(shape), np.zeros(shape)
+
+    def code_strip(strip: int, grid: ReproducibleGrid) -> None:
+        for index in range(state.num_passes(strip)):
+            positions, mean, scale = state.predict(strip, index)
+            scale = np.asarray(scale, np.float64)
+            mean = grid.round_means(np.asarray(mean, np.float64))
+            symbols[positions] = coder.code(positions, mean, grid.classes(scale))
+            means[positions], scales[positions] = mean, scale
+            quantized = symbols[positions] + mean
+            positions, refined = state.refine(strip, index, quantized)
+            if refined is not quantized:  # Quantized latents are on the grid already.
+                refined = grid.round_means(np.asarray(refined, np.float64))
+            state.latent_hat[positions] = refined
+        coder.finish_strip()
+
+    for strip in range(context.num_strips(layout)):
+        for grid in coder.grids(strip):
+            with contextlib.suppress(UnsafeRounding):
+                code_strip(strip, grid)
+                break
+        else:
+            raise UserError("no offset of the grid keeps all values off its boundaries")
     return DecodedLatents(
         side_symbols=side_symbols,
         symbols=symbols,
-        latent_hat=latent_hat,
+        latent_hat=state.latent_hat,
         mean=means,
         scale=scales,
     )

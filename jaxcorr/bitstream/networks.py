@@ -1,7 +1,7 @@
-"""The networks of a codec, compiled once for each of a few canvas sizes.
+"""The networks of a codec, compiled once for each of a few sizes of their arrays.
 
-Images are smaller than their canvas. A valid region, whose size is traced, keeps the
-rest of the canvas from the networks. Files of format version 1 have none.
+An array is the canvas of an image, or a window on a large one. A valid region, whose
+size is traced, keeps what lies beyond the image from the networks.
 
 The networks that feed the range coder must give the same values on any machine, so they
 run in float64 unless fast coding is requested. Analysis and synthesis run in the
@@ -25,11 +25,20 @@ from jaxcorr.layers.valid_region import ValidRegion, masking
 
 @jax.jit
 def analyze(
-    codec: Codec, canvas: Float[Array, "1 h w 3"], region: ValidRegion | None = None
-) -> tuple[Float[Array, "1 h16 w16 c"], Float[Array, "1 h64 w64 s"]]:
-    """Returns latents and side information, before quantization."""
+    codec: Codec, image: Float[Array, "1 h w 3"], region: ValidRegion | None = None
+) -> Float[Array, "1 h16 w16 c"]:
+    """Returns latents before quantization."""
     with masking(region):
-        return codec.analyze(canvas)
+        return codec.analyze_image(image)
+
+
+@jax.jit
+def analyze_latents(
+    codec: Codec, y: Float[Array, "1 h16 w16 c"], region: ValidRegion | None = None
+) -> Float[Array, "1 h64 w64 s"]:
+    """Returns side information before quantization."""
+    with masking(region):
+        return codec.analyze_latents(y)
 
 
 @jax.jit
@@ -49,7 +58,7 @@ def synthesize(
     y_hat: Float[Array, "1 h16 w16 c"],
     region: ValidRegion | None = None,
 ) -> Array:
-    """Returns the 8-bit image, on its canvas."""
+    """Returns the 8-bit image."""
     with masking(region):
         image = codec.synthesize(y_hat)
     return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)

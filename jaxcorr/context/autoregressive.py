@@ -1,19 +1,20 @@
 """Autoregressive context: each latent is predicted from the latents before it."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Float64, Int
 from typing_extensions import override
 
 from jaxcorr import serialization
 from jaxcorr.context.base import CodingState, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
+from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
-from jaxcorr.layers.valid_region import ValidRegion
 from jaxcorr.quantization import Quantization, QuantizationName, round_around
 
 CAUSAL_TAPS = tuple(
@@ -112,21 +113,21 @@ class AutoregressiveContext(nnx.Module):
         """Returns the number of wavefronts."""
         return width + LAG * (height - 1)
 
-    def begin_coding(
-        self,
-        features: Float[Array, "h16 w16 f"],
-        size: tuple[int, int],
-        region: ValidRegion | None = None,
-    ) -> CodingState:
+    def num_strips(self, layout: CodingLayout) -> int:
+        """Returns the number of strips in which an image is coded."""
+        return layout.num_strips()
+
+    def begin_coding(self, features: Rows, layout: CodingLayout) -> CodingState:
         """Returns the state of coding before the first pass."""
-        del region  # The networks see the features of one position at a time.
-        height, width = features.shape[:2]
-        context, projected = _prepare(self, features)
+        height, width = layout.coded
+        bordered = np.zeros((height + 4, width + 4, self.channels))
+        # The networks see the features of one position at a time.
         return _WavefrontCodingState(
-            context=context,
-            projected=np.asarray(projected),
-            latent_hat=np.zeros((height + 4, width + 4, self.channels), features.dtype),
-            size=size,
+            context=self,
+            projected=features.map(lambda x: np.asarray(_project(self, x))),
+            bordered=bordered,
+            latent_hat=bordered[2:-2, 2:-2],
+            layout=layout,
         )
 
     def _round_all(
@@ -167,42 +168,58 @@ class _WavefrontCodingState(CodingState):
     """State of coding with an `AutoregressiveContext`.
 
     Attributes:
-      context: The networks, in the precision and on the device of coding.
-      projected: Features after the first layer of the network, on the canvas.
-      latent_hat: Decoded latents, with a border of two; zeros where none is decoded.
-      size: Rows and columns that are coded.
+      context: The networks, on the device of coding.
+      projected: Features after the first layer of the network.
+      latent_hat: Decoded latents; zeros where none is decoded.
+      bordered: The same with a border of two.
+      layout: Sizes of the arrays, and the strips.
     """
 
     context: AutoregressiveContext
-    projected: Float[np.ndarray, "h16 w16 h"]
-    latent_hat: Float[np.ndarray, "h16+4 w16+4 c"]
-    size: tuple[int, int]
+    projected: Rows
+    latent_hat: Float64[np.ndarray, "h16 w16 c"]
+    bordered: Float64[np.ndarray, "h16+4 w16+4 c"]
+    layout: CodingLayout
+
+    @functools.cached_property
+    def _cast(self) -> AutoregressiveContext:
+        """The networks in the precision of coding."""
+        start, size = self.layout.window(0, 0)
+        return _cast(self.context, self.projected.window(start, size))
 
     @override
-    def predict(self, index):
-        rows, columns = wavefront(index, *self.size)
+    def num_passes(self, strip):
+        first, end = self.layout.rows(strip)
+        return self.context.num_passes(end - first, self.layout.coded[1])
+
+    @override
+    def predict(self, strip, index):
+        positions = rows, columns = self._wavefront(strip, index)
         down, right = tap_index(CAUSAL_TAPS)
-        neighbors = self.latent_hat[rows[:, None] + down, columns[:, None] + right]
-        projected = self.projected[rows, columns]
+        first, _ = self.layout.rows(strip)
+        self.projected.forget(first)
+        start, size = self.layout.window(0, first)
+        projected = self.projected.window(start, size)
+        neighbors = self.bordered[rows[:, None] + down, columns[:, None] + right]
         # All wavefronts are padded to the longest, so that they share one program.
-        longest = -(-self.projected.shape[1] // LAG)
+        longest = -(-projected.shape[1] // LAG)
         padding = (0, longest - rows.size)
         prediction = _predict(
-            self.context,
-            np.pad(projected, [padding, (0, 0)]),
-            np.pad(neighbors, [padding, (0, 0), (0, 0)]),
+            self._cast,
+            np.pad(projected[rows - start, columns], [padding, (0, 0)]),
+            np.pad(neighbors.astype(projected.dtype), [padding, (0, 0), (0, 0)]),
         )
         mean, scale = (np.asarray(x)[: rows.size] for x in prediction)
-        return (rows, columns), mean, scale
+        return positions, mean, scale
 
     @override
-    def refine(self, index, quantized):
-        return quantized
+    def refine(self, strip, index, quantized):
+        return self._wavefront(strip, index), quantized
 
-    @override
-    def update(self, index, latent_hat):
-        rows, columns = wavefront(index, *self.size)
-        self.latent_hat[rows + 2, columns + 2] = latent_hat
+    def _wavefront(self, strip: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        first, end = self.layout.rows(strip)
+        rows, columns = wavefront(index, end - first, self.layout.coded[1])
+        return rows + first, columns
 
 
 def wavefront(
@@ -216,12 +233,19 @@ def wavefront(
 
 
 @jax.jit
-def _prepare(
+def _cast(
+    context: AutoregressiveContext, like: Float[Array, "..."]
+) -> AutoregressiveContext:
+    """Casts the parameters once for all passes."""
+    return jax.tree.map(lambda x: x.astype(like.dtype), context)
+
+
+@jax.jit
+def _project(
     context: AutoregressiveContext, features: Float[Array, "h16 w16 f"]
-) -> tuple[AutoregressiveContext, Float[Array, "h16 w16 h"]]:
-    """Casts the parameters, and projects the features, once for all passes."""
-    cast = jax.tree.map(lambda x: x.astype(features.dtype), context)
-    return cast, context.network.features(features)
+) -> Float[Array, "h16 w16 h"]:
+    """Projects the features once for all passes."""
+    return context.network.features(features)
 
 
 @jax.jit

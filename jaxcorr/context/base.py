@@ -14,9 +14,10 @@ import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-from jaxtyping import Array, ArrayLike, Bool, Float
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float, Float64
 
-from jaxcorr.layers.valid_region import ValidRegion
+from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.quantization import Quantization, QuantizationName
 
 Positions = tuple[Any, ...]
@@ -44,10 +45,21 @@ class Prediction:
 
 @runtime_checkable
 class CodingState(Protocol):
-    """The state of coding an image: the latents of the passes that are decoded."""
+    """The state of coding an image: the latents that are decoded so far.
+
+    Attributes:
+      latent_hat: Decoded latents, to which the caller writes those of a pass before it
+        asks for the next.
+    """
+
+    latent_hat: Float64[np.ndarray, "h16 w16 c"]
+
+    def num_passes(self, strip: int) -> int:
+        """Returns the number of passes of a strip."""
+        ...
 
     def predict(
-        self, index: int
+        self, strip: int, index: int
     ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:
         """Returns the positions that a pass codes, and the means and scales there.
 
@@ -56,17 +68,13 @@ class CodingState(Protocol):
         ...
 
     def refine(
-        self, index: int, quantized: Float[ArrayLike, "..."]
-    ) -> Float[ArrayLike, "..."]:
-        """Returns the decoded latents of a pass, given its quantized latents.
+        self, strip: int, index: int, quantized: Float64[np.ndarray, "..."]
+    ) -> tuple[Positions, Float[ArrayLike, "..."]]:
+        """Returns positions and decoded latents, given quantized latents of a pass.
 
-        Returns `quantized` itself unless rounding errors are predicted. The caller
-        rounds any other result to the grid of the means.
+        Returns the positions of the pass and `quantized` itself unless rounding errors
+        are predicted. The caller rounds any other result to the grid of the means.
         """
-        ...
-
-    def update(self, index: int, latent_hat: Float[ArrayLike, "..."]) -> None:
-        """Stores the decoded latents of a pass, for later passes to see."""
         ...
 
 
@@ -106,17 +114,15 @@ class ContextModel(Protocol):
         """Returns the number of passes over latents of this size."""
         ...
 
-    def begin_coding(
-        self,
-        features: Float[Array, "h16 w16 f"],
-        size: tuple[int, int],
-        region: ValidRegion | None = None,
-    ) -> CodingState:
+    def num_strips(self, layout: CodingLayout) -> int:
+        """Returns the number of strips in which an image is coded."""
+        ...
+
+    def begin_coding(self, features: Rows, layout: CodingLayout) -> CodingState:
         """Returns the state of coding before the first pass.
 
         Args:
-          features: Features of the side information, on the canvas.
-          size: Rows and columns of the coded latents, from the top left.
-          region: Part of the canvas that is valid; None for all of it.
+          features: Features of the side information, on the columns of the canvas.
+          layout: Sizes of the arrays, and the strips.
         """
         ...

@@ -81,6 +81,8 @@ class ChannelwiseContext(PassContext):
         ends = [0, *itertools.accumulate(widths)]
         self.own_features = settings.networks == "light"
         self.refines = settings.residual_prediction
+        # Three convolutions of 3x3, or two of 5x5 and one of 3x3.
+        self.reach = 3 if self.own_features else 5
         self.schedule = tuple(
             Pass(channels=bounds) for bounds in itertools.pairwise(ends)
         )

@@ -52,6 +52,7 @@ class CheckerboardContext(PassContext):
         self.schedule = tuple(
             Pass(channels=(0, channels), parity=parity) for parity in (0, 1)
         )
+        self.reach = 2
 
     @override
     def prepare(self, features: Array) -> Array:

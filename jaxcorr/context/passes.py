@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Float64, Int
 from typing_extensions import override
 
 from jaxcorr.context.base import CodingState, Positions, Prediction
 from jaxcorr.context.parameters import MeanAndScale
+from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.layers.valid_region import ValidRegion, masking
 from jaxcorr.quantization import Quantization, QuantizationName
 
@@ -52,16 +53,20 @@ class Pass:
         rows, columns = map(jnp.arange, latents.shape[1:3])
         return (parity_of(rows, columns) == self.parity)[None, ..., None]
 
-    def positions(self, size: tuple[int, int]) -> Positions:
+    def positions(self, rows: tuple[int, int], columns: int) -> Positions:
         """Returns a NumPy index of the latents of the pass, in raster order.
 
         The file holds the symbols of the pass in this order, channels last.
+
+        Args:
+          rows: First row, and the row after the last.
+          columns: Number of columns.
         """
-        rows, columns = size
-        positions: Positions = np.s_[:rows, :columns]
+        positions: Positions = (slice(*rows), slice(columns))
         if self.parity is not None:
-            parity = parity_of(np.arange(rows), np.arange(columns))
-            positions = np.nonzero(parity == self.parity)
+            parity = parity_of(np.arange(*rows), np.arange(columns))
+            down, right = np.nonzero(parity == self.parity)
+            positions = down + rows[0], right
         return (*positions, slice(*self.channels))
 
 
@@ -82,11 +87,13 @@ class PassContext(nnx.Module):
       schedule: The passes, in order of their channels.
       refines: Whether the context model predicts rounding errors. If so, every pass
         covers all positions.
+      reach: Rows and columns on either side that `predict` and `refine` depend on.
     """
 
     default_quantization: QuantizationName = "straight_through"
     schedule: tuple[Pass, ...]
     refines: bool = False
+    reach: int = 0
 
     def prepare(
         self, features: Float[Array, "b h16 w16 f"]
@@ -184,65 +191,119 @@ class PassContext(nnx.Module):
         del height, width
         return len(self.schedule)
 
-    def begin_coding(
-        self,
-        features: Float[Array, "h16 w16 f"],
-        size: tuple[int, int],
-        region: ValidRegion | None = None,
-    ) -> CodingState:
+    def skew(self, index: int) -> int:
+        """Returns the rows by which a pass is behind the first one, in strips."""
+        return index * self.reach * (2 if self.refines else 1)
+
+    def num_strips(self, layout: CodingLayout) -> int:
+        """Returns the number of strips in which an image is coded."""
+        last = self.skew(len(self.schedule) - 1)
+        return layout.num_strips(last + self.reach * self.refines)
+
+    def begin_coding(self, features: Rows, layout: CodingLayout) -> CodingState:
         """Returns the state of coding before the first pass."""
-        channels = self.schedule[-1].channels[1]
+        shape = (*layout.coded, self.schedule[-1].channels[1])
         return _PassCodingState(
             context=self,
-            prepared=_prepare(self, features),
-            latent_hat=np.zeros((1, *features.shape[:2], channels), features.dtype),
-            size=size,
-            region=region,
+            prepared=features.map(functools.partial(_prepare, self)),
+            layout=layout,
+            latent_hat=np.zeros(shape),
+            quantized=np.zeros(shape if self.refines else 0),
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _PassCodingState(CodingState):
-    """State of coding with a `PassContext`, on the canvas."""
+    """State of coding with a `PassContext`.
+
+    Attributes:
+      context: The context model.
+      prepared: Input that all passes share.
+      layout: Sizes of the arrays, and the strips.
+      latent_hat: Decoded latents.
+      quantized: Quantized latents, if rounding errors are predicted.
+    """
 
     context: PassContext
-    prepared: Float[Array, "1 h16 w16 p"]
-    latent_hat: Float[np.ndarray, "1 h16 w16 c"]
-    size: tuple[int, int]
-    region: ValidRegion | None
+    prepared: Rows
+    layout: CodingLayout
+    latent_hat: Float64[np.ndarray, "h16 w16 c"]
+    quantized: Float64[np.ndarray, "*shape"]
 
     @override
-    def predict(self, index):
+    def num_passes(self, strip):
+        return len(self.context.schedule)
+
+    @override
+    def predict(self, strip, index):
+        if index == 0:
+            above = self.context.skew(len(self.context.schedule)) + self.context.reach
+            self.prepared.forget(self.layout.rows(strip)[0] - above)
+        rows = self._rows(strip, self.context.skew(index))
+        positions = self._positions(rows, index)
+        start, size = self.layout.window(self.context.reach, rows[0])
+        prepared = self.prepared.window(start, size)
         prediction = _predict(
-            self.context, self.prepared, self.latent_hat, self.region, index
+            self.context,
+            prepared[None],
+            self._window(self.latent_hat, start, size, prepared.dtype),
+            self.layout.region(start, size),
+            index,
         )
-        positions = self._positions(index)
-        mean, scale = (np.asarray(x)[0][positions[:2]] for x in prediction)
-        return positions, mean, scale
+        return positions, *(self._take(x, rows, index, start) for x in prediction)
 
     @override
-    def refine(self, index, quantized):
+    def refine(self, strip, index, quantized):
+        skew = self.context.skew(index)
+        positions = self._positions(self._rows(strip, skew), index)
         if not self.context.refines:
-            return quantized
-        positions = self._positions(index)
-        canvas = np.zeros_like(self.context.schedule[index].take(self.latent_hat))
-        canvas[0][positions[:2]] = quantized
+            return positions, quantized
+        self.quantized[positions] = quantized
+        rows = self._rows(strip, skew + self.context.reach)
+        start, size = self.layout.window(self.context.reach, rows[0])
+        prepared = self.prepared.window(start, size)
+        taken = self.context.schedule[index].take(self.quantized)
         refined = _refine(
-            self.context, self.prepared, self.latent_hat, canvas, self.region, index
+            self.context,
+            prepared[None],
+            self._window(self.latent_hat, start, size, prepared.dtype),
+            self._window(taken, start, size, prepared.dtype),
+            self.layout.region(start, size),
+            index,
         )
-        return np.asarray(refined)[0][positions[:2]]
+        taken = self._take(refined, rows, index, start)
+        return self._positions(rows, index), taken
 
-    @override
-    def update(self, index, latent_hat):
-        self.latent_hat[0][self._positions(index)] = latent_hat
+    def _rows(self, strip: int, skew: int) -> tuple[int, int]:
+        return self.layout.rows(strip, skew)
 
-    def _positions(self, index: int) -> Positions:
-        return self.context.schedule[index].positions(self.size)
+    def _positions(self, rows: tuple[int, int], index: int) -> Positions:
+        return self.context.schedule[index].positions(rows, self.layout.coded[1])
+
+    def _take(
+        self, output: Array, rows: tuple[int, int], index: int, start: int
+    ) -> np.ndarray:
+        """Returns an output of the networks on a window at the positions of a pass."""
+        down, right, _ = self._positions(rows, index)
+        if isinstance(down, slice):
+            return np.asarray(output)[0][rows[0] - start : rows[1] - start, right]
+        return np.asarray(output)[0][down - start, right]
+
+    def _window(
+        self, latents: np.ndarray, start: int, size: int, dtype: np.dtype
+    ) -> Float[np.ndarray, "1 size columns c"]:
+        """Returns rows of latents on the columns of the canvas, with zeros beyond."""
+        part = latents[start : start + size]
+        window = np.zeros((1, size, self.layout.canvas[1], latents.shape[-1]), dtype)
+        window[0, : part.shape[0], : part.shape[1]] = part
+        return window
 
 
 @jax.jit
-def _prepare(context: PassContext, features: Float[Array, "h16 w16 f"]) -> Array:
-    return context.prepare(features[None])
+def _prepare(
+    context: PassContext, features: Float[Array, "h16 w16 f"]
+) -> Float[Array, "h16 w16 p"]:
+    return context.prepare(features[None])[0]
 
 
 @functools.partial(jax.jit, static_argnames="index")

@@ -135,6 +135,7 @@ class SpaceChannelContext(PassContext):
         self.schedule = tuple(
             Pass(channels=group, parity=parity) for group in bounds for parity in (0, 1)
         )
+        self.reach = 6  # Three convolutions of 5x5.
 
     @override
     def predict(self, inputs: tuple[Array, Array], index: int) -> MeanAndScale:

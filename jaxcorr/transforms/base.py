@@ -1,5 +1,6 @@
 """The four transforms of every architecture, and the grids of y and z."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,30 @@ SIDE_STRIDE = 64
 
 Layer = Callable[..., Any]
 """A module, or a function without parameters."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far the outputs of four transforms depend on their inputs, on either side.
+
+    A unit is a position of the coarser of input and output: a latent for analysis and
+    synthesis, and an element of z for the hyper transforms.
+
+    Attributes:
+      analysis: Units on either side that an output of the analysis depends on.
+      synthesis: The same for the synthesis.
+      hyper_analysis: The same for the hyper analysis.
+      hyper_synthesis: The same for the hyper synthesis.
+      align: Windows of an image start at multiples of this many latents.
+      side_align: Windows of side information start at multiples of this many units.
+    """
+
+    analysis: int
+    synthesis: int
+    hyper_analysis: int
+    hyper_synthesis: int
+    align: int = 1
+    side_align: int = 1
 
 
 class Transforms(nnx.Module):

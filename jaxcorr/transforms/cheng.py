@@ -14,7 +14,7 @@ from jaxcorr.layers.residual import (
     ResidualUpsampling,
 )
 from jaxcorr.layers.subpixel import SubPixelUpsampling
-from jaxcorr.transforms.base import Transforms, chain
+from jaxcorr.transforms.base import Reach, Transforms, chain
 
 
 @serialization.stored("Cheng")
@@ -50,6 +50,19 @@ class Cheng:
     def side_channels(self) -> int:
         """Number of channels of the side information."""
         return self.width
+
+    @property
+    def reach(self) -> Reach:
+        """How far the outputs of the transforms depend on their inputs."""
+        analysis, synthesis = (8, 11) if self.attention else (4, 7)
+        return Reach(
+            analysis=analysis, synthesis=synthesis, hyper_analysis=2, hyper_synthesis=4
+        )
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that analysis or synthesis take for a pixel, estimated."""
+        return 8.0 * self.width
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
         """Initializes the four transforms."""

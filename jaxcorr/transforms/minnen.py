@@ -8,7 +8,7 @@ from jaxcorr import ops, serialization
 from jaxcorr.errors import require
 from jaxcorr.layers.convolution import Convolution, Upsampling
 from jaxcorr.layers.gdn import GDN
-from jaxcorr.transforms.base import Transforms, chain
+from jaxcorr.transforms.base import Reach, Transforms, chain
 
 
 @serialization.stored("Minnen")
@@ -36,6 +36,16 @@ class Minnen:
     def side_channels(self) -> int:
         """Number of channels of the side information."""
         return self.width
+
+    @property
+    def reach(self) -> Reach:
+        """How far the outputs of the transforms depend on their inputs."""
+        return Reach(analysis=2, synthesis=2, hyper_analysis=2, hyper_synthesis=2)
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that analysis or synthesis take for a pixel, estimated."""
+        return 4.0 * self.width
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
         """Initializes the four transforms."""

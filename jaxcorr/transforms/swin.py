@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flax import nnx
 
-from jaxcorr import serialization
+from jaxcorr import ops, serialization
 from jaxcorr.errors import require
 from jaxcorr.layers.swin import (
     PatchEmbedding,
@@ -15,7 +15,14 @@ from jaxcorr.layers.swin import (
     PatchUnpacking,
     SwinBlock,
 )
-from jaxcorr.transforms.base import Layer, Transforms, chain
+from jaxcorr.transforms.base import (
+    LATENT_STRIDE,
+    SIDE_STRIDE,
+    Layer,
+    Reach,
+    Transforms,
+    chain,
+)
 
 
 @serialization.stored("Swin")
@@ -69,6 +76,28 @@ class Swin:
     def side_channels(self) -> int:
         """Number of channels of the side information."""
         return self.side_widths[-1]
+
+    @property
+    def reach(self) -> Reach:
+        """How far the outputs of the transforms depend on their inputs, at most."""
+        align, side_align = self.window, self.side_window
+        image = _blocks_reach(self.depths, self.window, LATENT_STRIDE, align)
+        side = _blocks_reach(
+            self.side_depths, self.side_window, SIDE_STRIDE, side_align, finest=5
+        )
+        return Reach(
+            analysis=image,
+            synthesis=image,
+            hyper_analysis=side,
+            hyper_synthesis=side,
+            align=align,
+            side_align=side_align,
+        )
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that analysis or synthesis take for a pixel, estimated."""
+        return 24.0 * self.widths[0]
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
         """Initializes the four transforms."""
@@ -124,3 +153,27 @@ SIZES = {
     "L": Swin(widths=(160, 256, 352, 448), side_widths=(192, 256)),
 }
 """Sizes of Zhu et al., who use M unless noted otherwise."""
+
+
+def _blocks_reach(
+    depths: Sequence[int], window: int, unit: int, align: int, *, finest: int = 1
+) -> int:
+    """Returns the reach of blocks in units, rounded up to a multiple of `align`.
+
+    Of `d` blocks whose windows are shifted by turns, the first reaches all but one of a
+    window, and each of the others half a window more.
+
+    Args:
+      depths: Number of blocks at each resolution, from fine to coarse.
+      window: Side of the windows.
+      unit: Pixels of a unit.
+      align: Units of which the result is a multiple.
+      finest: Logarithm to base 2 of the pixels from one position to the next, at the
+        finest resolution.
+    """
+    pixels = sum(
+        2 ** (finest + level) * (window - 1 + (depth - 1) * window // 2)
+        for level, depth in enumerate(depths)
+        if depth
+    )
+    return ops.round_up(-(-pixels // unit), align)

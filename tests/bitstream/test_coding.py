@@ -211,6 +211,7 @@ def test_canvas_sides_are_the_documented_ones():
 def test_images_of_many_sizes_compile_one_program_per_canvas_size(tiny_model):
     programs: list[Any] = [
         networks.analyze,
+        networks.analyze_latents,
         networks.predict_features,
         networks.synthesize,
     ]
@@ -219,7 +220,7 @@ def test_images_of_many_sizes_compile_one_program_per_canvas_size(tiny_model):
     sizes = [(height, width) for height in (20, 77, 128, 140) for width in (50, 111)]
     for size in sizes:
         jaxcorr.decompress(jaxcorr.compress(blocks(*size), tiny_model), tiny_model)
-    assert [program._cache_size() for program in programs] == [2, 2, 2]
+    assert [program._cache_size() for program in programs] == [2, 2, 2, 2]
 
 
 @pytest.mark.fast

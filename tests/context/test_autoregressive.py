@@ -20,7 +20,7 @@ def model():
 
 def encoder_inputs(model, image, side_symbols):
     """Returns the encoder's latents, and its features on the canvas."""
-    y, _ = networks.analyze(model.shared_codec, place_on_canvas(image))
+    y = networks.analyze(model.shared_codec, place_on_canvas(image))
     with networks.coding_arithmetic(Arithmetic.PORTABLE) as dtype:
         rows, columns = (canvas_side(side) // 64 for side in image.shape[:2])
         z_hat = np.zeros((1, rows, columns, model.median.size), dtype)
@@ -118,7 +118,7 @@ def test_wavefronts_code_each_latent_once_after_the_latents_it_sees(size):
 
 
 def test_images_on_equal_canvases_share_one_program_for_all_passes(model):
-    programs: list[Any] = [autoregressive._predict, autoregressive._prepare]
+    programs: list[Any] = [autoregressive._predict, autoregressive._project]
     for program in programs:
         program.clear_cache()
     for size in [(90, 128), (17, 33), (128, 1)]:

@@ -18,6 +18,7 @@ from support.context_models import (
 from jaxcorr import codec, quantization
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.passes import parity_of
+from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.quantization import round_around
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
@@ -75,9 +76,10 @@ def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
     features = apply.transforms.hyper_synthesis(z_hat)[0]
     size = out.mean.shape[1:3]
     assert size == (4, 8)
-    state = apply.context.begin_coding(features, size)
+    layout = CodingLayout.whole(size, size)
+    state = apply.context.begin_coding(Rows.of(features), layout)
     for index in range(2):
-        positions, mean, scale = state.predict(index)
+        positions, mean, scale = state.predict(0, index)
         parity = np.add(*np.nonzero(np.ones(size))).reshape(size) % 2
         *rows_and_columns, channels = positions
         np.testing.assert_array_equal(rows_and_columns, np.nonzero(parity == index))
@@ -85,7 +87,7 @@ def test_training_predicts_anchors_in_the_first_pass_and_others_in_the_second(
         np.testing.assert_allclose(out.mean[0][positions], mean, atol=1e-4)
         np.testing.assert_allclose(out.scale[0][positions], scale, atol=1e-4)
         latent_hat = np.asarray(out.latent_hat[0])[positions]
-        state.update(index, latent_hat)
+        state.latent_hat[positions] = latent_hat
 
 
 def test_predictions_of_the_second_pass_depend_on_anchors():

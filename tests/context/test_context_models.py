@@ -19,6 +19,7 @@ from jaxcorr import compatibility
 from jaxcorr.codec import CodecConfig
 from jaxcorr.context.autoregressive import CAUSAL_TAPS
 from jaxcorr.context.checkerboard import ODD_TAPS
+from jaxcorr.context.strips import CodingLayout, Rows
 
 CANVAS = (7, 5)
 SIZES = [(1, 1), (1, 5), (5, 1), (3, 4), (7, 5)]
@@ -42,19 +43,20 @@ def pass_of(name, size):
     """Returns the pass of each latent, and the number of times that it is coded."""
     context = context_of(name)
     features, _ = features_and_latents(CANVAS, dtype=np.float32)
-    state = context.begin_coding(jnp.asarray(features), size)
+    layout = CodingLayout.whole(size, CANVAS)
+    state = context.begin_coding(Rows.of(jnp.asarray(features)), layout)
     passes = np.full((*size, CHANNELS), -1)
     times = np.zeros((*size, CHANNELS), int)
     number = np.arange(times.size).reshape(times.shape)
     for index in range(context.num_passes(*size)):
-        positions, mean, scale = state.predict(index)
+        positions, mean, scale = state.predict(0, index)
         order = number[positions]
         assert np.shape(mean) == np.shape(scale) == order.shape
         # Raster order, channels last, is the order of symbols in the file.
         assert np.all(np.diff(order.ravel()) > 0)
         passes[positions] = index
         times[positions] += 1
-        state.update(index, np.asarray(mean))
+        state.latent_hat[positions] = mean
     return passes, times
 
 

@@ -11,6 +11,7 @@ from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
+from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.quantization import Quantization, Rounding, StraightThrough
 
 CHANNELS = 4
@@ -83,15 +84,17 @@ def code_pass_by_pass(context, features, latent, size):
     y = np.asarray(latent)[:rows, :columns]
     names = ("mean", "scale", "quantized", "latent_hat")
     outputs = {name: np.full_like(y, np.nan) for name in names}
-    state = context.begin_coding(jnp.asarray(features), size)
-    for index in range(context.num_passes(*size)):
-        positions, mean, scale = state.predict(index)
+    layout = CodingLayout.whole(size, features.shape[:2])
+    state = context.begin_coding(Rows.of(jnp.asarray(features)), layout)
+    for index in range(state.num_passes(0)):
+        positions, mean, scale = state.predict(0, index)
         quantized = np.rint(y[positions] - mean) + mean
-        latent_hat = state.refine(index, quantized)
+        same_positions, latent_hat = state.refine(0, index, quantized)
+        assert str(same_positions) == str(positions)
         values = (mean, scale, quantized, latent_hat)
         for name, value in zip(names, values, strict=True):
             outputs[name][positions] = value
-        state.update(index, latent_hat)
+        state.latent_hat[positions] = latent_hat
     return Prediction(
         **{name: jnp.asarray(output)[None] for name, output in outputs.items()}
     )
