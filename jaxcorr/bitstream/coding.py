@@ -12,6 +12,7 @@ from jaxcorr.bitstream import coding_loop, networks
 from jaxcorr.bitstream.coding_loop import DecodedLatents, SymbolCoder
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
 from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid
+from jaxcorr.bitstream.memory import window_pixels
 from jaxcorr.bitstream.planes import Planes
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
 from jaxcorr.context.strips import Rows
@@ -19,9 +20,6 @@ from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 from jaxcorr.transforms.canvas import check_size
 from jaxcorr.transforms.windows import Plan, read_padded
-
-WINDOW_PIXELS = 2**21
-"""Largest window of analysis and synthesis, in pixels."""
 
 BEYOND_PIXELS: Literal["edge"] = "edge"
 """Pixels that the analysis sees beyond the image: the last are repeated."""
@@ -38,6 +36,8 @@ def encode(
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
     version: int = VERSION,
+    keep_predictions: bool = True,
+    memory: int | None = None,
 ) -> tuple[Container, DecodedLatents]:
     """Encodes an image of any size.
 
@@ -47,6 +47,8 @@ def encode(
       arithmetic: Arithmetic of the networks that feed the range coder: portable, or
         faster and for similar machines only.
       version: Version of the file format.
+      keep_predictions: Whether the latents are to have their means and scales.
+      memory: Memory that coding may take, in bytes; by default half of what is free.
 
     Returns:
       The content of the file, and the latents that a decoder will have.
@@ -57,7 +59,7 @@ def encode(
     """
     height, width = image.shape[:2]
     check_size(height, width)
-    planes = _planes(model, (height, width), version)
+    planes = _planes(model, (height, width), version, memory)
     y = _analyze(model, image, planes)
     z = _analyze_latents(model, y, planes)
     side_symbols = _round_to_symbols(z - model.median)
@@ -65,7 +67,9 @@ def encode(
     channels = _channel_indices(side_symbols.shape)
     side_coder.encode(side_symbols.ravel(), channels, model.side_tables)
     coder = _Encoder(model, y, is_guarded=arithmetic == Arithmetic.PORTABLE)
-    latents = _code_latents(model, side_symbols, planes, coder, arithmetic)
+    latents = _code_latents(
+        model, side_symbols, planes, coder, arithmetic, keep_predictions
+    )
     offset, *later_offsets = coder.offsets
     container = Container(
         version=version,
@@ -82,7 +86,12 @@ def encode(
 
 
 def decode(
-    model: Model, container: Container, *, name: str = "the file"
+    model: Model,
+    container: Container,
+    *,
+    name: str = "the file",
+    keep_predictions: bool = True,
+    memory: int | None = None,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], DecodedLatents]:
     """Decodes an image.
 
@@ -90,6 +99,8 @@ def decode(
       model: The model that encoded the image.
       container: Content of the file.
       name: Name of the file, for messages.
+      keep_predictions: Whether the latents are to have their means and scales.
+      memory: Memory that decoding may take, in bytes; by default half of what is free.
 
     Returns:
       The 8-bit RGB image, and its decoded latents.
@@ -105,7 +116,7 @@ def decode(
         )
     check_size(container.height, container.width)
     try:
-        latents = _decode_latents(model, container)
+        latents = _decode_latents(model, container, keep_predictions, memory)
         if latents.checksum() != container.symbols_checksum:
             raise CodingError("the checksum of the symbols differs")
     except CodingError as error:
@@ -115,7 +126,8 @@ def decode(
             "arithmetic"
         ) from error
     size = container.height, container.width
-    return reconstruct(model, latents, *size, version=container.version), latents
+    image = reconstruct(model, latents, *size, version=container.version, memory=memory)
+    return image, latents
 
 
 def reconstruct(
@@ -125,6 +137,7 @@ def reconstruct(
     width: int,
     *,
     version: int = VERSION,
+    memory: int | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Returns the 8-bit RGB image that a decoder computes from decoded latents.
 
@@ -134,8 +147,9 @@ def reconstruct(
       height: Height of the image.
       width: Width of the image.
       version: Version of the file format.
+      memory: Memory that decoding may take, in bytes; by default half of what is free.
     """
-    planes = _planes(model, (height, width), version)
+    planes = _planes(model, (height, width), version, memory)
     mode = BEYOND_IMAGE if planes.is_masked else "constant"
     image = np.empty((height, width, 3), np.uint8)
 
@@ -226,17 +240,22 @@ class _Decoder(SymbolCoder):
         pass
 
 
-def _decode_latents(model: Model, container: Container) -> DecodedLatents:
+def _decode_latents(
+    model: Model, container: Container, keep_predictions: bool, memory: int | None
+) -> DecodedLatents:
     """Decodes the latents that `encode` encoded."""
     size = container.height, container.width
-    planes = _planes(model, size, container.version)
+    planes = _planes(model, size, container.version, memory)
     shape = (*planes.coded_side, model.median.size)
     side_coder = RangeDecoder(container.z_payload)
     side_symbols = side_coder.decode(_channel_indices(shape), model.side_tables)
     side_symbols = side_symbols.reshape(shape)
     num_strips = model.shared_codec.context.num_strips(planes.layout)
     coder = _Decoder(model, container, num_strips)
-    return _code_latents(model, side_symbols, planes, coder, container.arithmetic)
+    arithmetic = container.arithmetic
+    return _code_latents(
+        model, side_symbols, planes, coder, arithmetic, keep_predictions
+    )
 
 
 def _code_latents(
@@ -245,20 +264,29 @@ def _code_latents(
     planes: Planes,
     coder: SymbolCoder,
     arithmetic: Arithmetic,
+    keep_predictions: bool,
 ) -> DecodedLatents:
     with networks.coding_arithmetic(arithmetic) as dtype:
         z_hat = side_symbols.astype(dtype) + model.median.astype(dtype)
         features = _predict_features(model, z_hat, planes.hyper_synthesis)
         return coding_loop.code_latents(
-            model, features, side_symbols, planes.layout, coder
+            model,
+            features,
+            side_symbols,
+            planes.layout,
+            coder,
+            keep_predictions=keep_predictions,
         )
 
 
-def _planes(model: Model, size: tuple[int, int], version: int) -> Planes:
+def _planes(
+    model: Model, size: tuple[int, int], version: int, memory: int | None
+) -> Planes:
+    transforms = model.config.transforms
     return Planes(
         size=size,
-        reach=model.config.transforms.reach,
-        window_pixels=WINDOW_PIXELS,
+        reach=transforms.reach,
+        window_pixels=window_pixels(transforms, size, memory),
         version=version,
     )
 

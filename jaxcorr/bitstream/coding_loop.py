@@ -15,6 +15,8 @@ from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 
+LatentArray = Float64[np.ndarray, "h16 w16 c"]
+
 
 @runtime_checkable
 class SymbolCoder(Protocol):
@@ -46,15 +48,26 @@ class DecodedLatents:
       side_symbols: Side information minus its medians, rounded.
       symbols: Latents minus their means, rounded.
       latent_hat: Decoded latents, multiples of 1/16384.
-      mean: Predicted means, rounded to the grid.
-      scale: Predicted scales; on another machine they may differ in the last digits.
+      predictions: Predicted means, rounded to the grid, and predicted scales, which may
+        differ in the last digits on another machine; None if they were not kept.
     """
 
     side_symbols: Int32[np.ndarray, "h64 w64 s"]
     symbols: Int32[np.ndarray, "h16 w16 c"]
-    latent_hat: Float64[np.ndarray, "h16 w16 c"]
-    mean: Float64[np.ndarray, "h16 w16 c"]
-    scale: Float64[np.ndarray, "h16 w16 c"]
+    latent_hat: LatentArray
+    predictions: tuple[LatentArray, LatentArray] | None = None
+
+    @property
+    def mean(self) -> LatentArray:
+        """Predicted means, rounded to the grid."""
+        assert self.predictions is not None
+        return self.predictions[0]
+
+    @property
+    def scale(self) -> LatentArray:
+        """Predicted scales."""
+        assert self.predictions is not None
+        return self.predictions[1]
 
     def checksum(self) -> int:
         """Returns the CRC-32 of the arrays that must be the same on every machine."""
@@ -64,7 +77,9 @@ class DecodedLatents:
             (self.symbols, "<i4"),
             (self.latent_hat, "<f8"),
         ):
-            crc = zlib.crc32(np.ascontiguousarray(array).astype(kind).tobytes(), crc)
+            for row in array:  # Copies little at a time.
+                values = np.ascontiguousarray(row, np.dtype(kind))
+                crc = zlib.crc32(values.tobytes(), crc)
         return crc
 
 
@@ -74,6 +89,8 @@ def code_latents(
     side_symbols: Int32[np.ndarray, "h64 w64 s"],
     layout: CodingLayout,
     coder: SymbolCoder,
+    *,
+    keep_predictions: bool = True,
 ) -> DecodedLatents:
     """Encodes or decodes latents, strip by strip and pass by pass.
 
@@ -85,6 +102,7 @@ def code_latents(
       side_symbols: Symbols of the side information.
       layout: Sizes of the arrays, and the strips.
       coder: Encodes or decodes the symbols of a pass.
+      keep_predictions: Whether to return means and scales, too.
 
     Raises:
       UserError: If no grid keeps all values of a strip off its boundaries.
@@ -93,7 +111,7 @@ def code_latents(
     state = context.begin_coding(features, layout)
     shape = state.latent_hat.shape
     symbols = np.zeros(shape, np.int32)
-    means, scales = np.zeros(shape), np.zeros(shape)
+    predictions = (np.zeros(shape), np.zeros(shape)) if keep_predictions else None
 
     def code_strip(strip: int, grid: ReproducibleGrid) -> None:
         for index in range(state.num_passes(strip)):
@@ -101,7 +119,8 @@ def code_latents(
             scale = np.asarray(scale, np.float64)
             mean = grid.round_means(np.asarray(mean, np.float64))
             symbols[positions] = coder.code(positions, mean, grid.classes(scale))
-            means[positions], scales[positions] = mean, scale
+            if predictions is not None:
+                predictions[0][positions], predictions[1][positions] = mean, scale
             quantized = symbols[positions] + mean
             positions, refined = state.refine(strip, index, quantized)
             if refined is not quantized:  # Quantized latents are on the grid already.
@@ -120,6 +139,5 @@ def code_latents(
         side_symbols=side_symbols,
         symbols=symbols,
         latent_hat=state.latent_hat,
-        mean=means,
-        scale=scales,
+        predictions=predictions,
     )

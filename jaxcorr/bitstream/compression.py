@@ -32,6 +32,7 @@ def compress(
     bpp: float | int | None = None,
     psnr: float | int | None = None,
     size: float | int | str | None = None,
+    memory: int | str | None = None,
 ) -> bytes: ...
 
 
@@ -44,6 +45,7 @@ def compress(
     bpp: float | int | None = None,
     psnr: float | int | None = None,
     size: float | int | str | None = None,
+    memory: int | str | None = None,
 ) -> list[bytes]: ...
 
 
@@ -60,6 +62,7 @@ def compress(
     bpp: float | int | None = None,
     psnr: float | int | None = None,
     size: float | int | str | None = None,
+    memory: int | str | None = None,
 ) -> bytes | list[bytes]:
     """Encodes an image of any size to the bytes of a file.
 
@@ -80,6 +83,8 @@ def compress(
       bpp: Target: the highest bits per pixel of a file.
       psnr: Target: the lowest PSNR of a decoded 8-bit image, in dB.
       size: Target: the highest size of a file, in bytes or as in "20KB".
+      memory: Memory that coding may take, in bytes or as in "2GB"; by default half of
+        what is free. Files do not depend on it.
 
     Returns:
       The bytes of the file, or a list with the bytes for each image.
@@ -94,10 +99,11 @@ def compress(
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
     models = model_choice.read_models(ModelSet(model), target)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    limit = rate_target.memory_limit(memory)
 
     def compress_one(pixels: UInt8[np.ndarray, "h w 3"], name: str) -> bytes:
         return model_choice.encode(
-            models, pixels, target, arithmetic=arithmetic, name=name
+            models, pixels, target, arithmetic=arithmetic, memory=limit, name=name
         ).data
 
     return images.map_images(compress_one, image)
@@ -105,13 +111,21 @@ def compress(
 
 @overload
 def decompress(
-    data: Data, model: ModelsLike = DEMO, *, name: str | None = None
+    data: Data,
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    memory: int | str | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]: ...
 
 
 @overload
 def decompress(
-    data: Sequence[Data], model: ModelsLike = DEMO, *, name: str | None = None
+    data: Sequence[Data],
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    memory: int | str | None = None,
 ) -> list[UInt8[np.ndarray, "h w 3"]]: ...
 
 
@@ -123,7 +137,11 @@ def decompress(
 
 
 def decompress(
-    data: Any, model: Any = DEMO, *, name: str | None = None
+    data: Any,
+    model: Any = DEMO,
+    *,
+    name: str | None = None,
+    memory: int | str | None = None,
 ) -> UInt8[np.ndarray, "h w 3"] | list[UInt8[np.ndarray, "h w 3"]]:
     """Decodes an image from the bytes of a file.
 
@@ -133,6 +151,7 @@ def decompress(
         by default the packaged demo. Or several models, as in `compress`, of which one
         encoded the image.
       name: Name of the file, for messages.
+      memory: Memory that decoding may take, as in `compress`.
 
     Returns:
       An 8-bit RGB image, or a list of images.
@@ -145,16 +164,19 @@ def decompress(
     if isinstance(data, Model):
         data, model = _image_first("decompress(data, model)", data, model)
     models = ModelSet(DEMO if model is None else model)
+    limit = rate_target.memory_limit(memory)
     if isinstance(data, list | tuple):
         count = len(data)
         return [
-            _decompress(one, models, name or f"file {number} of {count}")
+            _decompress(one, models, name or f"file {number} of {count}", limit)
             for number, one in enumerate(data, 1)
         ]
-    return _decompress(data, models, name or "the file")
+    return _decompress(data, models, name or "the file", limit)
 
 
-def _decompress(data: Any, models: ModelSet, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def _decompress(
+    data: Any, models: ModelSet, name: str, memory: int | None
+) -> UInt8[np.ndarray, "h w 3"]:
     if isinstance(data, str | os.PathLike):
         name = os.fspath(data)
         data = files.read_file(Path(data))
@@ -165,7 +187,10 @@ def _decompress(data: Any, models: ModelSet, name: str) -> UInt8[np.ndarray, "h 
         )
     container = Container.from_bytes(bytes(data), name)
     model = models.find(container.fingerprint, name)
-    return decode(model, container, name=name)[0]
+    image, _ = decode(
+        model, container, name=name, memory=memory, keep_predictions=False
+    )
+    return image
 
 
 def _image_first(call: str, model: Model, data: Any) -> tuple[Any, Model]:

@@ -111,14 +111,32 @@ def make_target(
     if len(given) > 1:
         raise UserError(f"give one of bpp, psnr and size, not {' and '.join(given)}")
     (kind,) = given
-    value = float(_parse_size(size) if isinstance(size, str) else options[kind])
+    value = float(parse_bytes(size, "size") if isinstance(size, str) else options[kind])
     if not 0 < value < math.inf:
         raise UserError(f"{kind} must be a positive number, but is {options[kind]}")
     return RateTarget(kind, value)
 
 
-def _parse_size(text: str) -> float:
+def memory_limit(memory: float | int | str | None) -> int | None:
+    """Returns the bytes of a limit of memory, such as "2GB"; None for no limit.
+
+    Raises:
+      UserError: If it is not a positive number of bytes.
+    """
+    if memory is None:
+        return None
+    value = parse_bytes(memory, "memory") if isinstance(memory, str) else memory
+    if not 0 < value < math.inf:
+        raise UserError(f"memory must be a positive number, but is {memory}")
+    return int(value)
+
+
+def parse_bytes(text: str, name: str) -> float:
     """Returns the bytes of a size such as "20KB".
+
+    Args:
+      text: The size.
+      name: Name of the setting, for messages.
 
     Raises:
       UserError: If the text is not a size.
@@ -126,7 +144,7 @@ def _parse_size(text: str) -> float:
     match = re.fullmatch(r"([0-9]+|[0-9]*\.[0-9]+) *([a-z]*)", text.strip().lower())
     if match is None or match[2] not in BYTES:
         raise UserError(
-            "size must be a number of bytes, as in 20000, 20KB or 1.5MB, but is "
+            f"{name} must be a number of bytes, as in 20000, 20KB or 1.5MB, but is "
             f"{text!r}"
         )
     return float(match[1]) * BYTES[match[2]]

@@ -10,7 +10,6 @@ from support.codecs import blocks
 import jaxcorr
 from jaxcorr import codec, saved_model
 from jaxcorr.bitstream import coding, grid, networks
-from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import learned
@@ -18,7 +17,7 @@ from jaxcorr.transforms.canvas import canvas_side, place_on_canvas
 
 LAST_HYPER = "transforms/hyper_synthesis/layers/4"
 SIZES = [(1, 1), (17, 33), (128, 128), (200, 90)]
-LATENTS = [field.name for field in dataclasses.fields(DecodedLatents)]
+LATENTS = ("side_symbols", "symbols", "latent_hat", "mean", "scale")
 
 
 def changed(model, **parameters):

@@ -8,7 +8,7 @@ import pytest
 from support import codecs
 
 import jaxcorr
-from jaxcorr.bitstream import coding, planes
+from jaxcorr.bitstream import coding, memory, planes
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.bitstream.grid import ReproducibleGrid, UnsafeRounding
 from jaxcorr.context.strips import CodingLayout, Rows
@@ -28,7 +28,8 @@ COMBINATIONS = [
 
 def in_strips(monkeypatch, *, strip=8, pixels=128 * 160):
     monkeypatch.setattr(planes, "STRIP", strip)
-    monkeypatch.setattr(coding, "WINDOW_PIXELS", pixels)
+    monkeypatch.setattr(memory, "LARGEST_WINDOW", pixels)
+    monkeypatch.setattr(memory, "SMALLEST_WINDOW", pixels)
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids="-".join)
@@ -88,10 +89,10 @@ def test_a_strip_that_is_not_safe_is_coded_again_with_another_offset(
     model = codecs.make_combination("minnen", "checkerboard")
     image = codecs.blocks(HEIGHT, WIDTH)
     safe, _ = coding.encode(model, image)
-    assert list(safe.y_payload[:3]) == [0, 0, 0]
+    assert list(safe.y_payload[:2]) == [0, 0]
     monkeypatch.setattr(coding, "_Encoder", Unlucky)
     container, latents = coding.encode(model, image)
-    assert list(container.y_payload[:3]) == [1, 0, 0] and len(passes) == 2
+    assert list(container.y_payload[:2]) == [1, 0] and len(passes) == 2
     _, decoded = coding.decode(model, container)
     np.testing.assert_array_equal(decoded.latent_hat, latents.latent_hat)
 
@@ -108,7 +109,7 @@ def test_large_images_are_coded_in_strips_of_64_latents(tiny_model):
     image = codecs.blocks(1040, 16)
     data = jaxcorr.compress(image, tiny_model)
     container = coding.Container.from_bytes(data, "photo.jxc")
-    layout = coding._planes(tiny_model, image.shape[:2], 2).layout
+    layout = coding._planes(tiny_model, image.shape[:2], 2, None).layout
     assert layout.num_strips() == 2 and container.y_payload[0] == 0
     np.testing.assert_array_equal(
         jaxcorr.decompress(data, tiny_model).shape, image.shape
@@ -143,3 +144,22 @@ def test_rows_are_computed_once_and_forgotten():
     assert not padded[5:].any() and computed == [0, 1, 2]
     rows.window(7, 4)
     assert computed == [0, 1, 2, 1]
+
+
+def test_memory_bounds_the_windows_and_too_little_is_refused_by_name(tiny_model):
+    transforms = tiny_model.config.transforms
+    wide = codecs.make_combination("cheng", "none").config.transforms
+    sizes = [
+        memory.window_pixels(wide, (4000, 6000), int(budget * 1e9))
+        for budget in (0.95, 1.0, 1.2, 4)
+    ]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == memory.LARGEST_WINDOW
+    assert memory.window_pixels(transforms, (4000, 6000), None) >= 2**16
+    image = codecs.blocks(40, 40)
+    message = "40 x 40 pixels needs 0.5 GB with this model, .* limited to 0.1 GB"
+    with pytest.raises(UserError, match=message):
+        jaxcorr.compress(image, tiny_model, memory="100MB")
+    data = jaxcorr.compress(image, tiny_model, memory="1GB")
+    assert data == jaxcorr.compress(image, tiny_model)
+    with pytest.raises(UserError, match=message):
+        jaxcorr.decompress(data, tiny_model, memory=10**8)

@@ -171,8 +171,7 @@ def latents_of(symbols):
         side_symbols=np.zeros((2, 2, 1), np.int32),
         symbols=symbols.astype(np.int32),
         latent_hat=zeros,
-        mean=zeros,
-        scale=zeros + 2,
+        predictions=(zeros, zeros + 2),
     )
 
 

@@ -1,0 +1,76 @@
+"""The memory that coding takes, and the windows that fit into a budget."""
+
+import os
+from pathlib import Path
+
+from jaxcorr.codec import TransformConfig
+from jaxcorr.errors import UserError
+from jaxcorr.transforms.base import LATENT_STRIDE
+
+BASE = 480 * 2**20
+"""Bytes of Python, JAX and its compiled programs, without arrays."""
+PER_PIXEL = 6
+"""Bytes of an image and of what is read from it or written to it, for each pixel."""
+PER_LATENT = 16
+"""Bytes of a latent before quantization, its symbol, and the decoded latent."""
+PER_FEATURE = 4 * 8 * 8
+"""Bytes of a channel of the latents at a position of a strip, for features and what the
+networks compute from them in float64."""
+STRIP_ROWS = 80
+"""Rows of latents of a strip, with those that it depends on."""
+LARGEST_WINDOW, SMALLEST_WINDOW = 2**21, 2**16
+"""Pixels of windows; larger ones are not faster."""
+UNKNOWN = 4 * 2**30
+"""Free memory that is assumed where the system does not tell."""
+
+
+def window_pixels(
+    transforms: TransformConfig, size: tuple[int, int], memory: int | None
+) -> int:
+    """Returns the pixels of the largest window with which coding an image fits.
+
+    Args:
+      transforms: Settings of the transforms.
+      size: Height and width of the image, in pixels.
+      memory: Bytes that the process may take; None for half of what is free, and more
+        if that does not suffice.
+
+    Raises:
+      UserError: If `memory` does not suffice.
+    """
+    left = (free_memory() // 2 if memory is None else memory) - _fixed(transforms, size)
+    fitting = LARGEST_WINDOW
+    while fitting > SMALLEST_WINDOW and fitting * transforms.bytes_per_pixel > left:
+        fitting //= 2
+    if memory is not None and fitting * transforms.bytes_per_pixel > left:
+        height, width = size
+        needed = memory - left + SMALLEST_WINDOW * transforms.bytes_per_pixel
+        raise UserError(
+            f"an image of {width} x {height} pixels needs {needed / 1e9:.1f} GB with "
+            f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
+        )
+    return fitting
+
+
+def free_memory() -> int:
+    """Returns the bytes of memory that processes can still get."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return UNKNOWN
+
+
+def _fixed(transforms: TransformConfig, size: tuple[int, int]) -> int:
+    """Returns the bytes that coding an image takes besides the windows."""
+    height, width = size
+    latents = height * width // LATENT_STRIDE**2 * transforms.channels
+    rows = min(STRIP_ROWS, -(-height // LATENT_STRIDE))
+    strip = rows * -(-width // LATENT_STRIDE) * transforms.channels
+    return (
+        BASE + PER_PIXEL * height * width + PER_LATENT * latents + PER_FEATURE * strip
+    )
