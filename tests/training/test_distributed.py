@@ -72,6 +72,7 @@ def assert_same_losses(workdir: Path, expected_workdir: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
     workdir = runs.folder / "two"
     first, second = finish_two(start_two(runs, workdir, "--mesh.fsdp", "4"))
