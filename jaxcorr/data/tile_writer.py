@@ -229,9 +229,7 @@ def _finish(folder: TileFolder, settings: dict[str, Any]) -> None:
                     print("\t".join(image), file=file)
     if not any(records):
         counts = ", ".join(f"{count:,} {kind}" for kind, count in left_out.items())
-        raise UserError(
-            f"no tile can be cut, of {settings['images']:,} images: {counts}"
-        )
+        raise UserError(f"no image can be used: {counts}")
     data_set = {
         "format": tile_folder.FORMAT,
         "records": records,

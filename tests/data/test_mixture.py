@@ -59,13 +59,13 @@ def test_no_source_is_a_turn_or_more_ahead_of_its_share(counts):
 
 
 def test_each_source_has_epochs_of_its_own():
-    found = numbers(15).ravel()
+    found = numbers(10).ravel()
     for source, low, high in ((FIVE, 0, 5), (THREE, 100, 103)):
         own = found[(found >= low) & (found < high)]
         epochs = own[: len(own) // len(source) * len(source)].reshape(-1, len(source))
         np.testing.assert_array_equal(np.sort(epochs), [range(low, high)] * len(epochs))
         assert len(np.unique(epochs, axis=0)) > 1, "they are shuffled anew"
-    np.testing.assert_array_equal((found.reshape(-1, 10) < 100).sum(1), [7] * 15)
+    np.testing.assert_array_equal((found.reshape(-1, 10) < 100).sum(1), [7] * 10)
 
 
 def test_equal_sources_of_a_mixture_are_shuffled_differently():
