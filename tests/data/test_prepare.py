@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_a_folder_with_other_content_is_refused(photographs, tmp_path):
         prepare(photographs, out)
     with pytest.raises(UserError, match="photographs is not empty and holds no tiles"):
         prepare(photographs, photographs)
-    with pytest.raises(UserError, match="left_out.tsv is not a directory"):
+    with pytest.raises(UserError, match=r"left_out.tsv is not a directory"):
         prepare(photographs, out / "left_out.tsv")
 
 
@@ -191,7 +192,7 @@ def test_a_failing_disk_stops_the_work_and_leaves_nothing_out(
     read = FileImage.read
     with monkeypatch.context() as patch:
         patch.setattr(FileImage, "read", fail)
-        with pytest.raises(UserError, match="2.png cannot be read"):
+        with pytest.raises(UserError, match=r"2.png cannot be read"):
             prepare(photographs, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.array_record"))
     (photographs / "0.png").chmod(0o600)
@@ -232,9 +233,9 @@ def test_what_is_no_source_or_number_is_refused(photographs, tmp_path):
 
 @pytest.mark.fast
 def test_apache_beam_is_named_if_it_is_missing(monkeypatch):
-    monkeypatch.setitem(shard_runners.importlib.sys.modules, "apache_beam", None)
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(
-        UserError, match="needs apache-beam, .* pip install apache-beam"
+        UserError, match=r"needs apache-beam, .* pip install apache-beam"
     ):
         shard_runners.in_beam("DirectRunner")
 
@@ -329,5 +330,15 @@ def test_a_damaged_record_is_replaced_and_a_lost_shard_is_an_error(tiles, caplog
     assert "record" in caplog.text and "is damaged" in caplog.text
     array_record_reader._open.cache_clear()
     shard.unlink()
-    with pytest.raises(OSError, match="00000-of-00004.array_record is missing"):
-        array_record_reader.ArrayRecordReader.__getitem__(source._source, 0)
+    with pytest.raises(OSError, match=r"00000-of-00004.array_record is missing"):
+        source[0]
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_beam_writes_the_same_bytes(photographs, tmp_path):
+    pytest.importorskip("apache_beam", reason="no extra installs apache-beam")
+    prepare(photographs, tmp_path / "processes")
+    options = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
+    runner = shard_runners.in_beam("DirectRunner", options)
+    prepare(photographs, tmp_path / "beam", runner)
+    assert hashes(tmp_path / "beam") == hashes(tmp_path / "processes")
