@@ -56,7 +56,10 @@ class TileConfig:
         Args:
           number: Number of the photograph among all, from 0.
         """
-        return np.random.default_rng([self.seed, number]).uniform(*self.downscale)
+        least, most = self.downscale
+        if least == most:
+            return least
+        return np.random.default_rng([self.seed, number]).uniform(least, most)
 
 
 def shrink(image: UInt8[np.ndarray, "h w 3"], divisor: float) -> np.ndarray:

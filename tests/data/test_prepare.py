@@ -1,58 +1,29 @@
-"""Folders of tiles: the same bytes however they are made, and read in any order."""
+"""Folders of tiles: the same bytes however they are made."""
 
 import errno
 import functools
 import hashlib
 import itertools
-import json
-import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from support.image_folders import settings, take_batches, write, write_damaged
+from support.image_folders import write, write_damaged
+from support.tile_folders import CONFIG, noise, prepare
 
 from jaxcorr.data import (
     array_record_reader,
     listed_images,
     shard_runners,
     shard_writer,
-    sources,
     tile_writer,
 )
 from jaxcorr.data.listed_images import FileImage
 from jaxcorr.data.shard_runners import in_processes
 from jaxcorr.data.tiles import TileConfig
 from jaxcorr.errors import UserError
-
-CONFIG = TileConfig(tile=64, min_side=64)
-
-
-def noise(seed: int, height: int = 100, width: int = 130) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.integers(256, size=(height, width, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def photographs(tmp_path) -> Path:
-    """Ten files: seven to use, two that are too small or damaged, and one twice."""
-    folder = tmp_path / "photographs"
-    for number in range(5):
-        write(folder / f"{number}.png", noise(number))
-    write(folder / "below" / "small.jpg", noise(5, 64, 64))
-    write(folder / "below" / "tiny.png", noise(6, 63, 200))
-    write(folder / "gray.bmp", noise(7)[..., 0])
-    write_damaged(folder / "cut.png", noise(8))
-    (folder / "z.png").write_bytes((folder / "3.png").read_bytes())
-    return folder
-
-
-def prepare(folder: Path, output: Path, runner=None, config=CONFIG, **options):
-    images = listed_images.list_images([str(folder)])
-    options = {"images_per_shard": 3, **options}
-    runner = runner or in_processes(1)
-    return tile_writer.write_tiles(images, output, config, runner=runner, **options)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -113,7 +84,7 @@ def test_workers_and_interruptions_do_not_change_a_byte(photographs, tmp_path):
 def test_a_complete_folder_is_described_and_not_written_again(photographs, tmp_path):
     written = prepare(photographs, tmp_path / "out")
     before = hashes(tmp_path / "out")
-    runner = functools.partial(pytest.fail, "it writes")
+    runner: Any = functools.partial(pytest.fail, "it writes")
     assert prepare(photographs, tmp_path / "out", runner) == written
     assert hashes(tmp_path / "out") == before
 
@@ -254,84 +225,6 @@ def test_tiles_can_be_cut_again(photographs, tmp_path):
     assert len(first) == len(second)
     for number in range(len(first)):
         np.testing.assert_array_equal(first[number], second[number])
-
-
-@pytest.fixture
-def tiles(photographs, tmp_path) -> Path:
-    prepare(photographs, tmp_path / "tiles", config=TileConfig(tile=128, min_side=64))
-    return tmp_path / "tiles"
-
-
-@pytest.mark.fast
-def test_training_on_tiles_resumes_exactly(tiles):
-    data = settings(source=f"arrayrecord:{tiles}")
-    batches = take_batches(6, data, sources.training_source(data))
-    resumed = take_batches(2, data, sources.training_source(data), start=4)
-    np.testing.assert_array_equal(resumed, batches[4:])
-    rows = take_batches(2, data, sources.training_source(data), start=2, rows=[1, 3])
-    np.testing.assert_array_equal(rows, np.array(batches)[2:4, [1, 3]])
-
-
-@pytest.mark.fast
-def test_a_source_is_the_same_in_another_process(tiles):
-    data = settings(source=f"mix:1*arrayrecord:{tiles}+2*builtin")
-    source = sources.training_source(data)
-    copy = pickle.loads(pickle.dumps(source))  # As Grain hands it to its workers.
-    batches = take_batches(2, data, source)
-    np.testing.assert_array_equal(take_batches(2, data, copy), batches)
-
-
-@pytest.mark.fast
-def test_more_shards_than_stay_open_are_read(tiles, monkeypatch):
-    source = array_record_reader.ArrayRecordReader(tiles)
-    expected = [source[number] for number in range(len(source))]
-    few = functools.lru_cache(1)(array_record_reader._open.__wrapped__)
-    monkeypatch.setattr(array_record_reader, "_open", few)
-    order = np.random.default_rng(0).permutation(len(source)).tolist()
-    for number in order:
-        np.testing.assert_array_equal(source[number], expected[number])
-    assert few.cache_info().misses > 4
-
-
-@pytest.mark.fast
-def test_a_folder_without_complete_tiles_is_refused(tiles, photographs, tmp_path):
-    def refuse(folder, message):
-        data = settings(source=f"arrayrecord:{folder}")
-        with pytest.raises(UserError, match=message) as refusal:
-            sources.training_source(data)
-        assert "\n" not in str(refusal.value)
-
-    refuse(tmp_path / "nowhere", "nowhere is not a directory")
-    refuse(photographs, "photographs holds no tiles of jaxcorr prepare")
-    shard = tiles / "tiles-00001-of-00004.array_record"
-    whole = shard.read_bytes()
-    shard.write_bytes(whole[:-1])
-    refuse(tiles, r"tiles-00001-of-00004.array_record has [\d,]+ bytes, but must have")
-    shard.unlink()
-    refuse(tiles, "tiles-00001-of-00004.array_record cannot be read: No such file")
-    shard.write_bytes(whole)
-    data_set = json.loads((tiles / "data_set.json").read_text())
-    (tiles / "data_set.json").write_text(json.dumps({**data_set, "format": 2}))
-    refuse(tiles, "has format 2, but this version of jaxcorr reads format 1")
-    (tiles / "data_set.json").write_text("{")
-    refuse(tiles, r"data_set.json is damaged: ")
-
-
-@pytest.mark.fast
-def test_a_damaged_record_is_replaced_and_a_lost_shard_is_an_error(tiles, caplog):
-    shard = tiles / "tiles-00000-of-00004.array_record"
-    whole = bytearray(shard.read_bytes())
-    middle = whole.index(b"VP8L") + 1000
-    whole[middle : middle + 50] = bytes(50)
-    shard.write_bytes(whole)
-    array_record_reader._open.cache_clear()
-    source = sources.training_source(settings(source=f"arrayrecord:{tiles}"))
-    assert [source[number].shape for number in range(6)]
-    assert "record" in caplog.text and "is damaged" in caplog.text
-    array_record_reader._open.cache_clear()
-    shard.unlink()
-    with pytest.raises(OSError, match=r"00000-of-00004.array_record is missing"):
-        source[0]
 
 
 @pytest.mark.slow
