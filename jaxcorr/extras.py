@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from jaxcorr.errors import UserError
 
 MODULES = {
-    "train": ("grain", "skimage", "tensorboardX"),
+    "train": ("array_record", "grain", "skimage", "tensorboardX"),
     "tfds": ("tensorflow_datasets",),
     "plots": ("markdown_it", "matplotlib"),
     "onnx": ("jax2onnx",),

@@ -8,7 +8,9 @@ import contextlib
 import ctypes
 import gc
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -92,6 +94,24 @@ def retain_freed_memory() -> None:
     # One heap for all threads: XLA allocates in threads, and only the first heap can
     # grow without bound.
     set_option(ARENA_MAX, 1)
+
+
+def end_with_parent() -> None:
+    """Ends this process when its parent is killed. Without this it might run forever.
+
+    Ctrl-C, which reaches all processes, is left to the parent.
+    """
+    import multiprocessing
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def usable_threads() -> int:

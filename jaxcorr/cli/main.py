@@ -41,7 +41,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("train", "Trains a codec, or resumes a run that was stopped."),
     "prepare": Command(
-        "train", "Writes a folder of images as a TFDS data set to train on."
+        "prepare", "Cuts images into tiles, in a folder to train on.", uses_jax=False
     ),
     "compress": Command(
         "compress", "Compresses images to .jxc files, by default beside the images."

@@ -1,4 +1,4 @@
-"""Commands that train a codec and prepare training images."""
+"""The command that trains a codec."""
 
 import argparse
 import ast
@@ -57,32 +57,6 @@ def train(
         if distributed.is_first_process():
             print(f"{stop}; the same command resumes the run.")
     distributed.shutdown()
-
-
-def prepare(
-    directory: Annotated[
-        tyro.conf.Positional[Path],
-        tyro.conf.arg(metavar="DIR", help="Folder of images, searched recursively."),
-    ],
-    data_dir: Annotated[
-        Path,
-        tyro.conf.arg(
-            metavar="DIR", help="Folder of TFDS data sets to write the data set to."
-        ),
-    ],
-    name: Annotated[
-        str,
-        tyro.conf.arg(
-            metavar="NAME",
-            help="Name of the data set, of letters, digits and underscores.",
-        ),
-    ],
-) -> None:
-    """Writes a folder of images as a TFDS data set to train on."""
-    with needs_extra("tfds", "jaxcorr prepare"):
-        from jaxcorr.data import tfds_writer
-
-    print(tfds_writer.prepare(directory, data_dir=data_dir, name=name))
 
 
 def parse(arguments: Sequence[str], *, program: str) -> "TrainConfig":

@@ -6,8 +6,6 @@ import dataclasses
 import hashlib
 import io
 import os
-import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from jaxtyping import Int64
 from PIL import Image
 
 from jaxcorr import files, image_files, images, runtime
+from jaxcorr.data.progress import Progress
 from jaxcorr.errors import UserError
 
 KEPT_FROM = 1000
@@ -23,9 +22,6 @@ KEPT_FROM = 1000
 
 CHUNK = 1000
 """Number of images that are handled between two looks at the clock."""
-
-SECONDS_BETWEEN_LINES = 5.0
-"""Time between two lines that say how far the listing is."""
 
 UNKNOWN = -1
 """Width and height of an image whose header was not read yet."""
@@ -64,7 +60,7 @@ def list_folder(directory: Path) -> FolderList:
     Raises:
       UserError: If the directory is missing or holds no image file.
     """
-    progress = _Progress(directory)
+    progress = Progress(f"folder:{directory}")
     listed = _scan(directory, progress)
     kept_at = _place_of(directory)
     _take_sizes(listed, _read_kept(kept_at))
@@ -82,7 +78,7 @@ def list_folder(directory: Path) -> FolderList:
     return listed
 
 
-def _scan(directory: Path, progress: "_Progress") -> FolderList:
+def _scan(directory: Path, progress: Progress) -> FolderList:
     """Lists the images, without their sizes."""
     names: list[str] = []
     status: list[tuple[int, int]] = []
@@ -146,17 +142,3 @@ def _write_kept(path: Path, listed: FolderList) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, names=names, table=listed.table)
     files.write_file(path, buffer.getvalue())
-
-
-class _Progress:
-    """Says on standard error how far a listing is, if it takes long."""
-
-    def __init__(self, directory: Path):
-        self._directory = directory
-        self._said_at = time.monotonic()
-
-    def say(self, done: str) -> None:
-        """Prints a line if enough time has passed since the last one."""
-        if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
-            self._said_at = time.monotonic()
-            print(f"folder:{self._directory}: {done}", file=sys.stderr, flush=True)

@@ -3,10 +3,7 @@
 import contextlib
 import functools
 import itertools
-import multiprocessing
-import os
-import signal
-import threading
+import sys
 from collections.abc import Generator, Sequence
 
 import numpy as np
@@ -14,8 +11,9 @@ from absl import flags
 from jaxtyping import UInt8
 
 from jaxcorr import extras, runtime
-from jaxcorr.data import augmentation
+from jaxcorr.data import augmentation, mixture
 from jaxcorr.data.image_source import ImageSource
+from jaxcorr.data.mixture import Mixture
 from jaxcorr.data.sources import DataConfig, held_out_source
 
 with extras.needs_extra("train", "training"):
@@ -64,7 +62,7 @@ def batches(
         flip=data.flip,
         config=data.augmentation,
     )
-    images = grain.MapDataset.source(source).seed(data.seed).shuffle().repeat()
+    images = _endless_images(source, data.seed)
     rest = images.random_map(crops)[skipped_images:]
     own_crops = _Rows(rest, batch_size=data.batch_size, rows=rows)
     group, position = divmod(start, data.crops_per_image)
@@ -84,6 +82,22 @@ def batches(
         dataset = dataset.map(_copy)  # Frees the shared memory at once.
     with contextlib.closing(iter(dataset)) as read:
         yield from itertools.islice(itertools.chain.from_iterable(read), position, None)
+
+
+def _endless_images(source: ImageSource, seed: int) -> grain.MapDataset:
+    """Returns the images of a source without end, shuffled anew in each epoch.
+
+    The sources of a mixture take turns, and each has epochs of its own.
+    """
+    if not isinstance(source, Mixture):
+        return grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    seeds = mixture.source_seeds(seed, len(source.sources))
+    parts = [
+        _endless_images(part, own_seed)
+        for part, own_seed in zip(source.sources, seeds, strict=True)
+    ]
+    mixed = grain.MapDataset.select_from_datasets(parts, _Turns(source))
+    return mixed.seed(seed)
 
 
 def _copy(group: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
@@ -144,18 +158,22 @@ def _cut_center(
 
 
 def _end_with_parent(worker: int, workers: int) -> None:
-    """Ends a worker when its parent is killed. Without this it would run forever."""
+    """Ends a worker when its parent is killed. The parent saves first at Ctrl-C."""
     del worker, workers
-    # Ctrl-C reaches all processes. The parent saves first, then ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+    runtime.end_with_parent()
 
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+class _Turns(grain.transforms.DatasetSelectionMap):
+    """Says which source of a mixture has its turn at each position."""
+
+    def __init__(self, mixed: Mixture):
+        self._mixed = mixed
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        return self._mixed.place(index)
 
 
 class _Rows(grain.MapDataset):

@@ -1,16 +1,19 @@
 """Sources of training and held-out images, and their settings."""
 
 import dataclasses
+from fractions import Fraction
 from pathlib import Path
 
 from jaxcorr import serialization
-from jaxcorr.data import built_in, folder, tfds_reader
+from jaxcorr.data import array_record_reader, built_in, folder, mixture, tfds_reader
 from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.data.image_source import ImageSource
+from jaxcorr.data.mixture import Mixture
 from jaxcorr.data.skip_unusable import SkipUnusable
-from jaxcorr.errors import require
+from jaxcorr.errors import FieldError, UserError, require
 
-SOURCE_FORMS = "builtin, folder:DIR or tfds:NAME"
+SOURCE_FORMS = "builtin, folder:DIR, arrayrecord:DIR or tfds:NAME"
+"""Sources that hold images themselves."""
 
 
 @serialization.stored("Data")
@@ -20,7 +23,8 @@ class DataConfig:
 
     source: str = "builtin"
     """Training images: `builtin` (photographs of scikit-image), `folder:DIR` (searched
-    recursively) or `tfds:NAME` (a data set of TensorFlow Datasets)."""
+    recursively), `arrayrecord:DIR` (tiles of `jaxcorr prepare`), `tfds:NAME` (a data
+    set of TensorFlow Datasets) or a mixture, as `mix:0.7*tfds:a+0.3*folder:b`."""
     split: str = "train"
     """Split of a TFDS data set to train on, such as `train[:99%]`."""
     directory: str | None = None
@@ -49,7 +53,8 @@ class DataConfig:
     """Number of processes that read images. 0 reads in threads of the training
     process."""
     held_out: str = "builtin"
-    """Images for evaluation during training: `builtin`, `folder:DIR` or `tfds:NAME`."""
+    """Images for evaluation during training: `builtin`, `folder:DIR`, `arrayrecord:DIR`
+    or `tfds:NAME`."""
     held_out_split: str = "validation"
     """Split of a TFDS data set to evaluate on."""
     held_out_images: int = 16
@@ -62,8 +67,14 @@ class DataConfig:
 
     def __post_init__(self):
         """Checks the form of the sources and the range of the numbers."""
-        for name in ("source", "held_out"):
-            require(self, name, SOURCE_FORMS, _is_source(getattr(self, name)))
+        try:
+            parts = [source for _, source in _parts(self.source)]
+        except UserError as error:
+            problem = f"must be {mixture.FORM}, but is {self.source!r}: {error}"
+            raise FieldError(self, "source", problem) from error
+        forms = f"{SOURCE_FORMS}, or {mixture.FORM} of these"
+        require(self, "source", forms, all(map(_is_source, parts)))
+        require(self, "held_out", SOURCE_FORMS, _is_source(self.held_out))
         is_multiple = self.crop_size >= 64 and self.crop_size % 64 == 0
         require(self, "crop_size", "a multiple of 64", is_multiple)
         require(self, "seed", "in [0, 2**32)", 0 <= self.seed < 2**32)
@@ -86,7 +97,12 @@ def training_source(data: DataConfig) -> ImageSource:
     Raises:
       UserError: If the source does not exist or no image in it is usable.
     """
-    return _open(data, "source", data.source, data.split, built_in.TRAINING)
+    weights, sources = zip(*_parts(data.source), strict=True)
+    opened = [
+        _open(data, "source", source, data.split, built_in.TRAINING)
+        for source in sources
+    ]
+    return opened[0] if len(opened) == 1 else Mixture(opened, weights)
 
 
 def held_out_source(data: DataConfig) -> ImageSource:
@@ -106,6 +122,8 @@ def _open(
     kind, argument = _split(source)
     if kind == "folder":
         images = folder.open_folder(Path(argument), crop_size=data.crop_size)
+    elif kind == "arrayrecord":
+        images = array_record_reader.ArrayRecordReader(Path(argument))
     elif kind == "tfds":
         images = tfds_reader.TFDSReader(
             argument, split=split, directory=data.directory, feature=data.feature
@@ -113,6 +131,16 @@ def _open(
     else:
         return built_in.BuiltInPhotographs(photographs, crop_size=data.crop_size)
     return SkipUnusable(images, crop_size=data.crop_size, name=f"data.{field} {source}")
+
+
+def _parts(source: str) -> list[tuple[Fraction, str]]:
+    """Returns the weights and the sources of a mixture, or the one source itself.
+
+    Raises:
+      UserError: If a mixture is not of the form of `mixture.FORM`.
+    """
+    kind, argument = _split(source)
+    return mixture.parse(argument) if kind == mixture.KIND else [(Fraction(1), source)]
 
 
 def _split(source: str) -> tuple[str, str]:
@@ -123,4 +151,5 @@ def _split(source: str) -> tuple[str, str]:
 
 def _is_source(source: str) -> bool:
     kind, argument = _split(source)
-    return source == "builtin" or (kind in {"folder", "tfds"} and argument != "")
+    has_argument = kind in {"folder", "arrayrecord", "tfds"} and argument != ""
+    return source == "builtin" or has_argument

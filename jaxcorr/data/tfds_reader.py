@@ -1,13 +1,12 @@
 """A data source of TensorFlow Datasets (TFDS), read without TensorFlow."""
 
-import io
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
-from jaxcorr import extras, images, jpeg_decoder
+from jaxcorr import extras
+from jaxcorr.data import stored_images
 from jaxcorr.errors import UserError
 
 
@@ -65,13 +64,9 @@ class TFDSReader:
         example = tf_example_pb2.Example.FromString(record)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
-            image = jpeg_decoder.decode(encoded)
-            if image is None:
-                with Image.open(io.BytesIO(encoded)) as opened:
-                    image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            return image
-        except (IndexError, *images.UNREADABLE) as error:
+        except IndexError as error:
             raise UserError(f"image {index} cannot be decoded: {error}") from error
+        return stored_images.decode(encoded, name=f"image {index}")
 
 
 def _find_builder(tfds: Any, name: str, directory: str | None) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from jaxcorr import extras, images
+from jaxcorr.data import stored_images
 from jaxcorr.errors import UserError
 
 with extras.needs_extra("tfds", "writing a data set"):
@@ -122,11 +123,9 @@ def encode_image_file(path: Path) -> bytes:
     Raises:
       UserError: If the file cannot be read.
     """
-    image, change = images.read_image(path)  # Decodes all of it, to detect damage.
-    with Image.open(path) as file:
-        is_portable = file.format in {"JPEG", "PNG"}
-    if is_portable and change is None:
-        return path.read_bytes()
+    image, encoded = stored_images.read_file(path)
+    if encoded is not None:
+        return encoded
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()

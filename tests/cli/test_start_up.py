@@ -33,7 +33,9 @@ def last_line(*arguments, cwd):
     return process.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compress", "--help"], ["info"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["compress", "--help"], ["prepare", "--list"], ["info"]]
+)
 def test_a_command_that_computes_nothing_starts_without_jax(arguments, tmp_path):
     from jaxcorr.bitstream.container import Arithmetic, Container
 

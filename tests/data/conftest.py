@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.image_folders import SIZE, write, write_damaged
+from support.tile_folders import write_photographs
 
 
 @pytest.fixture
@@ -20,3 +21,9 @@ def mixed_folder(tmp_path, noise) -> Path:
     (folder / "text.png").write_text("not an image")
     write_damaged(folder / "cut.jpg", noise)
     return folder
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path:
+    """A folder of ten files to cut into tiles."""
+    return write_photographs(tmp_path / "photographs")

@@ -11,7 +11,7 @@ import pytest
 from support.image_folders import write
 
 from jaxcorr import images, runtime
-from jaxcorr.data import folder, folder_list
+from jaxcorr.data import folder, folder_list, progress
 
 NAMES = ("a-b.png", "a.png", "a/b.png", "a/B.JPG", "a.d/c.png", "b/a/z.webp", "b.png")
 
@@ -124,7 +124,7 @@ def test_a_short_list_is_not_kept(photographs, opened, monkeypatch):
 
 @pytest.mark.fast
 def test_a_long_listing_says_how_far_it_is(photographs, opened, monkeypatch, capsys):
-    monkeypatch.setattr(folder_list, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     monkeypatch.setattr(folder_list, "CHUNK", 2)
     list_widths(photographs)
     assert capsys.readouterr().err.splitlines() == [
@@ -147,7 +147,7 @@ def make_links(root: Path, count: int, target: Path) -> None:
 LIST_TWICE = """
 import sys, time
 from pathlib import Path
-from jaxcorr.data import folder, folder_list
+from jaxcorr.data import folder, folder_list, progress
 
 # The first start would open each file, which takes a minute or more.
 folder_list._read_size = lambda path: (64, 100)

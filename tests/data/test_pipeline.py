@@ -81,8 +81,8 @@ def test_several_crops_of_an_image_read_it_once(monkeypatch):
     monkeypatch.setattr(pipeline.runtime, "usable_threads", lambda: 1)
     source: Any = CountedReads(coordinates(number) for number in range(8))
     take_batches(10, settings(crops_per_image=5), source)
-    # Two groups of four images, and one that is read ahead.
-    assert source.reads in (8, 12)
+    # Two groups of four images, and some of one that is read ahead.
+    assert 8 <= source.reads <= 12
 
 
 @pytest.mark.fast

@@ -13,7 +13,7 @@ from jaxcorr.errors import UserError
     [
         (
             {"source": "folders:x"},
-            r"DataConfig\.source must be builtin, folder:DIR or tfds",
+            r"DataConfig\.source must be builtin, folder:DIR, arrayrecord",
         ),
         ({"source": "folder:"}, r"DataConfig\.source must be .* is 'folder:'"),
         ({"held_out": "chelsea"}, r"DataConfig\.held_out must be .* is 'chelsea'"),

@@ -1,6 +1,7 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from support.image_folders import (
 )
 
 from jaxcorr.cli import main
-from jaxcorr.data import sources, tfds_writer
+from jaxcorr.data import sources, tfds_reader, tfds_writer
 from jaxcorr.errors import UserError
 
 
@@ -105,3 +106,43 @@ def test_only_files_of_upright_rgb_are_stored_unchanged(tmp_path, noise):
         np.testing.assert_array_equal(np.asarray(stored), np.rot90(noise, -1))
     with Image.open(io.BytesIO(tfds_writer.encode_image_file(gray))) as stored:
         assert stored.mode == "RGB"
+
+
+def serialized(image: np.ndarray, **texts: str) -> bytes:
+    """Returns a record of TFDS with an image and texts, written by hand."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    example: Any = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
+    for name, value in {"image": buffer.getvalue(), **texts}.items():
+        data = value.encode() if isinstance(value, str) else value
+        example.features.feature[name].bytes_list.value.append(data)
+    return example.SerializeToString()
+
+
+@pytest.mark.parametrize("name", ["clic", "imagenet2012", "open_images_v4"])
+def test_data_sets_of_the_catalog_are_read_by_their_own_descriptions(name, noise):
+    import tensorflow_datasets as tfds
+
+    records = [serialized(noise, file_name="a"), serialized(noise[:SIZE])]
+    with tfds.testing.mock_data(as_data_source_fn=lambda *_, **__: records):
+        source = open_prepared(Path("none"), source=f"tfds:{name}")
+    assert len(source) == 2
+    np.testing.assert_array_equal(source[0], noise)
+    np.testing.assert_array_equal(source[1], noise[:SIZE])
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.slow
+def test_mock_data_of_clic_is_read_as_tfds_reads_it():
+    pytest.importorskip("tensorflow", reason="the extra prepare is not installed")
+    import tensorflow_datasets as tfds
+
+    with tfds.testing.mock_data(num_examples=3):
+        options: Any = {"split": "train", "directory": None, "feature": None}
+        source = tfds_reader.TFDSReader("clic", **options)
+        expected: Any = tfds.data_source("clic", split="train")
+        assert len(source) == len(expected) == 3
+        for number in range(3):
+            np.testing.assert_array_equal(source[number], expected[number]["image"])
