@@ -25,7 +25,8 @@ from jaxcorr.training.optimizer import OptimizerConfig, Period
 from jaxcorr.training.profiler import ProfileConfig
 from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.stages import Stage, StageConfig
-from jaxcorr.training.step import StaticConfig, StepConfig
+from jaxcorr.training.step import StaticConfig
+from jaxcorr.training.step_config import StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import LATENT_STRIDE
 from jaxcorr.transforms.cheng import Cheng
@@ -213,7 +214,7 @@ class TrainConfig:
         return StaticConfig(
             codec=self.codec,
             loss=self.loss,
-            optimizer=self.optimizer,
+            optimizer=self.optimizer.for_batch(self.data.batch_size),
             step=self.step,
             steps=self.steps,
         )

@@ -14,6 +14,7 @@ MAY_CHANGE = {
     ("steps",),
     ("workdir",),
     ("step", "micro_batches"),
+    ("step", "rematerialization"),
     ("data", "workers"),
     *PLACES,
     ("intervals",),

@@ -68,7 +68,7 @@ def test_a_run_says_what_made_it(runs, uninterrupted):
     (start,) = start_records(uninterrupted[0])
     assert start["step"] == 0 and start["hosts"] == [socket.gethostname()]
     assert start["devices"] == {"cpu": 1}
-    assert start["command"][1:2] == [str(runs.config)]
+    assert start["command"][1:3] == ["train", str(runs.config)]
     assert start["config"] == {"file": str(runs.config.resolve()), "git": None}
     assert start["versions"]["jax"] == jax.__version__
     assert start["environment"]["JAX_PLATFORMS"] == "cpu"

@@ -14,7 +14,7 @@ from jaxcorr.data.sources import DataConfig
 from jaxcorr.training import hardware, sharding, speed, step_cost, sweep
 from jaxcorr.training.console import Console
 from jaxcorr.training.speed import Speed
-from jaxcorr.training.step import StepConfig
+from jaxcorr.training.step_config import StepConfig
 
 DATA = DataConfig(batch_size=24)
 V5E = types.SimpleNamespace(device_kind="TPU v5 lite")
