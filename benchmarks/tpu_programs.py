@@ -107,12 +107,19 @@ def costs_of(compiled: jax.stages.Compiled) -> dict:
     }
 
 
-def compile_step(program: Program) -> jax.stages.Compiled:
-    """Compiles the train step, sharded over the chips of a topology."""
+def compile_step(
+    program: Program, static_config: StaticConfig | None = None
+) -> jax.stages.Compiled:
+    """Compiles the train step, sharded over the chips of a topology.
+
+    Args:
+      program: The program.
+      static_config: Settings of the step; by default those of the program.
+    """
     forced = implementations.DEFAULT if program.implementations == "other" else None
     shape = {"data": MeshConfig(), "fsdp": MeshConfig(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
-    static_config = static_config_of(program)
+    static_config = static_config or static_config_of(program)
 
     def initial(key: Array) -> TrainState:
         parameters = codec.initialize(static_config.codec, key)

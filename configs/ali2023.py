@@ -29,7 +29,7 @@ from jaxcorr.data.sources import DataConfig
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.loss import LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
-from jaxcorr.training.step import StepConfig
+from jaxcorr.training.step_config import StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms import cheng, minnen, swin
 

@@ -60,7 +60,7 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.training.optimizer import OptimizerConfig
     from jaxcorr.training.sharding import MeshConfig
     from jaxcorr.training.stages import StageConfig
-    from jaxcorr.training.step import StepConfig
+    from jaxcorr.training.step_config import StepConfig
     from jaxcorr.training.sweep import SweepConfig
     from jaxcorr.transforms.cheng import Cheng
     from jaxcorr.transforms.minnen import Minnen
@@ -143,7 +143,7 @@ _MODULES = {
     "SoftRounding": "quantization",
     "SpaceChannel": "context.space_channel",
     "StageConfig": "training.stages",
-    "StepConfig": "training.step",
+    "StepConfig": "training.step_config",
     "StraightThrough": "quantization",
     "SweepConfig": "training.sweep",
     "Swin": "transforms.swin",

@@ -25,6 +25,7 @@ from jaxcorr.errors import require
 from jaxcorr.layers.valid_region import masking
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
 from jaxcorr.quantization import Quantization, Rounding
+from jaxcorr.rematerialization import Rematerialization, apply_chain, rematerialized
 from jaxcorr.transforms.base import (
     LATENT_STRIDE,
     SIDE_STRIDE,
@@ -110,37 +111,40 @@ class Codec(nnx.Module):
     __str__ = __repr__
 
     def analyze(
-        self, image: Float[Array, "b h w 3"]
+        self, image: Float[Array, "b h w 3"], *, remat: Rematerialization = "none"
     ) -> tuple[Float[Array, "b h16 w16 c"], Float[Array, "b h64 w64 s"]]:
         """Returns y and z of images whose sides are multiples of 64.
 
         Analysis has the precision of `image`; what follows has float32 at least.
+        `remat` says what backward passes compute again.
         """
-        y = self.analyze_image(image)
-        return y, self.analyze_latents(y)
+        y = self.analyze_image(image, remat=remat)
+        return y, self.analyze_latents(y, remat=remat)
 
     def analyze_image(
-        self, image: Float[Array, "b h w 3"]
+        self, image: Float[Array, "b h w 3"], *, remat: Rematerialization = "none"
     ) -> Float[Array, "b h16 w16 c"]:
         """Returns y of images whose sides are multiples of 64."""
-        y = self.transforms.analysis(image)
+        y = apply_chain(self.transforms.analysis, image, remat)
         return y.astype(jnp.promote_types(y.dtype, jnp.float32))
 
     def analyze_latents(
-        self, y: Float[Array, "b h16 w16 c"]
+        self, y: Float[Array, "b h16 w16 c"], *, remat: Rematerialization = "none"
     ) -> Float[Array, "b h64 w64 s"]:
         """Returns z of y."""
-        return self.transforms.hyper_analysis(y)
+        return apply_chain(self.transforms.hyper_analysis, y, remat)
 
     def predict_features(
-        self, z_hat: Float[Array, "b h64 w64 s"]
+        self, z_hat: Float[Array, "b h64 w64 s"], *, remat: Rematerialization = "none"
     ) -> Float[Array, "b h16 w16 f"]:
         """Returns features of the side information, in the precision of `z_hat`."""
-        return self.transforms.hyper_synthesis(z_hat)
+        return apply_chain(self.transforms.hyper_synthesis, z_hat, remat)
 
-    def synthesize(self, y_hat: Float[Array, "b h16 w16 c"]) -> Float[Array, "b h w 3"]:
+    def synthesize(
+        self, y_hat: Float[Array, "b h16 w16 c"], *, remat: Rematerialization = "none"
+    ) -> Float[Array, "b h w 3"]:
         """Returns images in [0, 1], except overshoot, in the precision of `y_hat`."""
-        return self.transforms.synthesis(y_hat)
+        return apply_chain(self.transforms.synthesis, y_hat, remat)
 
     def __call__(
         self,
@@ -150,6 +154,7 @@ class Codec(nnx.Module):
         transform_dtype: DTypeLike = jnp.float32,
         size: tuple[Array, Array] | None = None,
         median: Float[Array, " s"] | None = None,
+        rematerialization: Rematerialization = "none",
     ) -> CodecOutput:
         """Encodes and decodes images, with the quantization of training or of coding.
 
@@ -165,6 +170,9 @@ class Codec(nnx.Module):
             padding, or arrays with those of each image. Outputs keep the full size. The
             networks see padding up to the next multiple of 64, and zeros beyond.
           median: Center of side information; by default the prior's median.
+          rematerialization: What backward passes compute again in place of keeping it:
+            `none`, the activations of the `transforms`, or `all`, which also keeps
+            nothing inside of a layer and of the context model.
 
         Raises:
           TypeError: If an argument has another type.
@@ -176,7 +184,9 @@ class Codec(nnx.Module):
         leaves = jax.tree.leaves(arguments)
         is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
         forward = _forward if is_traced else _compiled_forward
-        return forward(*arguments, transform_dtype=transform_dtype)
+        return forward(
+            *arguments, transform_dtype=transform_dtype, remat=rematerialization
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -229,6 +239,7 @@ def _forward(
     median: Float[Array, " s"] | None,
     *,
     transform_dtype: DTypeLike,
+    remat: Rematerialization,
 ) -> CodecOutput:
     """Encodes and decodes images, as `Codec.__call__` does."""
     height, width = image.shape[1:3]
@@ -240,18 +251,24 @@ def _forward(
     y_quantization, z_quantization = quantization.split()
 
     with masking(region):
-        y, z = codec.analyze(canvas.astype(transform_dtype))
+        y, z = codec.analyze(canvas.astype(transform_dtype), remat=remat)
         coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
         coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
         # Padding carries no symbols. What predicts them sees zeros there, as it does
         # beyond the border of a crop in training.
         z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
-        features = codec.predict_features(z_hat)
-        prediction = codec.context.forward(features, y, y_quantization, coded_y)
+        features = codec.predict_features(z_hat, remat=remat)
+        predict = rematerialized(
+            lambda features, y: codec.context.forward(
+                features, y, y_quantization, coded_y
+            ),
+            remat,
+        )
+        prediction = predict(features, y)
         mean, scale = prediction.mean, prediction.scale
         y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
         seen = repeat_last_latents(y_hat, rows, columns).astype(transform_dtype)
-        reconstruction = codec.synthesize(seen)
+        reconstruction = codec.synthesize(seen, remat=remat)
 
     def latent_bits(latents: Array, bound: float) -> Array:
         return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
@@ -274,4 +291,4 @@ def _forward(
     )
 
 
-_compiled_forward = jax.jit(_forward, static_argnames="transform_dtype")
+_compiled_forward = jax.jit(_forward, static_argnames=("transform_dtype", "remat"))

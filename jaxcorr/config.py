@@ -17,13 +17,16 @@ from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError, require
 from jaxcorr.metrics import image_quality
 from jaxcorr.provenance import SweepMember
+from jaxcorr.training import trackers
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.distributed import DistributedConfig
 from jaxcorr.training.loss import Batch, LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig, Period
+from jaxcorr.training.profiler import ProfileConfig
 from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.stages import Stage, StageConfig
-from jaxcorr.training.step import StaticConfig, StepConfig
+from jaxcorr.training.step import StaticConfig
+from jaxcorr.training.step_config import StepConfig
 from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.base import LATENT_STRIDE
 from jaxcorr.transforms.cheng import Cheng
@@ -96,11 +99,19 @@ class TrainConfig:
     """Processes of a run on several hosts."""
     intervals: IntervalConfig = dataclasses.field(default_factory=IntervalConfig)
     """How often to log, evaluate and save, in steps."""
+    log_to: Sequence[str] = ("tensorboard",)
+    """Where metrics and pictures go besides the log files: `tensorboard`, `wandb`
+    (Weights & Biases) or MODULE:CLASS, a tracker of your own."""
+    profile: ProfileConfig = dataclasses.field(default_factory=ProfileConfig)
+    """Steps of which a profile is taken."""
 
     def __post_init__(self):
         """Checks that the parts fit together."""
         if isinstance(self.stages, list):  # A tuple is hashable.
             object.__setattr__(self, "stages", tuple(self.stages))
+        object.__setattr__(self, "log_to", tuple(self.log_to))
+        names = all(map(trackers.is_tracker_name, self.log_to))
+        require(self, "log_to", "tensorboard, wandb or MODULE:CLASS", names)
         require(self, "steps", "at least 1", self.steps >= 1)
         is_pair = (self.branch is None) == (self.branch_step is None)
         require(self, "branch", "given together with branch_step", is_pair)
@@ -203,7 +214,7 @@ class TrainConfig:
         return StaticConfig(
             codec=self.codec,
             loss=self.loss,
-            optimizer=self.optimizer,
+            optimizer=self.optimizer.for_batch(self.data.batch_size),
             step=self.step,
             steps=self.steps,
         )

@@ -67,7 +67,7 @@ def load_config(name: str) -> TrainConfig:
     Raises:
       UserError: If the config or variant does not exist, or the file has a mistake.
     """
-    path, variant = _split(name)
+    path, variant = find_config(name)
     try:
         get_config = runpy.run_path(str(path))["get_config"]
         if variant and not inspect.signature(get_config).parameters:
@@ -103,8 +103,12 @@ def packaged_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
-def _split(name: str) -> tuple[Path, list[str]]:
-    """Splits a name into the path of the file and a list of at most one variant."""
+def find_config(name: str) -> tuple[Path, list[str]]:
+    """Returns the file that a name stands for, and a list of at most one variant.
+
+    Raises:
+      UserError: If there is no such file.
+    """
     file, colon, variant = name.rpartition(":")
     if not colon or Path(name).is_file():
         file, variant = name, ""

@@ -10,6 +10,7 @@ MODULES = {
     "tfds": ("tensorflow_datasets",),
     "plots": ("markdown_it", "matplotlib"),
     "onnx": ("jax2onnx",),
+    "wandb": ("wandb",),
     "compressai": ("torch",),
 }
 """Top-level modules that each extra of jaxcorr installs; `train` includes `plots`."""

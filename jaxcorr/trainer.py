@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,15 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import UInt8
 
-from jaxcorr import config_files, runtime, serialization, train_states
+from jaxcorr import (
+    config_files,
+    data_record,
+    resume,
+    runtime,
+    serialization,
+    start_record,
+    train_states,
+)
 from jaxcorr.config import TrainConfig, with_changes
 from jaxcorr.data import pipeline, sources
 from jaxcorr.data.image_source import ImageSource
@@ -23,20 +31,17 @@ from jaxcorr.training import checkpoints, distributed, loop, sharding
 from jaxcorr.training.held_out import HeldOut, batch_by_canvas
 from jaxcorr.training.logger import FileLogger, NullLogger, RunLogger
 from jaxcorr.training.stages import Stage
+from jaxcorr.training.trackers import TrackedRun, Tracker, open_trackers
 from jaxcorr.training.train_state import TrainState
 
-MAY_CHANGE = {
-    ("steps",),
-    ("workdir",),
-    ("data", "workers"),
-    ("intervals",),
-    ("mesh",),
-    ("distributed",),
-}
-"""Paths of the fields that may change when a run is resumed, with all fields below."""
 
-
-def train(config: TrainConfig | str, **changes: Any) -> Path:
+def train(
+    config: TrainConfig | str,
+    *,
+    trackers: Sequence[Tracker] = (),
+    config_file: Path | None = None,
+    **changes: Any,
+) -> Path:
     """Trains until the end of the run, from its newest checkpoint if there is one.
 
     Settings are checked before a file is written or a program is compiled. For example,
@@ -45,6 +50,9 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
     Args:
       config: Settings of the run, or the name of a packaged config or the path of a
         config file, as in `load_config`.
+      trackers: Receive metrics and pictures, in addition to those of `log_to`; see
+        `training.trackers.Tracker`.
+      config_file: File that the settings come from, for the record of the start.
       **changes: Settings to change, by their names. A mapping changes some fields of a
         part of the settings.
 
@@ -57,16 +65,18 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
       Preempted: As `loop.train`.
     """
     if isinstance(config, str):
+        config_file = config_files.find_config(config)[0]
         config = config_files.load_config(config)
     config = with_changes(config, changes)
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
     workdir = Path(config.workdir)
     start = distributed.broadcast_from_first(checkpoints.latest_step(workdir))
-    initial = None
+    initial, moved = None, []
     if start:
         saved = checkpoints.run_settings(workdir, start)
-        config = resumed_config(config, saved, workdir)
+        config = resume.resumed_config(config, saved, workdir)
+        moved = resume.moved_images(config, saved, workdir)
     else:
         initial = train_states.read_initial(config)
     if start >= config.steps:
@@ -75,6 +85,12 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
         return workdir
     run = make_run(config, make_mesh(config))
     data = open_sources(config, run)
+    images = data_record.describe(
+        {stage.crop_size: source for stage, (source, _) in data.items()},
+        run.held_out.crops,
+    )
+    if initial is None:
+        data_record.check(workdir, images, moved=moved)
     with contextlib.ExitStack() as stack:
         saved = stack.enter_context(open_checkpoints(run, workdir))
         runtime.enable_compilation_cache(workdir / "programs")
@@ -83,44 +99,15 @@ def train(config: TrainConfig | str, **changes: Any) -> Path:
         else:
             state = train_states.initial_state(run, initial)
             start = config.branch_step or 0
+            data_record.write(workdir, images)
+        start_record.write_start(workdir, config, step=start, config_file=config_file)
         batches = read_batches(run, data, start)
         stack.callback(batches.close)
-        log = stack.enter_context(open_log(run, workdir, start))
-        images = len(data[run.stage(start + 1)][0])
-        log.log_message(introduction(config, run, start, state, images=images))
+        log = stack.enter_context(open_log(config, run, start, trackers))
+        count = len(data[run.stage(start + 1)][0])
+        log.log_message(introduction(config, run, start, state, images=count))
         loop.train(run, state, batches, saved, log)
     return workdir
-
-
-def resumed_config(config: TrainConfig, saved: Any, workdir: Path) -> TrainConfig:
-    """Returns the settings with which a run goes on, given those of a config.
-
-    A run that evaluates on crops alone, as those of earlier versions do, goes on to do
-    so unless the config has a number of held-out images of its own.
-
-    Args:
-      config: Settings of the command.
-      saved: Settings of the newest checkpoint, as JSON.
-      workdir: The run directory, for messages.
-
-    Raises:
-      UserError: If a field differs that must not change.
-    """
-    started = serialization.from_json(TrainConfig, saved, str(workdir))
-    is_default = config.data.held_out_images == DataConfig.held_out_images
-    if started.data.held_out_images == 0 and is_default:
-        config = with_changes(config, {"data": {"held_out_images": 0}})
-    before = serialization.to_json(started)
-    changed = serialization.differences(before, serialization.to_json(config))
-    for path, (old, new) in changed.items():
-        if not MAY_CHANGE & {path[:1], path}:
-            flag = serialization.flag(config, path)
-            value = " ".join(map(str, old)) if isinstance(old, list) else old
-            raise UserError(
-                f"{workdir} was started with {flag} {old}, not {new}. Use another "
-                f"--workdir, or --{flag} {value}"
-            )
-    return config
 
 
 def make_mesh(config: TrainConfig) -> Mesh:
@@ -153,6 +140,8 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
         held_out=HeldOut(crops=crops, batches=batch_by_canvas(images, devices=devices)),
         trained_from=config.trained_from,
         provenance=Provenance(config=serialization.to_json(config)),
+        workdir=Path(config.workdir or ""),
+        profile=config.profile,
     )
 
 
@@ -213,16 +202,27 @@ def open_checkpoints(
 
 
 def open_log(
-    run: loop.Run, workdir: Path, start: int
+    config: TrainConfig, run: loop.Run, start: int, trackers: Sequence[Tracker] = ()
 ) -> contextlib.AbstractContextManager[RunLogger]:
-    """Opens the log of the run, which only the first process writes."""
+    """Opens the log and the trackers of the run, which only the first process writes.
+
+    Raises:
+      UserError: If a tracker cannot be opened.
+    """
     if not distributed.is_first_process():
         return contextlib.nullcontext(NullLogger())
+    tracked = TrackedRun(
+        workdir=run.workdir,
+        start=start,
+        members=run.members,
+        config=serialization.to_json(config),
+    )
     return FileLogger(
-        workdir,
+        run.workdir,
         start=start,
         steps=run.static_config.steps,
         members=len(run.members),
+        trackers=[*open_trackers(config.log_to, tracked), *trackers],
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from jaxcorr.extras import needs_extra
 
 if TYPE_CHECKING:
     from jaxcorr.config import TrainConfig
+
+START_AGAIN = 75
+"""Status of a run that SIGTERM stopped: start the same command again (EX_TEMPFAIL)."""
 
 
 def train(
@@ -43,12 +47,14 @@ def train(
         from jaxcorr.training import distributed, loop
 
     config = parse(arguments, program="jaxcorr train")
+    is_branch = arguments[0].startswith("-")
+    config_file = None if is_branch else config_files.find_config(arguments[0])[0]
     distributed.initialize(config.distributed)
     runtime.check_device()
     if output.is_verbose():
         installation.print_details()
     try:
-        workdir = trainer.train(config)
+        workdir = trainer.train(config, config_file=config_file)
         if distributed.is_first_process():
             if config.trained_from is not None:
                 _print_changes(workdir)
@@ -56,6 +62,10 @@ def train(
     except loop.Preempted as stop:
         if distributed.is_first_process():
             print(f"{stop}; the same command resumes the run.")
+        distributed.shutdown()
+        if not stop.by_user:
+            sys.exit(START_AGAIN)
+        return
     distributed.shutdown()
 
 

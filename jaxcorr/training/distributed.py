@@ -9,7 +9,7 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -98,35 +98,54 @@ def all_processes(value: bool) -> bool:
     return bool(np.all(multihost_utils.process_allgather(np.array(value))))
 
 
-@contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[int], bool]]:
-    """Records SIGTERM and Ctrl-C as requests to stop. A second Ctrl-C interrupts.
+class StopRequests:
+    """Requests to stop that arrived in this process, or in another one of the run.
 
-    Yields:
-      A function that returns whether to stop after a step. Call it after every step.
-      With several processes, a signal to one of them stops all after the same step.
+    Attributes:
+      by_user: Whether Ctrl-C was pressed in this process.
     """
-    is_only_process = jax.process_count() == 1
-    requested = threading.Event()
 
-    def request_stop(number, _):
-        if is_only_process:
-            requested.set()
+    def __init__(self) -> None:
+        self.by_user = False
+        self._is_only_process = jax.process_count() == 1
+        self._requested = threading.Event()
+
+    def request(self, number: int) -> None:
+        """Requests a stop, for a signal with this number."""
+        self.by_user |= number == signal.SIGINT
+        if self._is_only_process:
+            self._requested.set()
         else:
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop_after(self, step: int) -> bool:
+        """Returns whether to stop after a step. Call it after every step.
+
+        With several processes, a request to one of them stops all after the same step.
+        """
+        if self._is_only_process:
+            return self._requested.is_set()
+        return multihost_utils.reached_preemption_sync_point(step)
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequests]:
+    """Records SIGTERM and Ctrl-C as requests to stop. A second Ctrl-C interrupts."""
+    requests = StopRequests()
+
+    def request_stop(number, _):
+        requests.request(number)
         if number == signal.SIGINT:
             signal.signal(number, previous[number])
 
     # With several processes JAX handles SIGTERM, and lets the others know.
+    is_only_process = jax.process_count() == 1
     handled = [signal.SIGTERM, signal.SIGINT] if is_only_process else [signal.SIGINT]
     if threading.current_thread() is not threading.main_thread():
         handled = []  # Python allows signal handlers only in the main thread.
     previous = {number: signal.signal(number, request_stop) for number in handled}
     try:
-        if is_only_process:
-            yield lambda step: requested.is_set()
-        else:
-            yield multihost_utils.reached_preemption_sync_point
+        yield requests
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

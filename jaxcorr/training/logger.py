@@ -1,8 +1,7 @@
-"""Logs of a run: lines on the terminal, JSON lines in files, and TensorBoard."""
+"""Logs of a run: lines on the terminal, JSON lines in files, and trackers."""
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,16 +9,19 @@ from typing import Protocol, TextIO, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-from tqdm.auto import tqdm
 from typing_extensions import override
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
 from jaxcorr.run_directory import HELD_OUT_LOG
-from jaxcorr.training.tensorboard import TensorBoardWriter
+from jaxcorr.training.console import Console
+from jaxcorr.training.speed import Speed
+from jaxcorr.training.trackers import Tracker
 
 METRICS = "metrics.jsonl"
 """File with one JSON object per member and logged step."""
+PICTURES = "held_out/original_and_reconstruction"
+"""Name of the pictures of an evaluation for trackers."""
 
 
 @runtime_checkable  # So that tests can check types.
@@ -38,14 +40,20 @@ class RunLogger(Protocol):
         ...
 
     def log_step(
-        self, step: int, metrics: Mapping[int, Mapping[str, float]], *, batch_size: int
+        self,
+        step: int,
+        metrics: Mapping[int, Mapping[str, float]],
+        *,
+        batch_size: int,
+        flops: float | None = None,
     ) -> None:
-        """Logs the metrics of a training step.
+        """Logs the metrics of a training step, and the speed since the last log.
 
         Args:
           step: Steps taken.
           metrics: Metrics of each member, by its number.
           batch_size: Crops in a step.
+          flops: Floating-point operations of a step on all devices; None if unknown.
         """
         ...
 
@@ -85,7 +93,7 @@ class NullLogger(RunLogger):
         pass
 
     @override
-    def log_step(self, step, metrics, *, batch_size):
+    def log_step(self, step, metrics, *, batch_size, flops=None):
         pass
 
     @override
@@ -98,7 +106,7 @@ class NullLogger(RunLogger):
 
 
 class FileLogger(RunLogger):
-    """Logs to the terminal, to JSON lines and to TensorBoard.
+    """Logs to the terminal, to JSON lines and to trackers.
 
     Continues the logs of the first `start` steps. Records of later steps are dropped.
 
@@ -107,6 +115,7 @@ class FileLogger(RunLogger):
       start: Steps already taken.
       steps: Length of the run, in steps.
       members: Number of codecs that are trained with each image.
+      trackers: Receive metrics and pictures, too. They are closed with the logger.
     """
 
     def __init__(
@@ -116,27 +125,15 @@ class FileLogger(RunLogger):
         start: int,
         steps: int,
         members: int = 1,
+        trackers: Sequence[Tracker] = (),
     ):
         self._workdir = workdir
         self._metrics = _open_log(workdir / METRICS, start)
         self._held_out = _open_log(workdir / HELD_OUT_LOG, start)
-        folder = workdir / "tensorboard"
-        folders = [folder / f"member_{number}" for number in range(members)]
-        with self._report_write_errors():
-            self._tensorboard = [
-                TensorBoardWriter(member_folder, start=start)
-                for member_folder in (folders if members > 1 else [folder])
-            ]
-        self._bar = tqdm(
-            initial=start,
-            total=steps,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}% | {desc}",
-            disable=None,  # Without a terminal, lines are printed instead of a bar.
-        )
-        self._steps = steps
+        self._trackers = trackers
+        self._console = Console(start=start, steps=steps)
         self._members = members
-        self.restart_timer(start)
+        self._speed = Speed(start=start, members=members)
 
     def __enter__(self) -> "FileLogger":
         """Returns the logger."""
@@ -149,65 +146,39 @@ class FileLogger(RunLogger):
         trace: TracebackType | None,
     ) -> None:
         """Closes the files."""
-        self._bar.close()
-        for file in (*self._tensorboard, self._metrics, self._held_out):
+        self._console.close()
+        for file in (*self._trackers, self._metrics, self._held_out):
             # A full disk was reported before; the other files are still closed.
             with contextlib.suppress(OSError):
                 file.close()
 
     @override
     def restart_timer(self, step):
-        self._clock = (step, time.perf_counter())
-        self._data_wait = 0.0
+        self._speed.restart(step)
 
     @override
     def log_data_wait(self, seconds):
-        self._data_wait += seconds
+        self._speed.add_data_wait(seconds)
 
     @override
-    def log_step(self, step, metrics, *, batch_size):
-        first, start = self._clock
-        seconds = time.perf_counter() - start
-        # Crops count once for each member that trains on them.
-        speed = batch_size * self._members * (step - first) / seconds
-        data_wait = self._data_wait / seconds
-        self.restart_timer(step)
-        measured = {
-            "images_per_second": round(speed, 2),
-            "data_wait": round(data_wait, 4),
-        }
+    def log_step(self, step, metrics, *, batch_size, flops=None):
+        speed = self._speed.measure(step, batch_size=batch_size, flops=flops)
         for member, member_metrics in metrics.items():
-            values = {**member_metrics, **measured}
+            values = {**member_metrics, **speed}
             with self._report_write_errors():
                 _write(self._metrics, {"step": step, "member": member, **values})
-                self._tensorboard[member].scalars("train", values, step)
-
-        def text(name: str, digits: int) -> str:
-            return _format_range([values[name] for values in metrics.values()], digits)
-
-        left = (self._steps - step) * seconds / (step - first)
-        line = (
-            f"step {step}/{self._steps}: loss {text('loss', 3)}, "
-            f"{text('bpp', 3)} bpp, {text('psnr_db', 2)} dB, "
-            f"correlation {text('correlation', 4)}, "
-            f"{speed:.1f} images/s, {data_wait:.0%} data wait, "
-            f"{tqdm.format_interval(left)} left"
-        )
-        if self._bar.disable:
-            self.log_message(line)
-        else:
-            self._bar.set_description_str(line, refresh=False)
-            self._bar.update(step - self._bar.n)
+                self._track("train", values, step, member)
+        self._console.show_step(step, metrics, speed)
 
     @override
     def log_held_out(self, step, member, metrics, images, reconstructions):
-        tensorboard = self._tensorboard[member]
         pairs = np.concatenate([images, np.clip(reconstructions, 0, 1)], axis=2)
         with self._report_write_errors():
             _write(self._held_out, {"step": step, "member": member, **metrics})
-            tensorboard.scalars("held_out", metrics, step)
-            tensorboard.images("held_out/original_and_reconstruction", pairs, step)
-        which = f", member {member}" if len(self._tensorboard) > 1 else ""
+            self._track("held_out", metrics, step, member)
+            for tracker in self._trackers:
+                tracker.images(PICTURES, pairs, step=step, member=member)
+        which = f", member {member}" if self._members > 1 else ""
         self.log_message(
             f"step {step}{which}: held out {metrics['bpp']:.4f} bpp, "
             f"{metrics['psnr_db']:.2f} dB, correlation {metrics['correlation']:.4f}"
@@ -215,9 +186,15 @@ class FileLogger(RunLogger):
 
     @override
     def log_message(self, line):
-        # Prints above the progress bar.
-        with tqdm.external_write_mode():
-            print(line, flush=True)
+        self._console.print(line)
+
+    def _track(
+        self, kind: str, metrics: Mapping[str, float], step: int, member: int
+    ) -> None:
+        """Passes metrics to the trackers, under names such as `train/loss`."""
+        values = {f"{kind}/{name}": value for name, value in metrics.items()}
+        for tracker in self._trackers:
+            tracker.scalars(values, step=step, member=member)
 
     @contextlib.contextmanager
     def _report_write_errors(self) -> Iterator[None]:
@@ -229,12 +206,6 @@ class FileLogger(RunLogger):
                 f"cannot write logs in {self._workdir}: {error.strerror}; "
                 "checkpoints are kept"
             ) from error
-
-
-def _format_range(values: Sequence[float], digits: int) -> str:
-    """Formats one value, or the lowest and the highest of several."""
-    lowest, highest = (f"{value:.{digits}f}" for value in (min(values), max(values)))
-    return lowest if lowest == highest else f"{lowest} to {highest}"
 
 
 def _write(file: TextIO, record: Mapping[str, int | float]) -> None:

@@ -3,24 +3,35 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-import jax
 import numpy as np
-from jaxtyping import Array, ArrayLike, Num, UInt8
+from jaxtyping import Array, UInt8
 
 from jaxcorr import saved_model
-from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 from jaxcorr.training import distributed, evaluation, sharding, sweep
 from jaxcorr.training.batch_transfer import BatchTransfer
 from jaxcorr.training.checkpoints import Checkpoints
 from jaxcorr.training.logger import RunLogger
-from jaxcorr.training.loss import Metrics
+from jaxcorr.training.profiler import Profiler
+from jaxcorr.training.progress import Progress, member_metrics
 from jaxcorr.training.run import Run
-from jaxcorr.training.train_state import NEVER, TrainState
+from jaxcorr.training.train_state import TrainState
 
 
 class Preempted(Exception):
-    """The run was asked to stop and has saved a checkpoint."""
+    """The run was asked to stop and has saved a checkpoint.
+
+    Args:
+      message: What happened, in words.
+      by_user: Whether Ctrl-C asked for it in this process, not SIGTERM.
+
+    Attributes:
+      by_user: Whether Ctrl-C asked for it in this process, not SIGTERM.
+    """
+
+    def __init__(self, message: str, *, by_user: bool):
+        super().__init__(message)
+        self.by_user = by_user
 
 
 def train(
@@ -51,13 +62,14 @@ def train(
     """
     last = run.static_config.steps
     first = int(np.max(sharding.to_host(state.step, run.mesh))) + 1
-    progress = _Progress(run, first, log)
+    progress = Progress(run, first, log)
     if first - 1 == run.trained_from:
         _log_evaluation(run, state, first - 1, progress.active_members, log)
     metrics = None
     with (
-        distributed.stop_requests() as stop_requested,
+        distributed.stop_requests() as requests,
         BatchTransfer(_shard_batches(run, batches, first)) as transfer,
+        Profiler(run.profile, run.workdir) as profiler,
     ):
         for step in range(first, last + 1):
             stage = run.stage(step)
@@ -65,12 +77,15 @@ def train(
                 log.log_message(f"stage from {stage.start}: {stage.description}")
             batch, waited = transfer.take(metrics)
             log.log_data_wait(waited)
-            state, metrics = _take_step(run, step, state, batch)
+            profiler.before_step(step)
+            state, metrics = run.call_step(sweep.train_members, step, state, batch)
+            profiler.after_step(step, metrics)
             # The previous step is logged while this one runs, so no device waits.
             progress.log_pending_step()
             progress.set_pending_step(step, metrics)
+            progress.count_flops(step, state, batch)
 
-            stopping = stop_requested(step) and step < last
+            stopping = requests.stop_after(step) and step < last
             saving = stopping or run.saves_at(step)
             evaluating = run.evaluates_at(step)
             if not (saving or evaluating):
@@ -85,89 +100,11 @@ def train(
                 checkpoints.save(step, state, models, losses)
             log.restart_timer(step)
             if stopping:
-                raise Preempted(f"Stopped after step {step} and saved a checkpoint")
+                raise Preempted(
+                    f"Stopped after step {step} and saved a checkpoint",
+                    by_user=requests.by_user,
+                )
     return state
-
-
-class _Progress:
-    """Logs training metrics, and tracks the members that are still training.
-
-    A member stops at its first loss or gradient that is not finite.
-
-    Attributes:
-      active_members: Numbers of the members that are still training.
-    """
-
-    def __init__(self, run: Run, first: int, log: RunLogger):
-        self._run = run
-        self._first = first
-        self._log = log
-        self._pending: tuple[int, Metrics] | None = None
-        self.active_members = list(range(len(run.members)))
-
-    def set_pending_step(self, step: int, metrics: Metrics) -> None:
-        """Keeps the metrics of a running step for `log_pending_step`, if it is due."""
-        if self._run.logs_at(step):
-            self._pending = (step, metrics)
-        elif step in (self._first, self._run.stage(step).start + 1):
-            # The first step includes compilation, which is not training time.
-            jax.block_until_ready(metrics)
-            self._log.restart_timer(step)
-
-    def log_pending_step(self) -> None:
-        """Waits for the pending step and logs it, if there is one.
-
-        Raises:
-          UserError: If no member is left.
-        """
-        if self._pending is None:
-            return
-        step, metrics = self._pending
-        self._pending = None
-        self.stop_failed_members(metrics)
-        values = _member_metrics(metrics, self.active_members)
-        for member_values in values.values():
-            del member_values["failed_at"]
-        stage = self._run.stage(step)
-        self._log.log_step(step, values, batch_size=stage.batch_size)
-
-    def stop_failed_members(self, metrics: Metrics) -> None:
-        """Waits for a training step and stops the members that have failed.
-
-        Raises:
-          UserError: If no member is left.
-        """
-        failed_at = np.asarray(metrics["failed_at"])
-        steps = {
-            number: int(failed_at[number]) + 1
-            for number in self.active_members
-            if failed_at[number] != NEVER
-        }
-        self.stop_members(steps, "loss or gradient")
-
-    def stop_members(self, steps: Mapping[int, int], cause: str) -> None:
-        """Stops members.
-
-        Args:
-          steps: Step at which each member failed, by the number of the member.
-          cause: The quantity that is not finite.
-
-        Raises:
-          UserError: If no member is left.
-        """
-        self.active_members = [n for n in self.active_members if n not in steps]
-        for number, step in steps.items():
-            failure = f"{cause} is not finite at step {step}"
-            if self.active_members:
-                member = self._run.members[number]
-                self._log.log_message(
-                    f"member {number} ({member}) stops: {failure}; the others go on"
-                )
-            else:
-                raise UserError(
-                    f"{failure}; checkpoints before it are kept. "
-                    "Try a lower optimizer.learning-rate"
-                )
 
 
 def _shard_batches(
@@ -179,34 +116,8 @@ def _shard_batches(
         yield sharding.shard_batch(next(batches), run.mesh, batch_size)
 
 
-def _take_step(
-    run: Run, step: int, state: TrainState, batch: UInt8[Array, "b h w 3"]
-) -> tuple[TrainState, Metrics]:
-    stage = run.stage(step)
-    with jax.set_mesh(run.mesh):
-        return sweep.train_members(
-            state,
-            batch,
-            stage.weights(step - 1),
-            run.keys,
-            static_config=stage.static_config,
-            in_one_program=sweep.runs_members_in_one_program(run.mesh),
-        )
-
-
-def _member_metrics(
-    metrics: Mapping[str, Num[ArrayLike, " members"]], numbers: list[int]
-) -> dict[int, dict[str, float]]:
-    """Copies the metrics of some members to the host."""
-    on_host = jax.device_get(metrics)
-    return {
-        number: {name: float(values[number]) for name, values in on_host.items()}
-        for number in numbers
-    }
-
-
 def _evaluate(
-    run: Run, state: TrainState, step: int, progress: _Progress, log: RunLogger
+    run: Run, state: TrainState, step: int, progress: Progress, log: RunLogger
 ) -> tuple[dict[int, float], TrainState]:
     """Evaluates on held-out images, and stops members whose loss is not finite.
 
@@ -228,7 +139,7 @@ def _log_evaluation(
 ) -> dict[int, float]:
     """Evaluates members on held-out images, and returns their losses."""
     metrics, pictures = evaluation.evaluate(run, state.evaluated)
-    values = _member_metrics(metrics, members)
+    values = member_metrics(metrics, members)
     originals = run.held_out.crops[: pictures.shape[1]].astype(np.float32) / 255
     losses = {number: values[number]["rate_distortion"] for number in members}
     for number in members:

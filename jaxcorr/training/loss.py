@@ -5,7 +5,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Num, PyTree
 
 from jaxcorr import correlation, correlation_variants, serialization, whitening
 from jaxcorr.codec import CodecConfig, CodecOutput, ContextConfig
@@ -31,13 +31,16 @@ Metrics = dict[str, Num[Array, "*members"]]
 class LossWeights:
     """Weights of the loss terms. A program compiled for one value runs for others.
 
+    They are numbers, arrays with a weight of each member, or what JAX puts in the place
+    of arrays when it describes the arguments of a program.
+
     Attributes:
       distortion_weight: λ, in bits per pixel per unit of distortion.
       correlation_weight: α, in bits per pixel per unit of correlation loss.
     """
 
-    distortion_weight: Float[Array, "*members"] | float
-    correlation_weight: Float[Array, "*members"] | float
+    distortion_weight: PyTree
+    correlation_weight: PyTree
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,22 @@
 """The optimizer: gradient clipping, learning-rate schedule, parameter average."""
 
 import dataclasses
-import importlib
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import optax
 
 from jaxcorr import serialization
-from jaxcorr.errors import FieldError, require
+from jaxcorr.errors import FieldError, UserError, require
+from jaxcorr.training import factories, parameter_groups
 from jaxcorr.training.averaging import average_parameters
+from jaxcorr.training.muon import muon
+
+METHODS = ("adam", "adamw", "lamb", "muon")
+"""Optimizers that settings name without their module."""
 
 
 class Period(NamedTuple):
@@ -33,13 +37,24 @@ class OptimizerConfig:
     """Optimizer, gradient clipping, learning-rate schedule and parameter average."""
 
     method: str = "adam"
-    """Optimizer: `adam`, `adamw`, or MODULE:FUNCTION for a factory that takes the
-    learning rate, such as `optax:lion`."""
+    """Optimizer: `adam`, `adamw`, `lamb` (You et al. 2020, for large batches), `muon`
+    (Jordan 2024; Adam for what is no kernel), or MODULE:FUNCTION for a factory that
+    takes the learning rate, such as `optax:lion`."""
     weight_decay: float = 1e-4
-    """Weight decay of `adamw`, relative to the learning rate. Other optimizers do not
-    use it."""
+    """Weight decay of `adamw`, `lamb` and `muon`, relative to the learning rate. Other
+    optimizers do not use it."""
+    weight_decay_on: Literal["all", "kernels"] = "all"
+    """Parameters that decay: `all`, or only the `kernels` of convolutions and linear
+    layers, not biases, gains, parameters of GDN and the prior."""
     learning_rate: float = 1e-4
     """Peak learning rate."""
+    batch_scaling: Literal["none", "square_root", "linear"] = "none"
+    """How learning rates grow with the batch: `square_root` (for Adam, Malladi et al.
+    2022) or `linear` (for SGD, Goyal et al. 2017) in its ratio to the reference batch
+    size. A stage with another batch size has another rate."""
+    reference_batch_size: int = 16
+    """Batch size for which the learning rate is meant, in crops. Only a batch scaling
+    uses it."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises linearly from 0 to its peak."""
     schedule: Literal["drop", "constant", "cosine", "stable_decay"] = "drop"
@@ -70,8 +85,11 @@ class OptimizerConfig:
             object.__setattr__(self, "drop_at", tuple(self.drop_at))
         positive, fraction = "positive and finite", "from 0 to 1"
         rate, drop = self.learning_rate, self.drop_factor
-        is_method = self.method in ("adam", "adamw") or self.method.count(":") == 1
-        require(self, "method", "adam, adamw or MODULE:FUNCTION", is_method)
+        is_method = self.method in METHODS or factories.is_factory_name(self.method)
+        rule = f"{', '.join(METHODS)} or MODULE:FUNCTION"
+        require(self, "method", rule, is_method)
+        is_size = self.reference_batch_size >= 1
+        require(self, "reference_batch_size", "at least 1", is_size)
         decay = self.weight_decay
         require(self, "weight_decay", "0 or more and finite", 0 <= decay < math.inf)
         require(self, "learning_rate", positive, 0 < rate < math.inf)
@@ -87,6 +105,16 @@ class OptimizerConfig:
         require(self, "gradient_clip", "positive", self.gradient_clip > 0)
         is_decay = 0 <= self.ema_decay < 1
         require(self, "ema_decay", "at least 0 and below 1", is_decay)
+
+    def for_batch(self, batch_size: int) -> "OptimizerConfig":
+        """Returns the settings with the learning rate of a batch size, in crops."""
+        if self.batch_scaling == "none":
+            return self
+        ratio = batch_size / self.reference_batch_size
+        factor = math.sqrt(ratio) if self.batch_scaling == "square_root" else ratio
+        return dataclasses.replace(
+            self, learning_rate=factor * self.learning_rate, batch_scaling="none"
+        )
 
     def learning_rates(self, period: Period) -> optax.Schedule:
         """Returns the learning rate as a function of the steps taken in the run.
@@ -141,13 +169,22 @@ class OptimizerConfig:
         return self.final_factor + (1 - self.final_factor) * left
 
     def _optimizer(self, rate: optax.Schedule) -> optax.GradientTransformation:
-        if self.method == "adam":
-            return optax.adam(rate)
-        if self.method == "adamw":
-            return optax.adamw(rate, weight_decay=self.weight_decay)
-        module, _, name = self.method.partition(":")
+        decay_all = self.weight_decay_on == "all"
+        decay: dict[str, Any] = {
+            "weight_decay": self.weight_decay,
+            "mask": None if decay_all else parameter_groups.kernels,
+        }
+        match self.method:
+            case "adam":
+                return optax.adam(rate)
+            case "adamw":
+                return optax.adamw(rate, **decay)
+            case "lamb":
+                return optax.lamb(rate, **decay)
+            case "muon":
+                return muon(rate, weight_decay=self.weight_decay, decay_all=decay_all)
         try:
-            return getattr(importlib.import_module(module), name)(rate)
-        except (ImportError, AttributeError, TypeError) as error:
-            problem = f"must be a factory of an optimizer, but {self.method}: {error}"
+            return factories.call(self.method, rate)
+        except UserError as error:
+            problem = f"must be a factory of an optimizer, but {error}"
             raise FieldError(self, "method", problem) from error

@@ -2,17 +2,25 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import jax
 from jax.sharding import Mesh
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, UInt8
 
 from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import sweep
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.held_out import HeldOut
 from jaxcorr.training.loss import LossWeights
+from jaxcorr.training.profiler import ProfileConfig
 from jaxcorr.training.stages import Stage
 from jaxcorr.training.step import StaticConfig
+from jaxcorr.training.train_state import TrainState
+
+NO_PROFILE = ProfileConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +37,8 @@ class Run:
       trained_from: Step of the trained parameters that the run starts from, which are
         evaluated before the first step; None if the run starts from random ones.
       provenance: Provenance that all model folders of this run share.
+      workdir: The run directory.
+      profile: Steps of which a profile is taken.
     """
 
     static_config: StaticConfig
@@ -39,6 +49,8 @@ class Run:
     held_out: HeldOut
     trained_from: int | None = None
     provenance: Provenance
+    workdir: Path = Path()
+    profile: ProfileConfig = NO_PROFILE
 
     @functools.cached_property
     def weights(self) -> LossWeights:
@@ -53,6 +65,32 @@ class Run:
     def stage(self, step: int) -> Stage:
         """Returns the stage of a step, counted from 1."""
         return next(stage for stage in self.stages if step <= stage.stop)
+
+    def call_step(
+        self,
+        function: Callable,
+        step: int,
+        state: TrainState,
+        batch: UInt8[Array, "b h w 3"],
+    ) -> Any:
+        """Calls `sweep.train_members`, or a function with its arguments, for a step.
+
+        Args:
+          function: The function.
+          step: The step, counted from 1.
+          state: State of all members.
+          batch: Crops of the step.
+        """
+        stage = self.stage(step)
+        with jax.set_mesh(self.mesh):
+            return function(
+                state,
+                batch,
+                stage.weights(step - 1),
+                self.keys,
+                static_config=stage.static_config,
+                in_one_program=sweep.runs_members_in_one_program(self.mesh),
+            )
 
     def logs_at(self, step: int) -> bool:
         """Returns whether `step` is logged."""

@@ -221,7 +221,7 @@ def replicate_in_step(parameters: PyTree) -> PyTree:
 
     Call it inside a compiled step. Without a mesh it does nothing.
     """
-    if not _mesh_axes():
+    if not current_mesh_axes():
         return parameters
     return compatibility.constrain_sharding(parameters, PartitionSpec())
 
@@ -232,7 +232,7 @@ def shard_in_step(tree: PyTree) -> PyTree:
     Call it inside a compiled step. XLA turns the sum of gradients over devices into a
     reduce-scatter. Without an FSDP mesh it does nothing.
     """
-    fsdp = _mesh_axes().get(FSDP, 1)
+    fsdp = current_mesh_axes().get(FSDP, 1)
     if fsdp == 1:
         return tree
     return jax.tree.map(
@@ -251,6 +251,6 @@ def _place(array: ArrayLike, sharding: NamedSharding) -> Array:
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
-def _mesh_axes() -> dict[str, int]:
+def current_mesh_axes() -> dict[str, int]:
     """Returns the size of each axis of the current mesh; empty without a mesh."""
     return dict(jax.sharding.get_abstract_mesh().shape)

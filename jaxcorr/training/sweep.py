@@ -164,12 +164,10 @@ def train_members(
       The updated states, and the metrics of `train_step` for all members.
     """
     if in_one_program:
-        return _train_together(
-            states, batch, weights, keys, static_config=static_config
-        )
+        return train_together(states, batch, weights, keys, static_config=static_config)
     metrics = []
     for number in range(len(keys)):
-        states, values = _train_one(
+        states, values = train_one(
             states, jnp.int32(number), batch, weights, keys, static_config=static_config
         )
         metrics.append(values)
@@ -224,7 +222,9 @@ def freeze_members(states: TrainState, step: int, frozen: Sequence[bool]) -> Tra
 
 
 @functools.partial(jax.jit, static_argnames="static_config", donate_argnames="states")
-def _train_together(states, batch, weights, keys, *, static_config: StaticConfig):
+def train_together(states, batch, weights, keys, *, static_config: StaticConfig):
+    """Takes a step of all members in one program; see `train_members`."""
+
     def train_member(member, batch):
         state, member_weights, key = member
         return steps.train_step(
@@ -238,7 +238,8 @@ def _train_together(states, batch, weights, keys, *, static_config: StaticConfig
 
 
 @functools.partial(jax.jit, static_argnames="static_config", donate_argnames="states")
-def _train_one(states, number, batch, weights, keys, *, static_config: StaticConfig):
+def train_one(states, number, batch, weights, keys, *, static_config: StaticConfig):
+    """Takes a step of the member with a number; see `train_members`."""
     state, weight, key = member_axis.take_member((states, weights, keys), number)
     state, metrics = steps.train_step(
         state, batch, weight, key, static_config=static_config

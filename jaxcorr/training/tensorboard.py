@@ -1,5 +1,6 @@
-"""Writes scalars and images for TensorBoard."""
+"""Writes metrics and pictures for TensorBoard."""
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcorr import extras
+from jaxcorr.training.trackers import TrackedRun
 
 with extras.needs_extra("train", "training"):
     from tensorboardX import summary
@@ -22,7 +24,43 @@ FLUSH_SECONDS = 30
 """Seconds between two flushes to disk."""
 
 
-class TensorBoardWriter:
+class TensorBoard:
+    """Tracks a run in `tensorboard` of its directory; each member has a folder there.
+
+    Args:
+      run: The run.
+    """
+
+    def __init__(self, run: TrackedRun):
+        folder = run.workdir / "tensorboard"
+        numbers = range(len(run.members))
+        folders = [folder / f"member_{number}" for number in numbers]
+        self._writers = [
+            _EventWriter(member_folder, start=run.start)
+            for member_folder in (folders if len(folders) > 1 else [folder])
+        ]
+
+    def scalars(self, values: Mapping[str, float], *, step: int, member: int) -> None:
+        """Writes metrics of a member."""
+        for name, value in values.items():
+            scalar = summary.scalar(name, value)
+            self._writers[member].write(Event(step=step, summary=scalar))
+
+    def images(
+        self, name: str, images: Float[np.ndarray, "n h w 3"], *, step: int, member: int
+    ) -> None:
+        """Writes pictures with values in [0, 1]."""
+        encoded = summary.image(name, images, dataformats="NHWC")
+        self._writers[member].write(Event(step=step, summary=encoded))
+
+    def close(self) -> None:
+        """Writes buffered events to disk and closes the files."""
+        for writer in self._writers:
+            with contextlib.suppress(OSError):  # The others are still closed.
+                writer.close()
+
+
+class _EventWriter:
     """Writes TensorBoard events of one codec, after the first `start` steps.
 
     TensorBoard hides earlier events of later steps. Events are written in the calling
@@ -41,26 +79,16 @@ class TensorBoardWriter:
         self._writer = EventsWriter(name, filename_suffix=f".{os.getpid()}")
         self._flush_at = 0.0
         session = SessionLog(status=SessionLog.START)
-        self._write(Event(step=start + 1, session_log=session))
+        self.write(Event(step=start + 1, session_log=session))
 
-    def scalars(self, kind: str, values: Mapping[str, float], step: int) -> None:
-        """Writes each value under the tag `kind/name`."""
-        for name, value in values.items():
-            scalar = summary.scalar(f"{kind}/{name}", value)
-            self._write(Event(step=step, summary=scalar))
-
-    def images(self, tag: str, images: Float[np.ndarray, "n h w 3"], step: int) -> None:
-        """Writes images with values in [0, 1]."""
-        encoded = summary.image(tag, images, dataformats="NHWC")
-        self._write(Event(step=step, summary=encoded))
-
-    def close(self) -> None:
-        """Writes buffered events to disk and closes the file."""
-        self._writer.close()
-
-    def _write(self, event: Event) -> None:
+    def write(self, event: Event) -> None:
+        """Writes an event, and from time to time those of the buffer."""
         event.wall_time = time.time()
         self._writer.write_event(event)
         if event.wall_time >= self._flush_at:
             self._writer.flush()
             self._flush_at = event.wall_time + FLUSH_SECONDS
+
+    def close(self) -> None:
+        """Writes buffered events to disk and closes the file."""
+        self._writer.close()

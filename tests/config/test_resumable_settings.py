@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcorr import serialization, trainer
+from jaxcorr import resume, serialization
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.data.sources import DataConfig
@@ -32,6 +32,12 @@ def changed(config: TrainConfig, path: str, value) -> TrainConfig:
 RESUMABLE = {
     "steps": 10,
     "workdir": "elsewhere",
+    "step.micro_batches": 2,
+    "log_to": ("wandb",),
+    "profile.steps": (3, 4),
+    "data.source": "folder:elsewhere",
+    "data.directory": "elsewhere",
+    "data.held_out": "folder:elsewhere",
     "data.workers": 2,
     "intervals.log_every": 1,
     "intervals.eval_every": 5,
@@ -47,11 +53,9 @@ NOT_RESUMABLE = {
     "sweep.seed": 1,
     "loss.mask": "short_cross",
     "optimizer.learning_rate": 1e-3,
-    "step.micro_batches": 2,
     "data.batch_size": 4,
     "data.seed": 3,
     "data.augmentation.hue": 30.0,
-    "data.source": "folder:photos",
     "data.held_out_images": 4,
 }
 
@@ -62,7 +66,7 @@ def test_a_run_resumes_with_changes_that_keep_its_steps(path):
     saved = serialization.to_json(TINY)
     config = changed(TINY, path, RESUMABLE[path])
     assert serialization.to_json(config) != saved
-    trainer.resumed_config(config, saved, Path("run"))
+    resume.resumed_config(config, saved, Path("run"))
 
 
 @pytest.mark.fast
@@ -72,17 +76,17 @@ def test_a_run_does_not_resume_with_settings_of_another_run(path):
     name = path.replace("_", "-")
     rule = re.escape(f"run was started with {name} ")
     with pytest.raises(UserError, match=f"^{rule}.*, not {NOT_RESUMABLE[path]}\\."):
-        trainer.resumed_config(config, serialization.to_json(TINY), Path("run"))
+        resume.resumed_config(config, serialization.to_json(TINY), Path("run"))
 
 
 def test_missing_fields_of_an_earlier_version_take_their_defaults():
     saved = serialization.to_json(TINY)
     del saved["loss"]["stop_scale_gradient"], saved["intervals"]
     del saved["data"]["augmentation"]
-    trainer.resumed_config(TINY, saved, Path("run"))
+    resume.resumed_config(TINY, saved, Path("run"))
     other = changed(TINY, "loss.stop_scale_gradient", True)
     with pytest.raises(UserError, match=r"loss\.stop-scale-gradient False, not True"):
-        trainer.resumed_config(other, saved, Path("run"))
+        resume.resumed_config(other, saved, Path("run"))
 
 
 @pytest.mark.fast
@@ -91,14 +95,14 @@ def test_a_run_that_evaluates_on_crops_goes_on_with_crops():
     earlier = json.loads(json.dumps(saved))
     del earlier["data"]["held_out_images"]
     for settings in (saved, earlier):
-        resumed = trainer.resumed_config(TINY, settings, Path("run"))
+        resumed = resume.resumed_config(TINY, settings, Path("run"))
         assert resumed == changed(TINY, "data.held_out_images", 0)
         other = changed(TINY, "data.held_out_images", 4)
         with pytest.raises(UserError, match=r"data\.held-out-images 0, not 4\."):
-            trainer.resumed_config(other, settings, Path("run"))
+            resume.resumed_config(other, settings, Path("run"))
     crops = changed(TINY, "data.held_out_images", 0)
     with pytest.raises(UserError, match=r"data\.held-out-images 16, not 0\."):
-        trainer.resumed_config(crops, serialization.to_json(TINY), Path("run"))
+        resume.resumed_config(crops, serialization.to_json(TINY), Path("run"))
 
 
 def test_unknown_settings_are_refused():
@@ -108,4 +112,4 @@ def test_unknown_settings_are_refused():
         UserError,
         match=r"run: LossConfig has no field 'windows' \(did you mean window\?",
     ):
-        trainer.resumed_config(TINY, saved, Path("run"))
+        resume.resumed_config(TINY, saved, Path("run"))

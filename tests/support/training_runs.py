@@ -18,6 +18,8 @@ from support.paths import ROOT
 STEPS, EVERY, KEEP = 12, 3, 2
 PATIENCE = 600
 """Seconds after which a process counts as hanging; long, for busy machines."""
+SPEED = {"step_seconds", "images_per_second", "data_wait", "tflops_per_second"}
+"""Metrics that are measured, and so differ between runs."""
 CONFIG = f"""
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
@@ -117,8 +119,7 @@ class Runs:
 def records(workdir: Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:
     """Reads the records of a log, without the measured times."""
     lines = (workdir / name).read_text().splitlines()
-    times = {"images_per_second": None, "data_wait": None}
-    return [json.loads(line) | times for line in lines]
+    return [json.loads(line) | dict.fromkeys(SPEED) for line in lines]
 
 
 def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from support.training_runs import PATIENCE, Runs
 
+from jaxcorr.cli.train import START_AGAIN
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints, distributed
 from jaxcorr.training.distributed import DistributedConfig
@@ -92,7 +93,7 @@ def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs, alo
         time.sleep(0.001)
     processes[1].send_signal(signal.SIGTERM)
     first, second = finish_two(processes)
-    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert (first[0], second[0]) == (START_AGAIN,) * 2, first[2] + second[2]
     saved = checkpoints.latest_step(workdir)
     assert 3 <= saved < STEPS
     assert f"Stopped after step {saved} and saved a checkpoint" in first[1]

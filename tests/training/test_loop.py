@@ -10,7 +10,7 @@ from jaxcorr.config import TrainConfig
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance
-from jaxcorr.training import loop, sharding, sweep
+from jaxcorr.training import loop, sharding, step_cost, sweep
 from jaxcorr.training.checkpoints import Checkpoints, IntervalConfig
 from jaxcorr.training.held_out import HeldOut
 from jaxcorr.training.logger import RunLogger
@@ -34,7 +34,7 @@ class Events(Checkpoints, RunLogger):
     def log_data_wait(self, seconds):
         pass
 
-    def log_step(self, step, metrics, *, batch_size):
+    def log_step(self, step, metrics, *, batch_size, flops=None):
         self.all.append(("log", step))
 
     def log_held_out(self, step, member, metrics, images, reconstructions):
@@ -107,6 +107,7 @@ def train(monkeypatch):
             return members
 
         monkeypatch.setattr(sweep, "train_members", count_step)
+        monkeypatch.setattr(step_cost, "train_flops", lambda *_, **__: None)
         monkeypatch.setattr(sweep, "evaluate_members", evaluate)
         monkeypatch.setattr(loop, "_make_models", make_models)
         state = make_state(0, [NEVER] * members)

@@ -4,14 +4,24 @@ import dataclasses
 import json
 import shutil
 import signal
+import socket
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support.training_runs import EVERY, STEPS, Runs, assert_same_run, records
+from support.training_runs import (
+    EVERY,
+    SPEED,
+    STEPS,
+    Runs,
+    assert_same_run,
+    records,
+)
 
 from jaxcorr import config_files, images, run_directory, saved_model
+from jaxcorr.cli.train import START_AGAIN
 from jaxcorr.data import built_in, pipeline, sources
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints
@@ -46,12 +56,23 @@ def test_a_run_logs_every_step(uninterrupted):
     logged = records(workdir)
     assert [record["step"] for record in logged] == list(range(1, STEPS + 1))
     required = {"step", "loss", "bpp", "psnr_db", "correlation"}
-    required |= {"images_per_second", "data_wait"}
+    required |= SPEED
     assert all(required <= record.keys() for record in logged)
     for step in range(1, STEPS + 1):
-        assert f"\nstep {step}/{STEPS}: loss " in output
+        assert f" process 0 of 1: step {step}/{STEPS}: loss " in output
     assert " bpp, " in output and " images/s, " in output and " left\n" in output
     assert any((workdir / "tensorboard").iterdir())
+
+
+def test_a_run_says_what_made_it(runs, uninterrupted):
+    (start,) = start_records(uninterrupted[0])
+    assert start["step"] == 0 and start["hosts"] == [socket.gethostname()]
+    assert start["devices"] == {"cpu": 1}
+    assert start["command"][1:3] == ["train", str(runs.config)]
+    assert start["config"] == {"file": str(runs.config.resolve()), "git": None}
+    assert start["versions"]["jax"] == jax.__version__
+    assert start["environment"]["JAX_PLATFORMS"] == "cpu"
+    assert start["settings"]["steps"] == STEPS
 
 
 def test_a_run_evaluates_on_held_out_crops(uninterrupted):
@@ -127,22 +148,32 @@ def test_a_run_stopped_by_sigterm_saves_and_resumes_bit_for_bit(runs, uninterrup
     result = runs.stop(
         workdir, signal.SIGTERM, lambda: count_logged_steps(workdir) >= EVERY + 1
     )
-    assert_stopped(result, workdir)
-    assert runs.finish(workdir)[0] == 0
+    assert_stopped(result, workdir, START_AGAIN)
+    assert runs.finish(workdir, "--profile.steps", "1", str(STEPS))[0] == 0
     assert_same_run(workdir, uninterrupted[0])
+    assert list((workdir / "profile").glob("**/*.xplane.pb"))
+    steps = [record["step"] for record in start_records(workdir)]
+    assert steps[0] == 0 < steps[1] < STEPS and len(steps) == 2
 
 
 def test_ctrl_c_saves_a_checkpoint(runs, uninterrupted):
     del uninterrupted  # It has compiled the programs.
     workdir = runs.folder / "interrupted"
     result = runs.stop(workdir, signal.SIGINT, lambda: count_logged_steps(workdir) >= 1)
-    assert_stopped(result, workdir)
+    assert_stopped(result, workdir, 0)
 
 
-def assert_stopped(result: tuple[int, str, str], workdir: Path) -> None:
+def start_records(workdir: Path) -> list[dict]:
+    paths = sorted((workdir / "starts").iterdir())
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def assert_stopped(
+    result: tuple[int, str, str], workdir: Path, expected_status: int
+) -> None:
     status, output, errors = result
     saved = checkpoints.latest_step(workdir)
-    assert (status, errors) == (0, "")
+    assert (status, errors) == (expected_status, "")
     assert 1 <= saved < STEPS
     message = f"Stopped after step {saved} and saved a checkpoint; the same command"
     assert message in output

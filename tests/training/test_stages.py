@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from support.training_runs import SPEED
 
 from jaxcorr import run_directory, train_states, trainer
 from jaxcorr.branch import branch_config
@@ -54,7 +55,7 @@ def run(tmp_path_factory) -> Path:
     return trainer.train(dataclasses.replace(CONFIG, workdir=str(workdir)))
 
 
-TIMES = ("images_per_second", "data_wait")
+TIMES = tuple(SPEED)
 
 
 def records(workdir: Path, *dropped: str) -> list[dict[str, float]]:

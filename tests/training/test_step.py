@@ -134,6 +134,25 @@ def test_micro_batches_take_the_step_of_the_whole_batch(parameters, crops, expec
     )
 
 
+@pytest.mark.slow
+def test_64_micro_batches_take_the_step_of_a_batch_of_64(parameters, crops):
+    """Sums of 64 parts are rounded otherwise: each addition by 6e-8 of the sum."""
+    batch = np.concatenate([crops, crops[:, ::-1], crops[:, :, ::-1], 255 - crops])
+    in_parts = with_step(micro_batches=64)
+    assert_same(
+        *take(3, new_state(parameters, in_parts), batch, in_parts),
+        *take(3, new_state(parameters), batch),
+    )
+
+
+@pytest.mark.parametrize("kind", ["transforms", "all"])
+def test_rematerialization_takes_the_same_step(parameters, crops, expected, kind):
+    static_config = with_step(rematerialization=kind)
+    assert_same(
+        *take(3, new_state(parameters, static_config), crops, static_config), *expected
+    )
+
+
 def test_the_mean_loss_of_micro_batches_differs_from_the_batch_loss(parameters, crops):
     def correlation_loss(batch):
         values, _ = evaluation_step(

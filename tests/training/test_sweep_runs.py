@@ -52,8 +52,8 @@ def test_a_member_logs_the_losses_of_a_run_by_itself(swept, by_itself):
 
 def test_a_member_that_fails_is_named_and_has_no_model(swept):
     workdir, output = swept
-    (line,) = (x for x in output.splitlines() if x.startswith("member"))
-    assert line.startswith("member 2 (λ 1e+38, α 0.1, seed 0) stops: loss or gradient")
+    (line,) = (x for x in output.splitlines() if ": member" in x)
+    assert ": member 2 (λ 1e+38, α 0.1, seed 0) stops: loss or gradient" in line
     paths = [f"{workdir}@{number}" for number in (0, 1)]
     assert run_directory.model_paths(workdir) == paths
     with pytest.raises(UserError, match="has no member 2, only 0, 1"):

@@ -1,0 +1,129 @@
+"""What a run has been trained on, to recognize the images in another place.
+
+Paths of images may change between two starts of a run, but not the images: the order of
+the data follows from their number. The record has the number of training images, the
+first of them and the held-out crops, for each size of crops.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxcorr import files
+from jaxcorr.data.image_source import ImageSource
+from jaxcorr.errors import UserError
+from jaxcorr.training import distributed
+
+FILE = "images.json"
+"""File of a run directory with the record."""
+FIRST = 3
+"""Number of first images that are compared."""
+BLOCKS = 4
+"""Blocks along each side of an image whose mean colors are compared."""
+TOLERANCE = 2
+"""Difference of mean colors, on the 0-255 scale, that two decoders may have."""
+
+
+def describe(
+    sources: Mapping[int, ImageSource], held_out: UInt8[np.ndarray, "n h w 3"]
+) -> dict[str, Any]:
+    """Returns the record of the images of a run, as JSON.
+
+    Args:
+      sources: Training images by the size of crops.
+      held_out: Crops for evaluation.
+    """
+    training = {
+        str(size): {
+            "count": len(source),
+            "first": [_look(source[n]) for n in range(min(FIRST, len(source)))],
+        }
+        for size, source in sources.items()
+    }
+    return {"training": training, "held_out": [_look(crop) for crop in held_out]}
+
+
+def write(workdir: Path, record: Mapping[str, Any]) -> None:
+    """Writes a record to a run directory, in the first process."""
+    if distributed.is_first_process():
+        files.write_file(workdir / FILE, (json.dumps(record) + "\n").encode())
+
+
+def check(workdir: Path, record: Mapping[str, Any], *, moved: Sequence[str]) -> None:
+    """Checks that the images of a run are those of its record.
+
+    A run of an earlier version has no record, and gets one.
+
+    Args:
+      workdir: The run directory.
+      record: Result of `describe`.
+      moved: Flags of the settings with another place than before.
+
+    Raises:
+      UserError: If the images differ, or have moved and there is no record.
+    """
+    path, flags = workdir / FILE, " and ".join(moved)
+    if not path.exists():
+        if moved:
+            raise UserError(
+                f"{workdir} has no record of its images, so {flags} cannot change: "
+                "give what the run was started with"
+            )
+        write(workdir, record)
+        return
+    before = json.loads(files.read_file(path))
+    for size, now in record["training"].items():
+        then = before["training"].get(size)
+        if then is None:
+            continue
+        if then["count"] != now["count"]:
+            raise UserError(
+                f"{workdir} was trained on {then['count']} images, but "
+                f"{flags or 'data.source'} has {now['count']}: give the same images"
+            )
+        _check_same(then["first"], now["first"], f"{workdir}: training image", flags)
+    _check_same(before["held_out"], record["held_out"], f"{workdir}: held-out", flags)
+
+
+def _check_same(before: Sequence, now: Sequence, name: str, flags: str) -> None:
+    """Raises a UserError if images look different, or are more or fewer."""
+    is_same = len(before) == len(now)
+    numbers = [
+        n
+        for n, pair in enumerate(zip(before, now, strict=False))
+        if not _is_same(*pair)
+    ]
+    if not is_same or numbers:
+        which = numbers[0] if numbers else min(len(before), len(now))
+        raise UserError(
+            f"{name} {which} is not that of earlier starts"
+            f"{f' ({flags} changed)' if flags else ''}: give the same images"
+        )
+
+
+def _look(image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Any]:
+    """Returns the size of an image and the mean colors of blocks of it."""
+    height, width = image.shape[:2]
+    rows, columns = (np.arange(BLOCKS) * side // BLOCKS for side in (height, width))
+    sums = np.add.reduceat(image.astype(np.float64), rows, axis=0)
+    sums = np.add.reduceat(sums, columns, axis=1)
+    areas = np.outer(
+        *(
+            np.diff([*starts, side])
+            for starts, side in ((rows, height), (columns, width))
+        )
+    )
+    colors = np.round(sums / areas[..., None]).astype(int)
+    return {"size": [height, width], "colors": colors.ravel().tolist()}
+
+
+def _is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Returns whether two images look the same, but for rounding by a decoder."""
+    if before["size"] != now["size"]:
+        return False
+    difference = np.subtract(before["colors"], now["colors"])
+    return bool(np.abs(difference).max() <= TOLERANCE)

@@ -1,0 +1,106 @@
+"""Records of what made a run, and of its images."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from jaxcorr import data_record, start_record
+from jaxcorr.config import TrainConfig
+from jaxcorr.data.sources import DataConfig, training_source
+from jaxcorr.errors import UserError
+
+pytestmark = pytest.mark.fast
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with a committed config."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "mine.py").write_text("1")
+    name = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (["init", "-q"], ["add", "."], [*name, "commit", "-qm", "First"]):
+        subprocess.run(["git", "-C", folder, *command], check=True)
+    return folder
+
+
+def test_the_state_of_a_config_in_git_is_known(repository):
+    config = repository / "mine.py"
+    clean = start_record.git_state(config)
+    assert clean is not None and len(clean["commit"]) == 40
+    assert not clean["is_changed"]
+    untracked = repository / "new.py"
+    untracked.write_text("2")
+    assert start_record.git_state(config) == clean
+    assert start_record.git_state(untracked) == clean | {"is_changed": True}
+    config.write_text("3")
+    assert start_record.git_state(config) == clean | {"is_changed": True}
+
+
+def test_each_start_adds_a_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_SOMETHING", "on")
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    for step in (0, 7):
+        start_record.write_start(tmp_path, TrainConfig(), step=step)
+    paths = sorted((tmp_path / "starts").iterdir())
+    records = [json.loads(path.read_text()) for path in paths]
+    assert [record["step"] for record in records] == [0, 7]
+    assert records[0]["config"] is None
+    assert records[0]["devices"] == {"cpu": 8}
+    assert records[0]["environment"]["JAX_SOMETHING"] == "on"
+    assert "SECRET_TOKEN" not in records[0]["environment"]
+    assert records[0]["versions"].keys() >= {"Python", "jax", "flax", "numpy"}
+
+
+def images(count, *, seed=0, size=(40, 50)):
+    rng = np.random.default_rng(seed)
+    return list(rng.integers(0, 200, (count, *size, 3)).astype(np.uint8))
+
+
+def record(training, held_out=None):
+    crops = np.stack(images(2, seed=9, size=(16, 16)))
+    return data_record.describe({64: training}, crops if held_out is None else held_out)
+
+
+def test_images_are_recognized_in_another_place(tmp_path):
+    data_record.write(tmp_path, record(images(5)))
+    nearly = [image + np.uint8(1) for image in images(5)]  # Of another decoder.
+    data_record.check(tmp_path, record(nearly), moved=["data.source"])
+    other_crops = np.stack(images(2, seed=9, size=(16, 16)))
+    other_crops[1] //= 2
+    refused = {
+        "was trained on 5 images, but data.source has 4": record(images(4)),
+        r"training image 0 is not that of earlier starts \(data.source changed\)": (
+            record(images(5, seed=1))
+        ),
+        "held-out 1 is not that": record(
+            images(5),
+            np.stack([*images(1, seed=9, size=(16, 16)), *images(1, size=(16, 16))]),
+        ),
+    }
+    for message, other in refused.items():
+        with pytest.raises(UserError, match=message):
+            data_record.check(tmp_path, other, moved=["data.source"])
+
+
+def test_a_run_without_a_record_keeps_its_places_and_gets_one(tmp_path):
+    with pytest.raises(UserError, match="no record of its images, so data"):
+        data_record.check(tmp_path, record(images(5)), moved=["data.source"])
+    data_record.check(tmp_path, record(images(5)), moved=[])
+    data_record.check(tmp_path, record(images(5)), moved=["data.source"])
+
+
+def test_colors_are_means_of_blocks():
+    image = np.zeros((8, 4, 3), np.uint8)
+    image[:2, :1] = 40
+    (look,) = record([image])["training"]["64"]["first"]
+    assert look["size"] == [8, 4]
+    assert look["colors"] == [40, 40, 40] + [0] * 45
+
+
+def test_built_in_photographs_have_a_record():
+    source = training_source(DataConfig())
+    training = record(source)["training"]["64"]
+    assert training["count"] == len(source) and len(training["first"]) == 3
