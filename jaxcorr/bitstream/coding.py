@@ -6,15 +6,19 @@ from typing import Literal
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
-from typing_extensions import override
 
 from jaxcorr.bitstream import coding_loop, networks
-from jaxcorr.bitstream.coding_loop import DecodedLatents, SymbolCoder
+from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
-from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid
 from jaxcorr.bitstream.memory import window_pixels
 from jaxcorr.bitstream.planes import Planes
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
+from jaxcorr.bitstream.symbol_coders import (
+    SymbolCoder,
+    SymbolDecoder,
+    SymbolEncoder,
+    round_to_symbols,
+)
 from jaxcorr.context.strips import Rows
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
@@ -23,8 +27,6 @@ from jaxcorr.transforms.windows import Plan, read_padded
 
 BEYOND_PIXELS: Literal["edge"] = "edge"
 """Pixels that the analysis sees beyond the image: the last are repeated."""
-SYMBOL_LIMIT = 2**30
-"""Exclusive bound of the magnitude of symbols, far beyond those of a sound codec."""
 BEYOND_IMAGE: Literal["constant", "edge"] = "edge"
 """Latents that the synthesis sees beyond the image: the last are repeated, as the codec
 does by `repeat_last_latents`; in format 1 they are zeros."""
@@ -62,11 +64,11 @@ def encode(
     planes = _planes(model, (height, width), version, memory)
     y = _analyze(model, image, planes)
     z = _analyze_latents(model, y, planes)
-    side_symbols = _round_to_symbols(z - model.median)
+    side_symbols = round_to_symbols(z - model.median)
     side_coder = RangeEncoder()
     channels = _channel_indices(side_symbols.shape)
     side_coder.encode(side_symbols.ravel(), channels, model.side_tables)
-    coder = _Encoder(model, y, is_guarded=arithmetic == Arithmetic.PORTABLE)
+    coder = SymbolEncoder(model, y, is_guarded=arithmetic == Arithmetic.PORTABLE)
     latents = _code_latents(
         model, side_symbols, planes, coder, arithmetic, keep_predictions
     )
@@ -163,83 +165,6 @@ def reconstruct(
     return image
 
 
-class _Encoder(SymbolCoder):
-    """Encodes symbols, each strip with the first offset that is safe for all of it.
-
-    Args:
-      model: Model of the codec.
-      y: Latents before quantization.
-      is_guarded: Whether values close to a boundary are unsafe.
-
-    Attributes:
-      coder: Range coder.
-      offsets: Offset of every strip.
-    """
-
-    def __init__(
-        self, model: Model, y: Float32[np.ndarray, "h16 w16 c"], *, is_guarded: bool
-    ):
-        self.coder = RangeEncoder()
-        self.offsets: list[int] = []
-        self._model = model
-        self._y = y
-        self._is_guarded = is_guarded
-        self._passes: list[tuple[np.ndarray, np.ndarray]] = []
-
-    @override
-    def grids(self, strip):
-        for offset in range(OFFSETS):
-            self.offsets[strip:] = [offset]
-            self._passes.clear()
-            yield ReproducibleGrid(offset=offset, guarded=self._is_guarded)
-
-    @override
-    def code(self, positions, mean, classes):
-        symbols = _round_to_symbols(self._y[positions].astype(np.float64) - mean)
-        self._passes.append((symbols, classes))
-        return symbols
-
-    @override
-    def finish_strip(self):
-        for symbols, classes in self._passes:
-            tables = self._model.latent_tables
-            self.coder.encode(symbols.ravel(), classes.ravel(), tables)
-
-
-class _Decoder(SymbolCoder):
-    """Decodes the symbols that `_Encoder` encoded.
-
-    Args:
-      model: Model of the codec.
-      container: Content of the file.
-      num_strips: Number of strips.
-    """
-
-    def __init__(self, model: Model, container: Container, num_strips: int):
-        later, payload = (
-            container.y_payload[: num_strips - 1],
-            container.y_payload[num_strips - 1 :],
-        )
-        if len(later) < num_strips - 1:
-            raise CodingError("the payload ends in the offsets of strips")
-        self._offsets = [container.offset, *later]
-        self._coder = RangeDecoder(payload)
-        self._tables = model.latent_tables
-
-    @override
-    def grids(self, strip):
-        yield ReproducibleGrid(offset=self._offsets[strip])
-
-    @override
-    def code(self, positions, mean, classes):
-        symbols = self._coder.decode(classes.ravel(), self._tables)
-        return symbols.reshape(mean.shape)
-
-    @override
-    def finish_strip(self):
-        pass
-
-
 def _decode_latents(
     model: Model, container: Container, keep_predictions: bool, memory: int | None
 ) -> DecodedLatents:
@@ -251,7 +176,7 @@ def _decode_latents(
     side_symbols = side_coder.decode(_channel_indices(shape), model.side_tables)
     side_symbols = side_symbols.reshape(shape)
     num_strips = model.shared_codec.context.num_strips(planes.layout)
-    coder = _Decoder(model, container, num_strips)
+    coder = SymbolDecoder(model, container, num_strips)
     arithmetic = container.arithmetic
     return _code_latents(
         model, side_symbols, planes, coder, arithmetic, keep_predictions
@@ -343,14 +268,6 @@ def _predict_features(
 
     ends = [row.size if is_whole else row.keep[1] for row in rows]
     return Rows([end * plan.unit[1] for end in ends], predict)
-
-
-def _round_to_symbols(residual: Float[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:
-    """Rounds residuals, which are differences from the centers."""
-    rounded = np.rint(residual)
-    if not np.all(np.abs(rounded) < SYMBOL_LIMIT):
-        raise UserError("the model gives latents that are not finite")
-    return rounded.astype(np.int32)
 
 
 def _channel_indices(shape: tuple[int, ...]) -> UInt16[np.ndarray, " n"]:

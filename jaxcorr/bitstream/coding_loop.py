@@ -3,41 +3,17 @@
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64, Int32, UInt8
+from jaxtyping import Float64, Int32
 
 from jaxcorr.bitstream.grid import ReproducibleGrid, UnsafeRounding
-from jaxcorr.context.base import Positions
+from jaxcorr.bitstream.symbol_coders import SymbolCoder
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 
 LatentArray = Float64[np.ndarray, "h16 w16 c"]
-
-
-@runtime_checkable
-class SymbolCoder(Protocol):
-    """Encodes or decodes the symbols of an image, strip by strip."""
-
-    def grids(self, strip: int) -> Iterable[ReproducibleGrid]:
-        """Yields the grids to code a strip with: the next if one is not safe."""
-        ...
-
-    def code(
-        self,
-        positions: Positions,
-        mean: Float64[np.ndarray, "..."],
-        classes: UInt8[np.ndarray, "..."],
-    ) -> Int32[np.ndarray, "..."]:
-        """Codes the symbols of a pass, given means and scale classes."""
-        ...
-
-    def finish_strip(self) -> None:
-        """Is called when all passes of a strip are coded."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from jaxcorr import compatibility, serialization
 from jaxcorr.context.parameters import MeanAndScale
-from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.context.passes import PassContext
+from jaxcorr.context.schedule import Pass
 from jaxcorr.context.slices import SliceNetworks
 from jaxcorr.errors import require
 

@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
-from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.context.passes import PassContext
+from jaxcorr.context.schedule import Pass
 from jaxcorr.layers.convolution import MaskedConvolution
 
 ODD_TAPS = tuple(

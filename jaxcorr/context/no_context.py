@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
-from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.context.passes import PassContext
+from jaxcorr.context.schedule import Pass
 from jaxcorr.quantization import QuantizationName
 
 

@@ -12,7 +12,8 @@ from typing_extensions import override
 from jaxcorr import compatibility, serialization
 from jaxcorr.context.checkerboard import ODD_TAPS
 from jaxcorr.context.parameters import MeanAndScale, mean_and_scale
-from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.context.passes import PassContext
+from jaxcorr.context.schedule import Pass
 from jaxcorr.errors import require
 from jaxcorr.layers.convolution import Convolution, MaskedConvolution, Pointwise
 

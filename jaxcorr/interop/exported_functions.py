@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from jaxcorr.context.autoregressive import CAUSAL_TAPS, LAG, AutoregressiveContext
 from jaxcorr.context.parameters import MeanAndScale
-from jaxcorr.context.passes import Pass, PassContext
+from jaxcorr.context.passes import PassContext
+from jaxcorr.context.schedule import Pass
 from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.model import Model
 from jaxcorr.quantization import Rounding

@@ -78,7 +78,7 @@ def test_a_strip_that_is_not_safe_is_coded_again_with_another_offset(
                 raise UnsafeRounding
             return super().round_means(mean)
 
-    class Unlucky(coding._Encoder):
+    class Unlucky(coding.SymbolEncoder):
         def grids(self, strip):
             for grid in super().grids(strip):
                 is_unsafe = strip == 1 and grid.offset == 0
@@ -90,7 +90,7 @@ def test_a_strip_that_is_not_safe_is_coded_again_with_another_offset(
     image = codecs.blocks(HEIGHT, WIDTH)
     safe, _ = coding.encode(model, image)
     assert list(safe.y_payload[:2]) == [0, 0]
-    monkeypatch.setattr(coding, "_Encoder", Unlucky)
+    monkeypatch.setattr(coding, "SymbolEncoder", Unlucky)
     container, latents = coding.encode(model, image)
     assert list(container.y_payload[:2]) == [1, 0] and len(passes) == 2
     _, decoded = coding.decode(model, container)

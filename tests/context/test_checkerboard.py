@@ -17,7 +17,7 @@ from support.context_models import (
 
 from jaxcorr import codec, quantization
 from jaxcorr.context.checkerboard import Checkerboard
-from jaxcorr.context.passes import parity_of
+from jaxcorr.context.schedule import parity_of
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.quantization import round_around
 from jaxcorr.training.loss import LossConfig
