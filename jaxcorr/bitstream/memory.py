@@ -13,7 +13,7 @@ PER_PIXEL = 6
 """Bytes of an image and of what is read from it or written to it, for each pixel."""
 PER_LATENT = 16
 """Bytes of a latent before quantization, its symbol, and the decoded latent."""
-PER_FEATURE = 4 * 8 * 8
+PER_FEATURE = 100
 """Bytes of a channel of the latents at a position of a strip, for features and what the
 networks compute from them in float64."""
 STRIP_ROWS = 80
@@ -38,17 +38,19 @@ def window_pixels(
     Raises:
       UserError: If `memory` does not suffice.
     """
-    left = (free_memory() // 2 if memory is None else memory) - _fixed(transforms, size)
-    fitting = LARGEST_WINDOW
-    while fitting > SMALLEST_WINDOW and fitting * transforms.bytes_per_pixel > left:
-        fitting //= 2
-    if memory is not None and fitting * transforms.bytes_per_pixel > left:
-        height, width = size
-        needed = memory - left + SMALLEST_WINDOW * transforms.bytes_per_pixel
+    height, width = size
+    budget = free_memory() // 2 if memory is None else memory
+    left = budget - _arrays(transforms, size)
+    least = max(_strip(transforms, size), SMALLEST_WINDOW * transforms.bytes_per_pixel)
+    if memory is not None and least > left:
+        needed = budget - left + least
         raise UserError(
             f"an image of {width} x {height} pixels needs {needed / 1e9:.1f} GB with "
             f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
         )
+    fitting = LARGEST_WINDOW
+    while fitting > SMALLEST_WINDOW and fitting * transforms.bytes_per_pixel > left:
+        fitting //= 2
     return fitting
 
 
@@ -65,12 +67,14 @@ def free_memory() -> int:
         return UNKNOWN
 
 
-def _fixed(transforms: TransformConfig, size: tuple[int, int]) -> int:
-    """Returns the bytes that coding an image takes besides the windows."""
-    height, width = size
-    latents = height * width // LATENT_STRIDE**2 * transforms.channels
-    rows = min(STRIP_ROWS, -(-height // LATENT_STRIDE))
-    strip = rows * -(-width // LATENT_STRIDE) * transforms.channels
-    return (
-        BASE + PER_PIXEL * height * width + PER_LATENT * latents + PER_FEATURE * strip
-    )
+def _arrays(transforms: TransformConfig, size: tuple[int, int]) -> int:
+    """Returns the bytes of Python, and of an image and its latents."""
+    pixels = size[0] * size[1]
+    latents = pixels // LATENT_STRIDE**2 * transforms.channels
+    return BASE + PER_PIXEL * pixels + PER_LATENT * latents
+
+
+def _strip(transforms: TransformConfig, size: tuple[int, int]) -> int:
+    """Returns the bytes that the networks take on a strip of latents."""
+    rows, columns = (-(-side // LATENT_STRIDE) for side in size)
+    return PER_FEATURE * min(STRIP_ROWS, rows) * columns * transforms.channels

@@ -13,6 +13,7 @@ from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.bitstream.grid import ReproducibleGrid, UnsafeRounding
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.errors import UserError
+from jaxcorr.transforms.cheng import Cheng
 
 HEIGHT, WIDTH = 330, 150
 QUICK = [
@@ -148,10 +149,9 @@ def test_rows_are_computed_once_and_forgotten():
 
 def test_memory_bounds_the_windows_and_too_little_is_refused_by_name(tiny_model):
     transforms = tiny_model.config.transforms
-    wide = codecs.make_combination("cheng", "none").config.transforms
     sizes = [
-        memory.window_pixels(wide, (4000, 6000), int(budget * 1e9))
-        for budget in (0.95, 1.0, 1.2, 4)
+        memory.window_pixels(Cheng(width=128), (4000, 6000), int(budget * 1e9))
+        for budget in (1.3, 1.5, 2, 4)
     ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == memory.LARGEST_WINDOW
     assert memory.window_pixels(transforms, (4000, 6000), None) >= 2**16
