@@ -1,13 +1,14 @@
-"""The systems in the table of Ali et al., at the size of published models.
+r"""The systems in the table of Ali et al., at the size of published models.
 
 Ali et al., "Towards Efficient Image Compression Without Autoregressive Models",
 NeurIPS 2023, https://openreview.net/forum?id=1ihGy9vAIg. Each system combines
 transforms and a context model, and is trained with and without the correlation loss:
 
-    jaxcorr train ali2023:cheng_charm --sweep.correlation-weight 0 0.1
+    jaxcorr train ali2023:cheng_charm --sweep.correlation-weight 0 0.1 \
+        --data.held-out folder:VALIDATION
 
 Training images are read from the folder `photographs`, or from another one with
-`--data.source folder:DIR`. We do not know the paper's data, batch size, schedule,
+`--data.source folder:DIR`. Held-out images must be given: the packaged ones are two. We do not know the paper's data, batch size, schedule,
 widths and weight of the loss. Schedule and λ are those of CompressAI's mbt2018-mean at
 quality 4, with twice its batch size and a fixed drop of the learning rate.
 

@@ -34,6 +34,9 @@ from jaxcorr.training.stages import Stage
 from jaxcorr.training.trackers import TrackedRun, Tracker, open_trackers
 from jaxcorr.training.train_state import TrainState
 
+FULL_SCALE, BUILT_IN = 1_000_000, "builtin"
+"""Steps from which a run needs held-out images of its own, and the source of others."""
+
 
 def train(
     config: TrainConfig | str,
@@ -78,6 +81,7 @@ def train(
         config = resume.resumed_config(config, saved, workdir)
         moved = resume.moved_images(config, saved, workdir)
     else:
+        check_held_out(config)
         initial = train_states.read_initial(config)
     if start >= config.steps:
         if distributed.is_first_process():
@@ -108,6 +112,21 @@ def train(
         log.log_message(introduction(config, run, start, state, images=count))
         loop.train(run, state, batches, saved, log)
     return workdir
+
+
+def check_held_out(config: TrainConfig) -> None:
+    """Checks that a run at full scale has held-out images of its own.
+
+    Raises:
+      UserError: If it has `FULL_SCALE` steps or more on images of the user, but would
+        choose its best checkpoint on two packaged photographs.
+    """
+    data = config.data
+    if config.steps >= FULL_SCALE and data.held_out == BUILT_IN != data.source:
+        raise UserError(
+            f"data.held-out must name images of your own for a run of {config.steps} "
+            "steps, but is builtin, two photographs: give --data.held-out folder:DIR"
+        )
 
 
 def make_mesh(config: TrainConfig) -> Mesh:

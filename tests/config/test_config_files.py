@@ -23,6 +23,7 @@ VARIANTS = {
     "ali2023": ["", *names_in("ali2023", "SYSTEMS")],
     "demo": [""],
     "quickstart": ["", *names_in("quickstart", "START")],
+    "recipes": ["", *names_in("recipes", "RECIPES")],
     "study": ["", *names_in("study", "CONTEXTS")],
 }
 KEY = jax.random.key(0)

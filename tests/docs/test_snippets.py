@@ -12,7 +12,7 @@ from support import pages
 from support.codecs import blocks
 from support.paths import ROOT
 
-from jaxcorr import branch
+from jaxcorr import branch, trainer
 from jaxcorr.cli import main
 from jaxcorr.cli import train as cli_train
 from jaxcorr.config import TrainConfig
@@ -65,9 +65,13 @@ def test_arguments_of_a_command_are_valid(page, words, monkeypatch):
         if name == "train":
             if "--branch" in words:  # Its settings are those of a run.
                 monkeypatch.setattr(branch, "branch_config", lambda *_: TrainConfig())
-            return lambda arguments: cli_train.parse(arguments, program="jaxcorr train")
+            return parse_settings
         command = original(name)
         return functools.wraps(command)(lambda *args, **kwargs: None)
+
+    def parse_settings(arguments):
+        config = cli_train.parse(arguments, program="jaxcorr train")
+        trainer.check_held_out(config)
 
     original = main.load
     monkeypatch.setattr(main, "load", load)
