@@ -11,6 +11,8 @@ MODULES = {
     "plots": ("markdown_it", "matplotlib"),
     "onnx": ("jax2onnx",),
     "compressai": ("torch",),
+    "heif": ("pillow_heif",),
+    "jpegxl": ("imagecodecs",),
 }
 """Top-level modules that each extra of jaxcorr installs; `train` includes `plots`."""
 

@@ -159,6 +159,7 @@ def _encode_latents(
     guarded = arithmetic == Arithmetic.PORTABLE
     with networks.coding_arithmetic(arithmetic) as dtype:
         features = _predict_features(model, side_symbols.astype(dtype), size, region)
+        reason = ""
         for offset in range(OFFSETS):
             coder = RangeEncoder()
 
@@ -172,10 +173,14 @@ def _encode_latents(
                 latents = coding_loop.code_latents(
                     model, features, side_symbols, size, grid, code_symbols, region
                 )
-            except UnsafeRounding:
+            except UnsafeRounding as unsafe:
+                reason = str(unsafe)
                 continue
             return coder, latents, offset
-    raise UserError("no offset of the grid keeps all values off its boundaries")
+    raise UserError(
+        f"the model predicts {reason} quantization steps, which no grid rounds alike "
+        "on all machines: its training may have diverged"
+    )
 
 
 def _decode_latents(model: Model, container: Container) -> DecodedLatents:

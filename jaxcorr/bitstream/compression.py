@@ -4,23 +4,27 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 from typing_extensions import deprecated
 
 from jaxcorr import files, images
-from jaxcorr.bitstream import model_choice, rate_target
+from jaxcorr.bitstream import model_choice, rate_target, side_sections
 from jaxcorr.bitstream.coding import decode
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.images import ImageLike
+from jaxcorr.errors import UserError
+from jaxcorr.images import ImageLike, Picture
 from jaxcorr.model import Model
 from jaxcorr.model_set import ModelSet, ModelsLike
 from jaxcorr.run_directory import DEMO
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 """Bytes of a file, or its path."""
+MetadataChoice = Literal["drop", "keep"]
+"""What happens to EXIF data, XMP and the ICC profile of an image."""
 
 
 @overload
@@ -32,6 +36,8 @@ def compress(
     bpp: float | int | None = None,
     psnr: float | int | None = None,
     size: float | int | str | None = None,
+    background: str | None = None,
+    metadata: MetadataChoice = "drop",
 ) -> bytes: ...
 
 
@@ -44,6 +50,8 @@ def compress(
     bpp: float | int | None = None,
     psnr: float | int | None = None,
     size: float | int | str | None = None,
+    background: str | None = None,
+    metadata: MetadataChoice = "drop",
 ) -> list[bytes]: ...
 
 
@@ -60,6 +68,8 @@ def compress(
     bpp: float | int | None = None,
     psnr: float | int | None = None,
     size: float | int | str | None = None,
+    background: str | None = None,
+    metadata: MetadataChoice = "drop",
 ) -> bytes | list[bytes]:
     """Encodes an image of any size to the bytes of a file.
 
@@ -70,8 +80,8 @@ def compress(
     Args:
       image: A path, an image of Pillow, or an array of shape [height, width] or
         [height, width, channels] with 1 (gray), 3 (RGB) or 4 channels (RGB and
-        opacity, which is laid over white). Arrays hold uint8, uint16, or
-        floating-point numbers in [0, 1]. Or a list of images.
+        opacity). Arrays hold uint8, uint16, or floating-point numbers in [0, 1]. Or a
+        list of images. Colors are converted to sRGB; opacity is kept without loss.
       model: Model, or the path of a model folder or run; by default the packaged demo.
         The decoder needs the same model. A model is read once, until its files change.
         For a target, a sweep, a folder of model folders, or a list of models and paths.
@@ -80,6 +90,10 @@ def compress(
       bpp: Target: the highest bits per pixel of a file.
       psnr: Target: the lowest PSNR of a decoded 8-bit image, in dB.
       size: Target: the highest size of a file, in bytes or as in "20KB".
+      background: Color over which a transparent image is laid, such as "white" or
+        "#ffcc00"; None keeps the opacity.
+      metadata: "keep" stores EXIF data, XMP and the ICC profile of files and images of
+        Pillow. Colors then stay in their own color space.
 
     Returns:
       The bytes of the file, or a list with the bytes for each image.
@@ -94,25 +108,72 @@ def compress(
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
     models = model_choice.read_models(ModelSet(model), target)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    color = None if background is None else images.parse_color(background)
+    keep_metadata = keeps_metadata(metadata)
 
-    def compress_one(pixels: UInt8[np.ndarray, "h w 3"], name: str) -> bytes:
+    def compress_one(picture: Picture, name: str) -> bytes:
+        picture = picture if color is None else picture.over(color)
         return model_choice.encode(
-            models, pixels, target, arithmetic=arithmetic, name=name
+            models,
+            picture.rgb,
+            target,
+            arithmetic=arithmetic,
+            sections=side_sections.pack(picture),
+            name=name,
         ).data
 
-    return images.map_images(compress_one, image)
+    return images.map_images(compress_one, image, keep_metadata=keep_metadata)
+
+
+def keeps_metadata(choice: str) -> bool:
+    """Returns whether metadata are kept.
+
+    Raises:
+      UserError: If the choice is neither "drop" nor "keep".
+    """
+    if choice not in get_args(MetadataChoice):
+        raise UserError(f"metadata must be drop or keep, but is {choice!r}")
+    return choice == "keep"
 
 
 @overload
 def decompress(
-    data: Data, model: ModelsLike = DEMO, *, name: str | None = None
+    data: Data,
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    as_pillow: Literal[False] = False,
 ) -> UInt8[np.ndarray, "h w 3"]: ...
 
 
 @overload
 def decompress(
-    data: Sequence[Data], model: ModelsLike = DEMO, *, name: str | None = None
+    data: Data,
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    as_pillow: Literal[True],
+) -> Image.Image: ...
+
+
+@overload
+def decompress(
+    data: Sequence[Data],
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    as_pillow: Literal[False] = False,
 ) -> list[UInt8[np.ndarray, "h w 3"]]: ...
+
+
+@overload
+def decompress(
+    data: Sequence[Data],
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    as_pillow: Literal[True],
+) -> list[Image.Image]: ...
 
 
 @overload
@@ -123,8 +184,12 @@ def decompress(
 
 
 def decompress(
-    data: Any, model: Any = DEMO, *, name: str | None = None
-) -> UInt8[np.ndarray, "h w 3"] | list[UInt8[np.ndarray, "h w 3"]]:
+    data: Any,
+    model: Any = DEMO,
+    *,
+    name: str | None = None,
+    as_pillow: bool = False,
+) -> Any:
     """Decodes an image from the bytes of a file.
 
     Args:
@@ -133,9 +198,12 @@ def decompress(
         by default the packaged demo. Or several models, as in `compress`, of which one
         encoded the image.
       name: Name of the file, for messages.
+      as_pillow: Whether to return an image of Pillow, of mode L, LA, RGB or RGBA as it
+        was compressed, with the metadata that the file keeps.
 
     Returns:
-      An 8-bit RGB image, or a list of images.
+      An 8-bit image in sRGB, laid over white if it is transparent, or an image of
+      Pillow. Or a list of images.
 
     Raises:
       TypeError: If an argument has another type.
@@ -147,14 +215,19 @@ def decompress(
     models = ModelSet(DEMO if model is None else model)
     if isinstance(data, list | tuple):
         count = len(data)
-        return [
+        pictures = [
             _decompress(one, models, name or f"file {number} of {count}")
             for number, one in enumerate(data, 1)
         ]
-    return _decompress(data, models, name or "the file")
+        return [_give(picture, as_pillow) for picture in pictures]
+    return _give(_decompress(data, models, name or "the file"), as_pillow)
 
 
-def _decompress(data: Any, models: ModelSet, name: str) -> UInt8[np.ndarray, "h w 3"]:
+def _give(picture: Picture, as_pillow: bool) -> Any:
+    return picture.to_pillow() if as_pillow else picture.in_srgb().over().rgb
+
+
+def _decompress(data: Any, models: ModelSet, name: str) -> Picture:
     if isinstance(data, str | os.PathLike):
         name = os.fspath(data)
         data = files.read_file(Path(data))
@@ -165,7 +238,8 @@ def _decompress(data: Any, models: ModelSet, name: str) -> UInt8[np.ndarray, "h 
         )
     container = Container.from_bytes(bytes(data), name)
     model = models.find(container.fingerprint, name)
-    return decode(model, container, name=name)[0]
+    pixels, _ = decode(model, container, name=name)
+    return side_sections.unpack(container.sections, pixels, name)
 
 
 def _image_first(call: str, model: Model, data: Any) -> tuple[Any, Model]:

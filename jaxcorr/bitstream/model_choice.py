@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic
 from jaxcorr.bitstream.rate_target import DIGITS, UNITS, RatePoint, RateTarget
+from jaxcorr.bitstream.sections import pack_sections
 from jaxcorr.errors import UserError
 from jaxcorr.metrics.image_quality import psnr_db
 from jaxcorr.model import Model
@@ -71,6 +72,7 @@ def encode(
     target: RateTarget | None = None,
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
+    sections: Mapping[int, bytes] | None = None,
     name: str = "the image",
 ) -> CodedFile:
     """Encodes an image with the best of several models whose file meets a target.
@@ -80,14 +82,21 @@ def encode(
       image: 8-bit RGB.
       target: The target.
       arithmetic: Arithmetic of the networks, as in `coding.encode`.
+      sections: Side sections of the file, which count for its size.
       name: Name of the image, for messages.
 
     Raises:
       UserError: If no file meets the target, or for the reasons of `coding.encode`.
     """
+    sections = sections or {}
+    overhead = HEADER_BYTES + len(pack_sections(sections))
 
     def encode_with(model: Model) -> CodedFile:
-        container, latents = coding.encode(model, image, arithmetic=arithmetic)
+        try:
+            container, latents = coding.encode(model, image, arithmetic=arithmetic)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+        container = dataclasses.replace(container, sections=sections)
         data, quality = container.to_bytes(), math.nan
         if target is not None and not target.limits_size:
             decoded = coding.reconstruct(model, latents, *image.shape[:2])
@@ -96,7 +105,7 @@ def encode(
         return CodedFile(model=model, data=data, point=point)
 
     if target is not None and len(models) > 1:
-        estimates = [_estimate(model, image) for model in models]
+        estimates = [_estimate(model, image, overhead) for model in models]
         return _choose(models, estimates, target, encode_with, name)
     (model,) = models
     file = encode_with(model)
@@ -142,13 +151,21 @@ def _choose(
     return best
 
 
-def _estimate(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> RatePoint:
-    """Returns size and quality by the continuous entropy model, in float32."""
+def _estimate(
+    model: Model, image: UInt8[np.ndarray, "h w 3"], overhead: int
+) -> RatePoint:
+    """Returns size and quality by the continuous entropy model, in float32.
+
+    Args:
+      model: The model.
+      image: 8-bit RGB.
+      overhead: Bytes of the file in addition to the coded latents.
+    """
     output = model.analyze(image)
     bits = float(np.sum(output.latent_bits)) + float(np.sum(output.side_bits))
     decoded = np.rint(np.clip(np.asarray(output.reconstruction), 0, 1) * 255)
     quality = psnr_db(image, decoded.astype(np.uint8))
-    return _rate_point(image, HEADER_BYTES + bits / 8, quality)
+    return _rate_point(image, overhead + bits / 8, quality)
 
 
 def _rate_point(

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-from PIL import Image
 
 from jaxcorr import files, image_files, images, runtime
 from jaxcorr.errors import UserError
@@ -73,7 +72,7 @@ def list_folder(directory: Path) -> FolderList:
         for start in range(0, len(unknown), CHUNK):
             chunk = unknown[start : start + CHUNK]
             paths = [os.path.join(directory, listed.names[n]) for n in chunk]
-            listed.sizes[chunk] = list(threads.map(_read_size, paths))
+            listed.sizes[chunk] = list(threads.map(images.read_size, paths))
             done = start + len(chunk)
             progress.say(f"read the headers of {done:,} of {len(unknown):,} images")
     if len(unknown) and len(listed.names) >= KEPT_FROM:
@@ -109,15 +108,6 @@ def _take_sizes(listed: FolderList, kept: FolderList) -> None:
     rows = kept.table[numbers[found]]
     unchanged = np.all(rows[:, :2] == listed.table[found, :2], axis=1)
     listed.table[found[unchanged]] = rows[unchanged]
-
-
-def _read_size(path: str) -> tuple[int, int]:
-    """Returns the width and the height of an image by its header, or zeros."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except images.UNREADABLE:
-        return 0, 0
 
 
 def _place_of(directory: Path) -> Path:

@@ -1,20 +1,19 @@
 """A data source of TensorFlow Datasets (TFDS), read without TensorFlow."""
 
-import io
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
-from jaxcorr import extras, images, jpeg_decoder
+from jaxcorr import extras, images
 from jaxcorr.errors import UserError
 
 
 class TFDSReader:
     """A data source that decodes an image of a TFDS data set at each access.
 
-    It reads the encoded image from the record and decodes it with Pillow. TFDS itself
+    It reads the encoded image from the record and decodes it as
+    image files are decoded. TFDS itself
     would decode all features, some of which need OpenCV. It would also decode the image
     with OpenCV if that is installed, to slightly different pixels.
 
@@ -65,13 +64,9 @@ class TFDSReader:
         example = tf_example_pb2.Example.FromString(record)  # pyright: ignore[reportAttributeAccessIssue]
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
-            image = jpeg_decoder.decode(encoded)
-            if image is None:
-                with Image.open(io.BytesIO(encoded)) as opened:
-                    image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            return image
-        except (IndexError, *images.UNREADABLE) as error:
-            raise UserError(f"image {index} cannot be decoded: {error}") from error
+        except IndexError as error:
+            raise UserError(f"image {index} is missing from its record") from error
+        return images.decode(encoded, name=f"image {index}").over().rgb
 
 
 def _find_builder(tfds: Any, name: str, directory: str | None) -> Any:

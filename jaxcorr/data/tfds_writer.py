@@ -124,7 +124,7 @@ def encode_image_file(path: Path) -> bytes:
     """
     image, change = images.read_image(path)  # Decodes all of it, to detect damage.
     with Image.open(path) as file:
-        is_portable = file.format in {"JPEG", "PNG"}
+        is_portable = file.format in {"JPEG", "PNG"} and file.mode == "RGB"
     if is_portable and change is None:
         return path.read_bytes()
     buffer = io.BytesIO()

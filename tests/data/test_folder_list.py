@@ -25,9 +25,9 @@ def opened(monkeypatch, tmp_path):
         names.append(Path(path).name)
         return read(path)
 
-    read = folder_list._read_size
+    read = images.read_size
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(folder_list, "_read_size", read_size)
+    monkeypatch.setattr(images, "read_size", read_size)
     monkeypatch.setattr(folder_list, "KEPT_FROM", 1)
     return names
 
