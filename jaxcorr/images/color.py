@@ -11,7 +11,7 @@ from PIL import Image
 SAME = 1
 """Largest difference, of 255, that a profile of sRGB itself makes."""
 SRGB_GAMMA = 1 / 2.2
-"""Gamma in PNG files that stands for the curve of sRGB, as most programs take it."""
+"""Gamma that stands for the curve of sRGB beside its primaries, as programs take it."""
 ROWS = 256
 """Rows that are converted at once."""
 
@@ -72,7 +72,10 @@ def from_gamma(
     """
     values = np.arange(256) / 255
     linear = _linear_srgb(values)
-    if gamma is not None and gamma > 0 and abs(gamma - SRGB_GAMMA) > 0.01:
+    is_usual = gamma is not None and abs(gamma - SRGB_GAMMA) < 0.01
+    if chromaticities is not None:
+        is_usual = is_usual and np.allclose(chromaticities, _SRGB, atol=0.002)
+    if gamma is not None and gamma > 0 and not is_usual:
         linear = values ** (1 / gamma)
     matrix = np.eye(3)
     if chromaticities is not None:

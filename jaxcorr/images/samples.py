@@ -17,6 +17,8 @@ WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 GRAY = {"1", "L", "LA", "La"}
 WHITE_IS_ZERO = 0
 """Photometric interpretation of TIFF in which larger values are darker."""
+CHANNELS_FIRST = 2
+"""Planar configuration of TIFF that Pillow reads wrongly in 16 bits."""
 UNSIGNED = 1
 """Sample format of TIFF."""
 
@@ -64,6 +66,9 @@ def _check_range(image: Image.Image) -> int:
     if {*np.atleast_1d(formats)} != {UNSIGNED}:
         raise ValueError("its values are signed numbers of no known range")
     bits = max(np.atleast_1d(tags.get(ExifTags.Base.BitsPerSample, 16)))
+    planes = tags.get(ExifTags.Base.PlanarConfiguration)
+    if bits > 8 and planes == CHANNELS_FIRST:
+        raise ValueError("its channels of 16 bits are stored one after another")
     if bits > 16:
         raise ValueError(f"its values are {bits}-bit numbers of no known range")
     return int(bits)

@@ -99,18 +99,20 @@ def encode(picture: Picture, path: Path) -> tuple[bytes, Picture]:
     changes = []
     if kind in LOSSY and not (kind == "GIF" and image.mode == "L"):
         changes.append(f"written as {LOSSY[kind]}")
-    try:
+    data = None
+    for left_out in ("", "exif", "xmp"):
+        if left_out:
+            if not getattr(metadata, left_out):
+                continue
+            metadata = dataclasses.replace(metadata, **{left_out: b""})
+            changes.append(f"{left_out.upper()} data left out, which do not fit")
         try:
             data = _save(image, kind, metadata)
-        except Exception:
-            if not (metadata.exif or metadata.xmp):
-                raise
-            data = _save(image, kind, Metadata(icc=metadata.icc))
-            changes.append("EXIF data and XMP left out, which do not fit")
-    except UserError:
-        raise
-    except Exception as error:  # Encoders raise errors of any type.
-        raise UserError(f"cannot write {path}: {error}") from error
+            break
+        except Exception as error:  # Encoders raise errors of any type.
+            reason = error
+    if data is None:
+        raise UserError(f"cannot write {path}: {reason}") from reason
     return data, dataclasses.replace(picture, changes=(*picture.changes, *changes))
 
 
