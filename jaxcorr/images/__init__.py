@@ -7,7 +7,7 @@
 from jaxcorr.images.forms import ImageLike, map_images, to_picture, to_rgb
 from jaxcorr.images.parts import read_size
 from jaxcorr.images.picture import Metadata, Picture, parse_color
-from jaxcorr.images.read import (
+from jaxcorr.images.reader import (
     count_pages,
     decode,
     find_images,
@@ -15,7 +15,7 @@ from jaxcorr.images.read import (
     read,
     read_image,
 )
-from jaxcorr.images.write import check_suffix, encode, write_image, write_picture
+from jaxcorr.images.writer import check_suffix, encode, write_image, write_picture
 
 __all__ = [
     "ImageLike",

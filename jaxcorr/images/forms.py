@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr.errors import UserError
-from jaxcorr.images import read
+from jaxcorr.images import reader
 from jaxcorr.images.picture import Picture
 
 Result = TypeVar("Result")
@@ -61,9 +61,9 @@ def to_picture(
         or values outside [0, 1].
     """
     if isinstance(image, str | os.PathLike):
-        return read.read(Path(image), keep_metadata=keep_metadata)
+        return reader.read(Path(image), keep_metadata=keep_metadata)
     if isinstance(image, Image.Image):
-        return read.from_pillow(image, name, keep_metadata=keep_metadata)
+        return reader.from_pillow(image, name, keep_metadata=keep_metadata)
     if not isinstance(image, ArrayLike):
         raise TypeError(
             f"{name} must be a path, an image of Pillow or an array, but is of type "
@@ -80,7 +80,7 @@ def to_picture(
         )
     if not array.size:
         raise UserError(f"{name} has no pixels: its shape is {list(np.shape(image))}")
-    return read.from_pillow(Image.fromarray(array), name, keep_metadata=False)
+    return reader.from_pillow(Image.fromarray(array), name, keep_metadata=False)
 
 
 def map_images(

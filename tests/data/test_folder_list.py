@@ -41,6 +41,13 @@ def photographs(tmp_path):
     return tmp_path / "photographs"
 
 
+def lists() -> Path:
+    """Returns where lists are kept."""
+    folder = runtime.folder_lists()
+    assert folder is not None
+    return folder
+
+
 def list_widths(photographs: Path) -> dict[str, int]:
     listed = folder_list.list_folder(photographs)
     return dict(zip(listed.names, listed.sizes[:, 0].tolist(), strict=True))
@@ -100,7 +107,7 @@ def test_a_file_that_is_not_an_image_is_not_opened_again(photographs, opened):
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 of another kind"])
 def test_a_damaged_list_is_made_anew(photographs, opened, damage):
     expected = list_widths(photographs)
-    (kept,) = runtime.folder_lists().iterdir()
+    (kept,) = lists().iterdir()
     kept.write_bytes(damage)
     assert list_widths(photographs) == expected
     assert len(opened) == 10
@@ -119,7 +126,7 @@ def test_a_list_that_cannot_be_kept_is_made_at_each_start(
 def test_a_short_list_is_not_kept(photographs, opened, monkeypatch):
     monkeypatch.setattr(folder_list, "KEPT_FROM", 6)
     list_widths(photographs)
-    assert not runtime.folder_lists().exists()
+    assert not lists().exists()
 
 
 @pytest.mark.fast

@@ -99,7 +99,7 @@ def encode(picture: Picture, path: Path) -> tuple[bytes, Picture]:
     changes = []
     if kind in LOSSY and not (kind == "GIF" and image.mode == "L"):
         changes.append(f"written as {LOSSY[kind]}")
-    data = None
+    data, reason = None, None
     for left_out in ("", "exif", "xmp"):
         if left_out:
             if not getattr(metadata, left_out):
