@@ -145,7 +145,7 @@ def unreadable_is_refused(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
         raise UserError(
-            f"{name} has more than {limit:.0f} megapixels, the limit that guards "
+            f"{name} has more than {limit:g} megapixels, the limit that guards "
             "against small files that claim to be large: give --max-megapixels, or in "
             "Python set PIL.Image.MAX_IMAGE_PIXELS"
         ) from error
