@@ -12,6 +12,8 @@ MODULES = {
     "onnx": ("jax2onnx",),
     "wandb": ("wandb",),
     "compressai": ("torch",),
+    "heif": ("pillow_heif",),
+    "jpegxl": ("imagecodecs",),
 }
 """Top-level modules that each extra of jaxcorr installs; `train` includes `plots`."""
 

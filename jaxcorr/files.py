@@ -34,6 +34,14 @@ def check_file(path: Path, *, force: bool = True) -> None:
         if its folder cannot hold a new file.
     """
     path = Path(path)
+    try:
+        _check_file(path, force=force)
+    except OSError as error:  # Such as a name that is too long.
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _check_file(path: Path, *, force: bool) -> None:
+    """Checks a path; see `check_file`."""
     _check_replaceable(path, force=force)
     if path.exists() and not path.is_file():
         kind = "a directory" if path.is_dir() else "not a regular file"

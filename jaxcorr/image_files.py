@@ -1,13 +1,14 @@
 """Finds image files in folders."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from jaxcorr.errors import UserError
 
 SUFFIXES = frozenset(
-    ".avif .bmp .gif .jp2 .jpeg .jpg .png .ppm .tif .tiff .webp".split()
+    ".avif .bmp .gif .heic .heif .jp2 .jpeg .jpg .jxl .png .ppm .tif .tiff "
+    ".webp".split()
 )
 """File name extensions of images that are found, in lower case."""
 
@@ -20,7 +21,7 @@ def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
     """
     if not os.path.isdir(directory):
         raise UserError(f"{directory} is not a directory")
-    entries = _scan(os.fspath(directory))
+    entries = scan_files(directory, SUFFIXES)
     first = next(entries, None)
     if first is None:
         suffixes = ", ".join(sorted(SUFFIXES))
@@ -29,23 +30,50 @@ def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
     yield from entries
 
 
-def _scan(directory: str) -> Iterator[os.DirEntry[str]]:
-    """Yields the image files below a directory, sorted as `Path` sorts: by parts."""
+def scan_files(
+    directory: str | os.PathLike[str], suffixes: Collection[str]
+) -> Iterator[os.DirEntry[str]]:
+    """Yields the files below a directory with a suffix, in order of their paths.
+
+    Linked files and folders are followed, except for a link to a folder that contains
+    it.
+
+    Args:
+      directory: Directory to search.
+      suffixes: Suffixes in lower case.
+    """
+    yield from _scan(os.fspath(directory), suffixes, ())
+
+
+def _scan(
+    directory: str, suffixes: Collection[str], above: tuple[os.stat_result, ...]
+) -> Iterator[os.DirEntry[str]]:
+    """Yields files, sorted as `Path` sorts: by parts.
+
+    Args:
+      directory: Directory to search.
+      suffixes: Suffixes in lower case.
+      above: The directories that contain it.
+    """
     try:
+        itself = os.stat(directory)
+        if any(os.path.samestat(itself, other) for other in above):
+            return
         with os.scandir(directory) as entries:
             ordered = sorted(entries, key=lambda entry: os.path.normcase(entry.name))
-    except PermissionError:
+    except OSError:  # No permission, or it vanished.
         return
     for entry in ordered:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _scan(entry.path)
-        elif _is_image_file(entry):
+        if _is(entry, os.DirEntry.is_dir):
+            yield from _scan(entry.path, suffixes, (*above, itself))
+        elif os.path.splitext(entry.name)[1].lower() in suffixes and _is(
+            entry, os.DirEntry.is_file
+        ):
             yield entry
 
 
-def _is_image_file(entry: os.DirEntry[str]) -> bool:
-    has_suffix = os.path.splitext(entry.name)[1].lower() in SUFFIXES
+def _is(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) -> bool:
     try:
-        return has_suffix and entry.is_file()
+        return kind(entry)
     except OSError:  # A link to itself.
         return False

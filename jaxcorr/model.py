@@ -116,7 +116,9 @@ class Model:
         Raises:
           UserError: If an image cannot be read or is too large.
         """
-        return images.map_images(lambda pixels, _: self._analyze(pixels), image)
+        return images.map_images(
+            lambda picture, _: self._analyze(picture.over().rgb), image
+        )
 
     def _analyze(self, image: UInt8[np.ndarray, "h w 3"]) -> CodecOutput:
         height, width = image.shape[:2]

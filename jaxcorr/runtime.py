@@ -164,20 +164,24 @@ def check_device() -> None:
         ) from error
 
 
-def compilation_cache() -> Path:
-    """Returns the folder of compiled programs that commands share."""
+def compilation_cache() -> Path | None:
+    """Returns the folder of compiled programs that commands share; see `_cache`."""
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    return Path(folder) if folder else _caches() / "jaxcorr"
+    return Path(folder) if folder else _cache("jaxcorr")
 
 
-def folder_lists() -> Path:
-    """Returns the folder of lists of the images in folders."""
-    return _caches() / "jaxcorr-folders"
+def folder_lists() -> Path | None:
+    """Returns the folder of lists of the images in folders; see `_cache`."""
+    return _cache("jaxcorr-folders")
 
 
-def _caches() -> Path:
-    """Returns the folder of the user's caches."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def _cache(name: str) -> Path | None:
+    """Returns a folder among the user's caches; None if the user has no home.
+
+    Containers run programs under numbers of users that the system does not know.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return None if caches.startswith("~") else Path(caches) / name
 
 
 def enable_compilation_cache(folder: Path | None = None) -> None:
@@ -199,5 +203,8 @@ def enable_compilation_cache(folder: Path | None = None) -> None:
     if environment or jax.config.values["jax_compilation_cache_dir"]:
         return
     min_seconds = 0.1 if folder is None else 0.0
-    jax.config.update("jax_compilation_cache_dir", str(folder or compilation_cache()))
+    folder = folder or compilation_cache()
+    if folder is None:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)

@@ -1,6 +1,5 @@
 """The coding loop: it runs the strips and passes of any context model, in order."""
 
-import contextlib
 import dataclasses
 import zlib
 
@@ -105,12 +104,18 @@ def code_latents(
         coder.finish_strip()
 
     for strip in range(context.num_strips(layout)):
+        reason = ""
         for grid in coder.grids(strip):
-            with contextlib.suppress(UnsafeRounding):
+            try:
                 code_strip(strip, grid)
                 break
+            except UnsafeRounding as unsafe:
+                reason = str(unsafe)
         else:
-            raise UserError("no offset of the grid keeps all values off its boundaries")
+            raise UserError(
+                f"the model predicts {reason} quantization steps, which no grid rounds "
+                "alike on all machines: its training may have diverged"
+            )
     return DecodedLatents(
         side_symbols=side_symbols,
         symbols=symbols,

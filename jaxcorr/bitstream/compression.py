@@ -4,23 +4,27 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 from typing_extensions import deprecated
 
 from jaxcorr import files, images
-from jaxcorr.bitstream import model_choice, rate_target
+from jaxcorr.bitstream import model_choice, rate_target, side_sections
 from jaxcorr.bitstream.coding import decode
 from jaxcorr.bitstream.container import Arithmetic, Container
-from jaxcorr.images import ImageLike
+from jaxcorr.errors import UserError
+from jaxcorr.images import ImageLike, Picture
 from jaxcorr.model import Model
 from jaxcorr.model_set import ModelSet, ModelsLike
 from jaxcorr.run_directory import DEMO
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 """Bytes of a file, or its path."""
+MetadataChoice = Literal["drop", "keep"]
+"""What happens to EXIF data, XMP and the ICC profile of an image."""
 
 
 @overload
@@ -33,6 +37,8 @@ def compress(
     psnr: float | int | None = None,
     size: float | int | str | None = None,
     memory: int | str | None = None,
+    background: str | None = None,
+    metadata: MetadataChoice = "drop",
 ) -> bytes: ...
 
 
@@ -46,6 +52,8 @@ def compress(
     psnr: float | int | None = None,
     size: float | int | str | None = None,
     memory: int | str | None = None,
+    background: str | None = None,
+    metadata: MetadataChoice = "drop",
 ) -> list[bytes]: ...
 
 
@@ -63,6 +71,8 @@ def compress(
     psnr: float | int | None = None,
     size: float | int | str | None = None,
     memory: int | str | None = None,
+    background: str | None = None,
+    metadata: MetadataChoice = "drop",
 ) -> bytes | list[bytes]:
     """Encodes an image of any size to the bytes of a file.
 
@@ -73,8 +83,8 @@ def compress(
     Args:
       image: A path, an image of Pillow, or an array of shape [height, width] or
         [height, width, channels] with 1 (gray), 3 (RGB) or 4 channels (RGB and
-        opacity, which is laid over white). Arrays hold uint8, uint16, or
-        floating-point numbers in [0, 1]. Or a list of images.
+        opacity). Arrays hold uint8, uint16, or floating-point numbers in [0, 1]. Or a
+        list of images. Colors are converted to sRGB; opacity is kept without loss.
       model: Model, or the path of a model folder or run; by default the packaged demo.
         The decoder needs the same model. A model is read once, until its files change.
         For a target, a sweep, a folder of model folders, or a list of models and paths.
@@ -85,6 +95,10 @@ def compress(
       size: Target: the highest size of a file, in bytes or as in "20KB".
       memory: Memory that coding may take, in bytes or as in "2GB"; by default half of
         what is free. Files do not depend on it.
+      background: Color over which a transparent image is laid, such as "white" or
+        "#ffcc00"; None keeps the opacity.
+      metadata: "keep" stores EXIF data, XMP and the ICC profile of files and images of
+        Pillow. Colors then stay in their own color space.
 
     Returns:
       The bytes of the file, or a list with the bytes for each image.
@@ -100,13 +114,33 @@ def compress(
     models = model_choice.read_models(ModelSet(model), target)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
     limit = rate_target.memory_limit(memory)
+    color = None if background is None else images.parse_color(background)
+    keep_metadata = keeps_metadata(metadata)
 
-    def compress_one(pixels: UInt8[np.ndarray, "h w 3"], name: str) -> bytes:
+    def compress_one(picture: Picture, name: str) -> bytes:
+        picture = picture if color is None else picture.over(color)
         return model_choice.encode(
-            models, pixels, target, arithmetic=arithmetic, memory=limit, name=name
+            models,
+            picture.rgb,
+            target,
+            arithmetic=arithmetic,
+            memory=limit,
+            sections=side_sections.pack(picture),
+            name=name,
         ).data
 
-    return images.map_images(compress_one, image)
+    return images.map_images(compress_one, image, keep_metadata=keep_metadata)
+
+
+def keeps_metadata(choice: str) -> bool:
+    """Returns whether metadata are kept.
+
+    Raises:
+      UserError: If the choice is neither "drop" nor "keep".
+    """
+    if choice not in get_args(MetadataChoice):
+        raise UserError(f"metadata must be drop or keep, but is {choice!r}")
+    return choice == "keep"
 
 
 @overload
@@ -116,7 +150,19 @@ def decompress(
     *,
     name: str | None = None,
     memory: int | str | None = None,
+    as_pillow: Literal[False] = False,
 ) -> UInt8[np.ndarray, "h w 3"]: ...
+
+
+@overload
+def decompress(
+    data: Data,
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    memory: int | str | None = None,
+    as_pillow: Literal[True],
+) -> Image.Image: ...
 
 
 @overload
@@ -126,7 +172,18 @@ def decompress(
     *,
     name: str | None = None,
     memory: int | str | None = None,
+    as_pillow: Literal[False] = False,
 ) -> list[UInt8[np.ndarray, "h w 3"]]: ...
+
+
+@overload
+def decompress(
+    data: Sequence[Data],
+    model: ModelsLike = DEMO,
+    *,
+    name: str | None = None,
+    as_pillow: Literal[True],
+) -> list[Image.Image]: ...
 
 
 @overload
@@ -142,7 +199,8 @@ def decompress(
     *,
     name: str | None = None,
     memory: int | str | None = None,
-) -> UInt8[np.ndarray, "h w 3"] | list[UInt8[np.ndarray, "h w 3"]]:
+    as_pillow: bool = False,
+) -> Any:
     """Decodes an image from the bytes of a file.
 
     Args:
@@ -152,9 +210,12 @@ def decompress(
         encoded the image.
       name: Name of the file, for messages.
       memory: Memory that decoding may take, as in `compress`.
+      as_pillow: Whether to return an image of Pillow, of mode L, LA, RGB or RGBA as it
+        was compressed, with the metadata that the file keeps.
 
     Returns:
-      An 8-bit RGB image, or a list of images.
+      An 8-bit image in sRGB, laid over white if it is transparent, or an image of
+      Pillow. Or a list of images.
 
     Raises:
       TypeError: If an argument has another type.
@@ -167,16 +228,19 @@ def decompress(
     limit = rate_target.memory_limit(memory)
     if isinstance(data, list | tuple):
         count = len(data)
-        return [
+        pictures = [
             _decompress(one, models, name or f"file {number} of {count}", limit)
             for number, one in enumerate(data, 1)
         ]
-    return _decompress(data, models, name or "the file", limit)
+        return [_give(picture, as_pillow) for picture in pictures]
+    return _give(_decompress(data, models, name or "the file", limit), as_pillow)
 
 
-def _decompress(
-    data: Any, models: ModelSet, name: str, memory: int | None
-) -> UInt8[np.ndarray, "h w 3"]:
+def _give(picture: Picture, as_pillow: bool) -> Any:
+    return picture.to_pillow() if as_pillow else picture.in_srgb().over().rgb
+
+
+def _decompress(data: Any, models: ModelSet, name: str, memory: int | None) -> Picture:
     if isinstance(data, str | os.PathLike):
         name = os.fspath(data)
         data = files.read_file(Path(data))
@@ -187,10 +251,10 @@ def _decompress(
         )
     container = Container.from_bytes(bytes(data), name)
     model = models.find(container.fingerprint, name)
-    image, _ = decode(
+    pixels, _ = decode(
         model, container, name=name, memory=memory, keep_predictions=False
     )
-    return image
+    return side_sections.unpack(container.sections, pixels, name)
 
 
 def _image_first(call: str, model: Model, data: Any) -> tuple[Any, Model]:

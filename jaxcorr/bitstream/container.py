@@ -1,4 +1,4 @@
-"""The file format: a header of 44 bytes, the payload of z and the payload of y.
+"""The file format: a header of 44 bytes, the payloads of z and y, and side sections.
 
 Integers are unsigned and little-endian.
 
@@ -8,26 +8,28 @@ Integers are unsigned and little-endian.
 |    4 |    1 | version: 2, or 1 for networks that see the whole canvas                |
 |    5 |    1 | arithmetic of what feeds the range coder: 0 float64, 1 float32        |
 |    6 |    1 | offset: how far the encoder shifted the rounding grids                |
-|    7 |    1 | 0                                                                     |
+|    7 |    1 | number of side sections; 0 in version 1                                |
 |    8 |    8 | fingerprint of the model                                              |
 |   16 |    4 | width of the image in pixels, not 0                                   |
 |   20 |    4 | height of the image in pixels, not 0                                  |
 |   24 |    4 | length of the payload of z in bytes                                   |
 |   28 |    4 | length of the payload of y in bytes                                   |
 |   32 |    4 | CRC-32 of what the payloads decode to: the symbols and y_hat          |
-|   36 |    4 | CRC-32 of the payloads, z then y                                      |
+|   36 |    4 | CRC-32 of all that follows the header                                 |
 |   40 |    4 | CRC-32 of bytes 0 to 39                                               |
-|   44 |    … | payload of z, then of y; nothing after it                             |
+|   44 |    … | payload of z, then of y, then the side sections; nothing after them   |
 
 A later version keeps bytes 0 to 4 and may change everything after them. The CRC-32 is
-that of `zlib`.
+that of `zlib`. `sections` describes the side sections.
 """
 
 import dataclasses
 import enum
 import struct
 import zlib
+from collections.abc import Mapping
 
+from jaxcorr.bitstream import sections
 from jaxcorr.errors import UserError
 
 MAGIC = b"\xc8JXC"
@@ -82,6 +84,7 @@ class Container:
       y_payload: Coded latents.
       symbols_checksum: CRC-32 of the symbols and of y_hat, which lets a decoder check
         that it decoded the encoder's latents.
+      sections: Content of the side sections by their type, which may be unknown.
 
     Raises:
       ValueError: If a value does not fit its field in the file.
@@ -96,6 +99,7 @@ class Container:
     z_payload: bytes
     y_payload: bytes
     symbols_checksum: int
+    sections: Mapping[int, bytes] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         """Checks that every value fits its field in the file."""
@@ -115,25 +119,32 @@ class Container:
                 f"`fingerprint` must have {FINGERPRINT_BYTES} bytes, but has "
                 f"{len(self.fingerprint)}."
             )
+        allowed = sections.MAX_SECTIONS if self.version > UNMASKED_VERSION else 0
+        if len(self.sections) > allowed:
+            raise ValueError(
+                f"`sections` must be at most {allowed} in version {self.version}, but "
+                f"are {len(self.sections)}."
+            )
+        sections.check_sections(self.sections)
 
     def to_bytes(self) -> bytes:
         """Returns the bytes of the file."""
-        payloads = self.z_payload + self.y_payload
+        body = self.z_payload + self.y_payload + sections.pack_sections(self.sections)
         fields = _FIELDS.pack(
             MAGIC,
             self.version,
             self.arithmetic,
             self.offset,
-            0,
+            len(self.sections),
             self.fingerprint,
             self.width,
             self.height,
             len(self.z_payload),
             len(self.y_payload),
             self.symbols_checksum,
-            zlib.crc32(payloads),
+            zlib.crc32(body),
         )
-        return fields + _CHECKSUM.pack(zlib.crc32(fields)) + payloads
+        return fields + _CHECKSUM.pack(zlib.crc32(fields)) + body
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> "Container":
@@ -147,27 +158,32 @@ class Container:
           UserError: If `data` is not a complete and undamaged file of this format.
         """
         _check_start(data, name)
-        header, payloads = data[: _FIELDS.size], data[HEADER_BYTES:]
+        header, body = data[: _FIELDS.size], data[HEADER_BYTES:]
         if _CHECKSUM.unpack_from(data, _FIELDS.size) != (zlib.crc32(header),):
             raise UserError(f"{name} is damaged: its header fails its checksum")
-        _, version, arithmetic, offset, reserved, *fields = _FIELDS.unpack(header)
+        _, version, arithmetic, offset, count, *fields = _FIELDS.unpack(header)
         fingerprint, width, height, z_length, y_length, *checksums = fields
         symbols_checksum, payload_checksum = checksums
-        if not version or arithmetic not in set(Arithmetic) or reserved:
+        too_many = count > 0 and version <= UNMASKED_VERSION
+        if not version or arithmetic not in set(Arithmetic) or too_many:
             raise UserError(
                 f"{name} is damaged: its header says version {version}, arithmetic "
-                f"{arithmetic}, reserved {reserved}"
+                f"{arithmetic}, {count} side sections"
             )
         if 0 in (width, height):
             raise UserError(f"{name} is damaged: its header says {width}x{height}")
-        expected = HEADER_BYTES + z_length + y_length
+        end = HEADER_BYTES + z_length + y_length
+        found, expected = sections.find_sections(data, end, count)
         if len(data) < expected:
-            raise UserError(f"{name} is truncated: {len(data)} of {expected} bytes")
+            raise UserError(
+                f"{name} is truncated: {len(data)} of {expected} bytes"
+                f"{' or more' if len(found) < count else ''}"
+            )
         if len(data) > expected:
             raise UserError(
                 f"{name} is too long: {len(data)} bytes, but its header says {expected}"
             )
-        if zlib.crc32(payloads) != payload_checksum:
+        if zlib.crc32(body) != payload_checksum:
             raise UserError(f"{name} is damaged: its payload fails its checksum")
         return cls(
             version=version,
@@ -176,9 +192,10 @@ class Container:
             fingerprint=fingerprint,
             width=width,
             height=height,
-            z_payload=payloads[:z_length],
-            y_payload=payloads[z_length:],
+            z_payload=body[:z_length],
+            y_payload=body[z_length : z_length + y_length],
             symbols_checksum=symbols_checksum,
+            sections=sections.read_sections(data, found, name),
         )
 
 

@@ -33,7 +33,10 @@ _CLASSES_PER_NAT = (tables.SCALES.size - 1) / math.log(
 
 
 class UnsafeRounding(Exception):
-    """A value is so close to a boundary that two machines may round it differently."""
+    """A value is so close to a boundary that two machines may round it differently.
+
+    The message describes the values, as in "means of up to 3".
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class ReproducibleGrid:
         if self.guarded:
             margin = MARGIN * MEAN_STEPS * np.maximum(1.0, np.abs(mean))
             if np.any(0.5 - np.abs(position - nearest) < margin):
-                raise UnsafeRounding
+                raise UnsafeRounding(f"means of up to {np.abs(mean).max():.3g}")
         return (nearest + self._shift) / MEAN_STEPS
 
     def classes(self, scale: Float64[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
@@ -77,5 +80,5 @@ class ReproducibleGrid:
             boundary = np.clip(np.floor(position), 0, tables.SCALES.size - 2) + 0.5
             margin = MARGIN * np.maximum(1.0, 1.0 / scale) * _CLASSES_PER_NAT
             if np.any(np.abs(position - boundary) < margin):
-                raise UnsafeRounding
+                raise UnsafeRounding(f"scales from {scale.min():.3g} on")
         return tables.position_class(position)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic
 from jaxcorr.bitstream.rate_target import DIGITS, UNITS, RatePoint, RateTarget
+from jaxcorr.bitstream.sections import pack_sections
 from jaxcorr.errors import UserError
 from jaxcorr.metrics.image_quality import psnr_db
 from jaxcorr.model import Model
@@ -74,6 +75,7 @@ def encode(
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
     memory: int | None = None,
+    sections: Mapping[int, bytes] | None = None,
     name: str = "the image",
 ) -> CodedFile:
     """Encodes an image with the best of several models whose file meets a target.
@@ -84,16 +86,27 @@ def encode(
       target: The target.
       arithmetic: Arithmetic of the networks, as in `coding.encode`.
       memory: Memory that coding may take, in bytes, as in `coding.encode`.
+      sections: Side sections of the file, which count for its size.
       name: Name of the image, for messages.
 
     Raises:
       UserError: If no file meets the target, or for the reasons of `coding.encode`.
     """
+    sections = sections or {}
+    overhead = HEADER_BYTES + len(pack_sections(sections))
 
     def encode_with(model: Model) -> CodedFile:
-        container, latents = coding.encode(
-            model, image, arithmetic=arithmetic, memory=memory, keep_predictions=False
-        )
+        try:
+            container, latents = coding.encode(
+                model,
+                image,
+                arithmetic=arithmetic,
+                memory=memory,
+                keep_predictions=False,
+            )
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+        container = dataclasses.replace(container, sections=sections)
         data, quality = container.to_bytes(), math.nan
         if target is not None and not target.limits_size:
             size = image.shape[:2]
@@ -103,7 +116,7 @@ def encode(
         return CodedFile(model=model, data=data, point=point)
 
     if target is not None and len(models) > 1:
-        estimates = [_estimate(model, image) for model in models]
+        estimates = [_estimate(model, image, overhead) for model in models]
         return _choose(models, estimates, target, encode_with, name)
     (model,) = models
     file = encode_with(model)
@@ -149,20 +162,26 @@ def _choose(
     return best
 
 
-def _estimate(model: Model, image: UInt8[np.ndarray, "h w 3"]) -> RatePoint:
+def _estimate(
+    model: Model, image: UInt8[np.ndarray, "h w 3"], overhead: int
+) -> RatePoint:
     """Returns size and quality by the continuous entropy model, in float32.
 
     Those of large images are estimated from a part in the middle.
+
+    Args:
+      model: The model.
+      image: 8-bit RGB.
+      overhead: Bytes of the file in addition to the coded latents.
     """
     pixels = image.shape[0] * image.shape[1]
-    margins = (max(side - SAMPLE_SIDE, 0) // 2 for side in image.shape[:2])
-    above, before = margins
+    above, before = (max(side - SAMPLE_SIDE, 0) // 2 for side in image.shape[:2])
     image = image[above:, before:][:SAMPLE_SIDE, :SAMPLE_SIDE]
     output = model.analyze(image)
     bits = float(np.sum(output.latent_bits)) + float(np.sum(output.side_bits))
     decoded = np.rint(np.clip(np.asarray(output.reconstruction), 0, 1) * 255)
     quality = psnr_db(image, decoded.astype(np.uint8))
-    size = HEADER_BYTES + bits / 8 * pixels / (image.shape[0] * image.shape[1])
+    size = overhead + bits / 8 * pixels / (image.shape[0] * image.shape[1])
     return RatePoint(bytes=size, bpp=8 * size / pixels, psnr_db=quality)
 
 

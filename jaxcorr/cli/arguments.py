@@ -1,7 +1,7 @@
 """Types of the command-line arguments, with their help texts."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -95,13 +95,23 @@ Images = Annotated[
         "IMAGE|DIR…", "Images, and folders of images, searched recursively.", hint=""
     ),
 ]
+ImagesToCode = Annotated[
+    Positional[tuple[Path, ...]],
+    argument(
+        "IMAGE|DIR…",
+        "Images, and folders of images, searched recursively; - is standard input.",
+        hint="",
+    ),
+]
 ImageFolder = Annotated[
     Positional[Path], argument("DIR", "Folder of images, searched recursively.")
 ]
 FilesAndFolders = Annotated[
     Positional[tuple[Path, ...]],
     argument(
-        "FILE|DIR…", "Compressed files, and folders, searched for .jxc files.", hint=""
+        "FILE|DIR…",
+        "Compressed files, and folders, searched for .jxc files; - is standard input.",
+        hint="",
     ),
 ]
 JsonPath = Annotated[
@@ -115,7 +125,8 @@ OutputPath = Annotated[
     str | None,  # A Path would lose the slash at the end of a folder.
     argument(
         "PATH",
-        "Output file, or output folder for several inputs or a folder.",
+        "Output file, or output folder for several inputs or a folder; - is standard "
+        "output.",
         hint="(default: beside each input)",
         short="-o",
     ),
@@ -137,6 +148,32 @@ ExportFolder = Annotated[
     Path, argument("DIR", "Folder to write the export to.", short="-o")
 ]
 
+Background = Annotated[
+    str | None,
+    argument(
+        "COLOR",
+        "Color over which transparent images are laid, such as white or #ffcc00.",
+        hint="(default: transparency is kept)",
+    ),
+]
+MetadataChoice = Annotated[
+    Literal["drop", "keep"],
+    tyro.conf.arg(
+        help="Whether files keep EXIF data, XMP, the ICC profile and its color space."
+    ),
+]
+AllPages = Annotated[
+    bool,
+    tyro.conf.arg(help="Code each page, frame or picture of a file, not only one."),
+]
+MaxMegapixels = Annotated[
+    float,
+    argument("NUMBER", "Size of the largest image to read, in million pixels."),
+]
+SkipExisting = Annotated[
+    bool,
+    tyro.conf.arg(help="Leave out inputs whose outputs exist, after an interruption."),
+]
 Force = Annotated[bool, tyro.conf.arg(help="Replace existing files.")]
 Fast = Annotated[
     bool,

@@ -1,9 +1,12 @@
 """Processes many files for a command: inputs, output paths, progress and errors."""
 
 import contextlib
+import dataclasses
+import glob
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from jaxcorr import files, images
+from jaxcorr.cli import output as results
 from jaxcorr.cli.output import print_error, print_note
 from jaxcorr.errors import UserError
 
@@ -19,27 +23,54 @@ FindFiles = Callable[[Path], Sequence[Path]]
 """Returns the input files below a folder."""
 
 
-def output_paths(
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Item:
+    """A file to convert.
+
+    Attributes:
+      source: Input file; `-` is standard input.
+      target: Output file; `-` is standard output.
+      page: Number of the page of the input, from 0; None for the one that is chosen.
+    """
+
+    source: Path
+    target: Path
+    page: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the input, for messages."""
+        if results.is_standard_stream(self.source):
+            return "standard input"
+        page = "" if self.page is None else f" page {self.page + 1}"
+        return f"{self.source}{page}"
+
+
+def plan(
     inputs: Sequence[Path],
     output: str | None,
     suffix: str,
     *,
     force: bool,
+    skip_existing: bool = False,
     find_files: FindFiles | None = None,
-) -> list[tuple[Path, Path]]:
-    """Returns the output path of each input, after checking that no file is lost.
+    count_pages: Callable[[Path], int] | None = None,
+) -> list[Item]:
+    """Returns what is to be converted, after checking that no file is lost.
 
     Args:
-      inputs: Input files, and folders if `find_files` is given.
+      inputs: Input files and patterns of them, and folders if `find_files` is given; or
+        `-` alone.
       output: Output file, or output folder for several inputs or a folder, whose
-        subfolders are kept; a path that ends in a slash is a folder. None writes each
-        output beside its input.
+        subfolders are kept; a path that ends in a slash is a folder, and `-` is
+        standard output. None writes each output beside its input, and that of standard
+        input to standard output.
       suffix: Suffix of the output files.
       force: Whether existing files may be replaced.
+      skip_existing: Whether inputs whose outputs exist are left out.
       find_files: Finds the input files below a folder.
-
-    Returns:
-      Pairs of input and output.
+      count_pages: Counts the pages of a file, each of which becomes an output; None for
+        one output for each file.
 
     Raises:
       UserError: If an output cannot be written, is also an input, or is the output of
@@ -47,10 +78,16 @@ def output_paths(
     """
     if not inputs:
         raise UserError("no input file is given")
+    if force and skip_existing:
+        raise UserError("give either --force or --skip-existing")
     names = _names_by_input(inputs, find_files)
     sources = [source for source, _ in names]
     _check_no_output(sources, suffix)
     several = len(sources) > 1 or sources != list(inputs)
+    if several and Path("-") in [*sources, Path(output or "")]:
+        raise UserError("standard input and standard output take a single file")
+    if output is None and not several and results.is_standard_stream(sources[0]):
+        output = "-"
     if output is not None and not several and not _names_folder(output):
         targets = [Path(output)]
     else:
@@ -59,52 +96,63 @@ def output_paths(
             / f"{source.stem}{suffix}"
             for source, name in names
         ]
-    resolved = {source.resolve() for source in sources}
-    source_of: dict[Path, Path] = {}
-    for source, target in zip(sources, targets, strict=True):
-        path = target.resolve()
-        if path in source_of:
-            raise UserError(
-                f"{source_of[path]} and {source} would both become {target}"
-            )
-        if path in resolved:
-            raise UserError(f"{target} would replace an input: give another -o")
-        files.check_file(target, force=force)
-        source_of[path] = source
-    return list(zip(sources, targets, strict=True))
+    items = [
+        item
+        for source, target in zip(sources, targets, strict=True)
+        for item in _split_pages(source, target, count_pages)
+    ]
+    return _check_targets(items, force=force, skip_existing=skip_existing)
 
 
-def convert_files(
-    pairs: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], str]
-) -> None:
-    """Converts files, and exits with status 2 at the end if one of them failed.
+def convert_files(items: Sequence[Item], convert: Callable[[Item], str]) -> None:
+    """Converts files, and exits at the end if one of them failed.
 
-    A failure is reported on standard error and does not stop the others.
+    A failure of any kind is reported on standard error and does not stop the others.
+    The status is 2, or 1 if an error was none of the input.
 
     Args:
-      pairs: Pairs of input and output.
+      items: Files to convert.
       convert: Writes an output and returns a short description of it.
     """
-    failed = False
+    status, failed = 0, 0
     # tqdm hides the bar for True, and for None where there is no terminal.
-    hide_progress = True if len(pairs) == 1 else None
-    for source, target in tqdm(pairs, unit="file", disable=hide_progress):
+    hide_progress = True if len(items) == 1 else None
+    for item in tqdm(items, unit="file", disable=hide_progress):
         start = time.perf_counter()
         try:
-            with report_memory_errors(source):
-                description = convert(source, target)
+            with report_memory_errors(item.name):
+                description = convert(item)
         except UserError as error:
-            failed = True
+            status = status or 2
             print_error(str(error))
+        except Exception as error:
+            status = 1
+            print_error(f"{item.name}: {describe_error(error)}")
+            if results.is_verbose():
+                traceback.print_exc()
+        else:
+            seconds = time.perf_counter() - start
+            line = f"{item.name} -> {item.target}: {description}, {seconds:.2f} s"
+            if results.is_standard_stream(item.target):
+                print_note(line)
+            else:
+                tqdm.write(line)
             continue
-        seconds = time.perf_counter() - start
-        tqdm.write(f"{source} -> {target}: {description}, {seconds:.2f} s")
-    if failed:
-        sys.exit(2)
+        failed += 1
+    if failed and len(items) > 1:
+        print_note(f"{len(items) - failed} of {len(items)} files written")
+    if status:
+        sys.exit(status)
+
+
+def describe_error(error: Exception) -> str:
+    """Returns the type and the first line of an error."""
+    message = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {message}".rstrip(": ")
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads an image, and reports a conversion to 8-bit RGB on standard error."""
+    """Reads an image, and reports what was changed on standard error."""
     image, note = images.read_image(path)
     if note:
         print_note(note)
@@ -112,11 +160,11 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 @contextlib.contextmanager
-def report_memory_errors(path: Path) -> Iterator[None]:
+def report_memory_errors(name: str | Path) -> Iterator[None]:
     """Turns an out-of-memory error into a `UserError`.
 
     Args:
-      path: Image that the block works on.
+      name: Image that the block works on.
 
     Raises:
       UserError: If memory runs out in the block.
@@ -126,9 +174,62 @@ def report_memory_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise UserError(f"{path} does not fit into memory") from error
+        if isinstance(error, MemoryError) or any(
+            words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory")
+        ):
+            raise UserError(f"{name} does not fit into memory") from error
         raise
+
+
+def _split_pages(
+    source: Path, target: Path, count_pages: Callable[[Path], int] | None
+) -> list[Item]:
+    """Returns an item for each page, whose target has the number of the page."""
+    count = 1
+    if count_pages is not None and not results.is_standard_stream(source):
+        count = count_pages(source)
+    if count == 1:
+        return [Item(source=source, target=target)]
+    width = len(str(count))
+    return [
+        Item(
+            source=source,
+            target=target.with_name(
+                f"{target.stem}-{page + 1:0{width}}{target.suffix}"
+            ),
+            page=page,
+        )
+        for page in range(count)
+    ]
+
+
+def _check_targets(
+    items: Sequence[Item], *, force: bool, skip_existing: bool
+) -> list[Item]:
+    """Returns the items whose targets are to be written; see `plan`."""
+    sources = {os.path.realpath(item.source) for item in items}
+    source_of: dict[str, Path] = {}
+    kept = []
+    for item in items:
+        if results.is_standard_stream(item.target):
+            kept.append(item)
+            continue
+        path = os.path.realpath(item.target)
+        if path in source_of:
+            raise UserError(
+                f"{source_of[path]} and {item.source} would both become {item.target}"
+            )
+        if path in sources:
+            raise UserError(f"{item.target} would replace an input: give another -o")
+        source_of[path] = item.source
+        if skip_existing and os.path.isfile(path):
+            continue
+        files.check_file(item.target, force=force)
+        kept.append(item)
+    if len(kept) < len(items):
+        skipped = len(items) - len(kept)
+        print_note(f"skipped {skipped} of {len(items)} files whose outputs exist")
+    return kept
 
 
 def _check_no_output(sources: Sequence[Path], suffix: str) -> None:
@@ -138,14 +239,14 @@ def _check_no_output(sources: Sequence[Path], suffix: str) -> None:
       UserError: If an input that does not exist has the suffix of the outputs.
     """
     for source in sources:
-        if source.suffix.lower() == suffix and not source.exists():
+        if source.suffix.lower() == suffix and not os.path.exists(source):
             raise UserError(f"{source} does not exist: an output is named with -o")
 
 
 def _names_folder(output: str) -> bool:
     """Returns whether a path is a folder, or ends in a slash as that of a folder."""
     separators = (os.sep, os.altsep) if os.altsep else (os.sep,)
-    return output.endswith(separators) or Path(output).is_dir()
+    return output.endswith(separators) or os.path.isdir(output)
 
 
 def _names_by_input(
@@ -153,9 +254,20 @@ def _names_by_input(
 ) -> list[tuple[Path, Path]]:
     """Returns the input files, each with its name below an output folder."""
     names = []
-    for path in inputs:
-        if find_files is None or not path.is_dir():
-            names.append((path, Path(path.name)))
-        else:
-            names += [(found, found.relative_to(path)) for found in find_files(path)]
+    for given in inputs:
+        for path in _expand(given):
+            if find_files is None or not os.path.isdir(path):
+                names.append((path, Path(path.name)))
+            else:
+                found = find_files(path)
+                names += [(file, file.relative_to(path)) for file in found]
     return names
+
+
+def _expand(path: Path) -> list[Path]:
+    """Returns the paths of a pattern that the shell left as it is; see `glob`."""
+    if os.path.lexists(path) or not glob.has_magic(str(path)):
+        return [path]
+    return [Path(found) for found in sorted(glob.glob(str(path), recursive=True))] or [
+        path
+    ]

@@ -14,7 +14,7 @@ from jaxcorr.cli.arguments import Checkpoint, JsonPath, ModelPath, argument
 from jaxcorr.cli.evaluate import EvaluatedImages
 from jaxcorr.cli.output import (
     check_json,
-    is_standard_output,
+    is_standard_stream,
     print_note,
     text_stream,
     timed,
@@ -77,7 +77,7 @@ def bound(
         print(f"\ndrawn in {picture}", file=text_stream(json))
     if json is not None:
         write_json(json, _result(codec, [*found], measured))
-        if not is_standard_output(json):
+        if not is_standard_stream(json):
             print(f"\nresult in {json}")
 
 

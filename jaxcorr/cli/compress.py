@@ -9,36 +9,48 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import files, image_files
-from jaxcorr.bitstream.container import Arithmetic, Container
+from jaxcorr import image_files
+from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
+from jaxcorr.bitstream.sections import Section
 from jaxcorr.cli import output as results
 from jaxcorr.cli.arguments import (
+    AllPages,
+    Background,
     Bpp,
     Checkpoint,
     Fast,
     FilesAndFolders,
     Force,
-    Images,
+    ImagesToCode,
     JsonPath,
+    MaxMegapixels,
+    MetadataChoice,
     ModelsToChoose,
     OutputPath,
     Psnr,
+    SkipExisting,
     TargetSize,
 )
 from jaxcorr.errors import UserError
 
 FILE_SUFFIX = ".jxc"
+IMAGE_SUFFIX = ".png"
 
 
 def compress(
-    paths: Images,
+    paths: ImagesToCode,
     model: ModelsToChoose = (),
     output: OutputPath = None,
     bpp: Bpp = None,
     psnr: Psnr = None,
     size: TargetSize = None,
+    background: Background = None,
+    metadata: MetadataChoice = "drop",
+    all_pages: AllPages = False,
+    max_megapixels: MaxMegapixels = 178.0,
     checkpoint: Checkpoint = "best",
     fast: Fast = False,
+    skip_existing: SkipExisting = False,
     force: Force = False,
 ) -> None:
     """Compresses images to .jxc files, by default beside the images.
@@ -47,18 +59,26 @@ def compress(
     coded with the one of several models that meets the target best.
     """
     from jaxcorr import images
-    from jaxcorr.bitstream import model_choice, rate_target
+    from jaxcorr.bitstream import model_choice, rate_target, side_sections
     from jaxcorr.cli import batch
 
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
+    color = None if background is None else images.parse_color(background)
+    images.limit_megapixels(max_megapixels)
     models = _open_models(model, checkpoint)  # A missing model is reported first.
-    pairs = batch.output_paths(
-        paths, output, FILE_SUFFIX, force=force, find_files=images.find_images
+    items = batch.plan(
+        paths,
+        output,
+        FILE_SUFFIX,
+        force=force,
+        skip_existing=skip_existing,
+        find_files=images.find_images,
+        count_pages=images.count_pages if all_pages else None,
     )
-    for _, path in pairs:
-        if path.suffix.lower() in image_files.SUFFIXES:
+    for item in items:
+        if item.target.suffix.lower() in image_files.SUFFIXES:
             raise UserError(
-                f"{path} is the name of an image: a compressed file ends in "
+                f"{item.target} is the name of an image: a compressed file ends in "
                 f"{FILE_SUFFIX}"
             )
     with results.timed("read the model"):
@@ -67,17 +87,31 @@ def compress(
         results.print_detail(f"model {one.path}: {one.fingerprint.hex()}")
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
 
-    def convert(source: Path, path: Path) -> str:
+    def convert(item: batch.Item) -> str:
+        keep = metadata == "keep"
         with results.timed("read the image"):
-            image = batch.read_image(source)
+            if results.is_standard_stream(item.source):
+                data = results.read_data(item.source)
+                picture = images.decode(data, name=item.name, keep_metadata=keep)
+            else:
+                picture = images.read(item.source, page=item.page, keep_metadata=keep)
+        if color is not None:
+            picture = picture.over(color)
+        if note := picture.note(str(item.source)):
+            results.print_note(note)
         with results.timed("encode"):
             file = model_choice.encode(
-                opened, image, target, arithmetic=arithmetic, name=str(source)
+                opened,
+                picture.rgb,
+                target,
+                arithmetic=arithmetic,
+                sections=side_sections.pack(picture),
+                name=item.name,
             )
-        files.write_file(path, file.data)
+        results.write_data(item.target, file.data)
         return file.describe(target)
 
-    batch.convert_files(pairs, convert)
+    batch.convert_files(items, convert)
 
 
 def decompress(
@@ -85,6 +119,7 @@ def decompress(
     model: ModelsToChoose = (),
     output: OutputPath = None,
     checkpoint: Checkpoint = "best",
+    skip_existing: SkipExisting = False,
     force: Force = False,
 ) -> None:
     """Decodes files to images, by default .png files beside them.
@@ -92,30 +127,46 @@ def decompress(
     A folder stands for all .jxc files below it.
     """
     from jaxcorr import images
-    from jaxcorr.bitstream import coding
+    from jaxcorr.bitstream import coding, side_sections
     from jaxcorr.cli import batch
     from jaxcorr.model_set import model_name
 
     models = _open_models(model, checkpoint)  # A missing model is reported first.
-    pairs = batch.output_paths(
-        paths, output, ".png", force=force, find_files=_find_compressed
+    items = batch.plan(
+        paths,
+        output,
+        IMAGE_SUFFIX,
+        force=force,
+        skip_existing=skip_existing,
+        find_files=_find_compressed,
     )
-    for source, target in pairs:
-        if source.exists():  # A missing input is reported as such.
-            images.check_suffix(target)
+    for item in items:
+        is_stream = results.is_standard_stream(item.source)
+        if is_stream or item.source.exists():  # A missing input is reported as such.
+            images.check_suffix(_image_name(item.target))
     for fingerprint, one in models.fingerprints.items():
         results.print_detail(f"model {model_name(one)}: {fingerprint}")
 
-    def convert(source: Path, target: Path) -> str:
-        container = Container.from_bytes(files.read_file(source), str(source))
+    def convert(item: batch.Item) -> str:
+        container = Container.from_bytes(results.read_data(item.source), item.name)
         with results.timed("read the model"):
-            opened = models.find(container.fingerprint, str(source))
+            opened = models.find(container.fingerprint, item.name)
         with results.timed("decode"):
-            image, _ = coding.decode(opened, container, name=str(source))
-        images.write_image(target, image)
-        return f"{image.shape[1]} x {image.shape[0]}"
+            pixels, _ = coding.decode(opened, container, name=item.name)
+        picture = side_sections.unpack(container.sections, pixels, item.name)
+        data, picture = images.encode(picture, _image_name(item.target))
+        results.write_data(item.target, data)
+        if note := picture.note(str(item.target)):
+            results.print_note(note)
+        return f"{container.width} x {container.height}"
 
-    batch.convert_files(pairs, convert)
+    batch.convert_files(items, convert)
+
+
+def _image_name(target: Path) -> Path:
+    """Returns the path whose extension says the format of a decoded image."""
+    is_stream = results.is_standard_stream(target)
+    return Path(f"image{IMAGE_SUFFIX}") if is_stream else target
 
 
 def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
@@ -135,7 +186,7 @@ def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
             headers[path] = _describe_header(path)
         except UserError as error:
             results.print_error(str(error))
-    if not results.is_standard_output(json):
+    if not results.is_standard_stream(json):
         blocks = [
             [*([str(path)] if len(found) > 1 else []), *_format_header(header)]
             for path, header in headers.items()
@@ -166,11 +217,8 @@ def _find_compressed(folder: Path) -> list[Path]:
     Raises:
       UserError: If there are none.
     """
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() == FILE_SUFFIX and path.is_file()
-    )
+    found = image_files.scan_files(folder, {FILE_SUFFIX})
+    paths = [Path(entry.path) for entry in found]
     if not paths:
         raise UserError(f"{folder} holds no compressed file (looked for {FILE_SUFFIX})")
     return paths
@@ -182,18 +230,23 @@ def _describe_header(path: Path) -> dict[str, Any]:
     Raises:
       UserError: If the file cannot be read or is damaged.
     """
-    data = files.read_file(path)
+    data = results.read_data(path)
     container = Container.from_bytes(data, str(path))
     y_bytes, z_bytes = len(container.y_payload), len(container.z_payload)
+    sections = {
+        _section_name(kind): len(content)
+        for kind, content in container.sections.items()
+    }
     return {
         "file": str(path),
         "format": container.version,
         "width": container.width,
         "height": container.height,
         "bytes": len(data),
-        "header_bytes": len(data) - y_bytes - z_bytes,
+        "header_bytes": HEADER_BYTES,
         "z_bytes": z_bytes,
         "y_bytes": y_bytes,
+        "sections": sections,
         "bpp": 8 * len(data) / (container.width * container.height),
         "model": container.fingerprint.hex(),
         "arithmetic": container.arithmetic.name.lower(),
@@ -209,8 +262,21 @@ def _format_header(header: dict[str, Any]) -> list[str]:
         "bytes": "{bytes}: {header_bytes} header, {z_bytes} side information, "
         "{y_bytes} latents",
         "bpp": "{bpp:.4f}",
+        "beside": "{beside}",
         "model": "{model}",
         "arithmetic": "{arithmetic}",
         "grid offset": "{grid_offset}",
     }
-    return [f"{name:12}{line.format(**header)}" for name, line in lines.items()]
+    sections = header["sections"].items()
+    beside = ", ".join(f"{name} {size} bytes" for name, size in sections)
+    if not beside:
+        del lines["beside"]
+    return [
+        f"{name:12}{line.format(**header, beside=beside)}"
+        for name, line in lines.items()
+    ]
+
+
+def _section_name(kind: int) -> str:
+    """Returns the name of a type of side section, or its number if it is unknown."""
+    return Section(kind).name.lower() if kind in set(Section) else str(kind)

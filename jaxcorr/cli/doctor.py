@@ -123,13 +123,18 @@ def _find_range_coder() -> Iterator[Entry]:
 
 
 def _find_folders() -> Iterator[Entry]:
-    data = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
+    data = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser(
+        "~/tensorflow_datasets"
+    )
     folders = {
         "compiled programs": runtime.compilation_cache(),
         "lists of folders": runtime.folder_lists(),
         "data sets": Path(data),
     }
     for label, folder in folders.items():
+        if folder is None:
+            yield Entry(label=label, value=None, text="not kept: the user has no home")
+            continue
         files = [path for path in folder.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
         value = {"path": str(folder), "files": len(files), "bytes": size}

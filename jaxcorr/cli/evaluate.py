@@ -26,7 +26,7 @@ from jaxcorr.cli.arguments import (
 from jaxcorr.cli.measurements import Codecs
 from jaxcorr.cli.output import (
     check_json,
-    is_standard_output,
+    is_standard_stream,
     print_note,
     text_stream,
     write_json,
@@ -144,7 +144,8 @@ def show(
     if len(set(model)) < len(model):
         raise UserError(f"the two models must differ, but both are {model[0]}")
     codecs = [measurements.load_codec(path, checkpoint) for path in model]
-    ((source, target),) = batch.output_paths([image], output, "-shown.png", force=force)
+    (item,) = batch.plan([image], output, "-shown.png", force=force)
+    source, target = item.source, item.target
     if target.suffix != ".png":
         raise UserError(f"{target} must end in .png")
     pixels = batch.read_image(source)
@@ -247,9 +248,9 @@ def _measure_codecs(
         measurements.print_table(codec, rows, with_title=len(codecs) > 1, file=file)
         complete &= len(rows) == len(found)
         made.append(result_files.make_result(rows, codec.metadata()))
-        if json is not None and not is_standard_output(json):
+        if json is not None and not is_standard_stream(json):
             write_json(json, result_files.file_content(made))
-    if is_standard_output(json):
+    if is_standard_stream(json):
         write_json(str(json), result_files.file_content(made))
     elif json is not None:
         count = len(made)

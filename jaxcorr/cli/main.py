@@ -85,6 +85,7 @@ COMMANDS = {
 def main() -> None:
     """Runs the command in `sys.argv`."""
     # The verbosity decides how an error is printed, so it is known before any command.
+    output.show_any_name()
     verbosity, arguments = Verbosity.NORMAL, sys.argv[1:]
     with runtime.exit_on_user_error():
         verbosity, arguments = output.split_verbosity(arguments)

@@ -19,8 +19,8 @@ from typing import Any
 from jaxcorr import files
 from jaxcorr.errors import UserError
 
-STANDARD_OUTPUT = Path("-")
-"""Path that names standard output."""
+STANDARD_STREAM = Path("-")
+"""Path that names standard input or standard output."""
 
 
 class Verbosity(enum.IntEnum):
@@ -101,6 +101,41 @@ def print_detail(line: str) -> None:
         _print_above_bar(f"jaxcorr: {line}")
 
 
+def write_data(path: Path, data: bytes) -> None:
+    """Writes bytes to a file, completely or not at all, or to standard output.
+
+    Raises:
+      UserError: If the file cannot be written.
+    """
+    if is_standard_stream(path):
+        stream = (_RESULTS.get() or sys.stdout).buffer
+        stream.write(data)
+        stream.flush()
+    else:
+        files.write_file(path, data)
+
+
+def read_data(path: Path) -> bytes:
+    """Reads a file or standard input.
+
+    Raises:
+      UserError: If the file cannot be read.
+    """
+    return (
+        sys.stdin.buffer.read() if is_standard_stream(path) else files.read_file(path)
+    )
+
+
+def show_any_name() -> None:
+    """Lets the standard streams replace what they cannot encode.
+
+    Names of files may hold bytes that are no text, for which Python would stop.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+
+
 @contextlib.contextmanager
 def timed(part: str) -> Iterator[None]:
     """Prints the time of the block as a detail.
@@ -113,9 +148,9 @@ def timed(part: str) -> Iterator[None]:
     print_detail(f"{part}: {time.perf_counter() - start:.2f} s")
 
 
-def is_standard_output(path: Path | str | None) -> bool:
-    """Returns whether a path of an option names standard output."""
-    return path is not None and Path(path) == STANDARD_OUTPUT
+def is_standard_stream(path: Path | str | None) -> bool:
+    """Returns whether a path names standard input or standard output."""
+    return path is not None and Path(path) == STANDARD_STREAM
 
 
 def check_json(path: Path | str, *, force: bool = True) -> None:
@@ -128,7 +163,7 @@ def check_json(path: Path | str, *, force: bool = True) -> None:
     Raises:
       UserError: If the path cannot be written, or exists without `force`.
     """
-    if not is_standard_output(path):
+    if not is_standard_stream(path):
         files.check_file(Path(path), force=force)
 
 
@@ -143,7 +178,9 @@ def write_json(path: Path | str, value: Any) -> None:
       UserError: If the file cannot be written.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    if is_standard_output(path):
+    # Names of files may hold bytes of no encoding, which JSON escapes as Python does.
+    text = text.encode(errors="backslashreplace").decode()
+    if is_standard_stream(path):
         stream = _RESULTS.get() or sys.stdout
         stream.write(text)
         stream.flush()
@@ -160,7 +197,7 @@ def text_stream(json_path: Path | str | None) -> Any:
     Returns:
       Standard error if the results are on standard output, otherwise standard output.
     """
-    if not is_standard_output(json_path):
+    if not is_standard_stream(json_path):
         return sys.stdout
     return sys.stdout if _RESULTS.get() else sys.stderr
 

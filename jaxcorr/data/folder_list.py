@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-from PIL import Image
 
 from jaxcorr import files, image_files, images, runtime
 from jaxcorr.data.progress import Progress
@@ -63,16 +62,17 @@ def list_folder(directory: Path) -> FolderList:
     progress = Progress(f"folder:{directory}")
     listed = _scan(directory, progress)
     kept_at = _place_of(directory)
-    _take_sizes(listed, _read_kept(kept_at))
+    if kept_at is not None:
+        _take_sizes(listed, _read_kept(kept_at))
     unknown = np.flatnonzero(listed.sizes[:, 0] == UNKNOWN)
     with concurrent.futures.ThreadPoolExecutor() as threads:
         for start in range(0, len(unknown), CHUNK):
             chunk = unknown[start : start + CHUNK]
             paths = [os.path.join(directory, listed.names[n]) for n in chunk]
-            listed.sizes[chunk] = list(threads.map(_read_size, paths))
+            listed.sizes[chunk] = list(threads.map(images.read_size, paths))
             done = start + len(chunk)
             progress.say(f"read the headers of {done:,} of {len(unknown):,} images")
-    if len(unknown) and len(listed.names) >= KEPT_FROM:
+    if kept_at is not None and len(unknown) and len(listed.names) >= KEPT_FROM:
         with contextlib.suppress(OSError, UserError):  # The next start is slower.
             _write_kept(kept_at, listed)
     return listed
@@ -107,19 +107,11 @@ def _take_sizes(listed: FolderList, kept: FolderList) -> None:
     listed.table[found[unchanged]] = rows[unchanged]
 
 
-def _read_size(path: str) -> tuple[int, int]:
-    """Returns the width and the height of an image by its header, or zeros."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except images.UNREADABLE:
-        return 0, 0
-
-
-def _place_of(directory: Path) -> Path:
-    """Returns where the list of a folder is kept."""
+def _place_of(directory: Path) -> Path | None:
+    """Returns where the list of a folder is kept; None if it is not."""
     name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
-    return runtime.folder_lists() / f"{name}.npz"
+    folder = runtime.folder_lists()
+    return None if folder is None else folder / f"{name}.npz"
 
 
 def _read_kept(path: Path) -> FolderList:

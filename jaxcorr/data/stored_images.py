@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
-from jaxcorr import images, jpeg_decoder
-from jaxcorr.errors import UserError
+from jaxcorr import images
 
 LARGEST_WEBP_SIDE = 16383
 """Largest side that a WebP file can have, in pixels."""
@@ -39,14 +38,7 @@ def decode(encoded: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
       UserError: If it is damaged.
     """
-    try:
-        image = jpeg_decoder.decode(encoded)
-        if image is None:
-            with Image.open(io.BytesIO(encoded)) as opened:
-                image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-    except images.UNREADABLE as error:
-        raise UserError(f"{name} cannot be decoded: {error}") from error
-    return image
+    return images.decode(encoded, name=name).over().rgb
 
 
 def read_file(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], bytes | None]:
@@ -67,5 +59,5 @@ def read_file(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], bytes | None]:
         return image, None
     encoded = path.read_bytes()
     with Image.open(io.BytesIO(encoded)) as file:
-        is_portable = file.format in {"JPEG", "PNG"}
+        is_portable = file.format in {"JPEG", "PNG"} and file.mode == "RGB"
     return image, encoded if is_portable else None

@@ -13,7 +13,8 @@ from jaxcorr.errors import UserError
 class TFDSReader:
     """A data source that decodes an image of a TFDS data set at each access.
 
-    It reads the encoded image from the record and decodes it with Pillow. TFDS itself
+    It reads the encoded image from the record and decodes it as
+    image files are decoded. TFDS itself
     would decode all features, some of which need OpenCV. It would also decode the image
     with OpenCV if that is installed, to slightly different pixels.
 
@@ -65,7 +66,7 @@ class TFDSReader:
         try:
             encoded = example.features.feature[self._feature].bytes_list.value[0]
         except IndexError as error:
-            raise UserError(f"image {index} cannot be decoded: {error}") from error
+            raise UserError(f"image {index} is missing from its record") from error
         return stored_images.decode(encoded, name=f"image {index}")
 
 

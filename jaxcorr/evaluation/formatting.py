@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,6 +119,8 @@ Cells = dict[str, list[str]]
 def as_text(rows: Sequence[ImageMetrics], *, width: int | None = None) -> str:
     """Returns a table with one line per image and a last line of means.
 
+    Below it, a sentence says so if some images are too small for MS-SSIM.
+
     Args:
       rows: Measurements of the images.
       width: Columns of the terminal. If the table is wider, columns without a value are
@@ -148,7 +151,9 @@ def as_text(rows: Sequence[ImageMetrics], *, width: int | None = None) -> str:
         force_jupyter=False,
     )
     console.print(table)
-    return text.getvalue().rstrip("\n")
+    note = measure.describe_ms_ssim([dataclasses.asdict(row) for row in rows])
+    note = textwrap.fill(note, width or max(total, 60)) if note else ""
+    return "\n\n".join(filter(None, [text.getvalue().rstrip("\n"), note]))
 
 
 def format_value(value: int | float | str | None, template: str) -> str:

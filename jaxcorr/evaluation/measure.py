@@ -2,8 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -185,6 +185,31 @@ def ms_ssim(
         return None
     pair = [x[None].astype(np.float32) / 255 for x in (image, reconstruction)]
     return float(image_quality.ms_ssim(*pair)[0])
+
+
+def with_ms_ssim(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the rows, as JSON, of the images that are large enough for MS-SSIM."""
+    return [row for row in rows if row.get("ms_ssim") is not None]
+
+
+def describe_ms_ssim(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Returns a sentence about MS-SSIM that is a mean over some images only.
+
+    Args:
+      rows: Measurements of all images, as JSON.
+
+    Returns:
+      The sentence, with the rate of these images; None if all or none have MS-SSIM.
+    """
+    large = with_ms_ssim(rows)
+    if len(large) in (0, len(rows)):
+        return None
+    rate = np.mean([row["bpp"] for row in large])
+    return (
+        f"MS-SSIM is the mean of {len(large)} of {len(rows)} images, the others being "
+        f"smaller than {image_quality.MS_SSIM_MINIMUM_SIDE} pixels; these "
+        f"{len(large)} take {rate:.4f} bpp."
+    )
 
 
 def mean_metrics(rows: Sequence[ImageMetrics]) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxcorr.errors import UserError
+from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.metrics import bjontegaard
 from jaxcorr.metrics.bjontegaard import Interpolation, NoOverlap, RDSamples
@@ -24,14 +25,22 @@ class RDPoint:
     Attributes:
       bpp: Bits per pixel of the files.
       psnr_db: PSNR, in dB.
-      ms_ssim: MS-SSIM, from 0 to 1.
+      ms_ssim: MS-SSIM, from 0 to 1, over the images that are large enough for it.
+      ms_ssim_bpp: Bits per pixel of the same images.
       seconds: Time to encode and decode an image.
     """
 
     bpp: float
     psnr_db: float
     ms_ssim: float | None = None
+    ms_ssim_bpp: float | None = None
     seconds: float | None = None
+
+    def rate(self, quality: Quality) -> float:
+        """Returns the bits per pixel of the images that a quality is the mean of."""
+        if quality == "ms_ssim_db" and self.ms_ssim_bpp is not None:
+            return self.ms_ssim_bpp
+        return self.bpp
 
     @property
     def ms_ssim_db(self) -> float | None:
@@ -69,7 +78,7 @@ class RDCurve:
         known = [point for point in points if getattr(point, quality) is not None]
         return RDSamples(
             name=self.name,
-            bpp=tuple(point.bpp for point in known),
+            bpp=tuple(point.rate(quality) for point in known),
             quality=tuple(getattr(point, quality) for point in known),
         )
 
@@ -192,13 +201,22 @@ def compare(
     )
 
 
-def rd_point(means: Mapping[str, Any]) -> RDPoint:
-    """Returns a point with the mean metrics of an evaluation."""
+def rd_point(
+    means: Mapping[str, Any], images: Sequence[Mapping[str, Any]] = ()
+) -> RDPoint:
+    """Returns a point with the mean metrics of an evaluation.
+
+    Args:
+      means: Mean of each metric, by its name.
+      images: Metrics of each image; empty if only the means are known.
+    """
+    large = [row["bpp"] for row in measure.with_ms_ssim(images) if "bpp" in row]
     encode, decode = means.get("encode_seconds"), means.get("decode_seconds")
     return RDPoint(
         bpp=float(means["bpp"]),
         psnr_db=float(means["psnr_db"]),
         ms_ssim=means.get("ms_ssim"),
+        ms_ssim_bpp=float(np.mean(large)) if large else None,
         seconds=None if encode is None or decode is None else float(encode + decode),
     )
 
@@ -211,5 +229,7 @@ def _is_same_codec(first: EvaluationResult, second: EvaluationResult) -> bool:
 
 
 def _series(evaluations: Sequence[EvaluationResult]) -> tuple[RDPoint, ...]:
-    points = [rd_point(evaluation.mean) for evaluation in evaluations]
+    points = [
+        rd_point(evaluation.mean, evaluation.images) for evaluation in evaluations
+    ]
     return tuple(sorted(points, key=lambda point: point.bpp))

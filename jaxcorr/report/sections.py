@@ -5,6 +5,7 @@ from collections.abc import Set
 
 from matplotlib.figure import Figure
 
+from jaxcorr.evaluation import measure
 from jaxcorr.report import ablation, complexity, plots, tables
 from jaxcorr.report.comparison import AnchorComparison
 from jaxcorr.report.rd_curves import Kind, Quality
@@ -69,7 +70,8 @@ def make_sections(comparison: AnchorComparison) -> list[Section]:
             "header included; y is the latents and z the side information. "
             "Correlation is the loss of the decoded latents of an image in a 7x7 "
             "window. Times depend on the other load of the machine."
-            + _describe_devices(comparison),
+            + _describe_devices(comparison)
+            + _describe_ms_ssim(comparison),
             table=tables.points(comparison.evaluations, comparison.label),
         ),
     ]
@@ -98,7 +100,8 @@ def _rate_distortion(comparison: AnchorComparison) -> list[Section]:
         sections.append(
             Section(
                 title=f"Rate and {name}",
-                text=_describe_lines({kind for kind in lines if lines[kind]}),
+                text=_describe_lines({kind for kind in lines if lines[kind]})
+                + (_describe_ms_ssim(comparison) if quality == "ms_ssim_db" else ""),
                 figure=(FIGURE_FILES[quality], figure),
             )
         )
@@ -118,6 +121,19 @@ def _describe_lines(kinds: Set[Kind]) -> str:
             "table of BD-rates names their sources."
         )
     return text
+
+
+def _describe_ms_ssim(comparison: AnchorComparison) -> str:
+    """Returns a sentence if some images are too small for MS-SSIM."""
+    for evaluation in comparison.evaluations:
+        images = evaluation.images
+        large = len(measure.with_ms_ssim(images))
+        if 0 < large < len(images):
+            return (
+                f" MS-SSIM is the mean of {large} of {len(images)} images, those that "
+                "are large enough; its figure and its BD-rates have the rates of these."
+            )
+    return ""
 
 
 def _describe_devices(comparison: AnchorComparison) -> str:

@@ -9,7 +9,7 @@ from support.codecs import blocks
 
 import jaxcorr
 from jaxcorr import codec, saved_model
-from jaxcorr.bitstream import coding, grid, networks
+from jaxcorr.bitstream import coding, compression, grid, networks
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import learned
@@ -104,8 +104,17 @@ def test_a_scale_on_a_boundary_moves_the_grid(tiny_model, monkeypatch):
 
 def test_an_image_without_a_safe_offset_is_refused(tiny_model, monkeypatch):
     monkeypatch.setattr(grid, "MARGIN", 1.0)
-    with pytest.raises(UserError, match="no offset of the grid keeps all values off"):
+    message = r"the model predicts (means of up|scales from) .*, which no grid rounds"
+    with pytest.raises(UserError, match=message):
         coding.encode(tiny_model, blocks(40, 40))
+
+
+def test_a_model_that_diverged_is_named_as_the_cause(tiny_model):
+    bias = tiny_model.parameters[f"{LAST_HYPER}/bias"] + np.float32(1e9)
+    diverged = changed(tiny_model, **{f"{LAST_HYPER}/bias": bias})
+    message = r"predicts means of up to 1e\+09 .*: its training may have diverged$"
+    with pytest.raises(UserError, match=f"^the image: the model {message}"):
+        compression.compress(blocks(17, 33), diverged)
 
 
 def disturb(monkeypatch, error):

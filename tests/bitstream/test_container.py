@@ -104,6 +104,60 @@ def test_unknown_and_truncated_files_have_different_errors(data):
     refused(data, expected)
 
 
+SECTIONS = {1: b"opacity", 2: b"", 77: b"of a later version"}
+KEPT = dataclasses.replace(SMALL, sections=SECTIONS)
+
+
+def test_side_sections_follow_the_payloads_as_documented():
+    data = KEPT.to_bytes()
+    sections = b"\x01\x07\0\0\0opacity\x02\0\0\0\0\x4d\x12\0\0\0of a later version"
+    assert data[container.HEADER_BYTES :] == b"sidelatents!" + sections
+    assert data[7] == 3
+    assert data[36:40] == zlib.crc32(b"sidelatents!" + sections).to_bytes(4, "little")
+    assert Container.from_bytes(data, "photo.jxc") == KEPT
+
+
+def test_damage_to_a_side_section_is_refused():
+    data = KEPT.to_bytes()
+    for bit in range(8 * len(DATA), 8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        refused(bytes(flipped), "damaged|truncated|too long")
+    for length in range(len(DATA), len(data)):
+        refused(data[:length], f"is truncated: {length} ")
+
+
+def with_sections(count, body):
+    """Returns a file that claims side sections, with correct checksums."""
+    body = b"sidelatents!" + body
+    fields = DATA[:7] + bytes([count]) + DATA[8:36]
+    fields += zlib.crc32(body).to_bytes(4, "little")
+    return fields + zlib.crc32(fields).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize(
+    ("count", "body", "match"),
+    [
+        (1, b"", "is truncated: 56 of 61 bytes or more"),
+        (1, b"\1\xff\xff\xff\xffx", "is truncated: 62 of 4294967356 bytes or more"),
+        (2, 2 * b"\1\1\0\0\0x", "is damaged: it has a side section twice"),
+        (1, b"\x80\0\0\0\0", "type 128, which a later version of jaxcorr needs"),
+        (0, b"\1\0\0\0\0", "is too long: 61 bytes, but its header says 56"),
+    ],
+)
+def test_impossible_side_sections_are_refused_despite_a_correct_checksum(
+    count, body, match
+):
+    refused(with_sections(count, body), match)
+
+
+def test_version_1_has_no_side_sections():
+    with pytest.raises(ValueError, match="`sections` must be at most 0 in version 1"):
+        dataclasses.replace(KEPT, version=1)
+    header = dataclasses.replace(SMALL, version=1).to_bytes()[:40]
+    refused(with_checksum(header[:7] + b"\1" + header[8:]), "1 side sections")
+
+
 @pytest.mark.parametrize("rest", [DATA[5:], b"", b"another layout"])
 def test_a_newer_version_is_reported_before_any_damage(rest):
     message = "has version 3, which is newer than 2, the newest this jaxcorr reads"
@@ -120,7 +174,6 @@ def test_damaged_headers_and_damaged_payloads_have_different_errors():
     [
         (4, b"\0", "version 0"),
         (5, b"\2", "arithmetic 2"),
-        (7, b"\1", "reserved 1"),
         (16, bytes(4), "0x513"),
         (20, bytes(4), "768x0"),
     ],

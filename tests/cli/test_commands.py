@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from support.codecs import blocks
@@ -120,10 +121,14 @@ def test_info_prints_the_header(jaxcorr, tiny_model):
 
 @pytest.mark.fast
 def test_a_converted_image_is_reported(jaxcorr, model_path):
-    Image.fromarray(blocks(17, 33)[..., 0]).save("grey.png")
-    status, _, err = jaxcorr("compress", "grey.png", "-m", model_path)
+    deep = blocks(17, 33)[..., 0].astype(np.uint16) * 257
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(deep).save("deep.png", exif=turned)
+    status, _, err = jaxcorr("compress", "deep.png", "-m", model_path)
     assert status == 0
-    assert err == "jaxcorr: grey.png: gray converted to 8-bit RGB\n"
+    changes = "16 bits rounded to 8, turned upright as its EXIF data says"
+    assert err == f"jaxcorr: deep.png: {changes}\n"
 
 
 def test_a_packed_run_is_a_model_folder(jaxcorr, run_of_tiny_model):

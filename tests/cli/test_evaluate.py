@@ -169,13 +169,13 @@ def test_a_broken_image_is_reported_once_and_the_others_are_measured(
     jaxcorr, folder, tmp_path
 ):
     (folder / "bad.png").write_text("hello")
-    Image.fromarray(GREY).convert("L").save(folder / "gray.png")
+    Image.fromarray(GREY).convert("CMYK").save(folder / "inks.tif")
     codec = "--codec", "jpeg", "--quality", 20, 80, "--json", "t.json"
     status, out, err = jaxcorr("evaluate", folder, *codec)
     assert status == 2
     assert [line.split(": ")[1] for line in err.splitlines()] == [
         "error",
-        str(folder / "gray.png"),
+        str(folder / "inks.tif"),
     ]
     assert "bad.png is not an image" in err
     results = json.loads(Path("t.json").read_text())

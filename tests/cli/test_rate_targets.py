@@ -82,7 +82,7 @@ def test_an_impossible_target_of_one_image_leaves_the_others(jaxcorr, photos, si
     status, out, err = jaxcorr("compress", *inputs, "-m", "sweep", "--size", limit)
     assert status == 2
     assert out.count("\n") == 1 and out.startswith("small.png -> small.jxc: sweep@0")
-    first, second = err.splitlines()
+    first, second, _ = err.splitlines()
     assert first.startswith(
         f"jaxcorr: error: no model codes large.png in at most {limit} bytes: files of "
         f"the 3 models take from about {sizes['large'][0]} to "

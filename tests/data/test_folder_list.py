@@ -25,9 +25,9 @@ def opened(monkeypatch, tmp_path):
         names.append(Path(path).name)
         return read(path)
 
-    read = folder_list._read_size
+    read = images.read_size
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(folder_list, "_read_size", read_size)
+    monkeypatch.setattr(images, "read_size", read_size)
     monkeypatch.setattr(folder_list, "KEPT_FROM", 1)
     return names
 
@@ -39,6 +39,13 @@ def photographs(tmp_path):
         image = np.zeros((100, 64 + number, 3), np.uint8)
         write(tmp_path / "photographs" / f"{number}.png", image)
     return tmp_path / "photographs"
+
+
+def lists() -> Path:
+    """Returns where lists are kept."""
+    folder = runtime.folder_lists()
+    assert folder is not None
+    return folder
 
 
 def list_widths(photographs: Path) -> dict[str, int]:
@@ -100,7 +107,7 @@ def test_a_file_that_is_not_an_image_is_not_opened_again(photographs, opened):
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 of another kind"])
 def test_a_damaged_list_is_made_anew(photographs, opened, damage):
     expected = list_widths(photographs)
-    (kept,) = runtime.folder_lists().iterdir()
+    (kept,) = lists().iterdir()
     kept.write_bytes(damage)
     assert list_widths(photographs) == expected
     assert len(opened) == 10
@@ -119,7 +126,7 @@ def test_a_list_that_cannot_be_kept_is_made_at_each_start(
 def test_a_short_list_is_not_kept(photographs, opened, monkeypatch):
     monkeypatch.setattr(folder_list, "KEPT_FROM", 6)
     list_widths(photographs)
-    assert not runtime.folder_lists().exists()
+    assert not lists().exists()
 
 
 @pytest.mark.fast

@@ -73,7 +73,7 @@ def test_simplejpeg_reads_the_pixels_that_pillow_reads(
     path = tmp_path / "image.jpg"
     path.write_bytes(encoded(subsampling=subsampling, progressive=progressive))
     monkeypatch.setattr(jpeg_decoder, "simplejpeg", simplejpeg)
-    decoded = jpeg_decoder.decode(path.read_bytes())
+    decoded = jpeg_decoder.decode(path.read_bytes(), lambda _: False)
     monkeypatch.setattr(jpeg_decoder, "simplejpeg", None)
     np.testing.assert_array_equal(decoded, images.read_image(path)[0])
 
@@ -113,7 +113,7 @@ def test_other_images_are_left_to_pillow(data, decoder, tmp_path, monkeypatch):
 
 def test_very_large_jpeg_is_left_to_pillow(decoder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", PHOTOGRAPH[..., 0].size - 1)
-    assert jpeg_decoder.decode(encoded()) is None
+    assert jpeg_decoder.decode(encoded(), lambda _: True) is None
     assert decoder.decoded == 0
 
 

@@ -30,6 +30,17 @@ def test_a_part_of_a_name_between_commas_names_an_anchor(runs):
         assert rd_curves.find_curve(name, curves).name == f"Minnen 128/192, {name}"
 
 
+def test_a_quality_is_plotted_against_the_rate_of_the_same_images(tmp_path):
+    """A photograph and ten icons, which are too small for MS-SSIM."""
+    rows = [{"bpp": 0.4, "ms_ssim": 0.9}] + 10 * [{"bpp": 2.0, "ms_ssim": None}]
+    point = rd_curves.rd_point({"bpp": 20.4 / 11, "psnr_db": 30, "ms_ssim": 0.9}, rows)
+    curve = rd_curves.RDCurve(name="a", kind="model", series={None: (point,)})
+    assert curve.samples(None, "ms_ssim_db").bpp == (0.4,)
+    assert curve.samples(None, "psnr_db").bpp == (20.4 / 11,)
+    ((rates, qualities),) = curve.lines("ms_ssim_db")
+    assert rates == [0.4] and qualities == pytest.approx([10.0])
+
+
 def test_every_published_curve_names_its_source():
     curves = published.published_curves()
     assert len(curves) > 15

@@ -1,0 +1,39 @@
+"""Reads and writes images: 8-bit RGB, and what a file keeps beside it.
+
+`read_image` gives the pixels alone, which training and evaluation use. `read` gives a
+`Picture`, with transparency, metadata and what was changed.
+"""
+
+from jaxcorr.images.forms import ImageLike, map_images, to_picture, to_rgb
+from jaxcorr.images.parts import read_size
+from jaxcorr.images.picture import Metadata, Picture, parse_color
+from jaxcorr.images.reader import (
+    count_pages,
+    decode,
+    find_images,
+    limit_megapixels,
+    read,
+    read_image,
+)
+from jaxcorr.images.writer import check_suffix, encode, write_image, write_picture
+
+__all__ = [
+    "ImageLike",
+    "Metadata",
+    "Picture",
+    "check_suffix",
+    "count_pages",
+    "decode",
+    "encode",
+    "find_images",
+    "limit_megapixels",
+    "map_images",
+    "parse_color",
+    "read",
+    "read_image",
+    "read_size",
+    "to_picture",
+    "to_rgb",
+    "write_image",
+    "write_picture",
+]

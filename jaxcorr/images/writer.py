@@ -1,0 +1,153 @@
+"""Writes pictures to image files."""
+
+import dataclasses
+import importlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from jaxcorr import extras, files, image_files
+from jaxcorr.errors import UserError
+from jaxcorr.images import jpeg_xl
+from jaxcorr.images.picture import Metadata, Picture
+
+BEST: dict[str, dict[str, Any]] = {
+    "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    "JPEG": {"quality": 100, "subsampling": 0},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"lossless": True, "exact": True},
+}
+"""Settings with which a format loses least."""
+LOSSY = {
+    "AVIF": "AVIF, which changes pixels a little even at its highest quality",
+    "JPEG": "JPEG, which changes pixels a little even at its highest quality",
+    "GIF": "GIF, which has 256 colors",
+}
+"""Formats that lose something, in words."""
+WITH_ALPHA = {"AVIF", "JPEG2000", "JXL", "PNG", "TIFF", "WEBP"}
+"""Formats that are written with opacity."""
+WITH_METADATA = {"AVIF", "JPEG", "PNG", "TIFF", "WEBP"}
+"""Formats that are written with EXIF data, XMP and an ICC profile."""
+XMP_IN_TIFF = 700
+"""Tag of the XMP packet in TIFF."""
+
+
+def check_suffix(path: Path) -> None:
+    """Checks that the extension of a path is a format that can be written.
+
+    Raises:
+      UserError: If it is not.
+    """
+    kind = format_of(path)
+    if kind == "JXL":
+        with extras.needs_extra("jpegxl", f"writing {path}"):
+            importlib.import_module("imagecodecs")
+    elif kind not in Image.SAVE:
+        raise UserError(
+            f"{path} must end like an image that can be written, as in .png"
+        )
+
+
+def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Writes an 8-bit RGB image, completely or not at all, in the format of its name.
+
+    Raises:
+      UserError: If the extension is not an image format, or the file cannot be written.
+    """
+    write_picture(path, Picture(rgb=image))
+
+
+def write_picture(path: Path, picture: Picture) -> Picture:
+    """Writes a picture, completely or not at all, in the format of its name.
+
+    Formats that lose something are written at their best. What a format cannot hold is
+    left out.
+
+    Returns:
+      The picture, with what writing it changed.
+
+    Raises:
+      UserError: If the extension is not an image format, or the file cannot be written.
+    """
+    data, picture = encode(picture, path)
+    files.write_file(path, data)
+    return picture
+
+
+def encode(picture: Picture, path: Path) -> tuple[bytes, Picture]:
+    """Encodes a picture to the bytes of a file; see `write_picture`.
+
+    Args:
+      picture: The picture.
+      path: Path whose extension says the format.
+
+    Raises:
+      UserError: If the extension is not an image format, or the picture cannot be
+        written in it.
+    """
+    check_suffix(path)
+    kind = format_of(path) or ""
+    if kind not in WITH_ALPHA:
+        picture = picture.over()
+    if kind not in WITH_METADATA:
+        picture = dataclasses.replace(picture.in_srgb(), metadata=Metadata())
+    image, metadata = picture.to_pillow(), picture.metadata
+    changes = []
+    if kind in LOSSY and not (kind == "GIF" and image.mode == "L"):
+        changes.append(f"written as {LOSSY[kind]}")
+    data, reason = None, None
+    for left_out in ("", "exif", "xmp"):
+        if left_out:
+            if not getattr(metadata, left_out):
+                continue
+            metadata = dataclasses.replace(metadata, **{left_out: b""})
+            changes.append(f"{left_out.upper()} data left out, which do not fit")
+        try:
+            data = _save(image, kind, metadata)
+            break
+        except Exception as error:  # Encoders raise errors of any type.
+            reason = error
+    if data is None:
+        raise UserError(f"cannot write {path}: {reason}") from reason
+    return data, dataclasses.replace(picture, changes=(*picture.changes, *changes))
+
+
+def format_of(path: Path) -> str | None:
+    """Returns the name of the format that a path's extension stands for.
+
+    It is Pillow's name, or `JXL`; None if images do not end like this.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == jpeg_xl.SUFFIX:
+        return "JXL"
+    known = suffix in image_files.SUFFIXES
+    return Image.registered_extensions().get(suffix) if known else None
+
+
+def _save(image: Image.Image, kind: str, metadata: Metadata) -> bytes:
+    """Returns the bytes of a file, with the metadata that it can hold."""
+    if kind == "JXL":
+        return jpeg_xl.encode(image)
+    options = dict(BEST.get(kind, {}))
+    kept = {"exif": metadata.exif, "icc_profile": metadata.icc}
+    if kind == "PNG" and metadata.xmp:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.xmp.decode())
+    elif kind == "TIFF":
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[XMP_IN_TIFF] = metadata.xmp
+        options["tiffinfo"] = tags if metadata.xmp else {}
+        exif = Image.Exif()
+        exif.load(metadata.exif)
+        kept["exif"] = exif.tobytes() if metadata.exif else b""
+    else:
+        kept["xmp"] = metadata.xmp
+    # Pillow would write what the image was opened with.
+    image.info = {}
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options, **{k: v for k, v in kept.items() if v})
+    return buffer.getvalue()
