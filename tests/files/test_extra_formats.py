@@ -36,7 +36,7 @@ def test_an_image_without_its_reader_is_named_as_what_it_is(
 
 @pytest.mark.parametrize("start", [HEIC, JPEG_XL, b"\xff\x0a"])
 def test_a_damaged_file_is_refused_or_its_reader_is_missing(start):
-    with pytest.raises(UserError, match="^a (is |cannot be read as an image)"):
+    with pytest.raises(UserError, match=r"^a (is |cannot be read as an image)"):
         images.decode(start + bytes(100), name="a")
 
 
