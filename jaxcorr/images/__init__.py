@@ -1,5 +1,7 @@
 """Reads and writes images: 8-bit RGB, and what a file keeps beside it.
 
+Internal: modules and names may change in any version.
+
 `read_image` gives the pixels alone, which training and evaluation use. `read` gives a
 `Picture`, with transparency, metadata and what was changed.
 """
