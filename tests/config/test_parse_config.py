@@ -96,7 +96,9 @@ REFUSED = {
     "--data.augmentation.scale 0": "error: --data.augmentation.scale must be above 0",
     "--data.augmentation.blur nan": "--data.augmentation.blur must be from 0 to 1",
     "--data.source imagenet": "data.source must be",
-    "--data.source folder:/no/such/folder": "/no/such/folder",
+    "--data.source folder:/no/such/folder --data.held-out folder:/no/such/images": (
+        "/no/such/"
+    ),
     "--data.batch-size 12": "data.batch-size must be a multiple of 8 (8 devices",
     "--data.batch-size 8 --step.micro-batches 3": "data.batch-size must be a multiple",
     "--step.micro-batches 0": "step.micro-batches must be at least 1",
@@ -189,7 +191,7 @@ def test_a_mistake_in_a_config_file_is_reported_with_its_line(tmp_path, text, me
             ["no_such.py"],
             "no_such.py does not exist: CONFIG must be a Python file, or ",
         ),
-        (["no_such"], "or one of ali2023, demo, quickstart, study"),
+        (["no_such"], "or one of ali2023, demo, quickstart, recipes, study"),
         (["demo:large"], "demo.py has no variants"),
         (
             ["study:large"],

@@ -99,7 +99,8 @@ def test_lamb_scales_a_step_to_the_norm_of_each_parameter():
     expected, _ = plain.update(random, plain.init(PARAMETERS), PARAMETERS)
     actual = update(random, PARAMETERS, method="lamb")
     for name, value in actual.items():
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
+        wanted = expected[name]
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-8, err_msg=name)
 
 
 def test_muon_makes_the_update_of_a_kernel_nearly_orthogonal():
@@ -118,8 +119,10 @@ def test_muon_makes_the_update_of_a_kernel_nearly_orthogonal():
     np.testing.assert_allclose(coordinates, np.diag(np.diag(coordinates)), atol=1e-3)
     assert 0.6 < np.diag(coordinates).min() <= np.diag(coordinates).max() < 1.3
     bias = "transforms/analysis/layers/0/bias"
-    expected = -RATE * np.sign(gradient[bias])  # Adam's first step.
-    np.testing.assert_allclose(updates[bias], expected, rtol=1e-4)
+    # Adam's first step, which some versions of Optax lengthen by Nesterov's momentum.
+    step = -np.asarray(updates[bias]) * np.sign(gradient[bias]) / RATE
+    np.testing.assert_allclose(step, step[0], rtol=1e-4)
+    assert step[0] == pytest.approx(1, rel=1e-4) or 1.4 < step[0] < 1.5
 
 
 def test_muon_of_an_old_optax_is_refused_by_version(monkeypatch):
