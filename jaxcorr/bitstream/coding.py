@@ -118,7 +118,7 @@ def decode(
         )
     check_size(container.height, container.width)
     try:
-        latents = _decode_latents(model, container, keep_predictions, memory)
+        latents = _decode_latents(model, container, keep_predictions, memory, name)
         if latents.checksum() != container.symbols_checksum:
             raise CodingError("the checksum of the symbols differs")
     except CodingError as error:
@@ -166,11 +166,15 @@ def reconstruct(
 
 
 def _decode_latents(
-    model: Model, container: Container, keep_predictions: bool, memory: int | None
+    model: Model,
+    container: Container,
+    keep_predictions: bool,
+    memory: int | None,
+    name: str,
 ) -> DecodedLatents:
     """Decodes the latents that `encode` encoded."""
     size = container.height, container.width
-    planes = _planes(model, size, container.version, memory)
+    planes = _planes(model, size, container.version, memory, name)
     shape = (*planes.coded_side, model.median.size)
     side_coder = RangeDecoder(container.z_payload)
     side_symbols = side_coder.decode(_channel_indices(shape), model.side_tables)
@@ -205,13 +209,17 @@ def _code_latents(
 
 
 def _planes(
-    model: Model, size: tuple[int, int], version: int, memory: int | None
+    model: Model,
+    size: tuple[int, int],
+    version: int,
+    memory: int | None,
+    name: str = "an image",
 ) -> Planes:
     transforms = model.config.transforms
     return Planes(
         size=size,
         reach=transforms.reach,
-        window_pixels=window_pixels(transforms, size, memory),
+        window_pixels=window_pixels(transforms, size, memory, name=name),
         version=version,
     )
 

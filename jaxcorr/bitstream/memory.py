@@ -25,7 +25,11 @@ UNKNOWN = 4 * 2**30
 
 
 def window_pixels(
-    transforms: TransformConfig, size: tuple[int, int], memory: int | None
+    transforms: TransformConfig,
+    size: tuple[int, int],
+    memory: int | None,
+    *,
+    name: str = "an image",
 ) -> int:
     """Returns the pixels of the largest window with which coding an image fits.
 
@@ -34,6 +38,7 @@ def window_pixels(
       size: Height and width of the image, in pixels.
       memory: Bytes that the process may take; None for half of what is free, and more
         if that does not suffice.
+      name: Name of the file, for messages.
 
     Raises:
       UserError: If `memory` does not suffice.
@@ -45,7 +50,7 @@ def window_pixels(
     if memory is not None and least > left:
         needed = budget - left + least
         raise UserError(
-            f"an image of {width} x {height} pixels needs {needed / 1e9:.1f} GB with "
+            f"{name} of {width} x {height} pixels needs {needed / 1e9:.1f} GB with "
             f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
         )
     fitting = LARGEST_WINDOW

@@ -170,6 +170,14 @@ MaxMegapixels = Annotated[
     float,
     argument("NUMBER", "Size of the largest image to read, in million pixels."),
 ]
+Memory = Annotated[
+    str | None,
+    argument(
+        "BYTES",
+        "Memory that coding may take, such as 2GB; files do not depend on it.",
+        hint="(default: half of what is free)",
+    ),
+]
 SkipExisting = Annotated[
     bool,
     tyro.conf.arg(help="Leave out inputs whose outputs exist, after an interruption."),

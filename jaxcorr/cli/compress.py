@@ -24,6 +24,7 @@ from jaxcorr.cli.arguments import (
     ImagesToCode,
     JsonPath,
     MaxMegapixels,
+    Memory,
     MetadataChoice,
     ModelsToChoose,
     OutputPath,
@@ -48,6 +49,7 @@ def compress(
     metadata: MetadataChoice = "drop",
     all_pages: AllPages = False,
     max_megapixels: MaxMegapixels = 178.0,
+    memory: Memory = None,
     checkpoint: Checkpoint = "best",
     fast: Fast = False,
     skip_existing: SkipExisting = False,
@@ -63,6 +65,7 @@ def compress(
     from jaxcorr.cli import batch
 
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
+    limit = rate_target.memory_limit(memory)
     color = None if background is None else images.parse_color(background)
     images.limit_megapixels(max_megapixels)
     models = _open_models(model, checkpoint)  # A missing model is reported first.
@@ -105,6 +108,7 @@ def compress(
                 picture.rgb,
                 target,
                 arithmetic=arithmetic,
+                memory=limit,
                 sections=side_sections.pack(picture),
                 name=item.name,
             )
@@ -118,6 +122,7 @@ def decompress(
     paths: FilesAndFolders,
     model: ModelsToChoose = (),
     output: OutputPath = None,
+    memory: Memory = None,
     checkpoint: Checkpoint = "best",
     skip_existing: SkipExisting = False,
     force: Force = False,
@@ -127,10 +132,11 @@ def decompress(
     A folder stands for all .jxc files below it.
     """
     from jaxcorr import images
-    from jaxcorr.bitstream import coding, side_sections
+    from jaxcorr.bitstream import coding, rate_target, side_sections
     from jaxcorr.cli import batch
     from jaxcorr.model_set import model_name
 
+    limit = rate_target.memory_limit(memory)
     models = _open_models(model, checkpoint)  # A missing model is reported first.
     items = batch.plan(
         paths,
@@ -152,7 +158,9 @@ def decompress(
         with results.timed("read the model"):
             opened = models.find(container.fingerprint, item.name)
         with results.timed("decode"):
-            pixels, _ = coding.decode(opened, container, name=item.name)
+            pixels, _ = coding.decode(
+                opened, container, name=item.name, memory=limit, keep_predictions=False
+            )
         picture = side_sections.unpack(container.sections, pixels, item.name)
         data, picture = images.encode(picture, _image_name(item.target))
         results.write_data(item.target, data)

@@ -191,6 +191,20 @@ def test_nothing_is_cached_for_a_user_without_a_home(monkeypatch):
     assert runtime.compilation_cache() is None and runtime.folder_lists() is None
 
 
+def test_an_image_beyond_the_memory_is_named_and_the_others_are_coded(
+    jaxcorr, model_path
+):
+    write("a.png", np.zeros((3000, 3000, 3), np.uint8))
+    write("b.png", RGB)
+    command = "compress", "a.png", "b.png", "-m", model_path, "--memory", "540MB"
+    status, _, err = jaxcorr(*command)
+    assert status == 2 and Path("b.jxc").exists() and not Path("a.jxc").exists()
+    message = "a.png: an image of 3000 x 3000 pixels needs 0.6 GB"
+    assert err.count("\n") == 1 and message in err
+    status, _, err = jaxcorr("decompress", "b.jxc", "-m", model_path, "--memory", "1MB")
+    assert status == 2 and "b.jxc of 33 x 17 pixels needs 0.5 GB" in err
+
+
 def test_a_large_image_is_read_if_the_limit_is_raised(jaxcorr, model_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     write("a.png", np.tile(RGB, (40, 40, 1)))  # 0.9 megapixels.
