@@ -50,8 +50,13 @@ def test_a_mean_is_over_the_images_that_have_a_value():
 
 
 def test_the_table_has_one_line_per_image_and_a_line_of_means():
-    lines = formatting.as_text([FULL, EMPTY]).splitlines()
+    table, _, note = formatting.as_text([FULL, EMPTY]).partition("\n\n")
+    lines = table.splitlines()
     assert len(lines) == 6
+    assert " ".join(note.split()) == (
+        "MS-SSIM is the mean of 1 of 2 images with at least 161 pixels a side, which "
+        "take 1.6000 bpp."
+    )
     assert lines[0].split()[:5] == ["file", "bytes", "bpp", "estimated", "bpp"]
     assert lines[2].split()[:4] == ["a.png", "1000", "1.6000", "-"]
     assert lines[5].startswith("mean of 2   1500  1.0000")
@@ -66,7 +71,7 @@ def test_the_table_fits_the_terminal(width):
     rows.append(dataclasses.replace(rows[0], file=name))
     text = formatting.as_text(rows, width=width)
     assert max(map(len, text.splitlines())) <= width
-    heading, *_, means = text.splitlines()
+    heading, *_, means = text.partition("\n\n")[0].splitlines()
     assert "bpp" in heading and "PSNR dB" in heading
     assert means.startswith("mean of 3")
     assert "photograph.png" in text
