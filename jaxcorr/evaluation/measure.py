@@ -207,7 +207,8 @@ def describe_ms_ssim(rows: Sequence[Mapping[str, Any]]) -> str | None:
     rate = np.mean([row["bpp"] for row in large])
     return (
         f"MS-SSIM is the mean of {len(large)} of {len(rows)} images with at least "
-        f"{image_quality.MS_SSIM_MINIMUM_SIDE} pixels a side, which take {rate:.4f} bpp."
+        f"{image_quality.MS_SSIM_MINIMUM_SIDE} pixels a side, which take "
+        f"{rate:.4f} bpp."
     )
 
 

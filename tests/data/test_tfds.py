@@ -15,7 +15,7 @@ from support.image_folders import (
 )
 
 from jaxcorr.cli import main
-from jaxcorr.data import sources, tfds_writer
+from jaxcorr.data import sources, tfds_reader, tfds_writer
 from jaxcorr.errors import UserError
 
 
@@ -105,3 +105,26 @@ def test_only_files_of_upright_rgb_are_stored_unchanged(tmp_path, noise):
         np.testing.assert_array_equal(np.asarray(stored), np.rot90(noise, -1))
     with Image.open(io.BytesIO(tfds_writer.encode_image_file(gray))) as stored:
         assert stored.mode == "RGB"
+
+
+def test_an_orientation_that_means_nothing_leaves_a_file_unchanged(tmp_path, noise):
+    for orientation in (0, 1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        write(tmp_path / "a.jpg", noise, exif=exif)
+        stored = tfds_writer.encode_image_file(tmp_path / "a.jpg")
+        assert stored == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_hidden_colors_of_a_record_are_white_as_in_a_folder(noise):
+    """A data set of others may hold transparent images."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    buffer = io.BytesIO()
+    hidden = np.dstack([noise, np.zeros(noise.shape[:2], np.uint8)])
+    Image.fromarray(hidden).save(buffer, "PNG")
+    example = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
+    example.features.feature["image"].bytes_list.value.append(buffer.getvalue())
+    reader = object.__new__(tfds_reader.TFDSReader)
+    vars(reader).update(_feature="image", _records=[example.SerializeToString()])
+    assert (reader[0] == 255).all()
