@@ -13,10 +13,10 @@ from jaxcorr.errors import UserError
 class TFDSReader:
     """A data source that decodes an image of a TFDS data set at each access.
 
-    It reads the encoded image from the record and decodes it as
-    image files are decoded. TFDS itself
-    would decode all features, some of which need OpenCV. It would also decode the image
-    with OpenCV if that is installed, to slightly different pixels.
+    It reads the encoded image from the record and decodes it as image files are
+    decoded. TFDS itself would decode all features, some of which need OpenCV. It would
+    also decode the image with OpenCV if that is installed, to slightly different
+    pixels.
 
     Args:
       name: Name of the data set in TFDS: `name`, `name/config` or `name:version`.

@@ -206,9 +206,9 @@ def describe_ms_ssim(rows: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     rate = np.mean([row["bpp"] for row in large])
     return (
-        f"MS-SSIM is the mean of {len(large)} of {len(rows)} images, the others being "
-        f"smaller than {image_quality.MS_SSIM_MINIMUM_SIDE} pixels; these "
-        f"{len(large)} take {rate:.4f} bpp."
+        f"MS-SSIM is the mean of {len(large)} of {len(rows)} images with at least "
+        f"{image_quality.MS_SSIM_MINIMUM_SIDE} pixels a side, which take "
+        f"{rate:.4f} bpp."
     )
 
 

@@ -146,3 +146,26 @@ def test_mock_data_of_clic_is_read_as_tfds_reads_it():
         assert len(source) == len(expected) == 3
         for number in range(3):
             np.testing.assert_array_equal(source[number], expected[number]["image"])
+
+
+def test_an_orientation_that_means_nothing_leaves_a_file_unchanged(tmp_path, noise):
+    for orientation in (0, 1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        write(tmp_path / "a.jpg", noise, exif=exif)
+        stored = tfds_writer.encode_image_file(tmp_path / "a.jpg")
+        assert stored == (tmp_path / "a.jpg").read_bytes()
+
+
+def test_hidden_colors_of_a_record_are_white_as_in_a_folder(noise):
+    """A data set of others may hold transparent images."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    buffer = io.BytesIO()
+    hidden = np.dstack([noise, np.zeros(noise.shape[:2], np.uint8)])
+    Image.fromarray(hidden).save(buffer, "PNG")
+    example = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue]
+    example.features.feature["image"].bytes_list.value.append(buffer.getvalue())
+    reader = object.__new__(tfds_reader.TFDSReader)
+    vars(reader).update(_feature="image", _records=[example.SerializeToString()])
+    assert (reader[0] == 255).all()
