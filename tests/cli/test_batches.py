@@ -201,7 +201,8 @@ def test_an_image_beyond_the_memory_is_named_and_the_others_are_coded(
     assert status == 2 and Path("b.jxc").exists() and not Path("a.jxc").exists()
     message = "a.png: an image of 3000 x 3000 pixels needs 0.6 GB"
     assert err.count("\n") == 2 and message in err and "1 of 2 files" in err
-    status, _, err = jaxcorr("decompress", "b.jxc", "-m", model_path, "--memory", "1MB")
+    command = "decompress", "b.jxc", "-o", "c.png", "-m", model_path, "--memory"
+    status, _, err = jaxcorr(*command, "1MB")
     assert status == 2 and "b.jxc of 33 x 17 pixels needs 0.5 GB" in err
 
 
