@@ -8,9 +8,10 @@ transforms and a context model, and is trained with and without the correlation 
         --data.held-out folder:VALIDATION
 
 Training images are read from the folder `photographs`, or from another one with
-`--data.source folder:DIR`. Held-out images must be given: the packaged ones are two. We do not know the paper's data, batch size, schedule,
-widths and weight of the loss. Schedule and λ are those of CompressAI's mbt2018-mean at
-quality 4, with twice its batch size and a fixed drop of the learning rate.
+`--data.source folder:DIR`. Held-out images must be given: the packaged ones are two. We
+do not know the paper's data, batch size, schedule, widths and weight of the loss.
+Schedule and λ are those of CompressAI's mbt2018-mean at quality 4, with twice its batch
+size and a fixed drop of the learning rate.
 
 A rate-distortion curve is a sweep over λ:
 `--sweep.distortion-weight 0.0018 0.0035 0.0067 0.013 0.025 0.0483`. CompressAI uses
