@@ -145,6 +145,7 @@ def test_64_micro_batches_take_the_step_of_a_batch_of_64(parameters, crops):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transforms", "all"])
 def test_rematerialization_takes_the_same_step(parameters, crops, expected, kind):
     static_config = with_step(rematerialization=kind)
