@@ -27,7 +27,11 @@ def mean_over(function: Callable, micro_batches: PyTree) -> PyTree:
     def add(total, micro_batch):
         return jax.tree.map(jnp.add, total, function(micro_batch)), None
 
-    # XLA runs convolutions in loops slowly on a CPU, so loops are unrolled there.
-    unroll = count if jax.default_backend() == "cpu" else 1
-    total, _ = jax.lax.scan(add, zero, micro_batches, unroll=unroll)
+    total, _ = jax.lax.scan(add, zero, micro_batches, unroll=_unrolled(count))
     return jax.tree.map(lambda x: x / count, total)
+
+
+def _unrolled(count: int) -> int:
+    """Returns how many rounds of a loop the program has in a row."""
+    # XLA runs convolutions in loops slowly on a CPU, so loops are unrolled there.
+    return count if jax.default_backend() == "cpu" else 1

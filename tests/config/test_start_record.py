@@ -1,17 +1,37 @@
 """Records of what made a run, and of its images."""
 
+import dataclasses
 import json
+import shutil
 import subprocess
 
+import jax
 import numpy as np
 import pytest
+from support.paths import REFERENCES
 
-from jaxcorr import data_record, start_record
+from jaxcorr import data_record, start_record, trainer
+from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
+from jaxcorr.data import built_in
 from jaxcorr.data.sources import DataConfig, training_source
 from jaxcorr.errors import UserError
+from jaxcorr.training import loop, sharding
+from jaxcorr.training.loss import LossConfig
+from jaxcorr.training.optimizer import OptimizerConfig
+from jaxcorr.transforms.minnen import Minnen
 
 pytestmark = pytest.mark.fast
+
+
+SINGLE = TrainConfig(
+    steps=6,
+    codec=CodecConfig(transforms=Minnen(width=4, channels=4)),
+    loss=LossConfig(window=3),
+    optimizer=OptimizerConfig(learning_rate=1e-3, warmup_steps=2, drop_at=0.5),
+    data=DataConfig(batch_size=2, crop_size=64, held_out_crops=2),
+)
+"""Settings of the saved run that is resumed."""
 
 
 @pytest.fixture
@@ -104,3 +124,29 @@ def test_built_in_photographs_have_a_record():
     source = training_source(DataConfig())
     training = record(source)["training"]["64"]
     assert training["count"] == len(source) and len(training["first"]) == 3
+
+
+def test_a_resumed_run_takes_its_images_from_another_folder(tmp_path, monkeypatch):
+    make_mesh, resumed = sharding.make_mesh, []
+    monkeypatch.setattr(
+        sharding, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:1])
+    )
+    monkeypatch.setattr(loop, "train", lambda run, *_: resumed.append(run))
+    workdir, photographs = tmp_path / "run", tmp_path / "photographs"
+    shutil.copytree(REFERENCES / "saved" / "runs" / "single", workdir)
+    photographs.mkdir()
+    for name in built_in.TRAINING:
+        shutil.copy(built_in.held_out_paths()[0].with_name(name), photographs)
+    config = dataclasses.replace(SINGLE, workdir=str(workdir))
+    moved = {"source": f"folder:{photographs}"}
+    with pytest.raises(UserError, match="has no record of its images"):
+        trainer.train(config, data=moved)
+    trainer.train(config)
+    trainer.train(config, data=moved)
+    assert len(resumed) == 2
+    (photographs / built_in.TRAINING[-1]).unlink()
+    with pytest.raises(
+        UserError, match=r"15 images, but data\.source has 14: give the"
+    ):
+        trainer.train(config, data=moved)
+    assert len(resumed) == 2
