@@ -23,7 +23,7 @@ TABLE = Path(__file__).resolve().parent / "bounds.csv"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one predictor saves in one codec.
+    """The saving of one predictor in one codec.
 
     Attributes:
       model: Last part of the path of the model.
