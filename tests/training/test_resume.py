@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -34,10 +35,10 @@ def count_logged_steps(workdir: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    runs = Runs(tmp_path_factory.mktemp("runs"))
-    runs.keep_programs_by_run()
-    return runs
+def runs(tmp_path_factory) -> Iterator[Runs]:
+    with Runs(tmp_path_factory.mktemp("runs")) as runs:
+        runs.keep_programs_by_run()
+        yield runs
 
 
 @pytest.fixture(scope="module")
