@@ -72,8 +72,8 @@ def alone(crops):
     ("shape", "devices", "in_one_program"),
     [
         (MeshConfig(), 1, False),
-        (MeshConfig(fsdp=2), 4, False),
-        (MeshConfig(sweep=4), 8, True),
+        pytest.param(MeshConfig(fsdp=2), 4, False, marks=pytest.mark.slow),
+        pytest.param(MeshConfig(sweep=4), 8, True, marks=pytest.mark.slow),
         (MeshConfig(sweep=2, fsdp=2), 8, True),
     ],
 )
