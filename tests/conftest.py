@@ -42,7 +42,7 @@ if os.environ["JAX_PLATFORMS"] != "cpu":
 STARTED_FIRST = [
     f"test_{name}.py"
     for name in (
-        "combinations",
+        "transforms_with_context_models",
         "sweep",
         "sweep_runs",
         "config_files",
