@@ -44,7 +44,6 @@ def commands(page):
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
 
-@pytest.mark.fast
 @pytest.mark.usefixtures("no_shape_checks")
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
