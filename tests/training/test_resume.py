@@ -110,6 +110,7 @@ def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
     assert run_directory.load(workdir).provenance.held_out_loss == min(losses.values())
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_checkpoints_resumes_bit_for_bit(runs, uninterrupted):
     workdir = runs.folder / "killed"
     stop_at = 2 * EVERY + 2

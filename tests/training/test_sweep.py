@@ -73,8 +73,8 @@ def alone(crops):
     [
         (MeshConfig(), 1, False),
         pytest.param(MeshConfig(fsdp=2), 4, False, marks=pytest.mark.slow),
-        pytest.param(MeshConfig(sweep=4), 8, True, marks=pytest.mark.slow),
-        (MeshConfig(sweep=2, fsdp=2), 8, True),
+        (MeshConfig(sweep=4), 8, True),
+        pytest.param(MeshConfig(sweep=2, fsdp=2), 8, True, marks=pytest.mark.slow),
     ],
 )
 def test_each_member_trains_as_by_itself(crops, alone, shape, devices, in_one_program):
