@@ -49,6 +49,8 @@ STARTED_FIRST = [
         "resume",
         "distributed",
         "sharding",
+        "stages",
+        "stablehlo",
     )
 ]
 """The slowest test files, which start first so that no worker ends long after."""

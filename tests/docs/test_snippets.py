@@ -26,8 +26,9 @@ PAGES = sorted(
     )
 )
 WITH_TESTS_OF_THEIR_OWN = {"docs/tour.md", "docs/tensorflow_compression.md"}
+SLOW = {"docs/evaluation.md", "docs/guides/train.md"}
 PYTHON = [
-    page
+    pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
     for page in PAGES
     if pages.snippets(page) and page not in WITH_TESTS_OF_THEIR_OWN
 ]

@@ -25,9 +25,12 @@ def runs(tmp_path_factory) -> Iterator[Runs]:
         yield runs
 
 
+SETTINGS = ("--intervals.eval-every", str(STEPS))
+
+
 def train_alone(runs: Runs, workdir: Path, *arguments: str) -> Path:
     """Trains in one process, on one device."""
-    status, _, errors = runs.finish(workdir, *arguments)
+    status, _, errors = runs.finish(workdir, *SETTINGS, *arguments)
     assert (status, errors) == (0, "")
     return workdir
 
@@ -41,7 +44,9 @@ def start_two(
     connection = ["--distributed.coordinator-address", f"127.0.0.1:{port}"]
     connection += ["--distributed.num-processes", "2", "--distributed.process-id"]
     return [
-        runs.start(workdir, *arguments, *connection, str(index), devices=devices)
+        runs.start(
+            workdir, *SETTINGS, *arguments, *connection, str(index), devices=devices
+        )
         for index in range(2)
     ]
 
@@ -100,7 +105,7 @@ def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs):
     saved = checkpoints.latest_step(workdir)
     assert 3 <= saved < STEPS
     assert f"Stopped after step {saved} and saved a checkpoint" in first[1]
-    status, output, errors = runs.finish(workdir)
+    status, output, errors = runs.finish(workdir, *SETTINGS)
     assert (status, errors) == (0, "")
     assert f"Resuming from step {saved} of {STEPS}" in output
     assert_same_losses(workdir, alone)

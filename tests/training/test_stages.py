@@ -82,7 +82,7 @@ def assert_equal(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) ->
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("kept", [1, START])
+@pytest.mark.parametrize("kept", [1, pytest.param(START, marks=pytest.mark.slow)])
 def test_a_run_resumes_bit_for_bit_across_a_change_of_stage(run, tmp_path, kept):
     workdir = tmp_path / "run"
     shutil.copytree(run, workdir)
