@@ -127,6 +127,7 @@ def test_two_micro_batches_on_four_devices_take_the_same_steps(parameters, crops
     assert_same(state, history, *run[:2])
 
 
+@pytest.mark.slow
 def test_members_of_a_sweep_train_as_by_themselves(crops):
     parameters = [
         jax.tree.map(jnp.asarray, codecs.draw(STATIC_CONFIG.codec, seed=member.seed))
