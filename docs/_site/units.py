@@ -36,6 +36,7 @@ UNITS = {
     "MeshConfig.fsdp": "devices",
     "MeshConfig.sweep": "groups of devices",
     "Minnen.channels": "channels",
+    "Minnen.hyper_width": "channels",
     "Minnen.width": "channels",
     "OptimizerConfig.decay_fraction": "1",
     "OptimizerConfig.drop_at": "1",

@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import jax
 import pytest
@@ -59,6 +60,23 @@ def count(transforms, context, *, prefix=""):
 def test_parameter_counts_equal_those_of_compressai(transforms, context, expected):
     # Counted in CompressAI 1.2.8, without the quantiles that it stores.
     assert count(transforms, context) == expected
+
+
+def test_a_narrow_hyper_synthesis_has_the_other_parameters_unchanged():
+    wide = Minnen(width=4, channels=8)
+    assert shapes(replace(wide, hyper_width=8), NoContext()).keys() == (
+        shapes(wide, NoContext()).keys()
+    )
+    # 25 taps of 4x6 and 6x6, 9 taps of 6x16, and a bias for each output.
+    narrow = replace(wide, hyper_width=6)
+    assert count(narrow, NoContext(), prefix="transforms/hyper_synthesis") == (
+        25 * (4 * 6 + 6 * 6) + 9 * 6 * 16 + 6 + 6 + 16
+    )
+    for name, array in shapes(narrow, NoContext()).items():
+        if "hyper_synthesis" not in name:
+            assert array.shape == shapes(wide, NoContext())[name].shape
+    with pytest.raises(UserError, match="hyper_width"):
+        replace(wide, hyper_width=0)
 
 
 def test_swin_parameter_counts_equal_those_of_zhu_et_al():
