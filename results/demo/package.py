@@ -21,7 +21,7 @@ def main(paths: list[str]) -> None:
         model = jaxcorr.load(path)
         config = without_folders(model.provenance.config or {})
         known = dataclasses.replace(model.provenance, config=config)
-        folder = run_directory.PACKAGED_DEMO / str(number)
+        folder = model_store.PACKAGED_DEMO / str(number)
         saved_model.write_model(folder, dataclasses.replace(model, provenance=known))
         print(f"{folder.name}: {model.fingerprint.hex()}")
 

@@ -138,7 +138,7 @@ def test_a_packed_run_is_a_model_folder(jaxcorr, run_of_tiny_model):
     assert out == f"packed: model {model.fingerprint.hex()}, step 100\n"
     assert sorted(os.listdir("packed")) == [
         "config.json",
-        "parameters.npz",
+        "parameters.safetensors",
         "tables.npz",
     ]
 

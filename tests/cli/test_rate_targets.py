@@ -8,7 +8,7 @@ from PIL import Image
 from support import codecs
 from support.codecs import blocks
 
-from jaxcorr import run_directory, saved_model
+from jaxcorr import model_store, run_directory, saved_model
 from jaxcorr.bitstream import compression
 
 pytestmark = pytest.mark.fast
@@ -119,7 +119,7 @@ def test_the_packaged_models_are_members_of_the_demo(
     packaged = tmp_path / "site-packages" / "demo"
     for number, model in enumerate(models):
         saved_model.write_model(packaged / str(number), model)
-    monkeypatch.setattr(run_directory, "PACKAGED_DEMO", packaged)
+    monkeypatch.setattr(model_store, "PACKAGED_DEMO", packaged)
     fingerprints = [model.fingerprint for model in models]
     assert run_directory.model_paths("demo") == ["demo@0", "demo@1", "demo@2"]
     for number, fingerprint in enumerate(fingerprints):
