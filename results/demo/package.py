@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jaxcorr
-from jaxcorr import run_directory, saved_model
+from jaxcorr import model_store, saved_model
 
 
 def main(paths: list[str]) -> None:
