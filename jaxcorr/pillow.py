@@ -20,7 +20,7 @@ is opened, or `OSError` when its pixels are read.
 """
 
 import os
-from typing import IO, Any
+from typing import Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -116,10 +116,13 @@ class JxcImageFile(ImageFile.ImageFile):
         return self.fp.read()
 
 
-def _find_sections(
-    file: IO[bytes], header: container.Header, name: str
-) -> dict[int, bytes]:
+def _find_sections(file: Any, header: container.Header, name: str) -> dict[int, bytes]:
     """Returns the side sections of a file, whose content is empty but for metadata.
+
+    Args:
+      file: The file, open for reading.
+      header: Its header.
+      name: Its name, for messages.
 
     Raises:
       UserError: If the file ends early.
@@ -147,7 +150,7 @@ def _accept(prefix: bytes) -> bool:
     return prefix.startswith(container.MAGIC)
 
 
-def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+def _save(image: Image.Image, file: Any, filename: str | bytes) -> None:
     """Compresses an image to a file; see `Image.save`."""
     from jaxcorr.bitstream import compression
 

@@ -138,8 +138,8 @@ def test_several_models_need_a_target(models):
 
 def test_a_file_of_another_model_names_the_models_that_were_given(models, coded):
     message = (
-        rf"^the file was made with model {models[2].fingerprint.hex()}, not with one "
-        r"of 2 models \(set@0, set@1\): give that model"
+        rf"^the file was made with model {models[2].fingerprint.hex()} \(set@2\), "
+        r"not with one of 2 models \(set@0, set@1\): give that model"
     )
     with pytest.raises(UserError, match=message):
         jaxcorr.decompress(coded["small"][2][0], models[:2])

@@ -77,6 +77,12 @@ def test_a_saved_model_is_written_unchanged_but_for_its_format(saved, tmp_path):
     assert saved_model.read_model(tmp_path / "again").fingerprint == model.fingerprint
 
 
+@pytest.mark.fast
+def test_a_saved_model_folder_of_format_3_holds_the_same_model():
+    model = saved_model.read_model(SAVED / "models_3" / "minnen-none")
+    assert model.fingerprint.hex() == FINGERPRINTS["minnen-none"]
+
+
 @pytest.mark.parametrize("name", FILES.values())
 def test_a_saved_file_decodes_to_the_committed_pixels(saved, name):
     _, folder, model = saved
