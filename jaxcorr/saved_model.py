@@ -149,11 +149,17 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
             provenance=Provenance.from_json(config.get(ABOUT)),
             path=name or str(path),
         )
+        fingerprint = model.fingerprint.hex()
+    except UserError:
+        raise
     except KeyError as error:
         raise UserError(f"{path}: damaged model folder, {error} is missing") from error
-    if model.fingerprint.hex() != config.get("fingerprint"):
+    except Exception as error:  # Arrays of other types and shapes.
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged model folder, {reason}") from error
+    if fingerprint != config.get("fingerprint"):
         raise UserError(
-            f"{path}: damaged model folder, fingerprint {model.fingerprint.hex()} "
+            f"{path}: damaged model folder, fingerprint {fingerprint} "
             f"instead of {config.get('fingerprint')}"
         )
     return model

@@ -71,7 +71,7 @@ def _describe_header(path: Path) -> dict[str, Any]:
         "bpp": 8 * len(data) / (container.width * container.height),
         "model": fingerprint,
         "model_name": unpack_model_name(container.sections),
-        "model_folder": None if stored is None else str(stored.folder),
+        "stored_model": None if stored is None else str(stored.folder),
         "arithmetic": container.arithmetic.name.lower(),
         "grid_offset": container.offset,
     }
@@ -95,7 +95,7 @@ def _format_header(header: dict[str, Any]) -> list[str]:
     if not beside:
         del lines["beside"]
     called = f" ({header['model_name']})" if header["model_name"] else ""
-    is_stored = header["model_folder"] is not None
+    is_stored = header["stored_model"] is not None
     note = f"{called}, {'in' if is_stored else 'not in'} the store"
     return [
         f"{name:12}{line.format(**header, beside=beside, model_note=note)}"

@@ -48,7 +48,7 @@ def test_a_file_finds_its_model_in_the_store(jaxcorr, tiny_model, photos, tmp_pa
     _, out, _ = jaxcorr("info", "photo.jxc", "--json", "-")
     (header,) = json.loads(out)
     assert (header["model"], header["model_name"]) == (fingerprint, "photos")
-    assert header["model_folder"] == str(tmp_path / "store" / fingerprint)
+    assert header["stored_model"] == str(tmp_path / "store" / fingerprint)
     assert header["sections"] == {"model": len("photos")}
     image = package.decompress("photo.jxc")
     assert image.shape == (17, 33, 3)

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import zipfile
 
 import jax.numpy as jnp
 import numpy as np
@@ -238,6 +239,18 @@ def edit_config(folder, **changes):
 def test_an_invalid_config_is_refused(folder, changes, message):
     edit_config(folder, **changes)
     with pytest.raises(UserError, match=message):
+        saved_model.read_model(folder)
+
+
+@pytest.mark.fast
+def test_a_table_that_is_no_array_is_refused(folder):
+    with zipfile.ZipFile(folder / saved_model.TABLES) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["latent_counts"] = members.pop("latent_counts.npy")  # Read as bytes.
+    with zipfile.ZipFile(folder / saved_model.TABLES, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(UserError, match=r"damaged model folder, .*\bshape\b"):
         saved_model.read_model(folder)
 
 
