@@ -23,6 +23,8 @@ from jaxcorr.errors import UserError
 
 SAVED = Path(__file__).resolve().parents[1] / "tests" / "references"
 MODEL = SAVED / "saved" / "models" / "minnen-checkerboard"
+FOLDERS = (MODEL, SAVED / "saved" / "models_3" / "minnen-none")
+"""Model folders with parameters as an archive of NumPy and as safetensors."""
 SYMBOLS = 64
 """Symbols that the range decoder is asked for."""
 MAX_ALPHA_PIXELS = 2**16
@@ -85,11 +87,12 @@ def read_model(data: bytes) -> None:
     """Reads a model folder of which one file has the given bytes, or one array has."""
     if len(data) < 2:
         return
-    kind, index, data = data[0] % 3, data[1], data[2:]
+    kind, original_folder = data[0] % 3, FOLDERS[data[0] // 3 % len(FOLDERS)]
+    index, data = data[1], data[2:]
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as name:
         folder = Path(name)
-        for path in MODEL.iterdir():
-            if path.suffix in (".json", ".npz"):
+        for path in original_folder.iterdir():
+            if path.suffix in (".json", ".npz", ".safetensors"):
                 (folder / path.name).symlink_to(path)
         names = sorted(path.name for path in folder.iterdir())
         target = folder / names[index % len(names)]
@@ -192,10 +195,11 @@ def seeds(name: str) -> Iterator[bytes]:
         case "range_decoder":
             yield from (data[container.HEADER_BYTES :] for data in files)
         case "model_folder":
-            for number, path in enumerate(sorted(MODEL.glob("*.[jn][sp]*"))):
-                yield bytes([0, number]) + path.read_bytes()[:65536]
-                yield bytes([1, number]) + bytes(8)
-                yield bytes([2, number]) + bytes(8)
+            for first, folder in zip((0, 3), FOLDERS, strict=True):
+                for number, path in enumerate(sorted(folder.glob("[cpt]*"))):
+                    yield bytes([first, number]) + path.read_bytes()[:65536]
+                    yield bytes([first + 1, number]) + bytes(8)
+                    yield bytes([first + 2, number]) + bytes(8)
         case "image":
             yield from (b"\1" + data for data in _images())
         case "checkpoint":

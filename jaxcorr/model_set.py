@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import run_directory, saved_model
+from jaxcorr import model_names, model_store, run_directory, saved_model
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
@@ -30,13 +30,17 @@ class ModelSet:
       models: A model or path, or a list of these. A path that names several models
         stands for all of them.
       checkpoint: Checkpoint of runs, as in `run_directory.load`.
+      with_store: Whether `find` looks in the store as well.
 
     Raises:
       TypeError: If an argument has another type.
       UserError: If a path has no model, or the list is empty.
     """
 
-    def __init__(self, models: Any, *, checkpoint: str = "best"):
+    def __init__(
+        self, models: Any, *, checkpoint: str = "best", with_store: bool = False
+    ):
+        self._with_store = with_store
         self._given = list(models) if isinstance(models, list | tuple) else [models]
         self._checkpoint = checkpoint
         self._members: list[Model | str] = []
@@ -84,34 +88,48 @@ class ModelSet:
         """
         return {self._fingerprint(member): member for member in self._members}
 
-    def find(self, fingerprint: bytes, name: str) -> Model:
+    def find(
+        self, fingerprint: bytes, name: str, *, called: str | None = None
+    ) -> Model:
         """Returns the model that made a file.
 
         Args:
           fingerprint: Fingerprint of the model, from the file.
           name: Name of the file, for messages.
+          called: Name of the model, from the file, for messages.
 
         Raises:
           UserError: If none of the models made the file, or the model cannot be read.
         """
-        if fingerprint.hex() in self.fingerprints:
-            return self._open(self.fingerprints[fingerprint.hex()])
-        if fingerprint.hex() in EARLIER_DEMOS:
-            version = EARLIER_DEMOS[fingerprint.hex()]
+        wanted = fingerprint.hex()
+        if wanted in self.fingerprints:
+            return self._open(self.fingerprints[wanted])
+        stored = model_store.find(wanted)
+        if stored is not None and self._with_store:
+            return run_directory.load_once(stored.folder, name=stored.name)
+        if wanted in EARLIER_DEMOS:
+            version = EARLIER_DEMOS[wanted]
             raise UserError(
                 f"{name} was made with the demo of jaxcorr {version} "
-                f"({fingerprint.hex()}): give the folder jaxcorr/demo of that version "
+                f"({wanted}): give the folder jaxcorr/demo of that version "
                 "with -m, or in Python with model="
+            )
+        named = f"model {wanted}" + (f" ({called})" if called else "")
+        if self._with_store:
+            raise UserError(
+                f"{name} was made with {named}, which is not in the store: give the "
+                "folder of that model with -m, or in Python with model=, or add it for "
+                "all files with `jaxcorr models add FOLDER`"
             )
         others = ", ".join(map(model_name, self._given))
         if len(self._members) > 1:
             others = f"one of {len(self._members)} models ({others})"
         elif others not in self.fingerprints:
             others = f"{others} ({', '.join(self.fingerprints)})"
-        raise UserError(
-            f"{name} was made with model {fingerprint.hex()}, not with {others}: give "
-            "that model with -m, or in Python with model="
-        )
+        remedy = "give that model with -m, or in Python with model="
+        if stored is not None:
+            remedy = f"give no model, since the store has it ({stored.name})"
+        raise UserError(f"{name} was made with {named}, not with {others}: {remedy}")
 
     def _open(self, model: Any) -> Model:
         if isinstance(model, Model):
@@ -123,6 +141,22 @@ class ModelSet:
             return model.fingerprint.hex()
         folder = run_directory.find(model, self._checkpoint)
         return str(saved_model.read_config(folder).get("fingerprint"))
+
+
+def short_name(path: str | os.PathLike[str]) -> str:
+    """Returns a name for people of the model at a path, without its folders.
+
+    It is the name of the model folder or of the run, with its member if it has one.
+    """
+    folder, number = run_directory.split_member(os.fspath(path))
+    member = "" if number is None else f"@{number}"
+    folder = Path(os.path.abspath(folder))  # A path such as `.` has a name, too.
+    checkpoint = run_directory.checkpoint_of(folder)
+    if checkpoint is not None:
+        folder, member = checkpoint[0], f"@{folder.name}"
+    elif folder.name.isdigit():
+        folder, member = folder.parent, f"@{folder.name}"
+    return model_names.shorten(f"{folder.name}{member}")
 
 
 def model_name(model: ModelLike) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import saved_model
+from jaxcorr import model_store, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
-from jaxcorr.saved_model import CONFIG
+from jaxcorr.model_files import CONFIG
+from jaxcorr.model_store import DEMO
 from jaxcorr.serialization import KIND
 
 CHECKPOINTS, MODELS = "checkpoints", "models"
@@ -48,10 +49,6 @@ RENAMED_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """New names of a section of settings and of its fields, by the section's old name."""
 
-DEMO = "demo"
-"""Name of the packaged model or models, unless a local one has the same name."""
-PACKAGED_DEMO = Path(__file__).parent / DEMO
-"""Folder of the packaged model, or of the folders of several."""
 DEMO_MEMBER = 1
 """Member that the name of the packaged models stands for, if there are several."""
 
@@ -81,16 +78,24 @@ def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     return saved_model.read_model(folder, name=str(path))
 
 
-def load_once(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
+def load_once(
+    path: str | Path = DEMO, *, checkpoint: str = "best", name: str | None = None
+) -> Model:
     """Returns the model that `load` returns, and keeps it for the next call.
 
     The last few models are kept, until their files change.
+
+    Args:
+      path: As in `load`.
+      checkpoint: As in `load`.
+      name: Path of the model for messages, if it is another.
 
     Raises:
       UserError: As in `load`.
     """
     folder = find(path, checkpoint).resolve()
-    return _read_version(folder, str(path), (folder / CONFIG).read_bytes())
+    config = (folder / CONFIG).read_bytes()
+    return _read_version(folder, name or str(path), config)
 
 
 def find(path: str | Path, checkpoint: str = "best") -> Path:
@@ -110,7 +115,7 @@ def find(path: str | Path, checkpoint: str = "best") -> Path:
     members, is_run = _members(folder), (folder / CHECKPOINTS).is_dir()
     if member is None and len(members) == 1:
         (member,) = members
-    elif member is None and folder == PACKAGED_DEMO:
+    elif member is None and folder == model_store.PACKAGED_DEMO:
         member = DEMO_MEMBER
     elif member is None:
         listed = ", ".join(f"{name}@{number}" for number in members)
@@ -128,9 +133,10 @@ def checkpoint_of(model: Path) -> tuple[Path, int] | None:
 
     None if the folder does not belong to a checkpoint of a run.
     """
-    if model.parent.name != MODELS:
+    parts = model.parts[-4:-1]
+    if len(parts) < 3 or (parts[0], parts[2]) != (CHECKPOINTS, MODELS):
         return None
-    return model.parents[3], int(model.parents[1].name)
+    return (model.parents[3], int(parts[1])) if parts[1].isdigit() else None
 
 
 def model_paths(path: str | Path) -> list[str]:
@@ -212,11 +218,15 @@ def _split(path: str | Path) -> tuple[Path, int | None]:
     """Splits RUN@MEMBER, and checks that the directory exists."""
     folder, member = split_member(path)
     if str(folder) == DEMO and not _holds_models(folder):
-        folder = PACKAGED_DEMO
+        folder = model_store.PACKAGED_DEMO
     if not folder.is_dir():
-        raise UserError(
-            f"{folder} is not a directory: give a run, a model folder or {DEMO}"
-        )
+        stored = model_store.find_named(str(path))
+        if stored is None:
+            raise UserError(
+                f"{folder} is not a directory: give a run, a model folder or {DEMO}, "
+                "or the name of a stored model"
+            )
+        return stored.folder, None
     return folder, member
 
 

@@ -1,22 +1,23 @@
 """Model folders: everything that a trained codec needs to code files.
 
 A model folder holds
-- `config.json`: format, fingerprint, settings of the codec, and the provenance of its
-  parameters (settings of the run, step, and loss on held-out photographs);
-- `parameters.npz`: parameters of the codec, in float32, or in float16 if that holds all
-  of them exactly;
+- `config.json`: format, fingerprint, settings of the codec, the provenance of its
+  parameters (settings of the run, step, and loss on held-out photographs), and the name
+  of the model if it is in the store;
+- `parameters.safetensors`: parameters of the codec, in float32, or in float16 if that
+  holds all of them exactly; in folders of earlier versions `parameters.npz`;
 - `tables.npz`: integer probability tables, and medians of the side information. They
   are computed once, when the folder is written, so that encoder and decoder read the
   same tables on any machine.
 """
 
 import io
-import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 
 from jaxcorr import files, serialization
 from jaxcorr.codec import Codec, CodecConfig
@@ -24,11 +25,18 @@ from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 from jaxcorr.model import make_model as make_model  # Its place until 0.2.
+from jaxcorr.model_files import (
+    CONFIG,
+    FORMAT,
+    NAME,
+    PARAMETERS,
+    TABLES,
+    parameters_path,
+    read_config,
+    write_config,
+)
 from jaxcorr.provenance import Provenance
 
-FORMAT, HALF_FORMAT = 1, 2
-"""Formats of folders with parameters in float32 and in float16."""
-CONFIG, PARAMETERS, TABLES = "config.json", "parameters.npz", "tables.npz"
 ABOUT = "about"
 """Key of the provenance in `config.json`."""
 
@@ -55,21 +63,27 @@ def save(path: str | Path, model: Model | Codec) -> None:
     write_model(path, model)
 
 
-def write_model(path: Path, model: Model) -> None:
-    """Writes a model folder completely or not at all, and replaces an older one."""
+def write_model(path: Path, model: Model, *, name: str | None = None) -> None:
+    """Writes a model folder completely or not at all, and replaces an older one.
+
+    Args:
+      path: Folder to write.
+      model: The model.
+      name: Name of the model in the store.
+    """
     with files.atomic_folder(Path(path)) as folder:
-        write_model_files(folder, model)
+        write_model_files(folder, model, name=name)
 
 
-def write_model_files(folder: Path, model: Model) -> None:
+def write_model_files(folder: Path, model: Model, *, name: str | None = None) -> None:
     """Writes the files of a model folder into an existing folder."""
     parameters: dict[str, Any] = {**model.parameters}
-    form, save = FORMAT, np.savez
     if all(np.array_equal(_to_half(x), x) for x in parameters.values()):
         parameters = {name: _to_half(x) for name, x in parameters.items()}
-        form, save = HALF_FORMAT, np.savez_compressed
-    write_config(folder, {"format": form} | describe(model))
-    save(folder / PARAMETERS, **parameters)
+    named = {} if name is None else {NAME: name}
+    write_config(folder, {"format": FORMAT} | named | describe(model))
+    in_order = {name: np.asarray(x, order="C") for name, x in parameters.items()}
+    (folder / PARAMETERS).write_bytes(safetensors.numpy.save(in_order))
     np.savez_compressed(folder / TABLES, **model.table_arrays())
 
 
@@ -103,11 +117,6 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Writes `config.json` into an existing folder."""
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-
-
 def read_model(path: Path, *, name: str | None = None) -> Model:
     """Reads a model folder.
 
@@ -120,11 +129,7 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     """
     path = Path(path)
     config = read_config(path)
-    if config.get("format") not in (FORMAT, HALF_FORMAT):
-        raise UserError(
-            f"{path}: model folder of format {config.get('format')}, but this jaxcorr "
-            f"reads formats {FORMAT} and {HALF_FORMAT}"
-        )
+    parameters = _read_arrays(parameters_path(path, config))
     arrays = _read_arrays(path / TABLES)
 
     def read_tables(kind: str) -> IntegerTables:
@@ -136,7 +141,7 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
             config=serialization.from_json(CodecConfig, config["codec"], str(path)),
             parameters={
                 name: array.astype(np.float32, copy=False)
-                for name, array in _read_arrays(path / PARAMETERS).items()
+                for name, array in parameters.items()
             },
             median=arrays["median"],
             side_tables=read_tables("side"),
@@ -144,29 +149,20 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
             provenance=Provenance.from_json(config.get(ABOUT)),
             path=name or str(path),
         )
+        fingerprint = model.fingerprint.hex()
+    except UserError:
+        raise
     except KeyError as error:
         raise UserError(f"{path}: damaged model folder, {error} is missing") from error
-    if model.fingerprint.hex() != config.get("fingerprint"):
+    except Exception as error:  # Arrays of other types and shapes.
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged model folder, {reason}") from error
+    if fingerprint != config.get("fingerprint"):
         raise UserError(
-            f"{path}: damaged model folder, fingerprint {model.fingerprint.hex()} "
+            f"{path}: damaged model folder, fingerprint {fingerprint} "
             f"instead of {config.get('fingerprint')}"
         )
     return model
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Reads `config.json` of a model folder.
-
-    Raises:
-      UserError: If the file is missing or cannot be read.
-    """
-    try:
-        config = json.loads((Path(path) / CONFIG).read_text())
-    except (OSError, ValueError):
-        config = None
-    if not isinstance(config, dict):
-        raise UserError(f"{path} is not a model folder: no readable {CONFIG}")
-    return config
 
 
 def read_provenance(path: Path) -> Provenance:
@@ -179,8 +175,20 @@ def read_provenance(path: Path) -> Provenance:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    read = _READERS[path.suffix]
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as arrays:
-            return dict(arrays)
+        return read(path.read_bytes())
     except Exception as error:  # Damaged zip files raise errors of many kinds.
         raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _read_npz(data: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(data)) as arrays:
+        return dict(arrays)
+
+
+_READERS: dict[str, Callable[[bytes], dict[str, np.ndarray]]] = {
+    ".npz": _read_npz,
+    ".safetensors": safetensors.numpy.load,
+}
+"""Readers of arrays by the suffix of the file."""

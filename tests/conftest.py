@@ -27,6 +27,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, programs, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# The store of the user, which would let files find models, is none of the tests.
+os.environ["JAXCORR_MODELS"] = os.path.join(tempfile.gettempdir(), "jaxcorr-no-models")
 # If another process is writing a program to the cache, this one compiles it again.
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache"
 

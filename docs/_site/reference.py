@@ -105,7 +105,7 @@ def command_helps() -> str:
         if name != "train":
             common = " ".join(main.COMMON_FLAGS.split())
             lines += [f"## jaxcorr {name}", "", "```text"]
-            lines += [_help(name, without=common), "```", ""]
+            lines += [_help(*name.split(), without=common), "```", ""]
     return "\n".join(lines)
 
 

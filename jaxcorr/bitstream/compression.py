@@ -15,6 +15,7 @@ from jaxcorr import files, images
 from jaxcorr.bitstream import model_choice, rate_target, side_sections
 from jaxcorr.bitstream.coding import decode
 from jaxcorr.bitstream.container import Arithmetic, Container
+from jaxcorr.bitstream.sections import unpack_model_name
 from jaxcorr.errors import UserError
 from jaxcorr.images import ImageLike, Picture
 from jaxcorr.model import Model
@@ -39,6 +40,7 @@ def compress(
     memory: int | str | None = None,
     background: str | None = None,
     metadata: MetadataChoice = "drop",
+    with_model_name: bool = True,
 ) -> bytes: ...
 
 
@@ -54,6 +56,7 @@ def compress(
     memory: int | str | None = None,
     background: str | None = None,
     metadata: MetadataChoice = "drop",
+    with_model_name: bool = True,
 ) -> list[bytes]: ...
 
 
@@ -73,6 +76,7 @@ def compress(
     memory: int | str | None = None,
     background: str | None = None,
     metadata: MetadataChoice = "drop",
+    with_model_name: bool = True,
 ) -> bytes | list[bytes]:
     """Encodes an image of any size to the bytes of a file.
 
@@ -99,6 +103,8 @@ def compress(
         "#ffcc00"; None keeps the opacity.
       metadata: "keep" stores EXIF data, XMP and the ICC profile of files and images of
         Pillow. Colors then stay in their own color space.
+      with_model_name: Whether the file says the name of the model, the last part of its
+        path, to those who lack the model. It takes at most 29 bytes.
 
     Returns:
       The bytes of the file, or a list with the bytes for each image.
@@ -126,6 +132,7 @@ def compress(
             arithmetic=arithmetic,
             memory=limit,
             sections=side_sections.pack(picture),
+            with_model_name=with_model_name,
             name=name,
         ).data
 
@@ -146,7 +153,7 @@ def keeps_metadata(choice: str) -> bool:
 @overload
 def decompress(
     data: Data,
-    model: ModelsLike = DEMO,
+    model: ModelsLike | None = None,
     *,
     name: str | None = None,
     memory: int | str | None = None,
@@ -157,7 +164,7 @@ def decompress(
 @overload
 def decompress(
     data: Data,
-    model: ModelsLike = DEMO,
+    model: ModelsLike | None = None,
     *,
     name: str | None = None,
     memory: int | str | None = None,
@@ -168,7 +175,7 @@ def decompress(
 @overload
 def decompress(
     data: Sequence[Data],
-    model: ModelsLike = DEMO,
+    model: ModelsLike | None = None,
     *,
     name: str | None = None,
     memory: int | str | None = None,
@@ -179,7 +186,7 @@ def decompress(
 @overload
 def decompress(
     data: Sequence[Data],
-    model: ModelsLike = DEMO,
+    model: ModelsLike | None = None,
     *,
     name: str | None = None,
     as_pillow: Literal[True],
@@ -195,7 +202,7 @@ def decompress(
 
 def decompress(
     data: Any,
-    model: Any = DEMO,
+    model: Any = None,
     *,
     name: str | None = None,
     memory: int | str | None = None,
@@ -205,9 +212,10 @@ def decompress(
 
     Args:
       data: Bytes of a file, or its path. Or a list of these.
-      model: The model that encoded the image, or the path of its model folder or run;
-        by default the packaged demo. Or several models, as in `compress`, of which one
-        encoded the image.
+      model: The model that encoded the image, or the path of its model folder or run.
+        Or several models, as in `compress`, of which one encoded the image. By default
+        it is found in the store by its fingerprint, which holds the demo and what
+        `jaxcorr models add` added.
       name: Name of the file, for messages.
       memory: Memory that decoding may take, as in `compress`.
       as_pillow: Whether to return an image of Pillow, of mode L, LA, RGB or RGBA as it
@@ -224,7 +232,7 @@ def decompress(
     """
     if isinstance(data, Model):
         data, model = _image_first("decompress(data, model)", data, model)
-    models = ModelSet(DEMO if model is None else model)
+    models = decoding_models(model)
     limit = rate_target.memory_limit(memory)
     if isinstance(data, list | tuple):
         count = len(data)
@@ -234,6 +242,22 @@ def decompress(
         ]
         return [_give(picture, as_pillow) for picture in pictures]
     return _give(_decompress(data, models, name or "the file", limit), as_pillow)
+
+
+def decoding_models(model: Any = None, *, checkpoint: str = "best") -> ModelSet:
+    """Returns the models among which files find theirs; by default those of the store.
+
+    Args:
+      model: A model or path, or a list of these, as in `ModelSet`.
+      checkpoint: Checkpoint of runs, as in `ModelSet`.
+
+    Raises:
+      TypeError: As in `ModelSet`.
+      UserError: As in `ModelSet`.
+    """
+    with_store = model is None
+    models = DEMO if with_store else model
+    return ModelSet(models, checkpoint=checkpoint, with_store=with_store)
 
 
 def _give(picture: Picture, as_pillow: bool) -> Any:
@@ -250,7 +274,8 @@ def _decompress(data: Any, models: ModelSet, name: str, memory: int | None) -> P
             f"{type(data).__name__}"
         )
     container = Container.from_bytes(bytes(data), name)
-    model = models.find(container.fingerprint, name)
+    called = unpack_model_name(container.sections)
+    model = models.find(container.fingerprint, name, called=called)
     pixels, _ = decode(
         model, container, name=name, memory=memory, keep_predictions=False
     )

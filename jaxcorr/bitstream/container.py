@@ -28,6 +28,7 @@ import enum
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from jaxcorr.bitstream import sections
 from jaxcorr.errors import UserError
@@ -67,6 +68,41 @@ class Arithmetic(enum.IntEnum):
     """float64, rounded to guarded grids: decodes on any machine."""
     FAST = 1
     """float32: decodes on a similar machine only."""
+
+
+class Header(NamedTuple):
+    """Fields of the header of a file; see `Container`.
+
+    Attributes:
+      version: Version of the format.
+      arithmetic: Arithmetic of the networks.
+      offset: Shift of the rounding grids.
+      num_sections: Number of side sections.
+      fingerprint: Fingerprint of the model.
+      width: Width of the image in pixels.
+      height: Height of the image in pixels.
+      z_length: Length of the side information in bytes.
+      y_length: Length of the latents in bytes.
+      symbols_checksum: Checksum of what the payloads decode to.
+      payload_checksum: Checksum of all that follows the header.
+    """
+
+    version: int
+    arithmetic: Arithmetic
+    offset: int
+    num_sections: int
+    fingerprint: bytes
+    width: int
+    height: int
+    z_length: int
+    y_length: int
+    symbols_checksum: int
+    payload_checksum: int
+
+    @property
+    def sections_start(self) -> int:
+        """Position of the first side section, after the payloads."""
+        return HEADER_BYTES + self.z_length + self.y_length
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,46 +193,68 @@ class Container:
         Raises:
           UserError: If `data` is not a complete and undamaged file of this format.
         """
-        _check_start(data, name)
-        header, body = data[: _FIELDS.size], data[HEADER_BYTES:]
-        if _CHECKSUM.unpack_from(data, _FIELDS.size) != (zlib.crc32(header),):
-            raise UserError(f"{name} is damaged: its header fails its checksum")
-        _, version, arithmetic, offset, count, *fields = _FIELDS.unpack(header)
-        fingerprint, width, height, z_length, y_length, *checksums = fields
-        symbols_checksum, payload_checksum = checksums
-        too_many = count > 0 and version <= UNMASKED_VERSION
-        if not version or arithmetic not in set(Arithmetic) or too_many:
-            raise UserError(
-                f"{name} is damaged: its header says version {version}, arithmetic "
-                f"{arithmetic}, {count} side sections"
-            )
-        if 0 in (width, height):
-            raise UserError(f"{name} is damaged: its header says {width}x{height}")
-        end = HEADER_BYTES + z_length + y_length
-        found, expected = sections.find_sections(data, end, count)
+        header = read_header(data, name)
+        body, end = data[HEADER_BYTES:], header.sections_start
+        found, expected = sections.find_sections(data, end, header.num_sections)
         if len(data) < expected:
             raise UserError(
                 f"{name} is truncated: {len(data)} of {expected} bytes"
-                f"{' or more' if len(found) < count else ''}"
+                f"{' or more' if len(found) < header.num_sections else ''}"
             )
         if len(data) > expected:
             raise UserError(
                 f"{name} is too long: {len(data)} bytes, but its header says {expected}"
             )
-        if zlib.crc32(body) != payload_checksum:
+        if zlib.crc32(body) != header.payload_checksum:
             raise UserError(f"{name} is damaged: its payload fails its checksum")
         return cls(
-            version=version,
-            arithmetic=Arithmetic(arithmetic),
-            offset=offset,
-            fingerprint=fingerprint,
-            width=width,
-            height=height,
-            z_payload=body[:z_length],
-            y_payload=body[z_length : z_length + y_length],
-            symbols_checksum=symbols_checksum,
+            version=header.version,
+            arithmetic=header.arithmetic,
+            offset=header.offset,
+            fingerprint=header.fingerprint,
+            width=header.width,
+            height=header.height,
+            z_payload=body[: header.z_length],
+            y_payload=data[HEADER_BYTES + header.z_length : end],
+            symbols_checksum=header.symbols_checksum,
             sections=sections.read_sections(data, found, name),
         )
+
+
+def read_header(data: bytes, name: str) -> Header:
+    """Reads the header of a file, whose other bytes may be missing.
+
+    Args:
+      data: Bytes of the file, at least `HEADER_BYTES`.
+      name: Name of the file, for messages.
+
+    Raises:
+      UserError: If they do not start with a header of this format.
+    """
+    _check_start(data, name)
+    header = data[: _FIELDS.size]
+    if _CHECKSUM.unpack_from(data, _FIELDS.size) != (zlib.crc32(header),):
+        raise UserError(f"{name} is damaged: its header fails its checksum")
+    _, version, arithmetic, offset, count, *fields = _FIELDS.unpack(header)
+    fingerprint, width, height, *others = fields
+    too_many = count > 0 and version <= UNMASKED_VERSION
+    if not version or arithmetic not in set(Arithmetic) or too_many:
+        raise UserError(
+            f"{name} is damaged: its header says version {version}, arithmetic "
+            f"{arithmetic}, {count} side sections"
+        )
+    if 0 in (width, height):
+        raise UserError(f"{name} is damaged: its header says {width}x{height}")
+    return Header(
+        version,
+        Arithmetic(arithmetic),
+        offset,
+        count,
+        fingerprint,
+        width,
+        height,
+        *others,
+    )
 
 
 def _check_start(data: bytes, name: str) -> None:

@@ -10,11 +10,11 @@ from jaxtyping import UInt8
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic
 from jaxcorr.bitstream.rate_target import DIGITS, UNITS, RatePoint, RateTarget
-from jaxcorr.bitstream.sections import pack_sections
+from jaxcorr.bitstream.sections import pack_model_name, pack_sections
 from jaxcorr.errors import UserError
 from jaxcorr.metrics.image_quality import psnr_db
 from jaxcorr.model import Model
-from jaxcorr.model_set import ModelSet, model_name
+from jaxcorr.model_set import ModelSet, model_name, short_name
 from jaxcorr.run_directory import SeveralModelsError
 
 SAMPLE_SIDE = 1536
@@ -76,6 +76,7 @@ def encode(
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
     memory: int | None = None,
     sections: Mapping[int, bytes] | None = None,
+    with_model_name: bool = True,
     name: str = "the image",
 ) -> CodedFile:
     """Encodes an image with the best of several models whose file meets a target.
@@ -87,13 +88,18 @@ def encode(
       arithmetic: Arithmetic of the networks, as in `coding.encode`.
       memory: Memory that coding may take, in bytes, as in `coding.encode`.
       sections: Side sections of the file, which count for its size.
+      with_model_name: Whether a side section holds the name of the model, if it has a
+        path. It counts for the size, too.
       name: Name of the image, for messages.
 
     Raises:
       UserError: If no file meets the target, or for the reasons of `coding.encode`.
     """
-    sections = sections or {}
-    overhead = HEADER_BYTES + len(pack_sections(sections))
+
+    def sections_with(model: Model) -> dict[int, bytes]:
+        called = model.path if with_model_name else None
+        named = pack_model_name(short_name(called) if called else None)
+        return dict(sections or {}) | named
 
     def encode_with(model: Model) -> CodedFile:
         try:
@@ -106,7 +112,7 @@ def encode(
             )
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
-        container = dataclasses.replace(container, sections=sections)
+        container = dataclasses.replace(container, sections=sections_with(model))
         data, quality = container.to_bytes(), math.nan
         if target is not None and not target.limits_size:
             size = image.shape[:2]
@@ -116,7 +122,12 @@ def encode(
         return CodedFile(model=model, data=data, point=point)
 
     if target is not None and len(models) > 1:
-        estimates = [_estimate(model, image, overhead) for model in models]
+        estimates = [
+            _estimate(
+                model, image, HEADER_BYTES + len(pack_sections(sections_with(model)))
+            )
+            for model in models
+        ]
         return _choose(models, estimates, target, encode_with, name)
     (model,) = models
     file = encode_with(model)

@@ -16,9 +16,11 @@ import enum
 import struct
 from collections.abc import Mapping, Sequence
 
+from jaxcorr import model_names
 from jaxcorr.errors import UserError
 
-_SECTION = struct.Struct("<BI")
+SECTION = struct.Struct("<BI")
+"""Type and length, which precede the content."""
 
 
 class Section(enum.IntEnum):
@@ -34,6 +36,8 @@ class Section(enum.IntEnum):
     """XMP packet."""
     ICC = 5
     """ICC profile of the color space of the pixels; without it, this is sRGB."""
+    MODEL = 6
+    """Name of the model, at most 24 bytes of UTF-8, for people who look for it."""
 
 
 NEEDED_SECTIONS = range(128, 256)
@@ -41,11 +45,21 @@ NEEDED_SECTIONS = range(128, 256)
 MAX_SECTIONS = 255
 
 
+def pack_model_name(name: str | None) -> dict[int, bytes]:
+    """Returns the side section with the name of a model; none without a name."""
+    return {int(Section.MODEL): model_names.to_bytes(name)} if name else {}
+
+
+def unpack_model_name(sections: Mapping[int, bytes]) -> str | None:
+    """Returns the name of the model in side sections, or None if there is none."""
+    content = sections.get(Section.MODEL)
+    return model_names.from_bytes(content) if content else None
+
+
 def pack_sections(sections: Mapping[int, bytes]) -> bytes:
     """Returns the bytes of side sections at the end of a file."""
     parts = (
-        _SECTION.pack(kind, len(content)) + content
-        for kind, content in sections.items()
+        SECTION.pack(kind, len(content)) + content for kind, content in sections.items()
     )
     return b"".join(parts)
 
@@ -66,10 +80,10 @@ def find_sections(
     """
     found = []
     for _ in range(count):
-        start = position + _SECTION.size
+        start = position + SECTION.size
         if start > len(data):
             return found, start
-        kind, length = _SECTION.unpack_from(data, position)
+        kind, length = SECTION.unpack_from(data, position)
         position = start + length
         if position > len(data):
             return found, position

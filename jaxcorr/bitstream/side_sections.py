@@ -16,6 +16,8 @@ from jaxcorr.bitstream.sections import Section
 from jaxcorr.errors import UserError
 from jaxcorr.images.picture import Metadata, Picture
 
+METADATA = (Section.EXIF, Section.XMP, Section.ICC)
+"""Types of the sections that `unpack_metadata` reads."""
 _AXES = {0: None, 1: 1, 2: 0}
 """Axis along which the neighbor is that predicts a pixel."""
 
@@ -53,13 +55,17 @@ def unpack(
     if Section.ALPHA in sections:
         alpha = decompress_alpha(sections[Section.ALPHA], rgb.shape[:2], name)
         rgb = np.where(alpha[..., None] == 0, np.uint8(255), rgb)
-    metadata = Metadata(
+    picture = Picture(rgb=rgb, alpha=alpha, metadata=unpack_metadata(sections))
+    return picture.as_gray() if Section.GRAY in sections else picture
+
+
+def unpack_metadata(sections: Mapping[int, bytes]) -> Metadata:
+    """Returns the metadata in side sections."""
+    return Metadata(
         exif=sections.get(Section.EXIF, b""),
         xmp=sections.get(Section.XMP, b""),
         icc=sections.get(Section.ICC, b""),
     )
-    picture = Picture(rgb=rgb, alpha=alpha, metadata=metadata)
-    return picture.as_gray() if Section.GRAY in sections else picture
 
 
 def compress_alpha(alpha: UInt8[np.ndarray, "h w"]) -> bytes:

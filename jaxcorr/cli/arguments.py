@@ -28,7 +28,8 @@ def argument(
 
 _MODEL_NAMES = "MODEL|RUN[@MEMBER]|demo"
 _MODEL_HELP = (
-    "Model folder, run directory (with a member if it is a sweep), or built-in demo."
+    "Model folder, run directory (with a member if it is a sweep), built-in demo, or "
+    "name of a stored model."
 )
 _MODEL = argument(_MODEL_NAMES, _MODEL_HELP, hint="", short="-m")
 ModelPath = Annotated[str, _MODEL]
@@ -51,6 +52,19 @@ ModelsToChoose = Annotated[
         hint="(default: demo)",
         short="-m",
     ),
+]
+ModelsToDecode = Annotated[
+    tyro.conf.UseAppendAction[tuple[str, ...]],
+    argument(
+        _MODEL_NAMES,
+        f"{_MODEL_HELP} Of a sweep, a folder of model folders, or several models "
+        "(-m A -m B), each file takes the one that made it.",
+        hint="(default: any in the store)",
+        short="-m",
+    ),
+]
+ModelName = Annotated[
+    bool, tyro.conf.arg(help="Leave the name of the model out of the file.")
 ]
 Bpp = Annotated[
     float | None,

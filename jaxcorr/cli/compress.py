@@ -1,17 +1,14 @@
 """Commands that compress images and decode compressed files.
 
-Heavy modules are imported in the functions, so that the help of the commands, and
-`info`, need no JAX.
+Heavy modules are imported in the functions, so that the help of the commands needs no
+JAX.
 """
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jaxcorr import image_files
-from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
-from jaxcorr.bitstream.sections import Section
+from jaxcorr.bitstream.container import Arithmetic, Container
+from jaxcorr.bitstream.sections import unpack_model_name
 from jaxcorr.cli import output as results
 from jaxcorr.cli.arguments import (
     AllPages,
@@ -22,11 +19,12 @@ from jaxcorr.cli.arguments import (
     FilesAndFolders,
     Force,
     ImagesToCode,
-    JsonPath,
     MaxMegapixels,
     Memory,
     MetadataChoice,
+    ModelName,
     ModelsToChoose,
+    ModelsToDecode,
     OutputPath,
     Psnr,
     SkipExisting,
@@ -47,6 +45,7 @@ def compress(
     size: TargetSize = None,
     background: Background = None,
     metadata: MetadataChoice = "drop",
+    model_name: ModelName = True,
     all_pages: AllPages = False,
     max_megapixels: MaxMegapixels = 178.0,
     memory: Memory = None,
@@ -63,12 +62,15 @@ def compress(
     from jaxcorr import images
     from jaxcorr.bitstream import model_choice, rate_target, side_sections
     from jaxcorr.cli import batch
+    from jaxcorr.model_set import ModelSet
+    from jaxcorr.run_directory import DEMO
 
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
     limit = rate_target.memory_limit(memory)
     color = None if background is None else images.parse_color(background)
     images.limit_megapixels(max_megapixels)
-    models = _open_models(model, checkpoint)  # A missing model is reported first.
+    # A missing model is reported first.
+    models = ModelSet(model or DEMO, checkpoint=checkpoint)
     items = batch.plan(
         paths,
         output,
@@ -110,6 +112,7 @@ def compress(
                 arithmetic=arithmetic,
                 memory=limit,
                 sections=side_sections.pack(picture),
+                with_model_name=model_name,
                 name=item.name,
             )
         results.write_data(item.target, file.data)
@@ -120,7 +123,7 @@ def compress(
 
 def decompress(
     paths: FilesAndFolders,
-    model: ModelsToChoose = (),
+    model: ModelsToDecode = (),
     output: OutputPath = None,
     memory: Memory = None,
     checkpoint: Checkpoint = "best",
@@ -129,22 +132,25 @@ def decompress(
 ) -> None:
     """Decodes files to images, by default .png files beside them.
 
-    A folder stands for all .jxc files below it.
+    A folder stands for all .jxc files below it. Without a model, each file finds its
+    own in the store.
     """
     from jaxcorr import images
     from jaxcorr.bitstream import coding, rate_target, side_sections
+    from jaxcorr.bitstream.compression import decoding_models
     from jaxcorr.cli import batch
     from jaxcorr.model_set import model_name
 
     limit = rate_target.memory_limit(memory)
-    models = _open_models(model, checkpoint)  # A missing model is reported first.
+    # A missing model is reported first.
+    models = decoding_models(model or None, checkpoint=checkpoint)
     items = batch.plan(
         paths,
         output,
         IMAGE_SUFFIX,
         force=force,
         skip_existing=skip_existing,
-        find_files=_find_compressed,
+        find_files=find_compressed,
     )
     for item in items:
         is_stream = results.is_standard_stream(item.source)
@@ -156,7 +162,8 @@ def decompress(
     def convert(item: batch.Item) -> str:
         container = Container.from_bytes(results.read_data(item.source), item.name)
         with results.timed("read the model"):
-            opened = models.find(container.fingerprint, item.name)
+            called = unpack_model_name(container.sections)
+            opened = models.find(container.fingerprint, item.name, called=called)
         with results.timed("decode"):
             pixels, _ = coding.decode(
                 opened, container, name=item.name, memory=limit, keep_predictions=False
@@ -177,49 +184,7 @@ def _image_name(target: Path) -> Path:
     return Path(f"image{IMAGE_SUFFIX}") if is_stream else target
 
 
-def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
-    """Prints the headers of compressed files (needs no model)."""
-    if not paths:
-        raise UserError("no input file is given")
-    if json is not None:
-        results.check_json(json)
-    found = [
-        file
-        for path in paths
-        for file in (_find_compressed(path) if path.is_dir() else [path])
-    ]
-    headers = {}
-    for path in found:
-        try:
-            headers[path] = _describe_header(path)
-        except UserError as error:
-            results.print_error(str(error))
-    if not results.is_standard_stream(json):
-        blocks = [
-            [*([str(path)] if len(found) > 1 else []), *_format_header(header)]
-            for path, header in headers.items()
-        ]
-        if blocks:
-            print("\n\n".join("\n".join(block) for block in blocks))
-    if json is not None:
-        results.write_json(json, list(headers.values()))
-    if len(headers) < len(set(found)):
-        sys.exit(2)
-
-
-def _open_models(names: Sequence[str], checkpoint: str) -> Any:
-    """Returns the models with the given names, by default the demo.
-
-    Raises:
-      UserError: If a model does not exist.
-    """
-    from jaxcorr.model_set import ModelSet
-    from jaxcorr.run_directory import DEMO
-
-    return ModelSet(names or DEMO, checkpoint=checkpoint)
-
-
-def _find_compressed(folder: Path) -> list[Path]:
+def find_compressed(folder: Path) -> list[Path]:
     """Returns the compressed files below a folder, sorted by path.
 
     Raises:
@@ -230,61 +195,3 @@ def _find_compressed(folder: Path) -> list[Path]:
     if not paths:
         raise UserError(f"{folder} holds no compressed file (looked for {FILE_SUFFIX})")
     return paths
-
-
-def _describe_header(path: Path) -> dict[str, Any]:
-    """Returns the header of a compressed file, and the sizes of its parts, as JSON.
-
-    Raises:
-      UserError: If the file cannot be read or is damaged.
-    """
-    data = results.read_data(path)
-    container = Container.from_bytes(data, str(path))
-    y_bytes, z_bytes = len(container.y_payload), len(container.z_payload)
-    sections = {
-        _section_name(kind): len(content)
-        for kind, content in container.sections.items()
-    }
-    return {
-        "file": str(path),
-        "format": container.version,
-        "width": container.width,
-        "height": container.height,
-        "bytes": len(data),
-        "header_bytes": HEADER_BYTES,
-        "z_bytes": z_bytes,
-        "y_bytes": y_bytes,
-        "sections": sections,
-        "bpp": 8 * len(data) / (container.width * container.height),
-        "model": container.fingerprint.hex(),
-        "arithmetic": container.arithmetic.name.lower(),
-        "grid_offset": container.offset,
-    }
-
-
-def _format_header(header: dict[str, Any]) -> list[str]:
-    """Returns the lines that `info` prints for a file."""
-    lines = {
-        "format": "{format}",
-        "size": "{width} x {height} pixels",
-        "bytes": "{bytes}: {header_bytes} header, {z_bytes} side information, "
-        "{y_bytes} latents",
-        "bpp": "{bpp:.4f}",
-        "beside": "{beside}",
-        "model": "{model}",
-        "arithmetic": "{arithmetic}",
-        "grid offset": "{grid_offset}",
-    }
-    sections = header["sections"].items()
-    beside = ", ".join(f"{name} {size} bytes" for name, size in sections)
-    if not beside:
-        del lines["beside"]
-    return [
-        f"{name:12}{line.format(**header, beside=beside)}"
-        for name, line in lines.items()
-    ]
-
-
-def _section_name(kind: int) -> str:
-    """Returns the name of a type of side section, or its number if it is unknown."""
-    return Section(kind).name.lower() if kind in set(Section) else str(kind)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import runtime
+from jaxcorr import model_store, runtime
 from jaxcorr.cli import installation, output
 from jaxcorr.cli.arguments import JsonPath
 from jaxcorr.errors import UserError
@@ -130,6 +130,7 @@ def _find_folders() -> Iterator[Entry]:
         "compiled programs": runtime.compilation_cache(),
         "lists of folders": runtime.folder_lists(),
         "data sets": Path(data),
+        "stored models": model_store.store_folder(),
     }
     for label, folder in folders.items():
         if folder is None:

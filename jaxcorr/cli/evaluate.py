@@ -217,7 +217,8 @@ def _evaluate_runs(
         run_directory.model_paths(str(run))  # Reported before anything else.
     found = image_set.find_images(paths)
     for run in runs:
-        if str(run) == run_directory.DEMO:
+        is_folder = run_directory.split_member(run)[0].is_dir()
+        if str(run) == run_directory.DEMO or not is_folder:
             images = shlex.join(map(str, paths))
             raise UserError(
                 f"{run} has no folder for results: write them to a file with "

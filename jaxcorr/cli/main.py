@@ -50,7 +50,7 @@ COMMANDS = {
         "compress", "Decodes files to images, by default .png files beside them."
     ),
     "info": Command(
-        "compress",
+        "info",
         "Prints the headers of compressed files (needs no model).",
         uses_jax=False,
     ),
@@ -76,10 +76,20 @@ COMMANDS = {
         "models",
         "Exports the functions of a model to a format that other programs can run.",
     ),
+    "models add": Command(
+        "store", "Adds models to the store, in which files find their model."
+    ),
+    "models list": Command("store", "Lists the models in the store.", uses_jax=False),
+    "models remove": Command("store", "Removes models from the store.", uses_jax=False),
+    "models verify": Command(
+        "store", "Reads the models in the store, and names those that are damaged."
+    ),
     "doctor": Command(
         "doctor", "Checks the installation, and describes it for reports.", False
     ),
 }
+GROUPS = {name.partition(" ")[0] for name in COMMANDS if " " in name}
+"""First words of commands of two words."""
 
 
 def main() -> None:
@@ -107,6 +117,12 @@ def run(arguments: Sequence[str]) -> None:
       SystemExit: If an argument is wrong, after the help, or if some files failed.
     """
     arguments = arguments or ["--help"]
+    if arguments[0] in GROUPS:
+        group, arguments = arguments[0], arguments[1:] or ["--help"]
+        if arguments[0] in ("-h", "--help"):
+            _parse_any(arguments, group)
+            return
+        arguments = [f"{group} {arguments[0]}", *arguments[1:]]
     first, *rest = arguments
     name = first.replace("_", "-")
     if first == "--version":
@@ -142,7 +158,12 @@ def load(name: str) -> Callable[..., None]:
     if COMMANDS[name].uses_jax:
         versions.check_packages()
     module = importlib.import_module(f"jaxcorr.cli.{COMMANDS[name].module}")
-    return getattr(module, name.replace("-", "_"))
+    return getattr(module, function_name(name))
+
+
+def function_name(name: str) -> str:
+    """Returns the name of the function that runs a command."""
+    return name.replace("-", "_").replace(" ", "_")
 
 
 def start_jax() -> None:
@@ -193,14 +214,26 @@ def _parse(name: str, arguments: Sequence[str]) -> None:
     )
 
 
-def _parse_any(arguments: Sequence[str]) -> None:
-    """Prints the help, or a script that completes commands in a shell."""
+def _parse_any(arguments: Sequence[str], group: str = "") -> None:
+    """Prints the help, or a script that completes commands in a shell.
+
+    Args:
+      arguments: Arguments of the command line.
+      group: First word of the commands, if only those of a group are listed.
+    """
     import tyro
 
     only_help = set(arguments) <= {"-h", "--help"}
+    names = [name for name in COMMANDS if name.startswith(group)]
     tyro.extras.subcommand_cli_from_dict(
-        {name: _summarize(name) if only_help else load(name) for name in COMMANDS},
-        prog="jaxcorr",
+        {
+            name.removeprefix(f"{group} "): (
+                # A script for a shell has no commands of two words.
+                _summarize(name) if only_help or " " in name else load(name)
+            )
+            for name in names
+        },
+        prog=f"jaxcorr {group}".rstrip(),
         description=f"{DESCRIPTION}\n\n{COMMON_FLAGS}",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),

@@ -102,13 +102,23 @@ class Picture:
             image = Image.fromarray(self.rgb)
         else:
             image = _rgba(self.rgb, self.alpha)
-        icc = self.metadata.icc
-        if self.is_gray and (not icc or is_gray_profile(icc)):
-            image = image.convert("L" if self.alpha is None else "LA")
-        kept = {"exif": self.metadata.exif, "xmp": self.metadata.xmp}
-        kept["icc_profile"] = icc
-        image.info.update({key: value for key, value in kept.items() if value})
+        mode = pillow_mode(self.is_gray, self.alpha is not None, self.metadata)
+        image = image if image.mode == mode else image.convert(mode)
+        image.info.update(pillow_info(self.metadata))
         return image
+
+
+def pillow_mode(is_gray: bool, is_transparent: bool, metadata: Metadata) -> str:
+    """Returns the mode of a picture as an image of Pillow; see `Picture.to_pillow`."""
+    if is_gray and (not metadata.icc or is_gray_profile(metadata.icc)):
+        return "LA" if is_transparent else "L"
+    return "RGBA" if is_transparent else "RGB"
+
+
+def pillow_info(metadata: Metadata) -> dict[str, bytes]:
+    """Returns metadata as Pillow has them in `info`."""
+    info = {"exif": metadata.exif, "xmp": metadata.xmp, "icc_profile": metadata.icc}
+    return {key: value for key, value in info.items() if value}
 
 
 def is_gray_profile(icc: bytes) -> bool:

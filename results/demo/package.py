@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jaxcorr
-from jaxcorr import run_directory, saved_model
+from jaxcorr import model_store, saved_model
 
 
 def main(paths: list[str]) -> None:
@@ -21,7 +21,7 @@ def main(paths: list[str]) -> None:
         model = jaxcorr.load(path)
         config = without_folders(model.provenance.config or {})
         known = dataclasses.replace(model.provenance, config=config)
-        folder = run_directory.PACKAGED_DEMO / str(number)
+        folder = model_store.PACKAGED_DEMO / str(number)
         saved_model.write_model(folder, dataclasses.replace(model, provenance=known))
         print(f"{folder.name}: {model.fingerprint.hex()}")
 

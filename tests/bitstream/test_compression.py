@@ -48,8 +48,10 @@ def test_an_image_in_any_form_gives_the_same_bytes(tiny_model, data, convert):
 def test_an_image_and_a_model_may_be_paths(model_path, data, tmp_path, decoded):
     path = tmp_path / "photo.png"
     Image.fromarray(IMAGE).save(path)
-    assert jaxcorr.compress(path, model_path) == data
-    assert jaxcorr.compress(str(path), str(model_path)) == data
+    named = jaxcorr.compress(path, model_path)
+    assert jaxcorr.compress(str(path), str(model_path)) == named
+    assert named.endswith(b"tiny")  # The name of the model folder.
+    assert jaxcorr.compress(path, model_path, with_model_name=False) == data
     (tmp_path / "photo.jxc").write_bytes(data)
     for file in (tmp_path / "photo.jxc", str(tmp_path / "photo.jxc")):
         np.testing.assert_array_equal(jaxcorr.decompress(file, model_path), decoded)
@@ -87,7 +89,7 @@ def test_the_demo_is_the_default_model(tiny_model, data):
         jaxcorr.decompress(file), jaxcorr.decompress(file, demo)
     )
     fingerprint = tiny_model.fingerprint.hex()
-    message = rf"^photo\.jxc was made with model {fingerprint}, .*: give that model"
+    message = rf"^photo\.jxc was made with model {fingerprint}, which is not in the st"
     with pytest.raises(UserError, match=message):
         jaxcorr.decompress(data, name="photo.jxc")
 

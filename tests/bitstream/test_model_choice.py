@@ -14,6 +14,7 @@ import jaxcorr
 from jaxcorr.bitstream import coding, model_choice
 from jaxcorr.bitstream.model_choice import CodedFile
 from jaxcorr.bitstream.rate_target import RatePoint, RateTarget
+from jaxcorr.bitstream.sections import pack_model_name
 from jaxcorr.errors import UserError
 
 pytestmark = pytest.mark.fast
@@ -34,6 +35,8 @@ def coded(models):
 
     def code(model, image):
         container, _ = coding.encode(model, image)
+        sections = pack_model_name(model.path)
+        container = dataclasses.replace(container, sections=sections)
         decoded, _ = coding.decode(model, container)
         error = (image.astype(int) - decoded) ** 2
         return container.to_bytes(), 10 * np.log10(255**2 / error.mean())
@@ -135,8 +138,8 @@ def test_several_models_need_a_target(models):
 
 def test_a_file_of_another_model_names_the_models_that_were_given(models, coded):
     message = (
-        rf"^the file was made with model {models[2].fingerprint.hex()}, not with one "
-        r"of 2 models \(set@0, set@1\): give that model"
+        rf"^the file was made with model {models[2].fingerprint.hex()} \(set@2\), "
+        r"not with one of 2 models \(set@0, set@1\): give that model"
     )
     with pytest.raises(UserError, match=message):
         jaxcorr.decompress(coded["small"][2][0], models[:2])

@@ -113,7 +113,7 @@ def test_info_prints_the_header(jaxcorr, tiny_model):
         "size        33 x 17 pixels",
         f"bytes       {44 + y + z}: 44 header, {z} side information, {y} latents",
         f"bpp         {8 * len(coded) / (17 * 33):.4f}",
-        f"model       {tiny_model.fingerprint.hex()}",
+        f"model       {tiny_model.fingerprint.hex()}, not in the store",
         "arithmetic  portable",
         "grid offset 0",
     ]
@@ -138,7 +138,7 @@ def test_a_packed_run_is_a_model_folder(jaxcorr, run_of_tiny_model):
     assert out == f"packed: model {model.fingerprint.hex()}, step 100\n"
     assert sorted(os.listdir("packed")) == [
         "config.json",
-        "parameters.npz",
+        "parameters.safetensors",
         "tables.npz",
     ]
 

@@ -86,8 +86,9 @@ def test_a_file_of_another_model_asks_for_it(jaxcorr, tiny_model, tmp_path):
     fingerprint = tiny_model.fingerprint.hex()
     assert (status, out) == (2, "")
     assert err == (
-        f"jaxcorr: error: a.jxc was made with model {fingerprint}, not with one of 4 "
-        "models (demo): give that model with -m, or in Python with model=\n"
+        f"jaxcorr: error: a.jxc was made with model {fingerprint}, which is not in the "
+        "store: give the folder of that model with -m, or in Python with model=, or "
+        "add it for all files with `jaxcorr models add FOLDER`\n"
     )
 
 

@@ -8,10 +8,11 @@ from PIL import Image
 from support import codecs
 from support.codecs import blocks
 
-from jaxcorr import run_directory, saved_model
+from jaxcorr import model_store, run_directory, saved_model
 from jaxcorr.bitstream import compression
 
 pytestmark = pytest.mark.fast
+SWEEP = "-m", "sweep", "--no-model-name"
 IMAGES = {"large": blocks(120, 100), "small": blocks(40, 20, seed=1)}
 
 
@@ -47,7 +48,7 @@ def test_each_image_is_coded_with_a_member_and_decoded_with_the_sweep(
     jaxcorr, photos, sizes
 ):
     limit = sizes["large"][1]
-    status, out, err = jaxcorr("compress", *photos, "-m", "sweep", "--size", limit)
+    status, out, err = jaxcorr("compress", *photos, *SWEEP, "--size", limit)
     assert (status, err) == (0, "")
     first, second = out.splitlines()
     bpp = 8 * limit / IMAGES["large"][..., 0].size
@@ -66,7 +67,7 @@ def test_each_image_is_coded_with_a_member_and_decoded_with_the_sweep(
 
 
 def test_the_line_says_how_close_a_rate_or_a_psnr_came(jaxcorr, photos, sizes):
-    options = ["-m", "sweep", "--force"]
+    options = [*SWEEP, "--force"]
     bpp = 8 * sizes["large"][0] / IMAGES["large"][..., 0].size
     _, out, _ = jaxcorr("compress", "large.png", *options, "--bpp", bpp)
     assert f": sweep@0, {bpp:.4f} of {bpp:g} bpp, {sizes['large'][0]} bytes, " in out
@@ -79,7 +80,7 @@ def test_an_impossible_target_of_one_image_leaves_the_others(jaxcorr, photos, si
     limit = sizes["small"][0]
     Path("bad.png").write_text("hello")
     inputs = [photos[0], "bad.png", photos[1]]
-    status, out, err = jaxcorr("compress", *inputs, "-m", "sweep", "--size", limit)
+    status, out, err = jaxcorr("compress", *inputs, *SWEEP, "--size", limit)
     assert status == 2
     assert out.count("\n") == 1 and out.startswith("small.png -> small.jxc: sweep@0")
     first, second, _ = err.splitlines()
@@ -103,7 +104,7 @@ def test_models_may_be_a_folder_of_model_folders_or_named_one_by_one(
     }.items():
         options = [word for name in names for word in ("-m", name)]
         _, out, err = jaxcorr(
-            *("compress", "large.png", *options, "--force"),
+            *("compress", "large.png", *options, "--force", "--no-model-name"),
             *("--size", sizes["large"][1]),
         )
         assert f": {chosen}, " in out and err == ""
@@ -119,14 +120,15 @@ def test_the_packaged_models_are_members_of_the_demo(
     packaged = tmp_path / "site-packages" / "demo"
     for number, model in enumerate(models):
         saved_model.write_model(packaged / str(number), model)
-    monkeypatch.setattr(run_directory, "PACKAGED_DEMO", packaged)
+    monkeypatch.setattr(model_store, "PACKAGED_DEMO", packaged)
     fingerprints = [model.fingerprint for model in models]
     assert run_directory.model_paths("demo") == ["demo@0", "demo@1", "demo@2"]
     for number, fingerprint in enumerate(fingerprints):
         assert run_directory.load(f"demo@{number}").fingerprint == fingerprint
     assert run_directory.load("demo").fingerprint == fingerprints[1]
     limit = sizes["large"][0]
-    status, out, _ = jaxcorr("compress", "large.png", "--size", limit)
+    options = "large.png", "--size", limit, "--no-model-name"
+    status, out, _ = jaxcorr("compress", *options)
     assert status == 0 and ": demo@0, " in out
     assert jaxcorr("decompress", "large.jxc", "--force")[0] == 0
     assert jaxcorr("compress", "large.png", "--force")[0] == 0

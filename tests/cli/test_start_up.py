@@ -80,7 +80,7 @@ def test_the_summary_of_a_command_begins_its_docstring(name):
         for node in ast.parse(source).body
         if isinstance(node, ast.FunctionDef)
     }
-    docstring = ast.get_docstring(functions[name.replace("-", "_")]) or ""
+    docstring = ast.get_docstring(functions[main.function_name(name)]) or ""
     assert docstring.splitlines()[0] == command.summary
 
 

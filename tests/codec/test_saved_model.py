@@ -1,10 +1,12 @@
 import dataclasses
 import json
 import shutil
+import zipfile
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from jaxcorr import codec, saved_model
 from jaxcorr.codec import CodecConfig
@@ -73,13 +75,17 @@ def test_a_model_of_16_bits_is_stored_in_half_the_size(model, written, tmp_path)
     saved_model.write_model(tmp_path / "half", half)
     read = saved_model.read_model(tmp_path / "half")
     assert read.fingerprint == half.fingerprint != model.fingerprint
-    assert saved_model.read_config(tmp_path / "half")["format"] == 2
     for name, array in model.parameters.items():
         assert read.parameters[name].dtype == np.float32
         rounded = array.astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(read.parameters[name], rounded)
-    with np.load(tmp_path / "half" / saved_model.PARAMETERS) as arrays:
-        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    arrays = safetensors.numpy.load_file(tmp_path / "half" / saved_model.PARAMETERS)
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    sizes = [
+        sum(array.nbytes for array in arrays.values()),
+        (written / saved_model.PARAMETERS).stat().st_size,
+    ]
+    assert sizes[0] < 0.51 * sizes[1]
     # Medians and tables are those of the rounded parameters.
     again = saved_model.make_model(SETTINGS, read.parameters)
     np.testing.assert_array_equal(read.median, again.median)
@@ -220,8 +226,8 @@ def edit_config(folder, **changes):
     ("changes", "message"),
     [
         (
-            {"format": 3},
-            "model folder of format 3, but this jaxcorr reads formats 1 and 2",
+            {"format": 4},
+            "model folder of format 4, but this jaxcorr reads formats 1 to 3",
         ),
         ({"format": None}, "model folder of format None"),
         ({"fingerprint": "0" * 16}, "damaged model folder, fingerprint .* instead of"),
@@ -233,6 +239,18 @@ def edit_config(folder, **changes):
 def test_an_invalid_config_is_refused(folder, changes, message):
     edit_config(folder, **changes)
     with pytest.raises(UserError, match=message):
+        saved_model.read_model(folder)
+
+
+@pytest.mark.fast
+def test_a_table_that_is_no_array_is_refused(folder):
+    with zipfile.ZipFile(folder / saved_model.TABLES) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["latent_counts"] = members.pop("latent_counts.npy")  # Read as bytes.
+    with zipfile.ZipFile(folder / saved_model.TABLES, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(UserError, match=r"damaged model folder, .*\bshape\b"):
         saved_model.read_model(folder)
 
 

@@ -11,6 +11,7 @@ Under `saved/` there are
 - `models/NAME/`, a random codec with tiny widths, for every context model and every
   architecture of transforms, with files that it coded in each version of the format,
   `image.jxc` in format 1 and `format_2.jxc`, and what they decode to as `.png`;
+- `models_3/minnen-none`, the same codec in a model folder of format 3, of version 0.3;
 - `runs/single` and `runs/sweep`, stopped after 3 of 6 steps;
 - `runs/single.npz` and `runs/sweep.npz`, their parameters after all 6, by member.
 """
@@ -93,6 +94,11 @@ def main():
             decoded, _ = coding.decode(model, container)
             (folder / f"{file}.jxc").write_bytes(container.to_bytes())
             Image.fromarray(decoded).save(folder / f"{file}.png")
+    folder = SAVED / "models_3" / "minnen-none"
+    if not folder.exists():
+        saved_model.write_model(
+            folder, saved_model.read_model(SAVED / "models" / "minnen-none")
+        )
     save_run("single", [])
     save_run("sweep", SWEEP)
 
