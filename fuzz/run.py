@@ -7,7 +7,7 @@
 
 Targets are those of `targets.py`. A run starts from `targets.seeds`, and keeps a few
 small inputs that cover more in `fuzz/corpus/TARGET`. A finding ends the run with status
-1: its bytes are in `fuzz/findings`, and `python fuzz/run.py TARGET --input FILE` repeats
+1. Its bytes are in `fuzz/findings`: `python fuzz/run.py TARGET --input FILE` repeats
 it. Every finding becomes a test of the project.
 """
 
@@ -22,6 +22,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from jaxcorr.report.tables import Table
 
 FOLDER = Path(__file__).resolve().parent
 CORPUS, FINDINGS, TABLE = FOLDER / "corpus", FOLDER / "findings", FOLDER / "runs.csv"
@@ -41,7 +43,7 @@ def main() -> int:
     parser.add_argument("--input", type=Path, help="file to repeat")
     options = parser.parse_args()
     if options.target is None:
-        print_table()
+        print(comparison().as_markdown())
         return 0
     if options.input:
         import targets
@@ -119,10 +121,9 @@ def read_table() -> Iterator[tuple[str, ...]]:
             yield from map(tuple, [*csv.reader(file)][1:])
 
 
-def print_table() -> None:
-    """Prints executions and rates by target, in Markdown."""
-    print("| target | executions | per second | corpus | findings |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+def comparison() -> Table:
+    """Returns executions, rates and findings by target."""
+    lines = []
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in read_table()]
     for target in dict.fromkeys(row["target"] for row in rows):
         group = [row for row in rows if row["target"] == target]
@@ -130,9 +131,12 @@ def print_table() -> None:
             sum(int(row[name]) for row in group)
             for name in ("executions", "seconds", "findings")
         )
-        rate = count / max(seconds, 1)
-        corpus = group[-1]["corpus"]
-        print(f"| {target} | {count:,} | {rate:,.0f} | {corpus} | {findings} |")
+        rate = f"{count / max(seconds, 1):,.0f}"
+        lines.append((target, f"{count:,}", rate, group[-1]["corpus"], str(findings)))
+    return Table(
+        columns=("target", "executions", "per second", "corpus", "findings"),
+        rows=tuple(lines),
+    )
 
 
 if __name__ == "__main__":

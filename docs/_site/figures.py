@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import computed_figures
+import fuzz_figures
 import recipe_figures
 import study_figures
 from computed_figures import Block
@@ -49,6 +50,7 @@ COMPUTED: Mapping[str, Callable[[], Block]] = {
     "branches": study_figures.branches,
     "demo": computed_figures.demo,
     "demo_rates": computed_figures.demo_rates,
+    "fuzzing": fuzz_figures.fuzzing,
     "learning_curve": recipe_figures.curve,
     "loss": computed_figures.loss,
     "printed_maps": study_figures.printed_maps,
