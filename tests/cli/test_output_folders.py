@@ -1,4 +1,4 @@
-"""Outputs are whole or absent, and failures have one line, whatever befalls a folder."""
+"""Outputs are whole or absent, and failures one line, whatever befalls a folder."""
 
 import os
 import shutil
