@@ -106,7 +106,13 @@ class ModelSet:
             return self._open(self.fingerprints[wanted])
         stored = model_store.find(wanted)
         if stored is not None and self._with_store:
-            return run_directory.load_once(stored.folder, name=stored.name)
+            try:
+                return run_directory.load_once(stored.folder, name=stored.name)
+            except UserError as error:
+                raise UserError(
+                    f"{error}; add that model to the store again with `jaxcorr models "
+                    "add FOLDER`"
+                ) from error
         if wanted in EARLIER_DEMOS:
             version = EARLIER_DEMOS[wanted]
             raise UserError(

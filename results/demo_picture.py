@@ -42,7 +42,7 @@ def compare(
     image: UInt8[np.ndarray, "h w 3"],
 ) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
     """Returns an image, the demo's reconstruction and a JPEG, by their titles."""
-    data = jaxcorr.compress(image, MODEL)
+    data = jaxcorr.compress(image, MODEL, with_model_name=False)
     coded = {MODEL: (jaxcorr.decompress(data, MODEL), len(data))}
     coded["JPEG"] = best_jpeg(image, len(data))
     return {"original": image} | {

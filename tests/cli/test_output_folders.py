@@ -1,4 +1,4 @@
-"""Outputs are whole or absent, and failures have one line, whatever befalls a folder."""
+"""Outputs are whole or absent, and failures one line, whatever befalls a folder."""
 
 import os
 import shutil
@@ -73,7 +73,7 @@ def test_two_processes_add_one_model_to_a_store(model_path, tmp_path, monkeypatc
 
 DISKS = {
     "size=8k": ("No space left on device", 1),  # A page for a file, one for folders.
-    "ro": ("no permission to write in out", 0),
+    "ro": ("no permission to write in", 0),
 }
 """Options of disks, what the system says, and how many files fit at least."""
 

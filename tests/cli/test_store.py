@@ -56,6 +56,18 @@ def test_a_file_finds_its_model_in_the_store(jaxcorr, tiny_model, photos, tmp_pa
     status, _, err = jaxcorr(*decode, "-m", "demo")
     assert status == 2 and "give no model, since the store has it (mine)" in err
 
+    _, out, _ = jaxcorr("models", "add", fingerprint, "--name", "again")
+    assert out == f"{fingerprint}  again: already in the store\n"
+    parameters = tmp_path / "store" / fingerprint / saved_model.PARAMETERS
+    intact = parameters.read_bytes()
+    parameters.write_bytes(intact[:-1])
+    status, out, err = jaxcorr(*decode)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "parameters.safetensors cannot be read: " in err
+    assert "; add that model to the store again with `jaxcorr models add" in err
+    parameters.write_bytes(intact)
+    assert jaxcorr("models", "add", "again", "--name", "mine")[0] == 0
+
     # The name of a stored model is one for -m, and stands in its files.
     assert jaxcorr("compress", "photo.png", "-m", "mine", "-o", "b.jxc")[0] == 0
     assert f"{fingerprint} (mine)" in jaxcorr("info", "b.jxc")[1]

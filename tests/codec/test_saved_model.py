@@ -246,11 +246,12 @@ def test_an_invalid_config_is_refused(folder, changes, message):
 def test_a_table_that_is_no_array_is_refused(folder):
     with zipfile.ZipFile(folder / saved_model.TABLES) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    members["latent_counts"] = members.pop("latent_counts.npy")  # Read as bytes.
+    members["latent_counts"] = b"text"  # NumPy reads bytes, and no array.
+    del members["latent_counts.npy"]
     with zipfile.ZipFile(folder / saved_model.TABLES, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(UserError, match=r"damaged model folder, .*\bshape\b"):
+    with pytest.raises(UserError, match="damaged model folder, "):
         saved_model.read_model(folder)
 
 
