@@ -70,8 +70,10 @@ def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
         pytest.skip(f"fake-gcs-server does not start: {error}")
     assert server._process is not None
     log = server._process.stderr
+    assert log is not None
     # The server stops when nobody reads the pipe to which it logs each request.
-    threading.Thread(target=lambda: [None for _ in log], daemon=True).start()
+    reading = threading.Thread(target=lambda: [None for _ in log], daemon=True)
+    reading.start()
     try:
         request = urllib.request.Request(
             f"{server.url}/storage/v1/b",
@@ -85,12 +87,15 @@ def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": server.url,  # Of ArrayRecord.
             "FSSPEC_GCS_TOKEN": "anon",
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none",  # Of TensorStore.
             "NO_GCE_CHECK": "true",
         }
         with _environment(environment):
             yield server._tmpdir.name, environment
     finally:
         server.stop()
+        reading.join()
+        log.close()
 
 
 @contextlib.contextmanager
