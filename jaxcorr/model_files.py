@@ -5,10 +5,11 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from jaxcorr import paths
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 CONFIG, PARAMETERS, TABLES = "config.json", "parameters.safetensors", "tables.npz"
 NAME = "name"
@@ -19,14 +20,18 @@ PARAMETERS_BY_FORMAT = {1: "parameters.npz", 2: "parameters.npz", FORMAT: PARAME
 """Name of the file of parameters in each format: float32, float16, or either."""
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: AnyPath) -> dict[str, Any]:
     """Reads `config.json` of a model folder.
 
     Raises:
       UserError: If the file is missing or cannot be read.
     """
     try:
-        config = json.loads((Path(path) / CONFIG).read_text())
+        with paths.remote_errors(path, "cannot be read", may_be_missing=True):
+            text = (path / CONFIG).read_text()
+        config = json.loads(text)
+    except UserError:
+        raise
     except (OSError, ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
@@ -34,7 +39,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def write_config(folder: AnyPath, config: Mapping[str, Any]) -> None:
     """Writes `config.json` into an existing folder."""
     (folder / CONFIG).write_text(format_config(config))
 
@@ -44,7 +49,7 @@ def format_config(config: Mapping[str, Any]) -> str:
     return json.dumps(config, indent=2) + "\n"
 
 
-def parameters_path(path: Path, config: Mapping[str, Any]) -> Path:
+def parameters_path(path: AnyPath, config: Mapping[str, Any]) -> AnyPath:
     """Returns the path of the parameters in a model folder.
 
     Args:
@@ -60,4 +65,4 @@ def parameters_path(path: Path, config: Mapping[str, Any]) -> Path:
             f"{path}: model folder of format {form}, but this jaxcorr reads formats "
             f"{min(PARAMETERS_BY_FORMAT)} to {FORMAT}"
         )
-    return Path(path) / PARAMETERS_BY_FORMAT[form]
+    return path / PARAMETERS_BY_FORMAT[form]

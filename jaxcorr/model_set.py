@@ -3,13 +3,13 @@
 import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import model_names, model_store, run_directory, saved_model
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
+from jaxcorr.paths import as_path, is_remote
 from jaxcorr.run_directory import SeveralModelsError
 
 ModelLike = Model | str | os.PathLike[str]
@@ -48,7 +48,7 @@ class ModelSet:
             if isinstance(model, Model):
                 self._members.append(model)
             elif isinstance(model, str | os.PathLike):
-                self._members += run_directory.model_paths(Path(model))
+                self._members += run_directory.model_paths(as_path(model))
             else:
                 is_codec = isinstance(model, Codec)
                 remedy = ": give Model.from_codec(codec)" if is_codec else ""
@@ -140,7 +140,7 @@ class ModelSet:
     def _open(self, model: Any) -> Model:
         if isinstance(model, Model):
             return model
-        return run_directory.load_once(Path(model), checkpoint=self._checkpoint)
+        return run_directory.load_once(as_path(model), checkpoint=self._checkpoint)
 
     def _fingerprint(self, model: Model | str) -> str:
         if isinstance(model, Model):
@@ -156,7 +156,8 @@ def short_name(path: str | os.PathLike[str]) -> str:
     """
     folder, number = run_directory.split_member(os.fspath(path))
     member = "" if number is None else f"@{number}"
-    folder = Path(os.path.abspath(folder))  # A path such as `.` has a name, too.
+    if not is_remote(folder):  # A path such as `.` has a name, too.
+        folder = as_path(os.path.abspath(folder))
     checkpoint = run_directory.checkpoint_of(folder)
     if checkpoint is not None:
         folder, member = checkpoint[0], f"@{folder.name}"

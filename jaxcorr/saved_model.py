@@ -13,7 +13,6 @@ A model folder holds
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,13 +34,14 @@ from jaxcorr.model_files import (
     read_config,
     write_config,
 )
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.provenance import Provenance
 
 ABOUT = "about"
 """Key of the provenance in `config.json`."""
 
 
-def save(path: str | Path, model: Model | Codec) -> None:
+def save(path: str | AnyPath, model: Model | Codec) -> None:
     """Writes a model folder completely or not at all, and replaces an older one.
 
     Args:
@@ -55,7 +55,7 @@ def save(path: str | Path, model: Model | Codec) -> None:
     """
     if isinstance(path, Model | Codec):
         raise TypeError("save takes the path first: save(path, model)")
-    path = Path(path)
+    path = as_path(path)
     is_model = (path / CONFIG).is_file()
     files.check_folder(path, "a model folder", is_kind=is_model, force=True)
     if isinstance(model, Codec):
@@ -63,7 +63,7 @@ def save(path: str | Path, model: Model | Codec) -> None:
     write_model(path, model)
 
 
-def write_model(path: Path, model: Model, *, name: str | None = None) -> None:
+def write_model(path: AnyPath, model: Model, *, name: str | None = None) -> None:
     """Writes a model folder completely or not at all, and replaces an older one.
 
     Args:
@@ -71,20 +71,22 @@ def write_model(path: Path, model: Model, *, name: str | None = None) -> None:
       model: The model.
       name: Name of the model in the store.
     """
-    with files.atomic_folder(Path(path)) as folder:
+    with files.atomic_folder(path, last=CONFIG) as folder:
         write_model_files(folder, model, name=name)
 
 
-def write_model_files(folder: Path, model: Model, *, name: str | None = None) -> None:
+def write_model_files(
+    folder: AnyPath, model: Model, *, name: str | None = None
+) -> None:
     """Writes the files of a model folder into an existing folder."""
     parameters: dict[str, Any] = {**model.parameters}
     if all(np.array_equal(_to_half(x), x) for x in parameters.values()):
         parameters = {name: _to_half(x) for name, x in parameters.items()}
     named = {} if name is None else {NAME: name}
-    write_config(folder, {"format": FORMAT} | named | describe(model))
     in_order = {name: np.asarray(x, order="C") for name, x in parameters.items()}
     (folder / PARAMETERS).write_bytes(safetensors.numpy.save(in_order))
-    np.savez_compressed(folder / TABLES, **model.table_arrays())
+    write_tables(folder, model)
+    write_config(folder, {"format": FORMAT} | named | describe(model))
 
 
 def round_to_half(model: Model) -> Model:
@@ -117,7 +119,14 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def read_model(path: Path, *, name: str | None = None) -> Model:
+def write_tables(folder: AnyPath, model: Model) -> None:
+    """Writes `tables.npz` into an existing folder."""
+    buffer = io.BytesIO()  # Of a path, NumPy would make one of the disk.
+    np.savez_compressed(buffer, **model.table_arrays())
+    (folder / TABLES).write_bytes(buffer.getvalue())
+
+
+def read_model(path: AnyPath, *, name: str | None = None) -> Model:
     """Reads a model folder.
 
     Args:
@@ -127,7 +136,7 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     Raises:
       UserError: If the folder is missing, damaged, or of another format.
     """
-    path = Path(path)
+    path = as_path(path)
     config = read_config(path)
     parameters = _read_arrays(parameters_path(path, config))
     arrays = _read_arrays(path / TABLES)
@@ -165,7 +174,7 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     return model
 
 
-def read_provenance(path: Path) -> Provenance:
+def read_provenance(path: AnyPath) -> Provenance:
     """Reads the provenance of a model folder, without its parameters.
 
     Raises:
@@ -174,7 +183,7 @@ def read_provenance(path: Path) -> Provenance:
     return Provenance.from_json(read_config(path).get(ABOUT))
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: AnyPath) -> dict[str, np.ndarray]:
     read = _READERS[path.suffix]
     try:
         return read(path.read_bytes())

@@ -4,8 +4,6 @@ Heavy modules are imported in the functions, so that the help of the commands ne
 JAX.
 """
 
-from pathlib import Path
-
 from jaxcorr import image_files
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.sections import unpack_model_name
@@ -31,6 +29,7 @@ from jaxcorr.cli.arguments import (
     TargetSize,
 )
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, as_path, exists
 
 FILE_SUFFIX = ".jxc"
 IMAGE_SUFFIX = ".png"
@@ -154,7 +153,7 @@ def decompress(
     )
     for item in items:
         is_stream = results.is_standard_stream(item.source)
-        if is_stream or item.source.exists():  # A missing input is reported as such.
+        if is_stream or exists(item.source):  # A missing input is reported as such.
             images.check_suffix(_image_name(item.target))
     for fingerprint, one in models.fingerprints.items():
         results.print_detail(f"model {model_name(one)}: {fingerprint}")
@@ -178,20 +177,20 @@ def decompress(
     batch.convert_files(items, convert)
 
 
-def _image_name(target: Path) -> Path:
+def _image_name(target: AnyPath) -> AnyPath:
     """Returns the path whose extension says the format of a decoded image."""
     is_stream = results.is_standard_stream(target)
-    return Path(f"image{IMAGE_SUFFIX}") if is_stream else target
+    return as_path(f"image{IMAGE_SUFFIX}") if is_stream else target
 
 
-def find_compressed(folder: Path) -> list[Path]:
+def find_compressed(folder: AnyPath) -> list[AnyPath]:
     """Returns the compressed files below a folder, sorted by path.
 
     Raises:
       UserError: If there are none.
     """
     found = image_files.scan_files(folder, {FILE_SUFFIX})
-    paths = [Path(entry.path) for entry in found]
+    paths = [as_path(entry.path) for entry in found]
     if not paths:
         raise UserError(f"{folder} holds no compressed file (looked for {FILE_SUFFIX})")
     return paths
