@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxcorr import run_directory, saved_model, serialization
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
-from jaxcorr.training.distributed import DistributedConfig
+from jaxcorr.hosts.cluster import DistributedConfig
 from jaxcorr.training.sweep import SweepConfig
 
 
