@@ -19,7 +19,7 @@ RETRY_SECONDS = 0.5
 MESSAGE_BYTES = 4096
 
 
-def call_roll(address: str, *, count: int, index: int, seconds: float) -> None:
+def call_roll(address: str, *, count: int, index: int, seconds: int) -> None:
     """Waits until all processes of a run have reported.
 
     Args:
@@ -39,7 +39,7 @@ def call_roll(address: str, *, count: int, index: int, seconds: float) -> None:
         _report(address, count, index, deadline, seconds)
 
 
-def _collect(address: str, count: int, deadline: float, seconds: float) -> None:
+def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
     """Collects the reports of the others, and tells all of them the outcome."""
     reports: dict[int, str] = {0: socket.gethostname()}
     problem = ""
@@ -86,19 +86,19 @@ def _add(reports: dict[int, str], report: Mapping, count: int) -> str:
     return ""
 
 
-def _missing(reports: Mapping[int, str], count: int, seconds: float) -> str:
+def _missing(reports: Mapping[int, str], count: int, seconds: int) -> str:
     """Returns the message that some processes are missing."""
     missing = [str(index) for index in range(count) if index not in reports]
     names = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
     return (
         f"{'process' if len(missing) == 1 else 'processes'} {names} of {count} did not "
-        f"connect within {seconds:g} s: see their output, or allow more "
+        f"connect within {seconds} s: see their output, or allow more "
         "--distributed.timeout"
     )
 
 
 def _report(
-    address: str, count: int, index: int, deadline: float, seconds: float
+    address: str, count: int, index: int, deadline: float, seconds: int
 ) -> None:
     """Reports to process 0, and waits for its answer."""
     reason = "no answer"
@@ -117,7 +117,7 @@ def _report(
             raise UserError(problem)
         return
     raise UserError(
-        f"process 0 cannot be reached at {address} within {seconds:g} s ({reason}): "
+        f"process 0 cannot be reached at {address} within {seconds} s ({reason}): "
         "start it, or correct the address of the coordinator"
     )
 

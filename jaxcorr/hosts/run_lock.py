@@ -1,9 +1,9 @@
 """A lock on a run directory, so that two runs do not write the same checkpoints.
 
 The run that writes keeps `writer.json` in the directory, which names it and counts up.
-A lock whose count stands still belongs to a run that has ended, and is taken over. On
-the same machine, the system knows that at once, by a lock on a folder that it frees when
-the process ends.
+A lock whose count stands still belongs to a run that has ended, and is taken over.
+On the same machine, the system knows that at once, by a lock on a folder that it frees
+when the process ends.
 """
 
 import contextlib

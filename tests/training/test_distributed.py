@@ -2,20 +2,17 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.training_runs import PATIENCE, Runs
+from support.processes import finish, start_two, wait_for_step
+from support.training_runs import Runs
 
-from jaxcorr.cli.train import START_AGAIN
-from jaxcorr.errors import UserError
+from jaxcorr.runtime import START_AGAIN
 from jaxcorr.training import checkpoints, distributed
-from jaxcorr.training.distributed import DistributedConfig
 
 STEPS = 20
 SETTINGS = ("--data.batch-size", "4", "--steps", str(STEPS))
@@ -35,31 +32,6 @@ def alone(runs) -> Path:
     return workdir
 
 
-def start_two(runs: Runs, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
-    with socket.socket() as free_socket:
-        free_socket.bind(("127.0.0.1", 0))
-        port = free_socket.getsockname()[1]
-    connection = ["--distributed.coordinator-address", f"127.0.0.1:{port}"]
-    connection += ["--distributed.num-processes", "2", "--distributed.process-id"]
-    return [
-        runs.start(workdir, *SETTINGS, *arguments, *connection, str(index), devices=2)
-        for index in range(2)
-    ]
-
-
-def finish_two(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
-    """Returns exit status, standard output and standard error of each process."""
-    try:
-        outputs = [process.communicate(timeout=PATIENCE) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [
-        (process.returncode, *output)
-        for process, output in zip(processes, outputs, strict=True)
-    ]
-
-
 def losses(workdir: Path) -> dict[int, float]:
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return {record["step"]: record["loss"] for record in map(json.loads, lines)}
@@ -76,9 +48,11 @@ def assert_same_losses(workdir: Path, expected_workdir: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
     workdir = runs.folder / "two"
-    first, second = finish_two(start_two(runs, workdir, "--mesh.fsdp", "4"))
+    first, second = finish(start_two(runs, workdir, *SETTINGS, "--mesh.fsdp", "4"))
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     assert "4 cpu device(s)" in first[1] and "Photographs" in first[1]
+    for index, (_, output, _) in enumerate((first, second)):
+        assert output.startswith(f"process {index} of 2 on ")
     assert "step" not in second[1] and "Photographs" not in second[1]
     assert_same_losses(workdir, alone)
 
@@ -86,13 +60,11 @@ def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
 def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs, alone):
     workdir = runs.folder / "stopped"
     # A checkpoint at each step, so that the signal reaches both before the run ends.
-    processes = start_two(runs, workdir, "--intervals.checkpoint-every", "1")
-    log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
-    while not (log.exists() and '"step": 3' in log.read_text()):
-        assert processes[0].poll() is None and time.monotonic() < deadline
-        time.sleep(0.001)
+    every = ("--intervals.checkpoint-every", "1")
+    processes = start_two(runs, workdir, *SETTINGS, *every)
+    wait_for_step(workdir / "metrics.jsonl", 3, processes)
     processes[1].send_signal(signal.SIGTERM)
-    first, second = finish_two(processes)
+    first, second = finish(processes)
     assert (first[0], second[0]) == (START_AGAIN,) * 2, first[2] + second[2]
     saved = checkpoints.latest_step(workdir)
     assert 3 <= saved < STEPS
@@ -103,16 +75,7 @@ def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs, alo
     assert_same_losses(workdir, alone)
 
 
-def test_an_incomplete_or_contradictory_config_is_refused():
-    with pytest.raises(UserError, match="must be given together, but are a:1, 2 and"):
-        DistributedConfig(coordinator_address="a:1", num_processes=2)
-    with pytest.raises(UserError, match=r"must be from 0 to num_processes - 1 \(1\)"):
-        DistributedConfig(coordinator_address="a:1", num_processes=2, process_id=2)
-
-
-def test_a_single_process_connects_to_no_other(monkeypatch):
-    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
-    distributed.initialize(DistributedConfig())
+def test_a_single_process_agrees_with_itself():
     assert distributed.is_first_process()
     assert distributed.broadcast_from_first(7) == 7
     assert distributed.all_processes(True) and not distributed.all_processes(False)
