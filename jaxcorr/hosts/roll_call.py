@@ -101,11 +101,11 @@ def _report(
     address: str, count: int, index: int, deadline: float, seconds: int
 ) -> None:
     """Reports to process 0, and waits for its answer."""
-    reason = "no answer"
+    reason, target = "no answer", _split(address)
     report = {"index": index, "count": count, "host": socket.gethostname()}
     while (left := deadline - time.monotonic()) > 0:
         try:
-            with socket.create_connection(_split(address), timeout=left) as connection:
+            with socket.create_connection(target, timeout=left) as connection:
                 _send(connection, report)
                 connection.settimeout(left + ANSWER_SECONDS)
                 problem = _receive(connection)["problem"]

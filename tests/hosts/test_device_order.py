@@ -88,8 +88,8 @@ def test_hosts_of_gpus_are_not_slices():
             slices((4, 4, 1), count=2),
             {"data": 1, "fsdp": 32},
             "mesh.data or mesh.sweep must be a multiple of 2, the number of slices, "
-            "but the sizes are mesh.sweep 1, mesh.data 1, mesh.fsdp 32: other axes stay "
-            "within a slice of 16 devices",
+            "but the sizes are mesh.sweep 1, mesh.data 1, mesh.fsdp 32: other axes "
+            "stay within a slice of 16 devices",
         ),
         (
             slices((4, 4, 1))[:-4],
