@@ -44,12 +44,14 @@ class Failure(NamedTuple):
       host: Host of that process.
       reason: What happened, in one line.
       status: Exit status of all processes.
+      is_lost: Whether the process is lost, and so cannot say what happened.
     """
 
     process: int
     host: str
     reason: str
     status: int
+    is_lost: bool = False
 
 
 class _Watch:
@@ -63,7 +65,7 @@ class _Watch:
         now = time.monotonic()
         self._counts: dict[int, tuple[str, float]] = {}
         self._hosts: dict[int, str] = {}
-        self._contact, self._is_connected = now, True
+        self._contact = now
         self._aborted: float | None = None
         self._details = ""
         self._ended = threading.Event()
@@ -116,9 +118,9 @@ class _Watch:
                 self._check_counts(self._read_counts(reraise=True))
                 for _, text in self._store.key_value_dir_get(FAILURE):
                     self.failure = self.failure or Failure(*json.loads(text))
-                self._contact, self._is_connected = time.monotonic(), True
+                self._contact = time.monotonic()
             except Exception:  # The class depends on the version of JAX.
-                self._is_connected = False
+                pass  # The other thread sees that there is no contact.
             count += 1
             self._ended.wait(BEAT_SECONDS)
 
@@ -161,24 +163,27 @@ class _Watch:
             "gives no sign of life: it was killed, or its host is down; start all "
             "again, and the run goes on from its newest checkpoint"
         )
-        return Failure(index, self._hosts.get(index, ""), reason, START_AGAIN)
+        host = self._hosts.get(index, "")
+        return Failure(index, host, reason, START_AGAIN, is_lost=True)
 
     def _find_lost_store(self) -> Failure | None:
         """Returns the failure that process 0 is lost, if it is."""
         silence = time.monotonic() - self._contact
-        is_gone = not self._is_connected and self.native.has_aborted.is_set()
-        if self._index and (silence > LOST_SECONDS or is_gone):
-            return self._lost(0)
-        return None
+        return self._lost(0) if self._index and silence > LOST_SECONDS else None
 
     def _find_abort(self) -> Failure | None:
-        """Returns the failure that a native library ended this process, if it did."""
+        """Returns the failure that made a native library end this process, if one did.
+
+        JAX's connection does so when process 0 is lost. It no longer answers then.
+        """
         if not self.native.has_aborted.is_set():
             return None
         self._aborted = self._aborted or time.monotonic()
         since = time.monotonic() - self._aborted
         if since < 3 * BEAT_SECONDS:
-            return None  # If another process is lost, its failure is announced.
+            return None
+        if self._index and self._contact < self._aborted:
+            return self._lost(0)
         reason = self.native.fatal_message() or "a native library ended the process"
         failure = Failure(self._index, socket.gethostname(), reason, ERROR)
         self._announce(failure)
@@ -186,8 +191,15 @@ class _Watch:
 
     def _announce(self, failure: Failure) -> None:
         """Tells all processes. The first failure counts."""
-        with contextlib.suppress(Exception):
-            self._store.key_value_set(f"{FAILURE}/first", json.dumps(failure))
+
+        def announce() -> None:
+            with contextlib.suppress(Exception):  # Another was first, or no store.
+                self._store.key_value_set(f"{FAILURE}/first", json.dumps(failure))
+
+        # Without an answer it would wait for ever.
+        thread = threading.Thread(target=announce, daemon=True)
+        thread.start()
+        thread.join(BEAT_SECONDS)
 
     def _leave(self, failure: Failure) -> None:
         """Prints why the run ends, and ends this process."""
@@ -203,10 +215,10 @@ class _Watch:
                 f"{failure.reason}\n{self._details}"
             )
             self.native.release()
-            self._wait_for_others()
+            self._wait_for_others(self._count - 1 - failure.is_lost)
             os._exit(failure.status)
 
-    def _wait_for_others(self) -> None:
+    def _wait_for_others(self, others: int) -> None:
         """Lets process 0, which has the store, leave last."""
         with contextlib.suppress(Exception):
             if self._index:
@@ -215,7 +227,7 @@ class _Watch:
                 return
             deadline = time.monotonic() + LEAVE_SECONDS
             while time.monotonic() < deadline:
-                if len(self._store.key_value_dir_get(LEFT)) == self._count - 1:
+                if len(self._store.key_value_dir_get(LEFT)) >= others:
                     return
                 time.sleep(0.2)
 

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-HOLD_SECONDS = 5
+HOLD_SECONDS = 10
 """Seconds for which text is held back."""
 FATAL = re.compile(r"^F\d{4} .*?\] (.*)$", re.MULTILINE)
 """The line of a failed check."""
@@ -92,4 +92,4 @@ class NativeErrors:
         """Keeps a thread that has failed from ending the process, for a while."""
         del number
         self.has_aborted.set()
-        time.sleep(10 * HOLD_SECONDS + 60)
+        time.sleep(120)
