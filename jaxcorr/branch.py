@@ -1,16 +1,16 @@
 """Branches: runs that go on from a checkpoint of another run with changed settings."""
 
 import dataclasses
-from pathlib import Path
 
 from jaxcorr import run_directory, saved_model, serialization
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.hosts.cluster import DistributedConfig
+from jaxcorr.paths import AnyPath
 from jaxcorr.training.sweep import SweepConfig
 
 
-def branch_config(run: str | Path, checkpoint: str = "newest") -> TrainConfig:
+def branch_config(run: str | AnyPath, checkpoint: str = "newest") -> TrainConfig:
     """Returns the settings of a run, for a branch that starts from its checkpoint.
 
     Train with these settings and changes of them. The branch keeps the state of the

@@ -6,14 +6,19 @@ parameter, the config has variants: `FILE:VARIANT` calls `get_config("VARIANT")`
 
 import dataclasses
 import inspect
+import os
 import runpy
 import traceback
+import types
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from jaxcorr import files, paths
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.overrides import parse_overrides
+from jaxcorr.paths import AnyPath, as_path
 
 CORRELATION_FLAG = "--sweep.correlation-weight 0.1"
 REMOVED_CONFIGS = {
@@ -69,7 +74,7 @@ def load_config(name: str) -> TrainConfig:
     """
     path, variant = find_config(name)
     try:
-        get_config = runpy.run_path(str(path))["get_config"]
+        get_config = _run(path)["get_config"]
         if variant and not inspect.signature(get_config).parameters:
             raise UserError(f"{path} has no variants, but {variant[0]!r} was given")
         config = get_config(*variant)
@@ -96,24 +101,36 @@ def load_config(name: str) -> TrainConfig:
     return config
 
 
-def packaged_configs() -> dict[str, Path]:
+def _run(path: AnyPath) -> dict[str, Any]:
+    """Runs a Python file, and returns its global names."""
+    if not paths.is_remote(path):
+        return runpy.run_path(str(path))
+    module = types.ModuleType("<run_path>")  # As `run_path` names it.
+    exec(compile(files.read_file(path), str(path), "exec"), module.__dict__)
+    return module.__dict__
+
+
+def packaged_configs() -> dict[str, AnyPath]:
     """Returns the config files that come with jaxcorr, by name."""
     in_wheel, in_clone = (Path(__file__).parents[up] / "configs" for up in (0, 1))
     folder = in_wheel if in_wheel.is_dir() else in_clone
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
-def find_config(name: str) -> tuple[Path, list[str]]:
+def find_config(name: str) -> tuple[AnyPath, list[str]]:
     """Returns the file that a name stands for, and a list of at most one variant.
 
     Raises:
       UserError: If there is no such file.
     """
     file, colon, variant = name.rpartition(":")
-    if not colon or Path(name).is_file():
+    is_url = variant.startswith("//")  # What is before it is no file.
+    if not colon or is_url or os.path.isfile(name):
         file, variant = name, ""
-    path = packaged_configs().get(file, Path(file))
-    if not path.is_file():
+    path = packaged_configs().get(file, as_path(file))
+    with paths.remote_errors(path, "cannot be read"):
+        is_file = path.is_file()
+    if not is_file:
         if path.stem in REMOVED_CONFIGS:
             raise UserError(f"{name} is now {REMOVED_CONFIGS[path.stem]}")
         names = ", ".join(packaged_configs())

@@ -7,7 +7,6 @@ first of them and the held-out crops, for each size of crops.
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from jaxtyping import UInt8
 from jaxcorr import files
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 from jaxcorr.training import distributed
 
 FILE = "images.json"
@@ -47,13 +47,13 @@ def describe(
     return {"training": training, "held_out": [_look(crop) for crop in held_out]}
 
 
-def write(workdir: Path, record: Mapping[str, Any]) -> None:
+def write(workdir: AnyPath, record: Mapping[str, Any]) -> None:
     """Writes a record to a run directory, in the first process."""
     if distributed.is_first_process():
         files.write_file(workdir / FILE, (json.dumps(record) + "\n").encode())
 
 
-def check(workdir: Path, record: Mapping[str, Any], *, moved: Sequence[str]) -> None:
+def check(workdir: AnyPath, record: Mapping[str, Any], *, moved: Sequence[str]) -> None:
     """Checks that the images of a run are those of its record.
 
     A run of an earlier version has no record, and gets one.

@@ -14,6 +14,8 @@ MODULES = {
     "compressai": ("torch",),
     "heif": ("pillow_heif",),
     "jpegxl": ("imagecodecs",),
+    "gcs": ("gcsfs",),
+    "s3": ("s3fs",),
 }
 """Top-level modules that each extra of jaxcorr installs; `train` includes `plots`."""
 

@@ -1,10 +1,12 @@
 """Finds image files in folders."""
 
+import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
 
+from jaxcorr import paths
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, RemoteFile
 
 SUFFIXES = frozenset(
     ".avif .bmp .gif .heic .heif .jp2 .jpeg .jpg .jxl .png .ppm .tif .tiff "
@@ -13,13 +15,17 @@ SUFFIXES = frozenset(
 """File name extensions of images that are found, in lower case."""
 
 
-def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
+Entry = os.DirEntry[str] | RemoteFile
+"""A file of a disk or of a bucket."""
+
+
+def scan_images(directory: AnyPath) -> Iterator[Entry]:
     """Yields the image files below a directory one by one, in order of their paths.
 
     Raises:
       UserError: If the directory is missing or holds no image file.
     """
-    if not os.path.isdir(directory):
+    if not paths.is_folder(directory):
         raise UserError(f"{directory} is not a directory")
     entries = scan_files(directory, SUFFIXES)
     first = next(entries, None)
@@ -30,9 +36,7 @@ def scan_images(directory: Path) -> Iterator[os.DirEntry[str]]:
     yield from entries
 
 
-def scan_files(
-    directory: str | os.PathLike[str], suffixes: Collection[str]
-) -> Iterator[os.DirEntry[str]]:
+def scan_files(directory: AnyPath, suffixes: Collection[str]) -> Iterator[Entry]:
     """Yields the files below a directory with a suffix, in order of their paths.
 
     Linked files and folders are followed, except for a link to a folder that contains
@@ -42,7 +46,25 @@ def scan_files(
       directory: Directory to search.
       suffixes: Suffixes in lower case.
     """
+    if paths.is_remote(directory):
+        for file in paths.scan_remote(directory):
+            if os.path.splitext(file.name)[1].lower() in suffixes:
+                yield file
+        return
     yield from _scan(os.fspath(directory), suffixes, ())
+
+
+def version(entry: Entry) -> tuple[int, int]:
+    """Returns the bytes of a file, and a number that differs after a change of it.
+
+    The number is the time of the last change in nanoseconds, or in a bucket a hash of
+    the checksum.
+    """
+    if isinstance(entry, RemoteFile):
+        digest = hashlib.sha256(entry.changed.encode()).digest()
+        return entry.size, int.from_bytes(digest[:7], "big")
+    now = entry.stat()
+    return now.st_size, now.st_mtime_ns
 
 
 def _scan(

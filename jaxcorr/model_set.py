@@ -3,13 +3,13 @@
 import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import run_directory, saved_model
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
+from jaxcorr.paths import as_path
 from jaxcorr.run_directory import SeveralModelsError
 
 ModelLike = Model | str | os.PathLike[str]
@@ -44,7 +44,7 @@ class ModelSet:
             if isinstance(model, Model):
                 self._members.append(model)
             elif isinstance(model, str | os.PathLike):
-                self._members += run_directory.model_paths(Path(model))
+                self._members += run_directory.model_paths(as_path(model))
             else:
                 is_codec = isinstance(model, Codec)
                 remedy = ": give Model.from_codec(codec)" if is_codec else ""
@@ -116,7 +116,7 @@ class ModelSet:
     def _open(self, model: Any) -> Model:
         if isinstance(model, Model):
             return model
-        return run_directory.load_once(Path(model), checkpoint=self._checkpoint)
+        return run_directory.load_once(as_path(model), checkpoint=self._checkpoint)
 
     def _fingerprint(self, model: Model | str) -> str:
         if isinstance(model, Model):

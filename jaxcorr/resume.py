@@ -1,12 +1,12 @@
 """The settings with which a run goes on, and which of them may change."""
 
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import serialization
 from jaxcorr.config import TrainConfig, with_changes
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 PLACES = (("data", "source"), ("data", "directory"), ("data", "held_out"))
 """Paths of the fields that say where images are; see `data_record`."""
@@ -26,7 +26,7 @@ MAY_CHANGE = {
 """Paths of the fields that may change when a run is resumed, with all fields below."""
 
 
-def resumed_config(config: TrainConfig, saved: Any, workdir: Path) -> TrainConfig:
+def resumed_config(config: TrainConfig, saved: Any, workdir: AnyPath) -> TrainConfig:
     """Returns the settings with which a run goes on, given those of a config.
 
     A run that evaluates on crops alone, as those of earlier versions do, goes on to do
@@ -57,7 +57,7 @@ def resumed_config(config: TrainConfig, saved: Any, workdir: Path) -> TrainConfi
     return config
 
 
-def moved_images(config: TrainConfig, saved: Any, workdir: Path) -> list[str]:
+def moved_images(config: TrainConfig, saved: Any, workdir: AnyPath) -> list[str]:
     """Returns the flags of the settings by which images have another place than before.
 
     Args:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import saved_model
+from jaxcorr import files, paths, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.saved_model import CONFIG
 from jaxcorr.serialization import KIND
 
@@ -55,7 +56,7 @@ PACKAGED_DEMO = Path(__file__).parent / DEMO
 DEMO_MEMBER = 1
 """Member that the name of the packaged models stands for, if there are several."""
 
-Folders = dict[int, Path]
+Folders = dict[int, AnyPath]
 """Folders by step or by number of the member."""
 NO_STEP = 0
 """Step of model folders that do not belong to a run."""
@@ -65,7 +66,7 @@ class SeveralModelsError(UserError):
     """A path names several models where one is needed."""
 
 
-def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
+def load(path: str | AnyPath = DEMO, *, checkpoint: str = "best") -> Model:
     """Reads the model of a run directory or of a model folder.
 
     Args:
@@ -81,7 +82,7 @@ def load(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     return saved_model.read_model(folder, name=str(path))
 
 
-def load_once(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
+def load_once(path: str | AnyPath = DEMO, *, checkpoint: str = "best") -> Model:
     """Returns the model that `load` returns, and keeps it for the next call.
 
     The last few models are kept, until their files change.
@@ -89,11 +90,11 @@ def load_once(path: str | Path = DEMO, *, checkpoint: str = "best") -> Model:
     Raises:
       UserError: As in `load`.
     """
-    folder = find(path, checkpoint).resolve()
-    return _read_version(folder, str(path), (folder / CONFIG).read_bytes())
+    folder = as_path(paths.identity(find(path, checkpoint)))
+    return _read_version(folder, str(path), files.read_file(folder / CONFIG))
 
 
-def find(path: str | Path, checkpoint: str = "best") -> Path:
+def find(path: str | AnyPath, checkpoint: str = "best") -> AnyPath:
     """Returns the model folder that `load` reads.
 
     In a run it is `RUN/checkpoints/STEP/models/MEMBER`.
@@ -123,7 +124,7 @@ def find(path: str | Path, checkpoint: str = "best") -> Path:
     return _choose(name, folders, checkpoint) if is_run else folders[NO_STEP]
 
 
-def checkpoint_of(model: Path) -> tuple[Path, int] | None:
+def checkpoint_of(model: AnyPath) -> tuple[AnyPath, int] | None:
     """Returns the run and the step of a model folder that `find` returns.
 
     None if the folder does not belong to a checkpoint of a run.
@@ -133,7 +134,7 @@ def checkpoint_of(model: Path) -> tuple[Path, int] | None:
     return model.parents[3], int(model.parents[1].name)
 
 
-def model_paths(path: str | Path) -> list[str]:
+def model_paths(path: str | AnyPath) -> list[str]:
     """Returns the path of each model that a path names, for `load`.
 
     Args:
@@ -148,7 +149,7 @@ def model_paths(path: str | Path) -> list[str]:
     members = _members(folder)
     if len(members) == 1:
         return [str(path)]
-    return [f"{Path(path)}@{number}" for number in members]
+    return [f"{as_path(path)}@{number}" for number in members]
 
 
 def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,59 +179,70 @@ def upgrade_settings(run: Mapping[str, Any]) -> dict[str, Any]:
     return upgraded | ({"sweep": {KIND: "Sweep"} | sweep} if sweep else {})
 
 
-def checkpoint_directories(run: Path) -> Folders:
+def checkpoint_directories(run: AnyPath) -> Folders:
     """Returns the folders of the complete checkpoints of a run, by ascending step.
 
-    Orbax names a checkpoint by its number only when it is complete.
+    On a disk, Orbax names a checkpoint by its number only when it is complete. In a
+    bucket, which has no renames, Orbax marks a complete one with a file.
     """
-    paths = (run / CHECKPOINTS).glob("*")
-    folders = {int(path.name): path for path in paths if path.name.isdigit()}
+    with paths.remote_errors(run, "cannot be read", may_be_missing=True):
+        found = (run / CHECKPOINTS).glob("*")
+        folders = {int(path.name): path for path in found if path.name.isdigit()}
+        if paths.is_remote(run):
+            folders = {n: path for n, path in folders.items() if _is_complete(path)}
     return dict(sorted(folders.items()))
 
 
-def member_directories(checkpoint: Path) -> Folders:
+def _is_complete(checkpoint: AnyPath) -> bool:
+    """Returns whether Orbax has marked a checkpoint in a bucket as complete."""
+    from orbax.checkpoint import utils  # Takes long; only runs in buckets need it.
+
+    return utils.is_checkpoint_finalized(checkpoint)
+
+
+def member_directories(checkpoint: AnyPath) -> Folders:
     """Returns the model folders of a checkpoint, by the number of the member."""
     return _numbered_models(checkpoint / MODELS)
 
 
 @functools.lru_cache(maxsize=8)
-def _read_version(folder: Path, name: str, config: bytes) -> Model:
+def _read_version(folder: AnyPath, name: str, config: bytes) -> Model:
     """Reads a model folder whose `config.json` has the given content."""
     del config  # Names the parameters by their fingerprint.
     return saved_model.read_model(folder, name=name)
 
 
-def split_member(path: str | Path) -> tuple[Path, int | None]:
+def split_member(path: str | AnyPath) -> tuple[AnyPath, int | None]:
     """Splits RUN@MEMBER into both, unless it is a path that exists."""
     run, _, member = str(path).rpartition("@")
-    if run and member.isdigit() and not Path(path).exists():
-        return Path(run), int(member)
-    return Path(path), None
+    if run and member.isdigit() and not paths.exists(as_path(path)):
+        return as_path(run), int(member)
+    return as_path(path), None
 
 
-def _split(path: str | Path) -> tuple[Path, int | None]:
+def _split(path: str | AnyPath) -> tuple[AnyPath, int | None]:
     """Splits RUN@MEMBER, and checks that the directory exists."""
     folder, member = split_member(path)
     if str(folder) == DEMO and not _holds_models(folder):
         folder = PACKAGED_DEMO
-    if not folder.is_dir():
+    if not paths.is_folder(folder):
         raise UserError(
             f"{folder} is not a directory: give a run, a model folder or {DEMO}"
         )
     return folder, member
 
 
-def _holds_models(folder: Path) -> bool:
+def _holds_models(folder: AnyPath) -> bool:
     """Returns whether a folder looks like one that `load` or `model_paths` reads."""
     is_run = (folder / CHECKPOINTS).is_dir()
     return is_run or _is_model(folder) or bool(_numbered_models(folder))
 
 
-def _is_model(folder: Path) -> bool:
+def _is_model(folder: AnyPath) -> bool:
     return (folder / CONFIG).is_file() and not (folder / CHECKPOINTS).is_dir()
 
 
-def _numbered_models(folder: Path) -> Folders:
+def _numbered_models(folder: AnyPath) -> Folders:
     """Returns the model folders in a folder whose names are numbers."""
     # Folders without a config are what remains of a checkpoint if the run was killed
     # while it deleted the checkpoint.
@@ -238,7 +250,7 @@ def _numbered_models(folder: Path) -> Folders:
     return {int(path.name): path for path in folders if path.name.isdigit()}
 
 
-def _members(folder: Path) -> dict[int, Folders]:
+def _members(folder: AnyPath) -> dict[int, Folders]:
     """Returns the model folders of each member, by step."""
     members: dict[int, Folders] = {}
     for step, checkpoint in checkpoint_directories(folder).items():
@@ -252,7 +264,7 @@ def _members(folder: Path) -> dict[int, Folders]:
     return dict(sorted(members.items()))
 
 
-def _choose(run: Path, folders: Mapping[int, Path], checkpoint: str) -> Path:
+def _choose(run: AnyPath, folders: Mapping[int, AnyPath], checkpoint: str) -> AnyPath:
     """Returns the model folder of a checkpoint: `newest`, `best` or a step."""
     if checkpoint == "newest":
         return folders[max(folders)]

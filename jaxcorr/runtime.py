@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, as_path
 
 # Options of `mallopt`, from <malloc.h> of glibc.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
@@ -168,10 +169,10 @@ def check_device() -> None:
         ) from error
 
 
-def compilation_cache() -> Path | None:
+def compilation_cache() -> AnyPath | None:
     """Returns the folder of compiled programs that commands share; see `_cache`."""
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    return Path(folder) if folder else _cache("jaxcorr")
+    return as_path(folder) if folder else _cache("jaxcorr")
 
 
 def folder_lists() -> Path | None:
@@ -188,7 +189,7 @@ def _cache(name: str) -> Path | None:
     return None if caches.startswith("~") else Path(caches) / name
 
 
-def enable_compilation_cache(folder: Path | None = None) -> None:
+def enable_compilation_cache(folder: AnyPath | None = None) -> None:
     """Caches compiled programs for later processes, unless JAX has a cache already.
 
     Args:

@@ -12,18 +12,18 @@ A model folder holds
 
 import io
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxcorr import files, serialization
+from jaxcorr import files, paths, serialization
 from jaxcorr.codec import Codec, CodecConfig
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model
 from jaxcorr.model import make_model as make_model  # Its place until 0.2.
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.provenance import Provenance
 
 FORMAT, HALF_FORMAT = 1, 2
@@ -33,7 +33,7 @@ ABOUT = "about"
 """Key of the provenance in `config.json`."""
 
 
-def save(path: str | Path, model: Model | Codec) -> None:
+def save(path: str | AnyPath, model: Model | Codec) -> None:
     """Writes a model folder completely or not at all, and replaces an older one.
 
     Args:
@@ -47,7 +47,7 @@ def save(path: str | Path, model: Model | Codec) -> None:
     """
     if isinstance(path, Model | Codec):
         raise TypeError("save takes the path first: save(path, model)")
-    path = Path(path)
+    path = as_path(path)
     is_model = (path / CONFIG).is_file()
     files.check_folder(path, "a model folder", is_kind=is_model, force=True)
     if isinstance(model, Codec):
@@ -55,22 +55,22 @@ def save(path: str | Path, model: Model | Codec) -> None:
     write_model(path, model)
 
 
-def write_model(path: Path, model: Model) -> None:
+def write_model(path: AnyPath, model: Model) -> None:
     """Writes a model folder completely or not at all, and replaces an older one."""
-    with files.atomic_folder(Path(path)) as folder:
+    with files.atomic_folder(path, last=CONFIG) as folder:
         write_model_files(folder, model)
 
 
-def write_model_files(folder: Path, model: Model) -> None:
+def write_model_files(folder: AnyPath, model: Model) -> None:
     """Writes the files of a model folder into an existing folder."""
     parameters: dict[str, Any] = {**model.parameters}
     form, save = FORMAT, np.savez
     if all(np.array_equal(_to_half(x), x) for x in parameters.values()):
         parameters = {name: _to_half(x) for name, x in parameters.items()}
         form, save = HALF_FORMAT, np.savez_compressed
+    _write_arrays(folder / PARAMETERS, parameters, save)
+    write_tables(folder, model)
     write_config(folder, {"format": form} | describe(model))
-    save(folder / PARAMETERS, **parameters)
-    np.savez_compressed(folder / TABLES, **model.table_arrays())
 
 
 def round_to_half(model: Model) -> Model:
@@ -103,12 +103,17 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+def write_tables(folder: AnyPath, model: Model) -> None:
+    """Writes `tables.npz` into an existing folder."""
+    _write_arrays(folder / TABLES, model.table_arrays(), np.savez_compressed)
+
+
+def write_config(folder: AnyPath, config: Mapping[str, Any]) -> None:
     """Writes `config.json` into an existing folder."""
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
-def read_model(path: Path, *, name: str | None = None) -> Model:
+def read_model(path: AnyPath, *, name: str | None = None) -> Model:
     """Reads a model folder.
 
     Args:
@@ -118,7 +123,7 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     Raises:
       UserError: If the folder is missing, damaged, or of another format.
     """
-    path = Path(path)
+    path = as_path(path)
     config = read_config(path)
     if config.get("format") not in (FORMAT, HALF_FORMAT):
         raise UserError(
@@ -154,14 +159,18 @@ def read_model(path: Path, *, name: str | None = None) -> Model:
     return model
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: AnyPath) -> dict[str, Any]:
     """Reads `config.json` of a model folder.
 
     Raises:
       UserError: If the file is missing or cannot be read.
     """
     try:
-        config = json.loads((Path(path) / CONFIG).read_text())
+        with paths.remote_errors(path, "cannot be read", may_be_missing=True):
+            text = (path / CONFIG).read_text()
+        config = json.loads(text)
+    except UserError:
+        raise
     except (OSError, ValueError):
         config = None
     if not isinstance(config, dict):
@@ -169,7 +178,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_provenance(path: Path) -> Provenance:
+def read_provenance(path: AnyPath) -> Provenance:
     """Reads the provenance of a model folder, without its parameters.
 
     Raises:
@@ -178,7 +187,15 @@ def read_provenance(path: Path) -> Provenance:
     return Provenance.from_json(read_config(path).get(ABOUT))
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _write_arrays(
+    path: AnyPath, arrays: Mapping[str, np.ndarray], save: Callable[..., None]
+) -> None:
+    buffer = io.BytesIO()  # Of a path, NumPy would make one of the disk.
+    save(buffer, **arrays)
+    path.write_bytes(buffer.getvalue())
+
+
+def _read_arrays(path: AnyPath) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
             return dict(arrays)

@@ -22,8 +22,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxcorr import files, serialization
+from jaxcorr import files, paths, serialization
 from jaxcorr.config import TrainConfig
+from jaxcorr.paths import AnyPath
 from jaxcorr.training import distributed
 
 FOLDER = "starts"
@@ -37,7 +38,11 @@ GIT_SECONDS = 20
 
 
 def write_start(
-    workdir: Path, config: TrainConfig, *, step: int, config_file: Path | None = None
+    workdir: AnyPath,
+    config: TrainConfig,
+    *,
+    step: int,
+    config_file: AnyPath | None = None,
 ) -> None:
     """Writes the record of a start of a run. Every process must call it.
 
@@ -69,13 +74,13 @@ def write_start(
         "versions": _versions(),
     }
     folder = workdir / FOLDER
-    folder.mkdir(exist_ok=True)
+    paths.make_folder(folder)
     text = json.dumps(record, indent=1) + "\n"
     name = now.strftime("%Y%m%dT%H%M%S.%fZ")
     files.write_file(folder / f"{name}.json", text.encode())
 
 
-def git_state(file: Path) -> dict[str, Any] | None:
+def git_state(file: AnyPath) -> dict[str, Any] | None:
     """Returns the commit of the repository of a file, and whether anything differs.
 
     `is_changed` says whether the file or any tracked file differs from the commit. None
@@ -89,13 +94,15 @@ def git_state(file: Path) -> dict[str, Any] | None:
     return {"commit": commit, "is_changed": bool(tracked or own)}
 
 
-def _describe_file(file: Path) -> dict[str, Any]:
+def _describe_file(file: AnyPath) -> dict[str, Any]:
     """Returns the path of a config file, and the state of its folder in git."""
+    if paths.is_remote(file):
+        return {"file": str(file), "git": None}
     path = file.resolve()
     return {"file": str(path), "git": git_state(path)}
 
 
-def _git(file: Path, *arguments: str) -> str | None:
+def _git(file: AnyPath, *arguments: str) -> str | None:
     """Returns the output of git in the folder of a file; None after an error."""
     try:
         done = subprocess.run(

@@ -1,7 +1,6 @@
 """The train states of runs: what a run starts from, and what others have stored."""
 
 import dataclasses
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jaxcorr.codec import CodecConfig, Parameters
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.model import Model, make_model
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.training import checkpoints, loop, sharding, stored_state, sweep
 from jaxcorr.training import step as steps
 from jaxcorr.training.step import StaticConfig
@@ -41,12 +41,12 @@ def read_initial(config: TrainConfig) -> Initial:
     if config.branch:
         return Initial(states=_branch_states(config))
     if config.init_from:
-        path = Path(config.init_from)
+        path = as_path(config.init_from)
         return Initial(parameters=pretrained_parameters(path, config.codec))
     return Initial()
 
 
-def pretrained_parameters(path: Path, wanted: CodecConfig) -> Parameters:
+def pretrained_parameters(path: AnyPath, wanted: CodecConfig) -> Parameters:
     """Reads the parameters that training starts from.
 
     Args:
@@ -87,7 +87,7 @@ def abstract_state(run: loop.Run) -> TrainState:
     return sharding.shard_abstract_state(states, run.mesh, members=True)
 
 
-def raw_model(path: str | Path, *, checkpoint: str = "best") -> Model:
+def raw_model(path: str | AnyPath, *, checkpoint: str = "best") -> Model:
     """Reads the model of a run with the parameters of its last step, not their average.
 
     Args:
@@ -110,13 +110,13 @@ def raw_model(path: str | Path, *, checkpoint: str = "best") -> Model:
     )
 
 
-def _read_settings(run: Path, step: int) -> TrainConfig:
+def _read_settings(run: AnyPath, step: int) -> TrainConfig:
     """Reads the settings with which a run wrote a checkpoint."""
     saved = checkpoints.run_settings(run, step)
     return serialization.from_json(TrainConfig, saved, str(run))
 
 
-def _read_states(run: Path, step: int, config: TrainConfig) -> TrainState:
+def _read_states(run: AnyPath, step: int, config: TrainConfig) -> TrainState:
     """Reads the states of all members of a run after a step."""
     abstract = _abstract_states(config.static_config, len(config.members))
     return stored_state.read_state(run, step, abstract)

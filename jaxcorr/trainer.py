@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,6 +26,7 @@ from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import failures, run_lock, shared_disk
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints, distributed, loop, sharding
 from jaxcorr.training.held_out import HeldOut, batch_by_canvas
@@ -43,9 +43,9 @@ def train(
     config: TrainConfig | str,
     *,
     trackers: Sequence[Tracker] = (),
-    config_file: Path | None = None,
+    config_file: AnyPath | None = None,
     **changes: Any,
-) -> Path:
+) -> AnyPath:
     """Trains until the end of the run, from its newest checkpoint if there is one.
 
     Settings are checked before a file is written or a program is compiled. For example,
@@ -75,7 +75,8 @@ def train(
     config = with_changes(config, changes)
     if config.workdir is None:
         raise UserError("workdir must name the run directory, but is None")
-    workdir = Path(config.workdir)
+    workdir = as_path(config.workdir)
+    checkpoints.check_storage(workdir)
     shared_disk.check_shared(workdir)
     with run_lock.hold(workdir) as lock:
         return _train(config, workdir, lock, trackers, config_file)
@@ -83,7 +84,7 @@ def train(
 
 def _train(
     config: TrainConfig,
-    workdir: Path,
+    workdir: AnyPath,
     lock: run_lock.RunLock | None,
     trackers: Sequence[Tracker],
     config_file: Path | None,
@@ -175,7 +176,7 @@ def make_run(config: TrainConfig, mesh: Mesh) -> loop.Run:
         held_out=HeldOut(crops=crops, batches=batch_by_canvas(images, devices=devices)),
         trained_from=config.trained_from,
         provenance=Provenance(config=serialization.to_json(config)),
-        workdir=Path(config.workdir or ""),
+        workdir=as_path(config.workdir or ""),
         profile=config.profile,
     )
 
@@ -228,7 +229,7 @@ def read_batches(
 
 
 def open_checkpoints(
-    run: loop.Run, workdir: Path
+    run: loop.Run, workdir: AnyPath
 ) -> contextlib.AbstractContextManager[checkpoints.Checkpoints]:
     """Opens the checkpoints of the run."""
     return checkpoints.open_checkpoints(

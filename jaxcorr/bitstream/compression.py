@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -19,6 +18,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.images import ImageLike, Picture
 from jaxcorr.model import Model
 from jaxcorr.model_set import ModelSet, ModelsLike
+from jaxcorr.paths import as_path
 from jaxcorr.run_directory import DEMO
 
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -243,7 +243,7 @@ def _give(picture: Picture, as_pillow: bool) -> Any:
 def _decompress(data: Any, models: ModelSet, name: str, memory: int | None) -> Picture:
     if isinstance(data, str | os.PathLike):
         name = os.fspath(data)
-        data = files.read_file(Path(data))
+        data = files.read_file(as_path(data))
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(
             f"{name} must be given by its bytes or its path, but is of type "

@@ -1,10 +1,13 @@
 """Types of the command-line arguments, with their help texts."""
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
+
+from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, as_path
 
 
 def argument(
@@ -25,6 +28,40 @@ def argument(
         aliases=None if short is None else [short],
     )
 
+
+class RefusedPath(Exception):
+    """Carries the error of a path through tyro, which takes a `ValueError` for its own.
+
+    Args:
+      error: The error.
+
+    Attributes:
+      error: The error.
+    """
+
+    def __init__(self, error: UserError):
+        super().__init__(str(error))
+        self.error = error
+
+
+def _parse_path(values: list[str]) -> AnyPath:
+    try:
+        return as_path(values[0])
+    except UserError as error:
+        raise RefusedPath(error) from error
+
+
+UserPath = Annotated[
+    AnyPath,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=_parse_path,
+        is_instance=lambda value: isinstance(value, PurePath),
+        str_from_instance=lambda path: [str(path)],
+    ),
+]
+"""A path of a disk or of a bucket, from the text of an argument."""
 
 _MODEL_NAMES = "MODEL|RUN[@MEMBER]|demo"
 _MODEL_HELP = (
@@ -88,15 +125,15 @@ Checkpoint = Annotated[
     ),
 ]
 
-Image = Annotated[Positional[Path], argument("IMAGE", "Image to draw.")]
+Image = Annotated[Positional[UserPath], argument("IMAGE", "Image to draw.")]
 Images = Annotated[
-    Positional[tuple[Path, ...]],
+    Positional[tuple[UserPath, ...]],
     argument(
         "IMAGE|DIR…", "Images, and folders of images, searched recursively.", hint=""
     ),
 ]
 ImagesToCode = Annotated[
-    Positional[tuple[Path, ...]],
+    Positional[tuple[UserPath, ...]],
     argument(
         "IMAGE|DIR…",
         "Images, and folders of images, searched recursively; - is standard input.",
@@ -104,10 +141,10 @@ ImagesToCode = Annotated[
     ),
 ]
 ImageFolder = Annotated[
-    Positional[Path], argument("DIR", "Folder of images, searched recursively.")
+    Positional[UserPath], argument("DIR", "Folder of images, searched recursively.")
 ]
 FilesAndFolders = Annotated[
-    Positional[tuple[Path, ...]],
+    Positional[tuple[UserPath, ...]],
     argument(
         "FILE|DIR…",
         "Compressed files, and folders, searched for .jxc files; - is standard input.",
@@ -115,7 +152,7 @@ FilesAndFolders = Annotated[
     ),
 ]
 JsonPath = Annotated[
-    Path | None,
+    UserPath | None,
     argument(
         "FILE", "JSON file to write the results to; - is standard output.", hint=""
     ),
@@ -140,12 +177,14 @@ FigurePath = Annotated[
         short="-o",
     ),
 ]
-NewModelPath = Annotated[Path, argument("PATH", "Model folder to write.", short="-o")]
+NewModelPath = Annotated[
+    UserPath, argument("PATH", "Model folder to write.", short="-o")
+]
 ReportFolder = Annotated[
-    Path, argument("DIR", "Folder to write the report to.", short="-o")
+    UserPath, argument("DIR", "Folder to write the report to.", short="-o")
 ]
 ExportFolder = Annotated[
-    Path, argument("DIR", "Folder to write the export to.", short="-o")
+    UserPath, argument("DIR", "Folder to write the export to.", short="-o")
 ]
 
 Background = Annotated[

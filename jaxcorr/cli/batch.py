@@ -8,18 +8,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePath
 
 import numpy as np
 from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
-from jaxcorr import files, images
+from jaxcorr import files, images, paths
 from jaxcorr.cli import output as results
-from jaxcorr.cli.output import print_error, print_note
+from jaxcorr.cli.output import STANDARD_STREAM, print_error, print_note
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, as_path
 
-FindFiles = Callable[[Path], Sequence[Path]]
+FindFiles = Callable[[AnyPath], Sequence[AnyPath]]
 """Returns the input files below a folder."""
 
 
@@ -33,8 +34,8 @@ class Item:
       page: Number of the page of the input, from 0; None for the one that is chosen.
     """
 
-    source: Path
-    target: Path
+    source: AnyPath
+    target: AnyPath
     page: int | None = None
 
     @property
@@ -47,14 +48,14 @@ class Item:
 
 
 def plan(
-    inputs: Sequence[Path],
+    inputs: Sequence[AnyPath],
     output: str | None,
     suffix: str,
     *,
     force: bool,
     skip_existing: bool = False,
     find_files: FindFiles | None = None,
-    count_pages: Callable[[Path], int] | None = None,
+    count_pages: Callable[[AnyPath], int] | None = None,
 ) -> list[Item]:
     """Returns what is to be converted, after checking that no file is lost.
 
@@ -84,15 +85,15 @@ def plan(
     sources = [source for source, _ in names]
     _check_no_output(sources, suffix)
     several = len(sources) > 1 or sources != list(inputs)
-    if several and Path("-") in [*sources, Path(output or "")]:
+    if several and STANDARD_STREAM in [*sources, as_path(output or "")]:
         raise UserError("standard input and standard output take a single file")
     if output is None and not several and results.is_standard_stream(sources[0]):
         output = "-"
     if output is not None and not several and not _names_folder(output):
-        targets = [Path(output)]
+        targets = [as_path(output)]
     else:
         targets = [
-            (source if output is None else Path(output, name)).parent
+            (source if output is None else as_path(output) / name).parent
             / f"{source.stem}{suffix}"
             for source, name in names
         ]
@@ -151,7 +152,7 @@ def describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {message}".rstrip(": ")
 
 
-def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(path: AnyPath) -> UInt8[np.ndarray, "h w 3"]:
     """Reads an image, and reports what was changed on standard error."""
     image, note = images.read_image(path)
     if note:
@@ -160,7 +161,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 @contextlib.contextmanager
-def report_memory_errors(name: str | Path) -> Iterator[None]:
+def report_memory_errors(name: str | AnyPath) -> Iterator[None]:
     """Turns an out-of-memory error into a `UserError`.
 
     Args:
@@ -182,7 +183,7 @@ def report_memory_errors(name: str | Path) -> Iterator[None]:
 
 
 def _split_pages(
-    source: Path, target: Path, count_pages: Callable[[Path], int] | None
+    source: AnyPath, target: AnyPath, count_pages: Callable[[AnyPath], int] | None
 ) -> list[Item]:
     """Returns an item for each page, whose target has the number of the page."""
     count = 1
@@ -207,14 +208,14 @@ def _check_targets(
     items: Sequence[Item], *, force: bool, skip_existing: bool
 ) -> list[Item]:
     """Returns the items whose targets are to be written; see `plan`."""
-    sources = {os.path.realpath(item.source) for item in items}
-    source_of: dict[str, Path] = {}
+    sources = {paths.identity(item.source) for item in items}
+    source_of: dict[str, AnyPath] = {}
     kept = []
     for item in items:
         if results.is_standard_stream(item.target):
             kept.append(item)
             continue
-        path = os.path.realpath(item.target)
+        path = paths.identity(item.target)
         if path in source_of:
             raise UserError(
                 f"{source_of[path]} and {item.source} would both become {item.target}"
@@ -222,7 +223,7 @@ def _check_targets(
         if path in sources:
             raise UserError(f"{item.target} would replace an input: give another -o")
         source_of[path] = item.source
-        if skip_existing and os.path.isfile(path):
+        if skip_existing and paths.exists(item.target):
             continue
         files.check_file(item.target, force=force)
         kept.append(item)
@@ -232,42 +233,43 @@ def _check_targets(
     return kept
 
 
-def _check_no_output(sources: Sequence[Path], suffix: str) -> None:
+def _check_no_output(sources: Sequence[AnyPath], suffix: str) -> None:
     """Checks that no input is an output that was named without -o, as `cp` takes it.
 
     Raises:
       UserError: If an input that does not exist has the suffix of the outputs.
     """
     for source in sources:
-        if source.suffix.lower() == suffix and not os.path.exists(source):
+        if source.suffix.lower() == suffix and not paths.exists(source):
             raise UserError(f"{source} does not exist: an output is named with -o")
 
 
 def _names_folder(output: str) -> bool:
     """Returns whether a path is a folder, or ends in a slash as that of a folder."""
     separators = (os.sep, os.altsep) if os.altsep else (os.sep,)
-    return output.endswith(separators) or os.path.isdir(output)
+    return output.endswith(separators) or paths.is_folder(as_path(output))
 
 
 def _names_by_input(
-    inputs: Sequence[Path], find_files: FindFiles | None
-) -> list[tuple[Path, Path]]:
+    inputs: Sequence[AnyPath], find_files: FindFiles | None
+) -> list[tuple[AnyPath, PurePath]]:
     """Returns the input files, each with its name below an output folder."""
     names = []
     for given in inputs:
         for path in _expand(given):
-            if find_files is None or not os.path.isdir(path):
-                names.append((path, Path(path.name)))
+            if find_files is None or not paths.is_folder(path):
+                names.append((path, PurePath(path.name)))
             else:
                 found = find_files(path)
                 names += [(file, file.relative_to(path)) for file in found]
     return names
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand(path: AnyPath) -> list[AnyPath]:
     """Returns the paths of a pattern that the shell left as it is; see `glob`."""
-    if os.path.lexists(path) or not glob.has_magic(str(path)):
+    is_path = paths.is_remote(path) or os.path.lexists(path)
+    if is_path or not glob.has_magic(str(path)):
         return [path]
-    return [Path(found) for found in sorted(glob.glob(str(path), recursive=True))] or [
-        path
-    ]
+    return [
+        as_path(found) for found in sorted(glob.glob(str(path), recursive=True))
+    ] or [path]

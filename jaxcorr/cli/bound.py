@@ -1,7 +1,6 @@
 """The command that measures what neighbors could still save in a trained codec."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from tqdm.auto import tqdm
 
 from jaxcorr import extras, files, images
 from jaxcorr.cli import measurements
-from jaxcorr.cli.arguments import Checkpoint, JsonPath, ModelPath, argument
+from jaxcorr.cli.arguments import Checkpoint, JsonPath, ModelPath, UserPath, argument
 from jaxcorr.cli.evaluate import EvaluatedImages
 from jaxcorr.cli.output import (
     check_json,
@@ -27,10 +26,11 @@ from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.neighbors import bound as bounds
 from jaxcorr.neighbors import samples
 from jaxcorr.neighbors.bound import Bound
+from jaxcorr.paths import AnyPath
 from jaxcorr.transforms.base import latents_across
 
 Picture = Annotated[
-    Path | None,
+    UserPath | None,
     argument(
         "FILE",
         "PNG file to draw savings by channel and correlation maps to.",
@@ -81,7 +81,7 @@ def bound(
             print(f"\nresult in {json}")
 
 
-def _read(paths: Mapping[str, Path]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+def _read(paths: Mapping[str, AnyPath]) -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Reads images, and checks that their latents are enough before any is computed."""
     found = []
     for path in paths.values():

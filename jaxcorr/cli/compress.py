@@ -6,7 +6,6 @@ Heavy modules are imported in the functions, so that the help of the commands, a
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import image_files
@@ -33,6 +32,7 @@ from jaxcorr.cli.arguments import (
     TargetSize,
 )
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, as_path, exists, is_folder
 
 FILE_SUFFIX = ".jxc"
 IMAGE_SUFFIX = ".png"
@@ -148,7 +148,7 @@ def decompress(
     )
     for item in items:
         is_stream = results.is_standard_stream(item.source)
-        if is_stream or item.source.exists():  # A missing input is reported as such.
+        if is_stream or exists(item.source):  # A missing input is reported as such.
             images.check_suffix(_image_name(item.target))
     for fingerprint, one in models.fingerprints.items():
         results.print_detail(f"model {model_name(one)}: {fingerprint}")
@@ -171,10 +171,10 @@ def decompress(
     batch.convert_files(items, convert)
 
 
-def _image_name(target: Path) -> Path:
+def _image_name(target: AnyPath) -> AnyPath:
     """Returns the path whose extension says the format of a decoded image."""
     is_stream = results.is_standard_stream(target)
-    return Path(f"image{IMAGE_SUFFIX}") if is_stream else target
+    return as_path(f"image{IMAGE_SUFFIX}") if is_stream else target
 
 
 def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
@@ -186,7 +186,7 @@ def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
     found = [
         file
         for path in paths
-        for file in (_find_compressed(path) if path.is_dir() else [path])
+        for file in (_find_compressed(path) if is_folder(path) else [path])
     ]
     headers = {}
     for path in found:
@@ -219,20 +219,20 @@ def _open_models(names: Sequence[str], checkpoint: str) -> Any:
     return ModelSet(names or DEMO, checkpoint=checkpoint)
 
 
-def _find_compressed(folder: Path) -> list[Path]:
+def _find_compressed(folder: AnyPath) -> list[AnyPath]:
     """Returns the compressed files below a folder, sorted by path.
 
     Raises:
       UserError: If there are none.
     """
     found = image_files.scan_files(folder, {FILE_SUFFIX})
-    paths = [Path(entry.path) for entry in found]
+    paths = [as_path(entry.path) for entry in found]
     if not paths:
         raise UserError(f"{folder} holds no compressed file (looked for {FILE_SUFFIX})")
     return paths
 
 
-def _describe_header(path: Path) -> dict[str, Any]:
+def _describe_header(path: AnyPath) -> dict[str, Any]:
     """Returns the header of a compressed file, and the sizes of its parts, as JSON.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcorr import runtime
+from jaxcorr import paths, runtime
 from jaxcorr.cli import installation, output
 from jaxcorr.cli.arguments import JsonPath
 from jaxcorr.errors import UserError
@@ -129,14 +129,14 @@ def _find_folders() -> Iterator[Entry]:
     folders = {
         "compiled programs": runtime.compilation_cache(),
         "lists of folders": runtime.folder_lists(),
-        "data sets": Path(data),
+        "data sets": paths.as_path(data),
     }
     for label, folder in folders.items():
         if folder is None:
             yield Entry(label=label, value=None, text="not kept: the user has no home")
             continue
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
+        files = paths.files_below(folder)
+        size = sum(map(paths.size_of, files))
         value = {"path": str(folder), "files": len(files), "bytes": size}
         text = f"{folder}: "
         text += f"{size / 1e6:.1f} MB in {len(files)} files" if files else "nothing"

@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -21,6 +20,7 @@ from jaxcorr.cli.arguments import (
     ModelPaths,
     OptionalModelPath,
     ReportFolder,
+    UserPath,
     argument,
 )
 from jaxcorr.cli.measurements import Codecs
@@ -35,6 +35,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, image_set, measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.metrics.bjontegaard import Interpolation
+from jaxcorr.paths import AnyPath
 
 CodecName = Annotated[
     str | None,
@@ -53,7 +54,7 @@ Qualities = Annotated[
     ),
 ]
 EvaluatedImages = Annotated[
-    Positional[tuple[Path, ...]],
+    Positional[tuple[UserPath, ...]],
     argument("IMAGE|DIR…", "Images, and folders that are searched.", hint=""),
 ]
 Channel = Annotated[
@@ -65,7 +66,7 @@ Channel = Annotated[
     ),
 ]
 Runs = Annotated[
-    Positional[tuple[Path, ...]],
+    Positional[tuple[UserPath, ...]],
     argument(
         "RUN|FILE…",
         "Evaluated runs, or files and folders with results of `jaxcorr evaluate`.",
@@ -73,7 +74,7 @@ Runs = Annotated[
     ),
 ]
 ReportImages = Annotated[
-    tuple[Path, ...],
+    tuple[UserPath, ...],
     tyro.conf.arg(
         name="images",
         metavar="IMAGE|DIR…",
@@ -200,7 +201,11 @@ def report(
 
 
 def _evaluate_runs(
-    runs: Sequence[Path], paths: Sequence[Path], checkpoint: str, *, report: Path
+    runs: Sequence[AnyPath],
+    paths: Sequence[AnyPath],
+    checkpoint: str,
+    *,
+    report: AnyPath,
 ) -> None:
     """Evaluates runs, and writes the results to their folders.
 
@@ -232,7 +237,7 @@ def _evaluate_runs(
 
 
 def _measure_codecs(
-    codecs: Codecs, found: Mapping[str, Path], json: Path | None
+    codecs: Codecs, found: Mapping[str, AnyPath], json: AnyPath | None
 ) -> bool:
     """Measures codecs, prints tables, and writes the results.
 

@@ -175,6 +175,8 @@ def _parse(name: str, arguments: Sequence[str]) -> None:
     """Parses the arguments of a command, and runs it."""
     import tyro
 
+    from jaxcorr.cli.arguments import RefusedPath
+
     function = load(name)
 
     @functools.wraps(function)
@@ -183,14 +185,17 @@ def _parse(name: str, arguments: Sequence[str]) -> None:
             start_jax()
         function(*args, **kwargs)
 
-    tyro.cli(
-        start,
-        prog=f"jaxcorr {name}",
-        # Python 3.13 removes the indentation of docstrings.
-        description=f"{inspect.cleandoc(function.__doc__ or '')}\n\n{COMMON_FLAGS}",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    try:
+        tyro.cli(
+            start,
+            prog=f"jaxcorr {name}",
+            # Python 3.13 removes the indentation of docstrings.
+            description=f"{inspect.cleandoc(function.__doc__ or '')}\n\n{COMMON_FLAGS}",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except RefusedPath as refused:
+        raise refused.error from refused
 
 
 def _parse_any(arguments: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from jaxcorr.evaluation import classical, formatting, measure
 from jaxcorr.evaluation.classical import ClassicalCodec
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
+from jaxcorr.paths import AnyPath
 
 
 class LazyCodecs:
@@ -92,7 +92,7 @@ class ImageReader:
         others.
     """
 
-    def __init__(self, paths: Mapping[str, Path]):
+    def __init__(self, paths: Mapping[str, AnyPath]):
         self.paths = dict(paths)
         self._noted: set[str] = set()
 

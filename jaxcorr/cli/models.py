@@ -1,12 +1,11 @@
 """Commands that write model folders and export models."""
 
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
-from jaxcorr import files, run_directory, saved_model
+from jaxcorr import files, paths, run_directory, saved_model
 from jaxcorr.cli.arguments import (
     Checkpoint,
     ExportFolder,
@@ -14,13 +13,15 @@ from jaxcorr.cli.arguments import (
     ModelPath,
     NewModelPath,
     Run,
+    UserPath,
     argument,
 )
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai, export_folder, onnx_export, stablehlo
+from jaxcorr.paths import AnyPath
 
 Weights = Annotated[
-    Positional[Path],
+    Positional[UserPath],
     argument("WEIGHTS", "State dict of CompressAI, a .pth or .pth.tar file."),
 ]
 Architecture = Annotated[
@@ -133,7 +134,7 @@ def export(
         megabytes = function.size / 1e6
         print(f"{function.name:28} {megabytes:6.2f} MB  {function.seconds:5.2f} s")
     images = "any size of image" if size is None else f"images of {size[0]}x{size[1]}"
-    total = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    total = sum(map(paths.size_of, paths.files_below(output)))
     print(
         f"{output}: model {loaded.fingerprint.hex()}, {len(functions)} functions for "
         f"{images}, {total / 1e6:.2f} MB in "
@@ -141,6 +142,6 @@ def export(
     )
 
 
-def _check_target(output: Path, *, force: bool) -> None:
+def _check_target(output: AnyPath, *, force: bool) -> None:
     is_model = (output / saved_model.CONFIG).is_file()
     files.check_folder(output, "a model folder", is_kind=is_model, force=force)

@@ -18,6 +18,7 @@ from typing import Any
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath, as_path
 
 STANDARD_STREAM = Path("-")
 """Path that names standard input or standard output."""
@@ -101,7 +102,7 @@ def print_detail(line: str) -> None:
         _print_above_bar(f"jaxcorr: {line}")
 
 
-def write_data(path: Path, data: bytes) -> None:
+def write_data(path: AnyPath, data: bytes) -> None:
     """Writes bytes to a file, completely or not at all, or to standard output.
 
     Raises:
@@ -115,7 +116,7 @@ def write_data(path: Path, data: bytes) -> None:
         files.write_file(path, data)
 
 
-def read_data(path: Path) -> bytes:
+def read_data(path: AnyPath) -> bytes:
     """Reads a file or standard input.
 
     Raises:
@@ -148,12 +149,12 @@ def timed(part: str) -> Iterator[None]:
     print_detail(f"{part}: {time.perf_counter() - start:.2f} s")
 
 
-def is_standard_stream(path: Path | str | None) -> bool:
+def is_standard_stream(path: AnyPath | str | None) -> bool:
     """Returns whether a path names standard input or standard output."""
-    return path is not None and Path(path) == STANDARD_STREAM
+    return path is not None and as_path(path) == STANDARD_STREAM
 
 
-def check_json(path: Path | str, *, force: bool = True) -> None:
+def check_json(path: AnyPath | str, *, force: bool = True) -> None:
     """Checks, before any work, that results may be written to a path.
 
     Args:
@@ -164,10 +165,10 @@ def check_json(path: Path | str, *, force: bool = True) -> None:
       UserError: If the path cannot be written, or exists without `force`.
     """
     if not is_standard_stream(path):
-        files.check_file(Path(path), force=force)
+        files.check_file(as_path(path), force=force)
 
 
-def write_json(path: Path | str, value: Any) -> None:
+def write_json(path: AnyPath | str, value: Any) -> None:
     """Writes a value as indented JSON.
 
     Args:
@@ -185,10 +186,10 @@ def write_json(path: Path | str, value: Any) -> None:
         stream.write(text)
         stream.flush()
     else:
-        files.write_file(Path(path), text.encode())
+        files.write_file(as_path(path), text.encode())
 
 
-def text_stream(json_path: Path | str | None) -> Any:
+def text_stream(json_path: AnyPath | str | None) -> Any:
     """Returns the stream for the text of a command, beside its JSON results.
 
     Args:

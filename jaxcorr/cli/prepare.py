@@ -1,15 +1,15 @@
 """The command that prepares images for training."""
 
-from pathlib import Path
 from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
 from jaxcorr import runtime
-from jaxcorr.cli.arguments import argument
+from jaxcorr.cli.arguments import UserPath, argument
 from jaxcorr.errors import UserError
 from jaxcorr.extras import needs_extra
+from jaxcorr.paths import as_path
 
 Sources = Annotated[
     Positional[tuple[str, ...]],
@@ -20,7 +20,7 @@ Sources = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None, argument("DIR", "Folder to write tiles to.", hint="", short="-o")
+    UserPath | None, argument("DIR", "Folder to write tiles to.", hint="", short="-o")
 ]
 Tile = Annotated[
     int, argument("PIXELS", "Largest side of a tile; 0 keeps images whole.")
@@ -90,7 +90,7 @@ List = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None,
+    UserPath | None,
     argument(
         "DIR",
         "Write a TFDS data set below this folder, without tiles. Takes --name.",
@@ -146,7 +146,7 @@ def prepare(
         with needs_extra("tfds", "jaxcorr prepare --data-dir"):
             from jaxcorr.data import tfds_writer
         assert data_dir is not None and name is not None
-        print(tfds_writer.prepare(Path(sources[0]), data_dir=data_dir, name=name))
+        print(tfds_writer.prepare(as_path(sources[0]), data_dir=data_dir, name=name))
     elif output is None:
         raise UserError("name the folder to write by -o DIR")
     else:

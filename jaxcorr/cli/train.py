@@ -5,7 +5,6 @@ import ast
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -13,6 +12,7 @@ import tyro
 from jaxcorr.cli import installation, output
 from jaxcorr.errors import UserError
 from jaxcorr.extras import needs_extra
+from jaxcorr.paths import AnyPath
 from jaxcorr.runtime import START_AGAIN
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def parse(arguments: Sequence[str], *, program: str) -> "TrainConfig":
     return overrides.parse_overrides(config, rest, program=program)
 
 
-def _list_configs(configs: Mapping[str, Path]) -> str:
+def _list_configs(configs: Mapping[str, AnyPath]) -> str:
     """Returns a text on how to name a config, and the first line of each."""
     lines = []
     for name, path in configs.items():
@@ -112,7 +112,7 @@ def _list_configs(configs: Mapping[str, Path]) -> str:
     )
 
 
-def _print_changes(workdir: Path) -> None:
+def _print_changes(workdir: AnyPath) -> None:
     """Prints what changed on held-out images since the start of a run."""
     from jaxcorr import run_directory
     from jaxcorr.evaluation import held_out
@@ -133,7 +133,7 @@ def _print_changes(workdir: Path) -> None:
         )
 
 
-def _write_samples(workdir: Path) -> None:
+def _write_samples(workdir: AnyPath) -> None:
     """Codes photographs with the best checkpoints, and prints the measurements."""
     from jaxcorr import run_directory
     from jaxcorr.data import built_in

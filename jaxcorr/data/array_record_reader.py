@@ -4,16 +4,16 @@ import bisect
 import functools
 import importlib
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxcorr import extras
+from jaxcorr import extras, paths
 from jaxcorr.data import stored_images, tile_folder
 from jaxcorr.data.tile_folder import TileFolder
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 OPEN_SHARDS = 512
 """Number of shards that a process keeps open. Each takes a file descriptor."""
@@ -30,7 +30,7 @@ class ArrayRecordReader:
         array_record is not installed.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: AnyPath):
         folder = folder.expanduser()
         import_array_record(f"arrayrecord:{folder}")
         found = tile_folder.read_data_set(folder)
@@ -75,7 +75,7 @@ def import_array_record(purpose: str) -> Any:
         return importlib.import_module("array_record.python.array_record_module")
 
 
-def count_records(path: Path) -> int:
+def count_records(path: AnyPath) -> int:
     """Returns the number of records in a file.
 
     Raises:
@@ -85,7 +85,7 @@ def count_records(path: Path) -> int:
 
 
 @functools.lru_cache(OPEN_SHARDS)
-def _open(path: Path) -> Any:
+def _open(path: AnyPath) -> Any:
     """Opens a shard. Threads share the reader, which is closed by its last user."""
     module = import_array_record(str(path))
     reader = module.ArrayRecordReader(str(path), options="readahead_buffer_size:0")
@@ -94,9 +94,10 @@ def _open(path: Path) -> Any:
     return reader
 
 
-def _check_size(path: Path, size: int) -> None:
+def _check_size(path: AnyPath, size: int) -> None:
     try:
-        found = path.stat().st_size
+        with paths.remote_errors(path, "cannot be read"):
+            found = paths.size_of(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     if found != size:

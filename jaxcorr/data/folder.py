@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,6 +11,7 @@ from jaxcorr.data import folder_list
 from jaxcorr.data.folder_list import FolderList
 from jaxcorr.data.skip_unusable import MAX_WARNINGS
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class ImageFiles:
       names: Paths relative to the folder. They are first opened when they are accessed.
     """
 
-    def __init__(self, directory: Path, names: Sequence[str]):
+    def __init__(self, directory: AnyPath, names: Sequence[str]):
         self._directory = directory
         self._names = names
 
@@ -42,7 +42,7 @@ class ImageFiles:
         return image
 
 
-def open_folder(directory: Path, *, crop_size: int) -> ImageFiles:
+def open_folder(directory: AnyPath, *, crop_size: int) -> ImageFiles:
     """Opens the images below a folder that are no smaller than a crop.
 
     Reads only the headers, and only those that `folder_list` does not know. One warning

@@ -7,14 +7,14 @@ import hashlib
 import io
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
-from jaxcorr import files, image_files, images, runtime
+from jaxcorr import files, image_files, images, paths, runtime
 from jaxcorr.data.progress import Progress
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 KEPT_FROM = 1000
 """Number of images below which a folder is listed anew at each start."""
@@ -33,8 +33,8 @@ class FolderList:
     Attributes:
       names: Path of each image relative to the folder, in the order of `find_images`.
       table: For each image the bytes of its file, the time of its last change in
-        nanoseconds, and its width and height in pixels, which are 0 if its header
-        cannot be read.
+        nanoseconds (in a bucket a hash of its checksum), and its width and height in
+        pixels, which are 0 if its header cannot be read.
     """
 
     names: list[str]
@@ -46,7 +46,7 @@ class FolderList:
         return self.table[:, 2:]
 
 
-def list_folder(directory: Path) -> FolderList:
+def list_folder(directory: AnyPath) -> FolderList:
     """Lists the images below a folder, and reads the headers of new or changed ones.
 
     A list of `KEPT_FROM` images or more is kept in the user's cache folder. It makes
@@ -68,8 +68,8 @@ def list_folder(directory: Path) -> FolderList:
     with concurrent.futures.ThreadPoolExecutor() as threads:
         for start in range(0, len(unknown), CHUNK):
             chunk = unknown[start : start + CHUNK]
-            paths = [os.path.join(directory, listed.names[n]) for n in chunk]
-            listed.sizes[chunk] = list(threads.map(images.read_size, paths))
+            found = [directory / listed.names[n] for n in chunk]
+            listed.sizes[chunk] = list(threads.map(images.read_size, found))
             done = start + len(chunk)
             progress.say(f"read the headers of {done:,} of {len(unknown):,} images")
     if kept_at is not None and len(unknown) and len(listed.names) >= KEPT_FROM:
@@ -78,15 +78,14 @@ def list_folder(directory: Path) -> FolderList:
     return listed
 
 
-def _scan(directory: Path, progress: Progress) -> FolderList:
+def _scan(directory: AnyPath, progress: Progress) -> FolderList:
     """Lists the images, without their sizes."""
     names: list[str] = []
     status: list[tuple[int, int]] = []
     prefix = len(os.path.join(directory, ""))
     for entry in image_files.scan_images(directory):
-        now = entry.stat()
         names.append(entry.path[prefix:])
-        status.append((now.st_size, now.st_mtime_ns))
+        status.append(image_files.version(entry))
         if len(names) % CHUNK == 0:
             progress.say(f"found {len(names):,} images")
     table = np.full((len(names), 4), UNKNOWN, np.int64)
@@ -107,14 +106,14 @@ def _take_sizes(listed: FolderList, kept: FolderList) -> None:
     listed.table[found[unchanged]] = rows[unchanged]
 
 
-def _place_of(directory: Path) -> Path | None:
+def _place_of(directory: AnyPath) -> AnyPath | None:
     """Returns where the list of a folder is kept; None if it is not."""
-    name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(paths.identity(directory))).hexdigest()[:16]
     folder = runtime.folder_lists()
     return None if folder is None else folder / f"{name}.npz"
 
 
-def _read_kept(path: Path) -> FolderList:
+def _read_kept(path: AnyPath) -> FolderList:
     """Reads a list. It is empty if there is none, or it is damaged."""
     try:
         with open(path, "rb") as file, np.load(file) as arrays:
@@ -127,7 +126,7 @@ def _read_kept(path: Path) -> FolderList:
     return FolderList(names, table)
 
 
-def _write_kept(path: Path, listed: FolderList) -> None:
+def _write_kept(path: AnyPath, listed: FolderList) -> None:
     """Writes a list, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = np.frombuffer(os.fsencode("\0".join(listed.names)), np.uint8)

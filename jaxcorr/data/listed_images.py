@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +15,7 @@ from jaxcorr.data import array_record_reader, stored_images, tfds_reader
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.progress import Progress
 from jaxcorr.errors import UserError
+from jaxcorr.paths import as_path
 
 CHUNK = 1000
 """Number of images that are handled between two looks at the clock."""
@@ -48,7 +48,7 @@ class FileImage:
         Raises:
           UserError: If the file cannot be read.
         """
-        return stored_images.read_file(Path(self.name))
+        return stored_images.read_file(as_path(self.name))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,15 +121,16 @@ def list_images(
             )
             listed += _records(source, reader)
         elif kind == "arrayrecord":
-            reader = array_record_reader.ArrayRecordReader(Path(argument))
+            reader = array_record_reader.ArrayRecordReader(as_path(argument))
             listed += _records(source, reader)
         elif kind in {"mix", "builtin"}:
             raise UserError(f"{source} cannot be cut into tiles; give {FORMS}")
         else:
-            folder = Path(argument if kind == "folder" else source).expanduser()
+            text = argument if kind == "folder" else source
+            folder = as_path(text).expanduser()
             name, prefix = os.fspath(folder), len(os.path.join(folder, ""))
             for entry in image_files.scan_images(folder):
-                size = entry.stat().st_size
+                size, _ = image_files.version(entry)
                 listed.append(FileImage(name, entry.path[prefix:], size))
                 if len(listed) % CHUNK == 0:
                     progress.say(f"found {len(listed):,} images")

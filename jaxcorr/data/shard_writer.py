@@ -5,7 +5,6 @@ matter which process or machine writes it, or how often.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import files
@@ -14,6 +13,7 @@ from jaxcorr.data.listed_images import ListedImage
 from jaxcorr.data.tile_folder import TileFolder
 from jaxcorr.data.tiles import TileConfig
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 WRITER_OPTIONS = "group_size:1,uncompressed,max_parallelism:1"
 """One record is read at a time, and encoded images cannot be compressed further."""
@@ -146,7 +146,7 @@ def encode_tiles(job: ShardJob, position: int) -> list[bytes]:
     return [stored_images.encode(tile) for tile in tiles.cut(pixels, config.tile)]
 
 
-def read_summary(path: Path) -> ShardSummary | None:
+def read_summary(path: AnyPath) -> ShardSummary | None:
     """Returns the summary of a shard; None if the shard is not finished.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from fractions import Fraction
-from pathlib import Path
 
 from jaxcorr import serialization
 from jaxcorr.data import array_record_reader, built_in, folder, mixture, tfds_reader
@@ -11,6 +10,7 @@ from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.mixture import Mixture
 from jaxcorr.data.skip_unusable import SkipUnusable
 from jaxcorr.errors import FieldError, UserError, require
+from jaxcorr.paths import as_path
 
 SOURCE_FORMS = "builtin, folder:DIR, arrayrecord:DIR or tfds:NAME"
 """Sources that hold images themselves."""
@@ -121,9 +121,9 @@ def _open(
 ) -> ImageSource:
     kind, argument = _split(source)
     if kind == "folder":
-        images = folder.open_folder(Path(argument), crop_size=data.crop_size)
+        images = folder.open_folder(as_path(argument), crop_size=data.crop_size)
     elif kind == "arrayrecord":
-        images = array_record_reader.ArrayRecordReader(Path(argument))
+        images = array_record_reader.ArrayRecordReader(as_path(argument))
     elif kind == "tfds":
         images = tfds_reader.TFDSReader(
             argument, split=split, directory=data.directory, feature=data.feature

@@ -1,13 +1,13 @@
 """Images in records: encoded without loss, or as the file that they come from."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr import images
+from jaxcorr.paths import AnyPath
 
 LARGEST_WEBP_SIDE = 16383
 """Largest side that a WebP file can have, in pixels."""
@@ -41,7 +41,7 @@ def decode(encoded: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     return images.decode(encoded, name=name).over().rgb
 
 
-def read_file(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], bytes | None]:
+def read_file(path: AnyPath) -> tuple[UInt8[np.ndarray, "h w 3"], bytes | None]:
     """Reads an image file, and its bytes if every reader decodes them to the same.
 
     Args:

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from jaxcorr import extras
 from jaxcorr.data import stored_images
 from jaxcorr.errors import UserError
+from jaxcorr.paths import as_path
 
 
 class TFDSReader:
@@ -35,6 +36,8 @@ class TFDSReader:
         with extras.needs_extra("tfds", f"tfds:{name}"):
             import tensorflow_datasets as tfds  # Takes a second; few runs need it.
 
+        if directory is not None:
+            as_path(directory)  # Checks that what reads its bucket is installed.
         builder = _find_builder(tfds, name, directory)
         self._feature = _choose_feature(tfds, builder.info.features, name, feature)
         try:

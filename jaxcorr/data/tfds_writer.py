@@ -10,13 +10,13 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from PIL import Image
 
 from jaxcorr import extras, images
 from jaxcorr.data import stored_images
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 with extras.needs_extra("tfds", "writing a data set"):
     import tensorflow_datasets as tfds
@@ -48,7 +48,7 @@ class ImageFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
     # with importlib_resources, which it does not install.
     url_infos = None
 
-    def __init__(self, name: str, directory: Path, *, data_dir: Path):
+    def __init__(self, name: str, directory: AnyPath, *, data_dir: AnyPath):
         # A class attribute in TFDS, which its own ad-hoc builders set like this, too.
         self.name = name  # pyright: ignore[reportAttributeAccessIssue]
         self.skipped: list[str] = []
@@ -77,7 +77,7 @@ class ImageFolderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
                 logger.warning("skipped %s", error)
 
 
-def prepare(directory: Path, *, data_dir: Path, name: str) -> str:
+def prepare(directory: AnyPath, *, data_dir: AnyPath, name: str) -> str:
     """Prepares a folder of images as a TFDS data set.
 
     Args:
@@ -105,7 +105,7 @@ def prepare(directory: Path, *, data_dir: Path, name: str) -> str:
     return f"{builder.data_path}: {count} images, {skipped} files skipped"
 
 
-def _is_readable(path: Path) -> bool:
+def _is_readable(path: AnyPath) -> bool:
     try:
         images.read_image(path)
     except UserError:
@@ -113,7 +113,7 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def encode_image_file(path: Path) -> bytes:
+def encode_image_file(path: AnyPath) -> bytes:
     """Returns the bytes of an image file that every reader decodes to upright RGB.
 
     Args:

@@ -8,11 +8,11 @@ summary of each finished shard and `settings.json`, which says what is written.
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import files
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 FORMAT = 1
 """Version of the format of the folder."""
@@ -29,20 +29,20 @@ class TileFolder:
       shards: Number of files with tiles.
     """
 
-    path: Path
+    path: AnyPath
     shards: int
 
-    def shard(self, number: int) -> Path:
+    def shard(self, number: int) -> AnyPath:
         """Returns the file of a shard: an ArrayRecord file of encoded images."""
         name = f"tiles-{number:05}-of-{self.shards:05}.array_record"
         return self.path / name
 
-    def summary(self, number: int) -> Path:
+    def summary(self, number: int) -> AnyPath:
         """Returns the file that says that a shard is finished, and what is in it."""
         return self.shard(number).with_suffix(".json")
 
 
-def read_data_set(folder: Path) -> dict[str, Any]:
+def read_data_set(folder: AnyPath) -> dict[str, Any]:
     """Reads what a complete folder of tiles holds.
 
     Raises:
@@ -64,7 +64,7 @@ def read_data_set(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: AnyPath) -> dict[str, Any]:
     """Reads a file of the folder.
 
     Raises:
@@ -76,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: AnyPath, value: Mapping[str, Any]) -> None:
     """Writes a file of the folder, completely or not at all.
 
     Raises:

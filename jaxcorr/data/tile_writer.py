@@ -10,7 +10,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import files
@@ -22,6 +21,7 @@ from jaxcorr.data.shard_writer import ShardJob
 from jaxcorr.data.tile_folder import TileFolder
 from jaxcorr.data.tiles import TileConfig
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 
 IMAGES_PER_SHARD = 256
 
@@ -39,7 +39,7 @@ class WrittenTiles:
       left_out: Number of images that were left out, by the kind of the reason.
     """
 
-    folder: Path
+    folder: AnyPath
     images: int
     tiles: int
     bytes: int
@@ -65,7 +65,7 @@ class WrittenTiles:
 
 def write_tiles(
     images: Sequence[ListedImage],
-    output: Path,
+    output: AnyPath,
     config: TileConfig,
     *,
     runner: Runner,
@@ -111,7 +111,7 @@ def write_tiles(
     return describe(output)
 
 
-def describe(folder: Path) -> WrittenTiles:
+def describe(folder: AnyPath) -> WrittenTiles:
     """Returns what a complete folder of tiles holds.
 
     Raises:
@@ -169,7 +169,7 @@ class _Jobs:
         return range(start, min(start + self._size, self.total))
 
 
-def _begin(output: Path, settings: dict[str, Any]) -> bool:
+def _begin(output: AnyPath, settings: dict[str, Any]) -> bool:
     """Checks a folder before any work. Returns whether it is complete already.
 
     Raises:

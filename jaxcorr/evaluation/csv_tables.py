@@ -20,13 +20,13 @@ import io
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import files, run_directory
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.measure import ImageMetrics
+from jaxcorr.paths import AnyPath
 
 RUNS, IMAGES, HELD_OUT = "runs.csv", "images.csv", "held_out.csv"
 ENVIRONMENT = "environment"
@@ -63,7 +63,7 @@ Table = dict[str, Any]
 """A result as `jaxcorr evaluate --json` writes it: model, images and means."""
 
 
-def is_table(path: Path) -> bool:
+def is_table(path: AnyPath) -> bool:
     """Returns whether a CSV file has the columns of measurements.
 
     Raises:
@@ -71,12 +71,12 @@ def is_table(path: Path) -> bool:
     """
     if path.name in (RUNS, IMAGES, HELD_OUT):
         return False
-    with _user_errors(path), path.open(encoding="utf-8", newline="") as file:
-        header = set(next(csv.reader(file), ()))
+    with _user_errors(path):
+        header = set(next(csv.reader(_open(path)), ()))
     return {"bpp", "psnr_db"} <= header and bool({"model", "codec"} & header)
 
 
-def read_tables(path: Path) -> list[Table]:
+def read_tables(path: AnyPath) -> list[Table]:
     """Reads the evaluations of a CSV file, in their order.
 
     The images of an evaluation of which only means are kept have no measurements.
@@ -88,7 +88,7 @@ def read_tables(path: Path) -> list[Table]:
         return _read_tables(path)
 
 
-def write_tables(path: Path, tables: Sequence[Table]) -> None:
+def write_tables(path: AnyPath, tables: Sequence[Table]) -> None:
     """Writes evaluations with a row per image, and adds their runs to `runs.csv`."""
     rows, runs = [], {}
     for table in tables:
@@ -106,7 +106,7 @@ def write_tables(path: Path, tables: Sequence[Table]) -> None:
         add_rows(path.with_name(RUNS), list(runs.values()), key="run")
 
 
-def write_means(path: Path, tables: Sequence[Table]) -> None:
+def write_means(path: AnyPath, tables: Sequence[Table]) -> None:
     """Writes one row of means per evaluation, and their images to `images.csv`."""
     images = [_image_cells(row) for row in tables[0]["images"]]
     means = [_head_cells(table) | _measurement_cells(table["mean"]) for table in tables]
@@ -114,22 +114,26 @@ def write_means(path: Path, tables: Sequence[Table]) -> None:
     write_rows(path, means)
 
 
-def add_rows(path: Path, rows: Sequence[Row], *, key: str) -> None:
+def add_rows(path: AnyPath, rows: Sequence[Row], *, key: str) -> None:
     """Adds rows to a CSV file, in place of its rows with the same value of `key`."""
     replaced = {str(row[key]) for row in rows}
     kept = read_rows(path)
     write_rows(path, [*(row for row in kept if row[key] not in replaced), *rows])
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: AnyPath) -> list[dict[str, str]]:
     """Reads the rows of a CSV file; none if there is no such file."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, strict=True))
+    return list(csv.DictReader(_open(path), strict=True))
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def _open(path: AnyPath) -> io.StringIO:
+    """Returns the text of a file, with the ends of its lines as they are."""
+    return io.StringIO(files.read_file(path).decode(), newline="")
+
+
+def write_rows(path: AnyPath, rows: Sequence[Row]) -> None:
     """Writes a CSV file with every column that has a value in any row."""
     columns = {
         name: None for row in rows for name, x in row.items() if x not in ("", None)
@@ -152,7 +156,7 @@ def flatten(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield from flatten(value, f"{name}.{key}" if name else key)
 
 
-def _read_tables(path: Path) -> list[Table]:
+def _read_tables(path: AnyPath) -> list[Table]:
     tables = []
     rows = [_typed(row) for row in read_rows(path)]
     if not rows:
@@ -176,12 +180,12 @@ def _read_tables(path: Path) -> list[Table]:
 
 
 @contextlib.contextmanager
-def _user_errors(path: Path) -> Iterator[None]:
+def _user_errors(path: AnyPath) -> Iterator[None]:
     """Turns the errors of damaged files into a `UserError` that names the file."""
     try:
         yield
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise UserError(f"{path} is not a table of evaluations in CSV") from error
 
@@ -243,7 +247,7 @@ def _run_of(model: str) -> str:
     return run if member.isdigit() and run else model
 
 
-def _read_runs(path: Path) -> dict[str, dict[str, Any]]:
+def _read_runs(path: AnyPath) -> dict[str, dict[str, Any]]:
     """Returns the settings of each run, nested again."""
     return {row.pop("run"): _nest(row) for row in read_rows(path)}
 

@@ -5,7 +5,6 @@ import html
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -21,6 +20,7 @@ from jaxcorr.evaluation.measure import ImageCodec, ImageMetrics
 from jaxcorr.evaluation.metadata import CodecMetadata
 from jaxcorr.images import ImageLike
 from jaxcorr.model_set import ModelLike, ModelSet
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.run_directory import DEMO
 
 
@@ -43,7 +43,7 @@ class Evaluation:
         """Means over the images that have a value, by the names of `ImageMetrics`."""
         return measure.mean_metrics(self.images)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | AnyPath) -> None:
         """Writes the measurements to a JSON file, which `jaxcorr report` reads.
 
         Raises:
@@ -51,7 +51,7 @@ class Evaluation:
         """
         result = result_files.make_result(self.images, self.codec)
         text = json.dumps(result_files.file_content([result]), indent=2)
-        files.write_file(Path(path), f"{text}\n".encode())
+        files.write_file(as_path(path), f"{text}\n".encode())
 
     def __repr__(self) -> str:
         """Returns a table with one line per image and a last line of means."""
@@ -123,7 +123,7 @@ def _named_images(images: Any) -> list[tuple[str, Any]]:
     if not listed:
         raise UserError("no image is given")
     numbered = [(f"image {number}", image) for number, image in enumerate(listed, 1)]
-    paths = [Path(x) for x in listed if isinstance(x, str | os.PathLike)]
+    paths = [as_path(x) for x in listed if isinstance(x, str | os.PathLike)]
     if not paths:
         return numbered
     found = list(image_set.find_images(paths).items())

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from jaxcorr import files
 from jaxcorr.evaluation import csv_tables
+from jaxcorr.paths import AnyPath
 from jaxcorr.run_directory import HELD_OUT_LOG
 
 COLUMNS = {
@@ -21,7 +22,7 @@ COLUMNS = {
 """Columns of a history in CSV, after the model and the step: metrics of a log."""
 
 
-def read_costs(table: Path, *, model: str | None, member: int) -> dict[int, float]:
+def read_costs(table: AnyPath, *, model: str | None, member: int) -> dict[int, float]:
     """Returns bpp + λ MSE on held-out images by training step.
 
     Args:
@@ -45,7 +46,7 @@ def read_costs(table: Path, *, model: str | None, member: int) -> dict[int, floa
     }
 
 
-def write_history(path: Path, model: str, log: Iterable[Mapping[str, Any]]) -> None:
+def write_history(path: AnyPath, model: str, log: Iterable[Mapping[str, Any]]) -> None:
     """Writes the log of a model to a CSV file, in place of its earlier rows there."""
     rows = [
         {"model": model, "step": metrics["step"]}
@@ -55,9 +56,10 @@ def write_history(path: Path, model: str, log: Iterable[Mapping[str, Any]]) -> N
     csv_tables.add_rows(path, rows, key="model")
 
 
-def read_log(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_log(path: AnyPath) -> Iterator[Mapping[str, Any]]:
     """Yields the objects of a log in JSON lines; nothing if there is no such file."""
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    text = files.read_file(path).decode() if path.is_file() else ""
+    for line in text.splitlines():
         try:
             values = json.loads(line)
         except ValueError:

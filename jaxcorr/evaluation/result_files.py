@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr.errors import UserError
@@ -18,6 +17,8 @@ from jaxcorr.evaluation.environment import Environment, current_environment
 from jaxcorr.evaluation.measure import ImageMetrics
 from jaxcorr.evaluation.metadata import CodecMetadata, ModelMetadata
 from jaxcorr.evaluation.results import EvaluationResult
+from jaxcorr.files import read_file
+from jaxcorr.paths import AnyPath, as_path, changed_at, files_below, identity, is_folder
 from jaxcorr.provenance import Provenance
 from jaxcorr.run_directory import CHECKPOINTS, split_member
 
@@ -54,7 +55,7 @@ def file_content(made: Sequence[Result]) -> Result | list[Result]:
     return made[0] if len(made) == 1 else list(made)
 
 
-def read_results(paths: Sequence[Path]) -> list[EvaluationResult]:
+def read_results(paths: Sequence[AnyPath]) -> list[EvaluationResult]:
     """Reads results from files in JSON or CSV.
 
     Args:
@@ -64,12 +65,12 @@ def read_results(paths: Sequence[Path]) -> list[EvaluationResult]:
       UserError: If there is no result, a file is damaged, or results are of different
         images.
     """
-    files = dict.fromkeys(file for path in paths for file in _files(Path(path)))
+    files = dict.fromkeys(file for path in paths for file in _files(as_path(path)))
     named = {}
     for file, member in files:
         for number, result in enumerate(_read(file)):
             if member is None or result.member == member:
-                named[file.resolve(), number] = result
+                named[identity(file), number] = result
     results = list(named.values())
     if not results:
         raise UserError("no run, folder or file of results is named")
@@ -83,7 +84,7 @@ def read_results(paths: Sequence[Path]) -> list[EvaluationResult]:
     return results
 
 
-def load_json(paths: Sequence[Path]) -> list[Result]:
+def load_json(paths: Sequence[AnyPath]) -> list[Result]:
     """Returns the results in JSON files as they are there.
 
     Raises:
@@ -92,7 +93,7 @@ def load_json(paths: Sequence[Path]) -> list[Result]:
     return [item for path in paths for item in _load_items(path)]
 
 
-def results_path(model: str | Path) -> Path:
+def results_path(model: str | AnyPath) -> AnyPath:
     """Returns where the results of a run, a model folder or a sweep member are kept."""
     folder, member = split_member(model)
     if member is None:
@@ -100,7 +101,7 @@ def results_path(model: str | Path) -> Path:
     return folder / RESULTS_FILE.replace(".", f"@{member}.")
 
 
-def _files(path: Path) -> list[tuple[Path, int | None]]:
+def _files(path: AnyPath) -> list[tuple[AnyPath, int | None]]:
     """Returns the files of a path, with the member if only one of a file is meant."""
     folder, member = split_member(path)
     if member is not None:
@@ -109,15 +110,15 @@ def _files(path: Path) -> list[tuple[Path, int | None]]:
         candidates = {results_path(path): None, results_path(folder): member}
         existing = [file for file in candidates if file.is_file()]
         if existing:
-            newest = max(existing, key=lambda file: file.stat().st_mtime)
+            newest = max(existing, key=changed_at)
             return [(newest, candidates[newest])]
     if path.is_file():
         return [(path, None)]
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(f"{path} does not exist: no run, folder or file is there")
     files = [
         file
-        for file in sorted(path.rglob("*.json")) + sorted(path.rglob("*.csv"))
+        for file in files_below(path, ".json") + files_below(path, ".csv")
         if not SKIPPED_FOLDERS & set(file.relative_to(path).parts)
         and _holds_results(file)
         and not _is_superseded(file)
@@ -130,7 +131,7 @@ def _files(path: Path) -> list[tuple[Path, int | None]]:
     return [(file, None) for file in files]
 
 
-def _is_superseded(path: Path) -> bool:
+def _is_superseded(path: AnyPath) -> bool:
     """Returns whether a file FILE@NAME.json is of an earlier version than FILE.json.
 
     Earlier versions wrote a file per member of a sweep or quality of a codec.
@@ -140,7 +141,7 @@ def _is_superseded(path: Path) -> bool:
     return bool(at) and newer.is_file() and isinstance(_load_json(newer), list)
 
 
-def _holds_results(path: Path) -> bool:
+def _holds_results(path: AnyPath) -> bool:
     if path.suffix == ".csv":
         return csv_tables.is_table(path)
     items = _load_items(path)
@@ -149,7 +150,7 @@ def _holds_results(path: Path) -> bool:
     )
 
 
-def _read(path: Path) -> list[EvaluationResult]:
+def _read(path: AnyPath) -> list[EvaluationResult]:
     """Reads all results of a file."""
     if path.suffix == ".csv":
         items = csv_tables.read_tables(path)
@@ -158,7 +159,7 @@ def _read(path: Path) -> list[EvaluationResult]:
     return [_check(path, item) for item in items]
 
 
-def _check(path: Path, values: Any) -> EvaluationResult:
+def _check(path: AnyPath, values: Any) -> EvaluationResult:
     """Returns a result after checking it.
 
     Raises:
@@ -199,17 +200,17 @@ def _names_training(provenance: Provenance) -> bool:
     return isinstance(codec, Mapping) and all(map(math.isfinite, weights))
 
 
-def _load_items(path: Path) -> list[Any]:
+def _load_items(path: AnyPath) -> list[Any]:
     """Returns the items of a list in a JSON file, or its only item."""
     content = _load_json(path)
     return content if isinstance(content, list) else [content]
 
 
-def _load_json(path: Path) -> Any:
+def _load_json(path: AnyPath) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        return json.loads(read_file(path))
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"{path} is not complete JSON: {error}") from error
 

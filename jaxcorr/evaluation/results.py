@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr import run_directory, serialization
@@ -13,6 +12,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.evaluation import csv_tables, held_out
 from jaxcorr.evaluation.environment import Environment
 from jaxcorr.evaluation.metadata import ClassicalMetadata, CodecMetadata, ModelMetadata
+from jaxcorr.paths import AnyPath
 from jaxcorr.provenance import Provenance, SweepMember
 
 LOSS_SETTINGS = {
@@ -46,7 +46,7 @@ class EvaluationResult:
       environment: Device and date of the measurement; empty for earlier versions.
     """
 
-    path: Path
+    path: AnyPath
     model: CodecMetadata
     images: Sequence[Mapping[str, Any]]
     mean: Mapping[str, int | float | None]

@@ -9,9 +9,11 @@ when the process ends.
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 import uuid
@@ -23,6 +25,7 @@ import jax
 
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import failures, messages, shared_disk
+from jaxcorr.paths import AnyPath, describe_error, is_remote, make_folder
 
 Item = TypeVar("Item")
 
@@ -66,7 +69,7 @@ class Writer:
 class RunLock:
     """A lock that this process holds. Process 0 holds that of a run with several."""
 
-    def __init__(self, workdir: Path, writer: Writer):
+    def __init__(self, workdir: AnyPath, writer: Writer):
         self._workdir, self._writer = workdir, writer
         self._taken_by: Writer | None = None
         self._ended = threading.Event()
@@ -91,16 +94,16 @@ class RunLock:
         """Frees the directory for other runs."""
         self._ended.set()
         self._thread.join()
-        current = _read(self._workdir)
-        if current is not None and current.token == self._writer.token:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # Storage raises many classes.
+            current = _read(self._workdir)
+            if current is not None and current.token == self._writer.token:
                 (self._workdir / FILE).unlink()
 
     def _beat(self) -> None:
         """Counts up until the end."""
         while not self._ended.wait(BEAT_SECONDS):
             # A full disk must not end the run here: the next checkpoint reports it.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # Storage raises many classes.
                 current = _read(self._workdir)
                 if current is not None and current.token != self._writer.token:
                     self._taken_by = current
@@ -130,7 +133,7 @@ def while_held(
 
 
 @contextlib.contextmanager
-def hold(workdir: Path) -> Iterator[RunLock | None]:
+def hold(workdir: AnyPath) -> Iterator[RunLock | None]:
     """Holds the lock on a run directory. Every process of the run must call it.
 
     Args:
@@ -156,10 +159,10 @@ def hold(workdir: Path) -> Iterator[RunLock | None]:
         yield lock
 
 
-def _acquire(workdir: Path, stack: contextlib.ExitStack) -> RunLock:
+def _acquire(workdir: AnyPath, stack: contextlib.ExitStack) -> RunLock:
     """Acquires the lock in this process; `stack` releases it."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        make_folder(workdir)
         stack.callback(shared_disk.remove_if_empty, workdir)
         machine, is_free = stack.enter_context(_lock_folder(workdir))
         other = _wait_for_end(workdir, machine, is_free=is_free)
@@ -174,16 +177,17 @@ def _acquire(workdir: Path, stack: contextlib.ExitStack) -> RunLock:
         if not (machine and is_free) or other is not None:
             time.sleep(SETTLE_SECONDS)
             _refuse_other(workdir, writer)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {workdir}: {reason}") from error
+    except UserError:
+        raise
+    except Exception as error:  # Storage raises errors of many classes.
+        raise UserError(f"cannot write {workdir}: {describe_error(error)}") from error
     lock = RunLock(workdir, writer)
     stack.callback(lock.release)
     failures.before_exit(lock.release)
     return lock
 
 
-def _wait_for_end(workdir: Path, machine: str, *, is_free: bool) -> Writer | None:
+def _wait_for_end(workdir: AnyPath, machine: str, *, is_free: bool) -> Writer | None:
     """Waits until the run that has the lock counts as ended.
 
     Returns:
@@ -216,21 +220,21 @@ def _wait_for_end(workdir: Path, machine: str, *, is_free: bool) -> Writer | Non
     return other
 
 
-def _refuse_other(workdir: Path, writer: Writer) -> None:
+def _refuse_other(workdir: AnyPath, writer: Writer) -> None:
     """Raises a UserError if another run has written the lock after this one."""
     now = _read(workdir)
     if now is not None and now.token != writer.token:
         raise UserError(_describe_conflict(workdir, now))
 
 
-def _describe_conflict(workdir: Path, other: Writer) -> str:
+def _describe_conflict(workdir: AnyPath, other: Writer) -> str:
     return (
         f"{workdir} is being written by {other.describe()}: stop that run, or give "
         "another --workdir"
     )
 
 
-def _read(workdir: Path) -> Writer | None:
+def _read(workdir: AnyPath) -> Writer | None:
     """Reads the lock of a directory, if there is one."""
     for _ in range(3):
         try:
@@ -242,15 +246,18 @@ def _read(workdir: Path) -> Writer | None:
     return Writer("an unknown host", 0, "an unknown time", "", "")
 
 
-def _write(workdir: Path, writer: Writer) -> None:
+def _write(workdir: AnyPath, writer: Writer) -> None:
     text = json.dumps(dataclasses.asdict(writer)) + "\n"
+    if is_remote(workdir):  # An object appears as a whole.
+        (workdir / FILE).write_text(text)
+        return
     temporary = workdir / f".{FILE}-{writer.token}"
     temporary.write_text(text)
     temporary.replace(workdir / FILE)
 
 
 @contextlib.contextmanager
-def _lock_folder(workdir: Path) -> Iterator[tuple[str, bool]]:
+def _lock_folder(workdir: AnyPath) -> Iterator[tuple[str, bool]]:
     """Locks a folder of this machine for a directory, until the process ends.
 
     Yields:
@@ -263,7 +270,13 @@ def _lock_folder(workdir: Path) -> Iterator[tuple[str, bool]]:
         except ImportError:  # Windows.
             yield "", False
             return
-        descriptor = os.open(workdir, os.O_RDONLY)
+        folder = workdir
+        if is_remote(workdir):
+            name = hashlib.sha256(str(workdir).encode()).hexdigest()[:16]
+            folder = Path(tempfile.gettempdir(), f"jaxcorr-lock-{name}")
+            folder.mkdir(exist_ok=True)
+            stack.callback(shared_disk.remove_if_empty, folder)
+        descriptor = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, descriptor)
         status = os.fstat(descriptor)
         boot = BOOT.read_text().strip() if BOOT.exists() else socket.gethostname()

@@ -5,18 +5,18 @@ import json
 import socket
 import time
 import uuid
-from pathlib import Path
 
 import jax
 
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import messages
+from jaxcorr.paths import AnyPath, describe_error, is_remote, make_folder
 
 SECONDS = 20
 """Seconds that a network file system may take to show a new file."""
 
 
-def check_shared(workdir: Path) -> None:
+def check_shared(workdir: AnyPath) -> None:
     """Checks that every process sees what process 0 writes in the run directory.
 
     Every process must call it. With a single process it does nothing. Nothing is left
@@ -36,11 +36,11 @@ def check_shared(workdir: Path) -> None:
         if jax.process_index() == 0:
             try:
                 stack.callback(remove_if_empty, workdir)
-                workdir.mkdir(parents=True, exist_ok=True)
+                make_folder(workdir)
                 stack.callback(_remove, workdir / name)
                 (workdir / name).write_text(name)
-            except OSError as error:
-                problem = f"cannot write {workdir}: {error.strerror or error}"
+            except Exception as error:  # Storage raises errors of many classes.
+                problem = f"cannot write {workdir}: {describe_error(error)}"
         first = json.dumps([problem, name, socket.gethostname()])
         problem, name, host = json.loads(messages.gather("token", first)[0])
         if problem:
@@ -58,23 +58,24 @@ def check_shared(workdir: Path) -> None:
         )
 
 
-def remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: AnyPath) -> None:
     """Removes a folder in which nothing is; a run that is refused leaves nothing."""
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+    if not is_remote(folder):  # Buckets have no folders.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
-def _sees(file: Path) -> bool:
+def _sees(file: AnyPath) -> bool:
     """Returns whether a file appears."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # Storage raises errors of many classes.
             if file.read_text() == file.name:
                 return True
         time.sleep(0.2)
     return False
 
 
-def _remove(file: Path) -> None:
-    with contextlib.suppress(OSError):
+def _remove(file: AnyPath) -> None:
+    with contextlib.suppress(Exception):  # Storage raises errors of many classes.
         file.unlink()

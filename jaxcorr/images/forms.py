@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from jaxcorr.errors import UserError
 from jaxcorr.images import reader
 from jaxcorr.images.picture import Picture
+from jaxcorr.paths import as_path
 
 Result = TypeVar("Result")
 
@@ -61,7 +61,7 @@ def to_picture(
         or values outside [0, 1].
     """
     if isinstance(image, str | os.PathLike):
-        return reader.read(Path(image), keep_metadata=keep_metadata)
+        return reader.read(as_path(image), keep_metadata=keep_metadata)
     if isinstance(image, Image.Image):
         return reader.from_pillow(image, name, keep_metadata=keep_metadata)
     if not isinstance(image, ArrayLike):

@@ -3,13 +3,13 @@
 import contextlib
 import importlib
 import io
-from pathlib import Path
 
 from PIL import Image
 
 from jaxcorr import extras
 from jaxcorr.errors import UserError
 from jaxcorr.images import jpeg_xl
+from jaxcorr.paths import AnyPath, as_path, open_start
 
 PARTS = {
     "AVIF": "frame",
@@ -84,20 +84,20 @@ def seek(image: Image.Image, number: int) -> Image.Image:
     return image
 
 
-def read_size(path: str | Path) -> tuple[int, int]:
+def read_size(path: str | AnyPath) -> tuple[int, int]:
     """Returns width and height of an image by its headers, or zeros if it is damaged.
 
     Pages that are turned have the size as it is stored.
     """
     try:
-        with Image.open(path) as image:
+        with open_start(as_path(path)) as file, Image.open(file) as image:
             if count_parts(image)[0] == 1:
                 return image.size
             sizes = part_sizes(image)
         return max(sizes, key=lambda size: size[0] * size[1])
     except Image.UnidentifiedImageError:
         with contextlib.suppress(Exception):
-            data = Path(path).read_bytes()
+            data = as_path(path).read_bytes()
             with open_image(data, str(path)) as image:
                 return image.size
     except Exception:  # Decoders raise errors of any type.

@@ -3,7 +3,6 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,22 @@ from jaxcorr import image_files, jpeg_decoder
 from jaxcorr.errors import UserError
 from jaxcorr.images import color, exif, parts, samples
 from jaxcorr.images.picture import Metadata, Picture, is_gray
+from jaxcorr.paths import AnyPath, as_path, remote_errors
 
 TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 """Tags that describe the photograph of a TIFF file, and not how it is stored."""
 
 
-def find_images(directory: Path) -> list[Path]:
+def find_images(directory: AnyPath) -> list[AnyPath]:
     """Returns the image files below a directory, sorted by path.
 
     Raises:
       UserError: If the directory is missing or holds no image file.
     """
-    return [Path(entry.path) for entry in image_files.scan_images(directory)]
+    return [as_path(entry.path) for entry in image_files.scan_images(directory)]
 
 
-def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
+def read_image(path: AnyPath) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
     """Reads an image as 8-bit RGB in sRGB, upright and laid over white.
 
     Returns:
@@ -42,7 +42,7 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
 
 
 def read(
-    path: Path, *, page: int | None = None, keep_metadata: bool = False
+    path: AnyPath, *, page: int | None = None, keep_metadata: bool = False
 ) -> Picture:
     """Reads an image file.
 
@@ -57,7 +57,9 @@ def read(
       UserError: If the file is missing, damaged, too large or not an image.
     """
     try:
-        data = Path(path).read_bytes()
+        path = as_path(path)
+        with remote_errors(path, "cannot be read as an image"):
+            data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"{path} cannot be read as an image: {reason}") from error
@@ -110,10 +112,10 @@ def from_pillow(image: Image.Image, name: str, *, keep_metadata: bool) -> Pictur
         return _convert(image, reopen=None, changes=[], keep_metadata=keep_metadata)
 
 
-def count_pages(path: Path) -> int:
+def count_pages(path: AnyPath) -> int:
     """Returns the number of pages, frames or pictures in a file; 1 if it is damaged."""
     with contextlib.suppress(Exception):  # What is wrong is said when it is read.
-        return parts.choose_part(Path(path).read_bytes(), str(path))[1]
+        return parts.choose_part(as_path(path).read_bytes(), str(path))[1]
     return 1
 
 

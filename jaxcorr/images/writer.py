@@ -3,7 +3,6 @@
 import dataclasses
 import importlib
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxcorr import extras, files, image_files
 from jaxcorr.errors import UserError
 from jaxcorr.images import jpeg_xl
 from jaxcorr.images.picture import Metadata, Picture
+from jaxcorr.paths import AnyPath, as_path
 
 BEST: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
@@ -36,7 +36,7 @@ XMP_IN_TIFF = 700
 """Tag of the XMP packet in TIFF."""
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: AnyPath) -> None:
     """Checks that the extension of a path is a format that can be written.
 
     Raises:
@@ -52,7 +52,7 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+def write_image(path: AnyPath, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Writes an 8-bit RGB image, completely or not at all, in the format of its name.
 
     Raises:
@@ -61,7 +61,7 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     write_picture(path, Picture(rgb=image))
 
 
-def write_picture(path: Path, picture: Picture) -> Picture:
+def write_picture(path: AnyPath, picture: Picture) -> Picture:
     """Writes a picture, completely or not at all, in the format of its name.
 
     Formats that lose something are written at their best. What a format cannot hold is
@@ -78,7 +78,7 @@ def write_picture(path: Path, picture: Picture) -> Picture:
     return picture
 
 
-def encode(picture: Picture, path: Path) -> tuple[bytes, Picture]:
+def encode(picture: Picture, path: AnyPath) -> tuple[bytes, Picture]:
     """Encodes a picture to the bytes of a file; see `write_picture`.
 
     Args:
@@ -116,12 +116,12 @@ def encode(picture: Picture, path: Path) -> tuple[bytes, Picture]:
     return data, dataclasses.replace(picture, changes=(*picture.changes, *changes))
 
 
-def format_of(path: Path) -> str | None:
+def format_of(path: AnyPath) -> str | None:
     """Returns the name of the format that a path's extension stands for.
 
     It is Pillow's name, or `JXL`; None if images do not end like this.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = as_path(path).suffix.lower()
     if suffix == jpeg_xl.SUFFIX:
         return "JXL"
     known = suffix in image_files.SUFFIXES

@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from jaxcorr.context.autoregressive import CAUSAL_TAPS, Autoregressive
 from jaxcorr.errors import UserError
 from jaxcorr.interop import compressai_mapping, pytorch_checkpoint
 from jaxcorr.model import Model
+from jaxcorr.paths import AnyPath
 from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
@@ -61,7 +61,7 @@ _ANY_SIZE = 2
 """Size of an architecture of which only the tensor names are needed."""
 
 
-def read_state(path: Path) -> dict[str, Float32[np.ndarray, "..."]]:
+def read_state(path: AnyPath) -> dict[str, Float32[np.ndarray, "..."]]:
     """Reads a state dict, saved by itself or in a checkpoint of a training script.
 
     Raises:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxcorr import files, saved_model
 from jaxcorr.errors import UserError
 from jaxcorr.interop import exported_functions
 from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.model import Model
-from jaxcorr.saved_model import TABLES
+from jaxcorr.paths import AnyPath
 
 README = "README.md"
 FORMATS = {"stablehlo": "stablehlo-1", "onnx": "onnx-1"}
@@ -45,7 +44,7 @@ class ExportRecord:
     seconds: float
 
 
-def check_target(path: Path, *, force: bool) -> None:
+def check_target(path: AnyPath, *, force: bool) -> None:
     """Checks, before any work, that writing an export replaces nothing else.
 
     Args:
@@ -64,7 +63,7 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def describe(
-    folder: Path,
+    folder: AnyPath,
     model: Model,
     records: Sequence[ExportRecord],
     *,
@@ -80,7 +79,7 @@ def describe(
       kind: Format, which also names the template of the README.
       versions: Versions and other facts for `config.json` and the README.
     """
-    np.savez_compressed(folder / TABLES, **model.table_arrays())
+    saved_model.write_tables(folder, model)
     functions = {
         record.name: {"inputs": dict(record.inputs), "outputs": dict(record.outputs)}
         | ({"platforms": list(record.platforms)} if record.platforms else {})

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,6 +25,8 @@ from jaxcorr.interop.export_folder import ExportRecord
 from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.layers import implementations
 from jaxcorr.model import Model
+from jaxcorr.paths import AnyPath
+from jaxcorr.saved_model import CONFIG
 from jaxcorr.transforms.base import SIDE_STRIDE
 from jaxcorr.transforms.swin import Swin
 
@@ -39,7 +40,9 @@ Size = tuple[int, int]
 """Height and width of padded images, in pixels."""
 
 
-def write_export(path: Path, model: Model, *, size: Size | None) -> list[ExportRecord]:
+def write_export(
+    path: AnyPath, model: Model, *, size: Size | None
+) -> list[ExportRecord]:
     """Writes the folder of an export atomically, and replaces an older export.
 
     Args:
@@ -56,7 +59,7 @@ def write_export(path: Path, model: Model, *, size: Size | None) -> list[ExportR
     with _quiet():
         with needs_extra("onnx", "the ONNX export"):
             import jax2onnx  # pyright: ignore[reportMissingImports]  # An extra.
-        with files.atomic_folder(Path(path)) as folder:
+        with files.atomic_folder(path, last=CONFIG) as folder:
             records = [
                 _write_function(folder, name, function, model, size, jax2onnx.to_onnx)
                 for name, function in _functions(model).items()
@@ -105,7 +108,7 @@ def _functions(model: Model) -> dict[str, ExportedFunction]:
 
 
 def _write_function(
-    folder: Path,
+    folder: AnyPath,
     name: str,
     function: ExportedFunction,
     model: Model,

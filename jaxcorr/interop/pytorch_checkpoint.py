@@ -8,7 +8,6 @@ tensors may share.
 import math
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes
@@ -18,6 +17,7 @@ from jaxtyping import Shaped, UInt
 from jaxcorr.errors import UserError
 from jaxcorr.extras import needs_extra
 from jaxcorr.interop import restricted_pickle
+from jaxcorr.paths import AnyPath, as_path
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -46,7 +46,7 @@ _DTYPES = {
 """Types of elements that torch keeps in an untyped storage."""
 
 
-def read_checkpoint(path: Path) -> Any:
+def read_checkpoint(path: AnyPath) -> Any:
     """Reads a file that `torch.save` wrote: containers, numbers, strings and tensors.
 
     Needs torch only for files in the format of torch before 1.6.
@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> Any:
         older format while torch is not installed.
     """
     try:
-        with open(path, "rb") as file:
+        with as_path(path).open("rb") as file:
             start = file.read(len(LEGACY_START))
             if start == LEGACY_START:
                 return _read_by_torch(path)
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> Any:
         ) from error
 
 
-def _read_by_torch(path: Path) -> Any:
+def _read_by_torch(path: AnyPath) -> Any:
     """Reads a file of the older format, with tensors as float32 arrays."""
     with needs_extra("compressai", f"{path}, in the format of torch before 1.6,"):
         import torch  # pyright: ignore[reportMissingImports]  # An extra.

@@ -10,7 +10,6 @@ import functools
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +21,8 @@ from jaxcorr.interop import export_folder, exported_functions
 from jaxcorr.interop.export_folder import ExportRecord
 from jaxcorr.interop.exported_functions import ExportedFunction
 from jaxcorr.model import Model
+from jaxcorr.paths import AnyPath
+from jaxcorr.saved_model import CONFIG
 
 SUFFIX = ".jaxexport"
 CODING = "float64"
@@ -31,7 +32,7 @@ CODING_PLATFORMS = ("cpu", "cuda")
 """Platforms that support float64."""
 
 
-def write_export(path: Path, model: Model) -> list[ExportRecord]:
+def write_export(path: AnyPath, model: Model) -> list[ExportRecord]:
     """Writes the folder of an export atomically, and replaces an older export.
 
     Args:
@@ -41,7 +42,7 @@ def write_export(path: Path, model: Model) -> list[ExportRecord]:
     Raises:
       UserError: If the folder cannot be written.
     """
-    with files.atomic_folder(Path(path)) as folder, _without_source_locations():
+    with files.atomic_folder(path, last=CONFIG) as folder, _without_source_locations():
         write = functools.partial(_write_function, folder)
         records = [
             write(name, function, jnp.float32, PLATFORMS)
@@ -60,7 +61,7 @@ def write_export(path: Path, model: Model) -> list[ExportRecord]:
 
 
 def _write_function(
-    folder: Path,
+    folder: AnyPath,
     name: str,
     function: ExportedFunction,
     dtype: Any,
@@ -89,7 +90,7 @@ def _write_function(
     )
 
 
-def _versions(folder: Path) -> dict[str, Any]:
+def _versions(folder: AnyPath) -> dict[str, Any]:
     """Returns the versions of the calling convention and of StableHLO of an export."""
     data = (folder / f"synthesis{SUFFIX}").read_bytes()
     exported = export.deserialize(bytearray(data))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxcorr import paths
 from jaxcorr.evaluation import results
 from jaxcorr.evaluation.metadata import ClassicalMetadata
 from jaxcorr.evaluation.results import LOSS_SETTINGS, EvaluationResult
@@ -45,7 +46,7 @@ def curve_labels(evaluations: Sequence[EvaluationResult]) -> Label:
         if isinstance(evaluation.model, ClassicalMetadata):
             return evaluation.model.title
         if not evaluation.trained:
-            return evaluation.path.resolve().parent.name
+            return paths.as_path(paths.identity(evaluation.path)).parent.name
         parts = [evaluation.architecture, f"α = {evaluation.correlation_weight:g}"]
         for name in varying:
             # Without the loss, its settings make no difference.

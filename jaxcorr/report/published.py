@@ -3,10 +3,10 @@
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxcorr.evaluation.results import EvaluationResult
+from jaxcorr.paths import as_path
 from jaxcorr.report.rd_curves import RDCurve, rd_point
 
 FILE = "published.json"
@@ -34,7 +34,7 @@ def load_published() -> Mapping[str, Any]:
 
 def are_kodak(evaluations: Sequence[EvaluationResult]) -> bool:
     """Returns whether the evaluated images are those of the published curves."""
-    return {Path(row["file"]).stem for row in evaluations[0].images} == KODAK
+    return {as_path(row["file"]).stem for row in evaluations[0].images} == KODAK
 
 
 def _curve(values: Mapping[str, Any]) -> RDCurve:

@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from markdown_it import MarkdownIt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from jaxcorr import files
 from jaxcorr.evaluation.results import EvaluationResult
 from jaxcorr.metrics.bjontegaard import Interpolation
+from jaxcorr.paths import AnyPath
 from jaxcorr.report.comparison import AnchorComparison, compare_with_anchor
 from jaxcorr.report.sections import FIGURE_FILES, make_sections
 
@@ -31,7 +31,7 @@ code { background: #f2f2f2; padding: 0 0.2rem; overflow-wrap: anywhere; }
 
 def write_report(
     evaluations: Sequence[EvaluationResult],
-    directory: Path,
+    directory: AnyPath,
     *,
     anchor: str | None,
     interpolation: Interpolation,

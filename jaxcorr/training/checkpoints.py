@@ -14,18 +14,17 @@ import functools
 import logging
 import math
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import orbax.checkpoint as ocp
 from etils import epath
 from jaxtyping import PyTree
 
-from jaxcorr import run_directory, saved_model, serialization
+from jaxcorr import paths, run_directory, saved_model, serialization
 from jaxcorr.errors import UserError, require
 from jaxcorr.model import Model
+from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.run_directory import CHECKPOINTS, MODELS
 from jaxcorr.training import distributed, orbax_messages
 
@@ -42,8 +41,8 @@ class _ModelsHandler(ocp.CheckpointHandler):
     def save(self, directory: epath.Path, args: "_SaveModels") -> None:
         """Writes the model folders. Only the first process has models to write."""
         for number, model in args.models.items():
-            folder = Path(directory) / str(number)
-            folder.mkdir()
+            folder = as_path(directory) / str(number)
+            paths.make_folder(folder)
             saved_model.write_model_files(folder, model)
 
     def restore(self, directory: epath.Path, args: Any = None) -> dict[int, Model]:
@@ -51,7 +50,7 @@ class _ModelsHandler(ocp.CheckpointHandler):
         del args
         return {
             int(folder.name): saved_model.read_model(folder)
-            for folder in Path(directory).iterdir()
+            for folder in as_path(directory).iterdir()
         }
 
 
@@ -84,7 +83,22 @@ class IntervalConfig:
             require(self, field.name, "at least 1", value >= 1)
 
 
-def latest_step(workdir: Path) -> int:
+def check_storage(workdir: AnyPath) -> None:
+    """Checks that Orbax can write train states to the place of a run directory.
+
+    Raises:
+      UserError: If it is in a bucket of S3.
+    """
+    # Orbax 0.12 turns s3://BUCKET into a relative path of the disk for TensorStore.
+    if paths.scheme_of(workdir) == "s3":
+        raise UserError(
+            f"{workdir} must be on a disk or begin with gs://, since Orbax writes train "
+            "states to no other bucket: give such a --workdir, and copy the model to "
+            "s3:// by jaxcorr pack"
+        )
+
+
+def latest_step(workdir: AnyPath) -> int:
     """Returns the step of the newest checkpoint of a run, or 0 if there is none.
 
     Newer checkpoints whose models cannot be read are first moved to `DAMAGED`, with a
@@ -104,7 +118,7 @@ def latest_step(workdir: Path) -> int:
     return 0
 
 
-def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
+def run_settings(workdir: AnyPath, step: int) -> Mapping[str, Any]:
     """Returns the settings of the run that wrote a checkpoint, as JSON.
 
     Raises:
@@ -118,14 +132,15 @@ def run_settings(workdir: Path, step: int) -> Mapping[str, Any]:
     return config
 
 
-def _move_damaged(workdir: Path, step: int, reason: str) -> None:
+def _move_damaged(workdir: AnyPath, step: int, reason: str) -> None:
     """Moves a damaged checkpoint to the folder of damaged checkpoints, and warns."""
     target = workdir / DAMAGED / str(step)
     if not distributed.is_first_process():
         return
-    target.parent.mkdir(exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    (workdir / CHECKPOINTS / str(step)).rename(target)
+    with paths.remote_errors(workdir, "cannot be written"):
+        paths.make_folder(target.parent)
+        paths.remove_folder(target)
+        paths.move_folder(workdir / CHECKPOINTS / str(step), target)
     reason = reason.partition("\n")[0]
     logger.warning(
         "checkpoint %d is damaged (%.200s): moved to %s and skipped",
@@ -148,10 +163,10 @@ class Checkpoints:
       UserError: If the directory cannot be written.
     """
 
-    def __init__(self, workdir: Path, *, max_to_keep: int, members: int = 1):
-        directory = (workdir / CHECKPOINTS).absolute()
+    def __init__(self, workdir: AnyPath, *, max_to_keep: int, members: int = 1):
+        directory = paths.absolute(workdir / CHECKPOINTS)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            paths.make_folder(directory)
         except OSError as error:
             raise UserError(f"cannot write {workdir}: {error.strerror}") from error
         orbax_messages.silence()
@@ -166,16 +181,15 @@ class Checkpoints:
             )
             for member in range(members)
         ]
-        self._manager = ocp.CheckpointManager(
-            directory,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(n=max_to_keep), *best]
-                ),
-                best_fn=_loss_of,  # Without it Orbax does not write the metrics.
-                cleanup_tmp_directories=True,
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(
+                [policies.LatestN(n=max_to_keep), *best]
             ),
+            best_fn=_loss_of,  # Without it Orbax does not write the metrics.
+            cleanup_tmp_directories=True,
         )
+        with paths.remote_errors(workdir, "cannot be written"):
+            self._manager = ocp.CheckpointManager(directory, options=options)
 
     def save(
         self,
@@ -266,7 +280,7 @@ def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:
 
 @contextlib.contextmanager
 def open_checkpoints(
-    workdir: Path, *, max_to_keep: int, members: int = 1
+    workdir: AnyPath, *, max_to_keep: int, members: int = 1
 ) -> Iterator[Checkpoints]:
     """Opens the checkpoints of a run, and closes them at the end.
 

@@ -2,8 +2,8 @@
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TextIO, runtime_checkable
 
@@ -11,12 +11,16 @@ import numpy as np
 from jaxtyping import Float
 from typing_extensions import override
 
-from jaxcorr import files
+from jaxcorr import files, paths
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 from jaxcorr.run_directory import HELD_OUT_LOG
 from jaxcorr.training.console import Console
+from jaxcorr.training.remote_log import RemoteLog
 from jaxcorr.training.speed import Speed
 from jaxcorr.training.trackers import Tracker
+
+logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 """File with one JSON object per member and logged step."""
@@ -120,7 +124,7 @@ class FileLogger(RunLogger):
 
     def __init__(
         self,
-        workdir: Path,
+        workdir: AnyPath,
         *,
         start: int,
         steps: int,
@@ -150,7 +154,10 @@ class FileLogger(RunLogger):
         for file in (*self._trackers, self._metrics, self._held_out):
             # A full disk was reported before; the other files are still closed.
             with contextlib.suppress(OSError):
-                file.close()
+                try:
+                    file.close()
+                except UserError as problem:  # The end of a log did not reach a bucket.
+                    logger.warning("%s", problem)
 
     @override
     def restart_timer(self, step):
@@ -178,6 +185,10 @@ class FileLogger(RunLogger):
             self._track("held_out", metrics, step, member)
             for tracker in self._trackers:
                 tracker.images(PICTURES, pairs, step=step, member=member)
+            # A checkpoint may follow, after which nobody repeats what is logged so far.
+            for file in (self._metrics, self._held_out):
+                if isinstance(file, RemoteLog):
+                    file.upload()
         which = f", member {member}" if self._members > 1 else ""
         self.log_message(
             f"step {step}{which}: held out {metrics['bpp']:.4f} bpp, "
@@ -208,24 +219,27 @@ class FileLogger(RunLogger):
             ) from error
 
 
-def _write(file: TextIO, record: Mapping[str, int | float]) -> None:
+def _write(file: TextIO | RemoteLog, record: Mapping[str, int | float]) -> None:
     file.write(json.dumps(record) + "\n")
     file.flush()
 
 
-def _open_log(path: Path, start: int) -> TextIO:
+def _open_log(path: AnyPath, start: int) -> TextIO | RemoteLog:
     """Opens a log for appending, and drops records of steps after `start`.
 
     A run that was killed may have logged steps after its last checkpoint, and its last
     line may be incomplete.
     """
     kept = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in files.read_file(path).decode().splitlines() if path.exists() else []:
         try:
             record = json.loads(line)
         except ValueError:
             break
         if record["step"] <= start:
             kept.append(line + "\n")
-    files.write_file(path, "".join(kept).encode())
+    content = "".join(kept).encode()
+    if paths.is_remote(path):
+        return RemoteLog(path, content)
+    files.write_file(path, content)
     return path.open("a")

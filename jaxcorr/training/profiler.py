@@ -1,6 +1,7 @@
 """Traces of the devices during some training steps, for the profiler of TensorBoard."""
 
 import dataclasses
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -8,8 +9,9 @@ from types import TracebackType
 import jax
 from jaxtyping import PyTree
 
-from jaxcorr import serialization
+from jaxcorr import paths, serialization
 from jaxcorr.errors import require
+from jaxcorr.paths import AnyPath
 
 FOLDER = "profile"
 """Folder of a run directory to which traces are written."""
@@ -42,10 +44,12 @@ class Profiler:
       workdir: The run directory.
     """
 
-    def __init__(self, config: ProfileConfig, workdir: Path):
+    def __init__(self, config: ProfileConfig, workdir: AnyPath):
         self._first, self._last = config.steps or (0, 0)
         self._folder = workdir / FOLDER
         self._is_tracing = False
+        # JAX writes traces to disks only.
+        self._local: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> "Profiler":
         """Returns the profiler."""
@@ -63,7 +67,10 @@ class Profiler:
     def before_step(self, step: int) -> None:
         """Starts a trace if it begins with this step, or before a resumed run."""
         if self._first <= step <= self._last and not self._is_tracing:
-            jax.profiler.start_trace(str(self._folder))
+            if paths.is_remote(self._folder):
+                self._local = tempfile.TemporaryDirectory(prefix="jaxcorr-profile-")
+            folder = self._local.name if self._local else str(self._folder)
+            jax.profiler.start_trace(folder)
             self._is_tracing = True
 
     def after_step(self, step: int, results: PyTree) -> None:
@@ -76,3 +83,7 @@ class Profiler:
         if self._is_tracing:
             self._is_tracing = False
             jax.profiler.stop_trace()
+        if self._local:
+            paths.upload(Path(self._local.name), self._folder)
+            self._local.cleanup()
+            self._local = None

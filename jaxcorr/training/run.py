@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, UInt8
 
+from jaxcorr.paths import AnyPath
 from jaxcorr.provenance import Provenance, SweepMember
 from jaxcorr.training import sweep
 from jaxcorr.training.checkpoints import IntervalConfig
@@ -49,7 +50,7 @@ class Run:
     held_out: HeldOut
     trained_from: int | None = None
     provenance: Provenance
-    workdir: Path = Path()
+    workdir: AnyPath = Path()
     profile: ProfileConfig = NO_PROFILE
 
     @functools.cached_property

@@ -1,19 +1,19 @@
 """Train states of other runs, for branches and raw parameters."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
+from jaxcorr import paths
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 from jaxcorr.run_directory import CHECKPOINTS
 from jaxcorr.training import orbax_messages
 from jaxcorr.training.checkpoints import STATE
 
 
-def read_state(workdir: Path, step: int, abstract_state: PyTree) -> PyTree:
+def read_state(workdir: AnyPath, step: int, abstract_state: PyTree) -> PyTree:
     """Reads the train state of a checkpoint, into memory of the host.
 
     Args:
@@ -24,7 +24,7 @@ def read_state(workdir: Path, step: int, abstract_state: PyTree) -> PyTree:
     Raises:
       UserError: If the checkpoint cannot be read.
     """
-    path = (workdir / CHECKPOINTS / str(step) / STATE).absolute()
+    path = paths.absolute(workdir / CHECKPOINTS / str(step) / STATE)
     as_numpy = jax.tree.map(
         lambda _: ocp.RestoreArgs(restore_type=np.ndarray), abstract_state
     )

@@ -1,19 +1,21 @@
 """Writes metrics and pictures for TensorBoard."""
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxcorr import extras
+from jaxcorr import extras, paths
+from jaxcorr.paths import AnyPath
+from jaxcorr.training.remote_log import RemoteLog
 from jaxcorr.training.trackers import TrackedRun
 
 with extras.needs_extra("train", "training"):
-    from tensorboardX import summary
+    from tensorboardX import record_writer, summary
     from tensorboardX.event_file_writer import EventsWriter
     from tensorboardX.proto.event_pb2 import (
         Event,  # pyright: ignore (made when it is imported)
@@ -22,6 +24,8 @@ with extras.needs_extra("train", "training"):
 
 FLUSH_SECONDS = 30
 """Seconds between two flushes to disk."""
+SEGMENT_BYTES = 16_000_000
+"""Bytes of events in a bucket after which another file is begun."""
 
 
 class TensorBoard:
@@ -60,6 +64,17 @@ class TensorBoard:
                 writer.close()
 
 
+class _RemoteLogs:
+    """Opens files in buckets for tensorboardX, whose own writers need other clients."""
+
+    def open(self, path: str) -> RemoteLog:
+        """Opens a file."""
+        return RemoteLog(paths.as_path(path))
+
+    def directory_check(self, path: str) -> None:
+        """Does nothing, since buckets have no folders."""
+
+
 class _EventWriter:
     """Writes TensorBoard events of one codec, after the first `start` steps.
 
@@ -72,19 +87,32 @@ class _EventWriter:
       start: Steps already taken.
     """
 
-    def __init__(self, directory: Path, *, start: int):
-        directory.mkdir(parents=True, exist_ok=True)
-        # The file name has a resolution of seconds, too coarse for a quick restart.
-        name = str(directory / "events")
-        self._writer = EventsWriter(name, filename_suffix=f".{os.getpid()}")
+    def __init__(self, directory: AnyPath, *, start: int):
+        paths.make_folder(directory)
+        self._directory, self._segments = directory, itertools.count()
+        self._writer = self._open()
         self._flush_at = 0.0
         session = SessionLog(status=SessionLog.START)
         self.write(Event(step=start + 1, session_log=session))
+
+    def _open(self) -> EventsWriter:
+        """Opens the next file of events."""
+        # The file name has a resolution of seconds, too coarse for a quick restart.
+        suffix = f".{os.getpid()}"
+        if paths.is_remote(self._directory):
+            suffix += f".{next(self._segments):05}"
+            scheme = str(paths.scheme_of(self._directory))
+            record_writer.register_writer_factory(scheme, _RemoteLogs())
+        return EventsWriter(str(self._directory / "events"), filename_suffix=suffix)
 
     def write(self, event: Event) -> None:
         """Writes an event, and from time to time those of the buffer."""
         event.wall_time = time.time()
         self._writer.write_event(event)
+        file = self._writer._py_recordio_writer._writer
+        if isinstance(file, RemoteLog) and file.size > SEGMENT_BYTES:
+            self._writer.close()
+            self._writer = self._open()
         if event.wall_time >= self._flush_at:
             self._writer.flush()
             self._flush_at = event.wall_time + FLUSH_SECONDS

@@ -6,13 +6,13 @@ connects any other service.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxcorr.errors import UserError
+from jaxcorr.paths import AnyPath
 from jaxcorr.provenance import SweepMember
 from jaxcorr.training import factories
 
@@ -61,7 +61,7 @@ class TrackedRun:
       config: Settings of the run, as JSON.
     """
 
-    workdir: Path
+    workdir: AnyPath
     start: int
     members: tuple[SweepMember, ...]
     config: Mapping[str, Any]

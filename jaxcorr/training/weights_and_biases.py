@@ -1,12 +1,14 @@
 """Sends metrics and pictures to Weights & Biases."""
 
 import secrets
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxcorr import extras, files
+from jaxcorr import extras, files, paths
 from jaxcorr.training.trackers import TrackedRun
 
 with extras.needs_extra("wandb", "the tracker wandb"):
@@ -22,7 +24,8 @@ class WeightsAndBiases:
     """Tracks a run as one run of Weights & Biases, which goes on after each start.
 
     Its environment variables have their usual meanings: `WANDB_MODE=offline` writes to
-    the run directory alone. Metrics of member 1 of a sweep begin with `member_1/`.
+    the run directory alone (in a bucket, when the run ends). Metrics of member 1 of a
+    sweep begin with `member_1/`.
 
     Args:
       run: The run.
@@ -32,13 +35,16 @@ class WeightsAndBiases:
         path = run.workdir / ID_FILE
         if not path.exists():
             files.write_file(path, secrets.token_hex(4).encode())
+        self._workdir, self._local = run.workdir, None
+        if paths.is_remote(run.workdir):
+            self._local = tempfile.TemporaryDirectory(prefix="jaxcorr-wandb-")
         settings = wandb.Settings()
         self._run = wandb.init(
             id=path.read_text(),
             resume="allow",
             project=settings.project or PROJECT,
             name=run.workdir.name,
-            dir=str(run.workdir),
+            dir=self._local.name if self._local else str(run.workdir),
             config=dict(run.config),
         )
         # A resumed run repeats steps, which the counter of W&B would drop.
@@ -60,6 +66,9 @@ class WeightsAndBiases:
     def close(self) -> None:
         """Uploads what is left, and ends the run."""
         self._run.finish()
+        if self._local:
+            paths.upload(Path(self._local.name), self._workdir)
+            self._local.cleanup()
 
     def _log(self, values: Mapping, step: int, member: int) -> None:
         prefix = f"member_{member}/" if self._is_sweep else ""

@@ -1,7 +1,6 @@
 """Figures of reconstructions and of correlation maps."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -14,6 +13,7 @@ from jaxcorr import correlation, files
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.evaluation.learned import WINDOW
 from jaxcorr.evaluation.measure import CodedImage
+from jaxcorr.paths import AnyPath
 
 
 def draw_reconstructions(
@@ -39,7 +39,7 @@ def draw_reconstructions(
     return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: AnyPath) -> None:
     """Writes a figure as PNG; a failed write leaves no file."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from jaxcorr import extras, files, images
 from jaxcorr.evaluation import formatting, measure, result_files
 from jaxcorr.evaluation.learned import LearnedCodec
 from jaxcorr.model import Model
+from jaxcorr.paths import AnyPath
 
 
-def write_samples(model: Model, paths: Sequence[Path], directory: Path) -> str:
+def write_samples(model: Model, paths: Sequence[AnyPath], directory: AnyPath) -> str:
     """Codes photographs to files, decodes the files and draws the reconstructions.
 
     Args:
