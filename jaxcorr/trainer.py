@@ -87,8 +87,8 @@ def _train(
     workdir: AnyPath,
     lock: run_lock.RunLock | None,
     trackers: Sequence[Tracker],
-    config_file: Path | None,
-) -> Path:
+    config_file: AnyPath | None,
+) -> AnyPath:
     """Trains in a run directory that this process has for itself; see `train`."""
     start = distributed.broadcast_from_first(checkpoints.latest_step(workdir))
     initial, moved = None, []

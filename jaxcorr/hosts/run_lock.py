@@ -174,7 +174,7 @@ def _acquire(workdir: AnyPath, stack: contextlib.ExitStack) -> RunLock:
             machine=machine,
         )
         _write(workdir, writer)
-        if not (machine and is_free) or other is not None:
+        if is_remote(workdir) or not is_free or other is not None:
             time.sleep(SETTLE_SECONDS)
             _refuse_other(workdir, writer)
     except UserError:
