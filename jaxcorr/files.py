@@ -1,6 +1,7 @@
 """Reads files, and writes files and folders completely or not at all."""
 
 import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -23,6 +24,15 @@ def read_file(path: AnyPath) -> bytes:
             return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def open_text(path: AnyPath) -> io.StringIO:
+    """Opens a file in UTF-8, with the ends of its lines as they are.
+
+    Raises:
+      UserError: If the file cannot be read.
+    """
+    return io.StringIO(read_file(path).decode(), newline="")
 
 
 def check_file(path: AnyPath, *, force: bool = True) -> None:
@@ -118,7 +128,7 @@ def atomic_file(path: AnyPath) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: AnyPath, *, last: str) -> Iterator[Path]:
+def atomic_folder(path: AnyPath, *, last: str = "") -> Iterator[Path]:
     """Yields an empty folder, which replaces `path` if the block succeeds.
 
     A folder in a bucket is written object by object. The file `last` is removed first
@@ -148,7 +158,8 @@ def _temporary_path(path: AnyPath, *, last: str = "") -> Iterator[Path]:
             yield new
             if new.is_dir():
                 with paths.remote_errors(path, "cannot be written"):
-                    (path / last).unlink(missing_ok=True)
+                    if last:
+                        (path / last).unlink(missing_ok=True)
                     paths.remove_folder(path)
             paths.upload(new, path, last=last)
         return

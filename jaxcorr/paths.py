@@ -66,7 +66,7 @@ def as_path(path: "str | os.PathLike[str]") -> AnyPath:
             f"{text} must be a path of a disk or begin with {known}, but begins with "
             f"{scheme}://"
         )
-    if not text[found.end() :].strip("/"):
+    if text[found.end() :][:1] in ("", "/"):
         raise UserError(f"{text} must name a bucket, as {scheme}://BUCKET/PATH")
     _import_storage(scheme, text)
     from etils import epath  # Takes long; only buckets need it.

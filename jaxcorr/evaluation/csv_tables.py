@@ -72,7 +72,7 @@ def is_table(path: AnyPath) -> bool:
     if path.name in (RUNS, IMAGES, HELD_OUT):
         return False
     with _user_errors(path):
-        header = set(next(csv.reader(_open(path)), ()))
+        header = set(next(csv.reader(files.open_text(path)), ()))
     return {"bpp", "psnr_db"} <= header and bool({"model", "codec"} & header)
 
 
@@ -125,12 +125,7 @@ def read_rows(path: AnyPath) -> list[dict[str, str]]:
     """Reads the rows of a CSV file; none if there is no such file."""
     if not path.is_file():
         return []
-    return list(csv.DictReader(_open(path), strict=True))
-
-
-def _open(path: AnyPath) -> io.StringIO:
-    """Returns the text of a file, with the ends of its lines as they are."""
-    return io.StringIO(files.read_file(path).decode(), newline="")
+    return list(csv.DictReader(files.open_text(path), strict=True))
 
 
 def write_rows(path: AnyPath, rows: Sequence[Row]) -> None:

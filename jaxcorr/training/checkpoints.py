@@ -92,8 +92,8 @@ def check_storage(workdir: AnyPath) -> None:
     # Orbax 0.12 turns s3://BUCKET into a relative path of the disk for TensorStore.
     if paths.scheme_of(workdir) == "s3":
         raise UserError(
-            f"{workdir} must be on a disk or begin with gs://, since Orbax writes train "
-            "states to no other bucket: give such a --workdir, and copy the model to "
+            f"{workdir} must be on a disk or begin with gs://: Orbax writes train "
+            "states to no other bucket; give such a --workdir, and copy the model to "
             "s3:// by jaxcorr pack"
         )
 
