@@ -7,7 +7,9 @@ import sys
 import time
 
 import pytest
+from support import buckets
 
+from jaxcorr import paths
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import run_lock, shared_disk
 
@@ -43,7 +45,7 @@ def fast(monkeypatch):
 
 def forge(workdir, **changes):
     """Writes the lock of a run on another machine."""
-    workdir.mkdir(exist_ok=True)
+    workdir.mkdir(parents=True, exist_ok=True)
     writer = run_lock.Writer("node7", 41, "2026-01-02 03:04:05+00:00", "token", "other")
     writer = dataclasses.replace(writer, **changes)
     (workdir / run_lock.FILE).write_text(json.dumps(dataclasses.asdict(writer)))
@@ -133,3 +135,35 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
 def test_one_process_sees_what_it_writes(tmp_path):
     shared_disk.check_shared(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    with buckets.memory_buckets(monkeypatch):
+        yield paths.as_path("gs://bucket/run")
+
+
+def test_a_run_in_a_bucket_is_locked_and_named(fast, bucket):
+    with run_lock.hold(bucket):
+        with pytest.raises(UserError, match=r"gs://bucket/run is being written by"):
+            with run_lock.hold(bucket):
+                pass
+        assert (bucket / run_lock.FILE).exists()
+    assert not (bucket / run_lock.FILE).exists()
+    with run_lock.hold(bucket):  # Free again.
+        pass
+
+
+def test_of_two_runs_that_start_at_once_in_a_bucket_one_is_refused(
+    fast, bucket, monkeypatch
+):
+    monkeypatch.setattr(run_lock.time, "sleep", lambda _: forge(bucket, token="later"))
+    with pytest.raises(UserError, match="process 41 on node7"), run_lock.hold(bucket):
+        pass
+
+
+def test_a_run_in_a_bucket_that_stands_still_makes_way(fast, bucket):
+    forge(bucket)
+    with run_lock.hold(bucket):
+        found = run_lock._read(bucket)
+        assert found is not None and found.token != "token"

@@ -1,4 +1,4 @@
-"""Runs of two processes with two devices each, which find each other by flags."""
+"""Runs of two processes, which find each other by flags."""
 
 import socket
 import subprocess
@@ -26,7 +26,11 @@ def connection(index: int, port: int, *, count: int = 2) -> list[str]:
 
 
 def start_two(
-    runs: Runs, workdirs: Path | Sequence[Path], *arguments: str, second: Sequence = ()
+    runs: Runs,
+    workdirs: Path | Sequence[Path],
+    *arguments: str,
+    second: Sequence[str] = (),
+    devices: int = 2,
 ) -> list[subprocess.Popen[str]]:
     """Starts a run of two processes.
 
@@ -35,6 +39,7 @@ def start_two(
       workdirs: The run directory, or one for each process.
       *arguments: Arguments of both.
       second: More arguments of the second process.
+      devices: Devices of each process.
     """
     port = free_port()
     if isinstance(workdirs, Path):
@@ -45,7 +50,7 @@ def start_two(
             *arguments,
             *connection(index, port),
             *(second if index else ()),
-            devices=2,
+            devices=devices,
         )
         for index in range(2)
     ]

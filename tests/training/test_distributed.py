@@ -1,33 +1,33 @@
-"""A run in two processes with two devices each, against a run in one process."""
+"""Runs in two processes, against a run in one process."""
 
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.processes import finish, start_two, wait_for_step
-from support.training_runs import Runs
+from support.training_runs import STEPS, Runs
 
 from jaxcorr.runtime import START_AGAIN
 from jaxcorr.training import checkpoints, distributed
 
-STEPS = 20
-SETTINGS = ("--data.batch-size", "4", "--steps", str(STEPS))
-
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("processes"))
+def runs(tmp_path_factory) -> Iterator[Runs]:
+    with Runs(tmp_path_factory.mktemp("processes")) as runs:
+        yield runs
 
 
-@pytest.fixture(scope="module")
-def alone(runs) -> Path:
-    """The run in one process, on one device."""
-    workdir = runs.folder / "alone"
-    status, _, errors = runs.finish(workdir, *SETTINGS)
+SETTINGS = ("--intervals.eval-every", str(STEPS))
+
+
+def train_alone(runs: Runs, workdir: Path, *arguments: str) -> Path:
+    """Trains in one process, on one device."""
+    status, _, errors = runs.finish(workdir, *SETTINGS, *arguments)
     assert (status, errors) == (0, "")
     return workdir
 
@@ -46,9 +46,11 @@ def assert_same_losses(workdir: Path, expected_workdir: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
-    workdir = runs.folder / "two"
-    first, second = finish(start_two(runs, workdir, *SETTINGS, "--mesh.fsdp", "4"))
+def test_two_processes_with_shared_parameters_train_like_one(runs):
+    workdir, batch = runs.folder / "two", ("--data.batch-size", "4")
+    alone = train_alone(runs, runs.folder / "alone_with_4", *batch)
+    shared = (*SETTINGS, *batch, "--mesh.fsdp", "4")
+    first, second = finish(start_two(runs, workdir, *shared))
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     assert "4 cpu device(s)" in first[1] and "Photographs" in first[1]
     for index, (_, output, _) in enumerate((first, second)):
@@ -57,11 +59,12 @@ def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
     assert_same_losses(workdir, alone)
 
 
-def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs, alone):
-    workdir = runs.folder / "stopped"
+def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs):
+    workdir, alone = runs.folder / "stopped", runs.folder / "alone"
+    train_alone(runs, alone)
     # A checkpoint at each step, so that the signal reaches both before the run ends.
-    every = ("--intervals.checkpoint-every", "1")
-    processes = start_two(runs, workdir, *SETTINGS, *every)
+    often = (*SETTINGS, "--intervals.checkpoint-every", "1")
+    processes = start_two(runs, workdir, *often, devices=1)
     wait_for_step(workdir / "metrics.jsonl", 3, processes)
     processes[1].send_signal(signal.SIGTERM)
     first, second = finish(processes)
