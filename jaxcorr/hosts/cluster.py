@@ -19,6 +19,8 @@ from jaxcorr import serialization
 from jaxcorr.errors import FieldError, UserError, require
 from jaxcorr.hosts import failures, messages, roll_call
 
+CONNECT_SECONDS = 60
+"""Seconds in which JAX connects processes that have all reported."""
 NAMES = {
     "OmpiCluster": "Open MPI",
     "SlurmCluster": "Slurm",
@@ -119,7 +121,9 @@ def connect(config: DistributedConfig) -> None:
     except UserError as error:
         raise UserError(f"process {index} of {count}: {error}") from error
     try:
-        jax.distributed.initialize(address, count, index)
+        jax.distributed.initialize(
+            address, count, index, initialization_timeout=CONNECT_SECONDS
+        )
     except (ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(

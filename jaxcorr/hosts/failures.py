@@ -25,7 +25,7 @@ from jaxcorr.runtime import START_AGAIN
 
 BEAT_SECONDS = 2
 """Seconds between two signs of life of a process."""
-LOST_SECONDS = 45
+LOST_SECONDS = 60
 """Seconds without a sign of life after which a process counts as lost."""
 LEAVE_SECONDS = 15
 """Seconds that process 0, which has the store, gives the others to leave before it."""

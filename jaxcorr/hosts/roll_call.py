@@ -9,12 +9,15 @@ import contextlib
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 
 from jaxcorr.errors import UserError
 
 ANSWER_SECONDS = 15
 """Seconds beyond the time limit in which process 0 answers the others."""
+SILENCE_SECONDS = 5
+"""Seconds after which a connection that says nothing is given up."""
 RETRY_SECONDS = 0.5
 MESSAGE_BYTES = 4096
 
@@ -41,7 +44,7 @@ def call_roll(address: str, *, count: int, index: int, seconds: int) -> None:
 
 def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
     """Collects the reports of the others, and tells all of them the outcome."""
-    reports: dict[int, str] = {0: socket.gethostname()}
+    reports = {0: {"host": socket.gethostname(), "token": ""}}
     problem = ""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_listen(address))
@@ -50,6 +53,7 @@ def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 connection = stack.enter_context(server.accept()[0])
+                connection.settimeout(SILENCE_SECONDS)
                 report = _receive(connection)
             except TimeoutError:
                 if time.monotonic() < deadline:
@@ -69,24 +73,25 @@ def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
         raise UserError(problem)
 
 
-def _add(reports: dict[int, str], report: Mapping, count: int) -> str:
+def _add(reports: dict[int, dict], report: dict, count: int) -> str:
     """Adds a report to those of the others. Returns the problem, if there is one."""
     index, host = report["index"], report["host"]
     if report["count"] != count:
         return (
             f"process {index} ({host}) expects {report['count']} processes, but "
-            f"process 0 ({reports[0]}) expects {count}: start all with the same number"
+            f"process 0 ({reports[0]['host']}) expects {count}: start all with the same "
+            "number"
         )
-    if index in reports:
+    before = reports.setdefault(index, report)
+    if before["token"] != report["token"]:  # Equal if its connection broke.
         return (
-            f"two processes have the number {index}, on {reports[index]} and on "
+            f"two processes have the number {index}, on {before['host']} and on "
             f"{host}: give each a --distributed.process-id of its own"
         )
-    reports[index] = host
     return ""
 
 
-def _missing(reports: Mapping[int, str], count: int, seconds: int) -> str:
+def _missing(reports: Mapping[int, dict], count: int, seconds: int) -> str:
     """Returns the message that some processes are missing."""
     missing = [str(index) for index in range(count) if index not in reports]
     names = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
@@ -102,7 +107,12 @@ def _report(
 ) -> None:
     """Reports to process 0, and waits for its answer."""
     reason, target = "no answer", _split(address)
-    report = {"index": index, "count": count, "host": socket.gethostname()}
+    report = {
+        "index": index,
+        "count": count,
+        "host": socket.gethostname(),
+        "token": uuid.uuid4().hex,
+    }
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection(target, timeout=left) as connection:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
 from support.image_folders import coordinates, write
@@ -10,6 +11,7 @@ from support.processes import connection, finish, free_port, start_two, wait_for
 from support.training_runs import Runs
 
 from jaxcorr.runtime import START_AGAIN
+from jaxcorr.training import checkpoints
 
 BOUND = 120
 """Seconds within which both processes must end."""
@@ -19,8 +21,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("failures"))
+def runs(tmp_path_factory) -> Iterator[Runs]:
+    with Runs(tmp_path_factory.mktemp("failures")) as runs:
+        yield runs
 
 
 def first_lines(processes: list[subprocess.Popen[str]]) -> list[str]:
@@ -66,12 +69,27 @@ def test_a_host_that_dies_ends_the_other_and_the_run_goes_on(runs, killed):
     workdir = runs.folder / f"killed_{killed}"
     processes = start_two(runs, workdir, *SETTINGS, "--steps", "100000")
     wait_for_step(workdir / "metrics.jsonl", 7, processes)
+    if killed:
+        assert_second_writer_is_refused(runs, workdir, processes[0].pid)
     processes[killed].send_signal(signal.SIGKILL)
     lines = first_lines(processes)
     assert processes[1 - killed].returncode == START_AGAIN
     line = lines[1 - killed]
     assert line.startswith(f"jaxcorr: error: process {killed} of 2 (")
     assert "gives no sign of life" in line and "start all again" in line
+    saved = checkpoints.latest_step(workdir)
+    assert saved >= 5
+    status, output, errors = runs.finish(workdir, *SETTINGS, "--steps", str(saved + 1))
+    assert status == 0, errors
+    assert f"Resuming from step {saved} of {saved + 1}" in output
+
+
+def assert_second_writer_is_refused(runs, workdir, pid):
+    second = runs.start(workdir, *SETTINGS)
+    (line,) = first_lines([second])
+    assert second.returncode == 2
+    assert f"{workdir} is being written by process {pid} on " in line
+    assert "which started at 20" in line
 
 
 def test_a_coordinator_that_is_not_there_ends_the_others(runs):
@@ -99,21 +117,3 @@ def test_a_process_that_is_missing_ends_the_first(runs):
     (line,) = first_lines([first])
     assert first.returncode == 2
     assert "process 0 of 3: processes 1, 2 of 3 did not connect within 3 s" in line
-
-
-def test_a_second_writer_is_refused_and_named(runs):
-    workdir = runs.folder / "two_writers"
-    writers = start_two(runs, workdir, *SETTINGS, "--steps", "100000")
-    try:
-        wait_for_step(workdir / "metrics.jsonl", 2, writers)
-        second = runs.start(workdir, *SETTINGS)
-        (line,) = first_lines([second])
-        assert second.returncode == 2
-        assert f"is being written by process {writers[0].pid} on " in line
-        assert "which started at 20" in line
-        writers[1].send_signal(signal.SIGTERM)
-        finish(writers)
-        assert [writer.returncode for writer in writers] == [START_AGAIN] * 2
-    finally:
-        finish(writers)
-    assert not (workdir / "writer.json").exists()
