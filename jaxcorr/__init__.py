@@ -48,6 +48,7 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.data.sources import DataConfig
     from jaxcorr.errors import UserError
     from jaxcorr.evaluation.evaluate import evaluate
+    from jaxcorr.hosts.cluster import DistributedConfig
     from jaxcorr.model import Model
     from jaxcorr.neighbors.bound import bound
     from jaxcorr.quantization import AdditiveNoise, SoftRounding, StraightThrough
@@ -55,7 +56,6 @@ if _typing.TYPE_CHECKING:
     from jaxcorr.saved_model import save
     from jaxcorr.trainer import train
     from jaxcorr.training.checkpoints import IntervalConfig
-    from jaxcorr.training.distributed import DistributedConfig
     from jaxcorr.training.loss import LossConfig, LossWeights
     from jaxcorr.training.optimizer import OptimizerConfig
     from jaxcorr.training.sharding import MeshConfig
@@ -131,7 +131,7 @@ _MODULES = {
     "CodecConfig": "codec",
     "CodecOutput": "codec_output",
     "DataConfig": "data.sources",
-    "DistributedConfig": "training.distributed",
+    "DistributedConfig": "hosts.cluster",
     "IntervalConfig": "training.checkpoints",
     "LossConfig": "training.loss",
     "LossWeights": "training.loss",

@@ -5,8 +5,8 @@ import dataclasses
 from jaxcorr import run_directory, saved_model, serialization
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
+from jaxcorr.hosts.cluster import DistributedConfig
 from jaxcorr.paths import AnyPath
-from jaxcorr.training.distributed import DistributedConfig
 from jaxcorr.training.sweep import SweepConfig
 
 

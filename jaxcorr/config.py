@@ -15,11 +15,11 @@ from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError, require
+from jaxcorr.hosts.cluster import DistributedConfig
 from jaxcorr.metrics import image_quality
 from jaxcorr.provenance import SweepMember
 from jaxcorr.training import trackers
 from jaxcorr.training.checkpoints import IntervalConfig
-from jaxcorr.training.distributed import DistributedConfig
 from jaxcorr.training.loss import Batch, LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig, Period
 from jaxcorr.training.profiler import ProfileConfig

@@ -23,6 +23,10 @@ from jaxcorr.paths import AnyPath, as_path
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 LARGEST = 2**31 - 1
 
+START_AGAIN = 75
+"""Status of a run that stopped before its end: start the same command again
+(EX_TEMPFAIL)."""
+
 OBJECTS_BEFORE_COLLECTION = 30_000
 """New objects before Python searches for unused ones in `collect_garbage_rarely`."""
 

@@ -25,6 +25,7 @@ from jaxcorr.data import pipeline, sources
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
+from jaxcorr.hosts import failures, run_lock, shared_disk
 from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints, distributed, loop, sharding
@@ -64,7 +65,8 @@ def train(
 
     Raises:
       UserError: If the config does not exist, if the settings do not fit the run to
-        resume, the devices or the data, or for the reasons of `loop.train`.
+        resume, the devices or the data, if another run writes to the run directory or
+        not all hosts see it, or for the reasons of `loop.train`.
       Preempted: As `loop.train`.
     """
     if isinstance(config, str):
@@ -75,6 +77,19 @@ def train(
         raise UserError("workdir must name the run directory, but is None")
     workdir = as_path(config.workdir)
     checkpoints.check_storage(workdir)
+    shared_disk.check_shared(workdir)
+    with run_lock.hold(workdir) as lock:
+        return _train(config, workdir, lock, trackers, config_file)
+
+
+def _train(
+    config: TrainConfig,
+    workdir: AnyPath,
+    lock: run_lock.RunLock | None,
+    trackers: Sequence[Tracker],
+    config_file: AnyPath | None,
+) -> AnyPath:
+    """Trains in a run directory that this process has for itself; see `train`."""
     start = distributed.broadcast_from_first(checkpoints.latest_step(workdir))
     initial, moved = None, []
     if start:
@@ -106,12 +121,13 @@ def train(
             start = config.branch_step or 0
             data_record.write(workdir, images)
         start_record.write_start(workdir, config, step=start, config_file=config_file)
-        batches = read_batches(run, data, start)
+        batches = run_lock.while_held(lock, read_batches(run, data, start))
         stack.callback(batches.close)
         log = stack.enter_context(open_log(config, run, start, trackers))
         count = len(data[run.stage(start + 1)][0])
         log.log_message(introduction(config, run, start, state, images=count))
-        loop.train(run, state, batches, saved, log)
+        with failures.end_all_on_error(loop.Preempted):
+            loop.train(run, state, batches, saved, log)
     return workdir
 
 

@@ -26,6 +26,7 @@ UNITS = {
     "DataConfig.workers": "processes",
     "DistributedConfig.num_processes": "processes",
     "DistributedConfig.process_id": "1",
+    "DistributedConfig.timeout": "seconds",
     "IntervalConfig.checkpoint_every": "steps",
     "IntervalConfig.eval_every": "steps",
     "IntervalConfig.log_every": "steps",

@@ -13,12 +13,10 @@ from jaxcorr.cli import installation, output
 from jaxcorr.errors import UserError
 from jaxcorr.extras import needs_extra
 from jaxcorr.paths import AnyPath
+from jaxcorr.runtime import START_AGAIN
 
 if TYPE_CHECKING:
     from jaxcorr.config import TrainConfig
-
-START_AGAIN = 75
-"""Status of a run that SIGTERM stopped: start the same command again (EX_TEMPFAIL)."""
 
 
 def train(
@@ -44,29 +42,31 @@ def train(
         return
     with needs_extra("train", "training"):
         from jaxcorr import runtime, trainer
+        from jaxcorr.hosts import cluster, failures
         from jaxcorr.training import distributed, loop
 
     config = parse(arguments, program="jaxcorr train")
     is_branch = arguments[0].startswith("-")
     config_file = None if is_branch else config_files.find_config(arguments[0])[0]
-    distributed.initialize(config.distributed)
-    runtime.check_device()
-    if output.is_verbose():
-        installation.print_details()
+    cluster.connect(config.distributed)
     try:
-        workdir = trainer.train(config, config_file=config_file)
-        if distributed.is_first_process():
-            if config.trained_from is not None:
-                _print_changes(workdir)
-            _write_samples(workdir)
+        with failures.end_all_on_error(loop.Preempted):
+            runtime.check_device()
+            if output.is_verbose():
+                installation.print_details()
+            workdir = trainer.train(config, config_file=config_file)
+            if distributed.is_first_process():
+                if config.trained_from is not None:
+                    _print_changes(workdir)
+                _write_samples(workdir)
     except loop.Preempted as stop:
         if distributed.is_first_process():
             print(f"{stop}; the same command resumes the run.")
-        distributed.shutdown()
+        cluster.disconnect()
         if not stop.by_user:
             sys.exit(START_AGAIN)
         return
-    distributed.shutdown()
+    cluster.disconnect()
 
 
 def parse(arguments: Sequence[str], *, program: str) -> "TrainConfig":

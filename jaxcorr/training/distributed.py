@@ -1,82 +1,19 @@
 """Runs with several processes, on one host or on many.
 
 Every process runs the same program, has its own devices and reads its own rows of a
-batch. The functions of this module let all processes take the same decisions.
+batch. The functions of this module let all processes take the same decisions. How
+processes connect is in `jaxcorr.hosts`.
 """
 
 import contextlib
-import dataclasses
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-
-from jaxcorr import serialization
-from jaxcorr.errors import FieldError, UserError, require
-
-
-@serialization.stored("Processes")
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DistributedConfig:
-    """Processes of a run. TPU pods, Slurm and Open MPI need none of these settings."""
-
-    coordinator_address: str | None = None
-    """Host and port of the first process, such as 10.0.0.1:8476. None on TPU pods, with
-    Slurm or Open MPI, and for a single process."""
-    num_processes: int | None = None
-    """Number of processes of the run. Required with a coordinator address."""
-    process_id: int | None = None
-    """Number of this process, from 0. Required with a coordinator address."""
-
-    def __post_init__(self):
-        """Checks that all fields are set or none, and the range of `process_id`."""
-        names = [field.name for field in dataclasses.fields(self)]
-        given = [getattr(self, name) is not None for name in names]
-        if any(given) and not all(given):
-            raise FieldError(
-                self,
-                "coordinator_address",
-                "and num_processes and process_id must be given together, but are "
-                f"{self.coordinator_address}, {self.num_processes} and "
-                f"{self.process_id}",
-            )
-        if self.process_id is not None and self.num_processes is not None:
-            rule = f"from 0 to num_processes - 1 ({self.num_processes - 1})"
-            in_range = 0 <= self.process_id < self.num_processes
-            require(self, "process_id", rule, in_range)
-
-
-def initialize(config: DistributedConfig) -> None:
-    """Connects to the other processes of the run, if there are any.
-
-    Call it before anything uses a device.
-
-    Raises:
-      UserError: If not all processes connect.
-    """
-    announced = config.coordinator_address is not None or _is_launched_with_others()
-    if not announced and not _has_tpu():
-        return
-    try:
-        jax.distributed.initialize(
-            config.coordinator_address, config.num_processes, config.process_id
-        )
-    except (ValueError, RuntimeError) as error:
-        if announced:
-            reason = str(error).partition("\n")[0]
-            raise UserError(f"the processes could not connect: {reason}") from error
-        # A host with TPUs that is not part of a pod: this is the only process.
-
-
-def shutdown() -> None:
-    """Waits for the other processes, then disconnects. Call it at the end of a run."""
-    if jax.process_count() > 1:
-        jax.distributed.shutdown()
 
 
 def is_first_process() -> bool:
@@ -149,22 +86,3 @@ def stop_requests() -> Iterator[StopRequests]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _is_launched_with_others() -> bool:
-    """Returns whether Slurm, Open MPI or JAX variables announce several processes."""
-
-    def is_several(name: str) -> bool:
-        return int(os.environ.get(name, "1")) > 1
-
-    return (
-        "JAX_COORDINATOR_ADDRESS" in os.environ
-        or is_several("SLURM_STEP_NUM_TASKS")
-        or is_several("OMPI_COMM_WORLD_SIZE")
-    )
-
-
-def _has_tpu() -> bool:
-    """Returns whether this host has TPUs, whose pods announce processes otherwise."""
-    devices = Path("/dev")
-    return any(devices.glob("accel[0-9]*")) or any(devices.glob("vfio/[0-9]*"))

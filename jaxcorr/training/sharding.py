@@ -18,6 +18,7 @@ from jaxtyping import Array, ArrayLike, PyTree, Shaped, UInt8
 
 from jaxcorr import compatibility, serialization
 from jaxcorr.errors import FieldError, UserError, require
+from jaxcorr.hosts import device_order
 
 SWEEP, DATA, FSDP = "sweep", "data", "fsdp"
 """Names of the mesh axes."""
@@ -66,7 +67,8 @@ def make_mesh(shape: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
       devices: The devices. If None, all devices of all processes.
 
     Raises:
-      UserError: If the sizes do not multiply to the number of devices.
+      UserError: If the sizes do not multiply to the number of devices, or the devices
+        cannot be arranged so.
     """
     devices = jax.devices() if devices is None else devices
     sizes = {SWEEP: shape.sweep, DATA: shape.data, FSDP: shape.fsdp}
@@ -77,13 +79,13 @@ def make_mesh(shape: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
             f"mesh.data {shape.data} x mesh.fsdp {shape.fsdp} x mesh.sweep "
             f"{shape.sweep} must make up the {len(devices)} devices"
         )
+    sizes = {
+        name: remaining if size == REMAINING else size for name, size in sizes.items()
+    }
+    # FSDP exchanges most, and stays within a slice.
+    arranged = device_order.arrange(sizes, devices, across_slices=(DATA, SWEEP))
     # Automatic axes: with explicit ones a sharded convolution is a type error.
-    return jax.make_mesh(
-        tuple(remaining if size == REMAINING else size for size in sizes.values()),
-        tuple(sizes),
-        axis_types=(AxisType.Auto,) * len(sizes),
-        devices=devices,
-    )
+    return Mesh(arranged, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
 def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:

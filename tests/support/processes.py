@@ -1,0 +1,80 @@
+"""Runs of two processes, which find each other by flags."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from support.training_runs import PATIENCE, Runs
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens at."""
+    with socket.socket() as free_socket:
+        free_socket.bind(("127.0.0.1", 0))
+        return free_socket.getsockname()[1]
+
+
+def connection(index: int, port: int, *, count: int = 2) -> list[str]:
+    """Returns the flags by which a process finds the others."""
+    return [
+        *("--distributed.coordinator-address", f"127.0.0.1:{port}"),
+        *("--distributed.num-processes", str(count)),
+        *("--distributed.process-id", str(index)),
+    ]
+
+
+def start_two(
+    runs: Runs,
+    workdirs: Path | Sequence[Path],
+    *arguments: str,
+    second: Sequence[str] = (),
+    devices: int = 2,
+) -> list[subprocess.Popen[str]]:
+    """Starts a run of two processes.
+
+    Args:
+      runs: Starts processes.
+      workdirs: The run directory, or one for each process.
+      *arguments: Arguments of both.
+      second: More arguments of the second process.
+      devices: Devices of each process.
+    """
+    port = free_port()
+    if isinstance(workdirs, Path):
+        workdirs = [workdirs, workdirs]
+    return [
+        runs.start(
+            workdirs[index],
+            *arguments,
+            *connection(index, port),
+            *(second if index else ()),
+            devices=devices,
+        )
+        for index in range(2)
+    ]
+
+
+def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Returns exit status, standard output and standard error of each process."""
+    try:
+        outputs = [process.communicate(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [
+        (process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
+def wait_for_step(
+    log: Path, step: int, processes: Sequence[subprocess.Popen[str]]
+) -> None:
+    """Waits until a run has logged a step."""
+    deadline = time.monotonic() + PATIENCE
+    while not (log.exists() and f'"step": {step}' in log.read_text()):
+        assert all(process.poll() is None for process in processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
