@@ -6,9 +6,9 @@
     python fuzz/run.py                              # prints what was done so far
 
 Targets are those of `targets.py`. A run starts from `targets.seeds`, and keeps a few
-small inputs that cover more in `fuzz/corpus/TARGET`. A finding ends the run with status
-1. Its bytes are in `fuzz/findings`: `python fuzz/run.py TARGET --input FILE` repeats
-it. Every finding becomes a test of the project.
+small inputs that cover more in `fuzz/corpus/TARGET`. A failure ends the run with status
+1. Its bytes are in `fuzz/failures`: `python fuzz/run.py TARGET --input FILE` repeats
+it. Every failure becomes a test of the project.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from pathlib import Path
 from jaxcorr.report.tables import Table
 
 FOLDER = Path(__file__).resolve().parent
-CORPUS, FINDINGS, TABLE = FOLDER / "corpus", FOLDER / "findings", FOLDER / "runs.csv"
-COLUMNS = ("target", "date", "engine", "executions", "seconds", "corpus", "findings")
+CORPUS, FAILURES, TABLE = FOLDER / "corpus", FOLDER / "failures", FOLDER / "runs.csv"
+COLUMNS = ("target", "date", "engine", "executions", "seconds", "corpus", "failures")
 MAX_FILE, MAX_FILES = 4096, 40
 """Bytes of a file that is kept in a corpus, and the number of files."""
 LIMITS = ("-timeout=20", "-rss_limit_mb=4096")
-"""Seconds and memory of an execution, above which it is a finding."""
+"""Seconds and memory of an execution, above which it is a failure."""
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def fuzz(command: list[str], options: argparse.Namespace) -> int:
     """Runs the fuzzer, keeps a part of its corpus and adds a row to the table."""
     kept = CORPUS / options.target
     kept.mkdir(parents=True, exist_ok=True)
-    FINDINGS.mkdir(exist_ok=True)
+    FAILURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         (work / "seeds").mkdir()
@@ -67,7 +67,7 @@ def fuzz(command: list[str], options: argparse.Namespace) -> int:
         limits = [f"-runs={options.executions}"] if options.executions else []
         limits += [f"-max_total_time={round(60 * options.minutes)}"]
         folders = map(str, (work / "found", work / "seeds", kept))
-        stats = [*LIMITS, "-print_final_stats=1", f"-artifact_prefix={FINDINGS}/"]
+        stats = [*LIMITS, "-print_final_stats=1", f"-artifact_prefix={FAILURES}/"]
         log = work / "log"
         with log.open("w") as stream:
             status = subprocess.run(
@@ -122,19 +122,19 @@ def read_table() -> Iterator[tuple[str, ...]]:
 
 
 def comparison() -> Table:
-    """Returns executions, rates and findings by target."""
+    """Returns executions, rates and failures by target."""
     lines = []
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in read_table()]
     for target in dict.fromkeys(row["target"] for row in rows):
         group = [row for row in rows if row["target"] == target]
-        count, seconds, findings = (
+        count, seconds, failures = (
             sum(int(row[name]) for row in group)
-            for name in ("executions", "seconds", "findings")
+            for name in ("executions", "seconds", "failures")
         )
         rate = f"{count / max(seconds, 1):,.0f}"
-        lines.append((target, f"{count:,}", rate, group[-1]["corpus"], str(findings)))
+        lines.append((target, f"{count:,}", rate, group[-1]["corpus"], str(failures)))
     return Table(
-        columns=("target", "executions", "per second", "corpus", "findings"),
+        columns=("target", "executions", "per second", "corpus", "failures"),
         rows=tuple(lines),
     )
 

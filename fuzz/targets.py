@@ -1,6 +1,6 @@
 """Functions of bytes to fuzz, which must return or raise `UserError`.
 
-Everything else is a finding: another exception, a crash of the process, an input that
+Everything else is a failure: another exception, a crash of the process, an input that
 takes too long or too much memory, and a property below that does not hold.
 """
 
@@ -178,7 +178,7 @@ def _memory_folder() -> str | None:
 TARGETS: dict[str, Target] = {
     "container": read_container,
     "range_decoder": decode_range,
-    "model_folder": read_model,
+    "saved_model": read_model,
     "image": read_image,
     "checkpoint": read_checkpoint,
     "file": decode_file,
@@ -194,7 +194,7 @@ def seeds(name: str) -> Iterator[bytes]:
             yield from (kind + data for kind in (b"\0", b"\1") for data in files)
         case "range_decoder":
             yield from (data[container.HEADER_BYTES :] for data in files)
-        case "model_folder":
+        case "saved_model":
             for first, folder in zip((0, 3), FOLDERS, strict=True):
                 for number, path in enumerate(sorted(folder.glob("[cpt]*"))):
                     yield bytes([first, number]) + path.read_bytes()[:65536]

@@ -15,6 +15,6 @@ def fuzzing() -> Block:
         table=run.comparison(),
         source=(
             "Executions of all runs, inputs in the corpus, and runs that ended with a "
-            "finding, all of which are mended. Printed by `python fuzz/run.py`."
+            "failure, all of which are mended. Printed by `python fuzz/run.py`."
         ),
     )
