@@ -227,7 +227,8 @@ def test_transparency_and_gray_come_back(jaxcorr, model_path):
     assert jaxcorr("compress", "clear.png", "gray.jpg", "-m", model_path)[0] == 0
     _, out, _ = jaxcorr("info", "clear.jxc", "gray.jxc", "--json", "-")
     sections = [header["sections"] for header in json.loads(out)]
-    assert sections[1] == {"gray": 0} and list(sections[0]) == ["alpha"]
+    assert sections[1] == {"gray": 0, "model": len("tiny")}
+    assert list(sections[0]) == ["alpha", "model"]
     options = "-m", model_path, "-o", "decoded"
     assert jaxcorr("decompress", "clear.jxc", "gray.jxc", *options)[0] == 0
     with Image.open("decoded/clear.png") as image:

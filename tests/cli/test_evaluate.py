@@ -83,7 +83,7 @@ def test_the_model_is_checked_before_the_images_and_the_output(
         assert (status, out) == (2, "")
         assert err == (
             "jaxcorr: error: none is not a directory: give a run, a model folder or "
-            "demo\n"
+            "demo, or the name of a stored model\n"
         )
         status, out, err = jaxcorr("evaluate", images, "--codec", "bpg", *output)
         assert status == 2 and "codec must be one of" in err

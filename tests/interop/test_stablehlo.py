@@ -240,7 +240,7 @@ def test_an_export_is_not_a_model_and_replaces_none(jaxcorr, model_path, tmp_pat
         (*command, "other", "--size", "64", "64"): "--size needs --onnx; StableHLO",
         ("export", "--stablehlo", "-m", "nowhere", "-o", "other"): "nowhere is not a",
         ("export", "--stablehlo", "-m", "new", "-o", "other"): "new: model folder of "
-        "format stablehlo-1, but this jaxcorr reads formats 1 and 2",
+        "format stablehlo-1, but this jaxcorr reads formats 1 to 3",
     }.items():
         status, out, err = jaxcorr(*arguments)
         assert (status, out, err.count("\n")) == (2, "", 1), arguments
