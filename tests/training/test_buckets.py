@@ -48,6 +48,8 @@ def runs(bucket, tmp_path_factory):
     for name in ("HOME", "TMPDIR"):
         folder = tmp_path_factory.mktemp(name.lower())
         runs.environment[name] = str(folder)
+    # Matplotlib keeps a list of fonts.
+    runs.environment["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))
     runs.environment["XDG_CACHE_HOME"] = f"{runs.environment['HOME']}/caches"
     return runs
 
@@ -140,7 +142,7 @@ def test_images_and_tiles_in_a_bucket_are_data(bucket, tmp_path):
     sources = [f"gs://{BUCKET}/photographs", "-o", tiles]
     main.run(["prepare", *sources, "--tile", "64", "--workers", "1"])
     reader = ArrayRecordReader(paths.as_path(tiles))
-    assert len(reader) == 2
+    assert len(reader) == 4
     np.testing.assert_array_equal(reader[0], image[:64, :64])
 
 
@@ -191,6 +193,8 @@ def test_models_images_and_results_live_in_s3(s3, model_path, tmp_path):
     main.run(["evaluate", *urls[:3], "--json", f"s3://{BUCKET}/results.json"])
     found = json.loads(files.read_file(s3 / "results.json"))
     assert found["images"][0]["file"] == "deep/a.png"
+    with pytest.raises(UserError, match=r"^s3://bucket/t must be on a disk or begin"):
+        main.run(["prepare", urls[0], "-o", f"s3://{BUCKET}/t"])
     with pytest.raises(UserError, match=r"^s3://absent/x cannot be written: no such o"):
         files.write_file(paths.as_path("s3://absent/x"), b"")
 
