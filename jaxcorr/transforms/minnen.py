@@ -25,12 +25,18 @@ class Minnen:
     """Channels of the hidden layers and of the side information."""
     channels: int = 192
     """Channels of the latents; even."""
+    hyper_width: int | None = None
+    """Channels of the two hidden layers of the hyper synthesis. By default, as in the
+    paper, as many as the latents have, and half as many again. Fewer save most of the
+    parameters of a codec with many latents."""
 
     def __post_init__(self):
         """Checks the numbers of channels."""
         even = self.channels >= 2 and self.channels % 2 == 0
         require(self, "width", "at least 1", self.width >= 1)
         require(self, "channels", "even and at least 2", even)
+        hidden = self.hyper_width
+        require(self, "hyper_width", "at least 1", hidden is None or hidden >= 1)
 
     @property
     def side_channels(self) -> int:
@@ -49,7 +55,8 @@ class Minnen:
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
         """Initializes the four transforms."""
-        n, m, middle = self.width, self.channels, 3 * self.channels // 2
+        n, m = self.width, self.channels
+        hidden = (self.hyper_width,) * 2 if self.hyper_width else (m, 3 * m // 2)
 
         def down(inputs: int, outputs: int) -> Convolution:
             return Convolution(inputs, outputs, size=5, stride=2, rngs=rngs)
@@ -79,9 +86,9 @@ class Minnen:
                 [down(n, n)],
             ),
             hyper_synthesis=chain(
-                [up(n, m), ops.leaky_relu],
-                [up(m, middle), ops.leaky_relu],
-                [conv(middle, 2 * m)],
+                [up(n, hidden[0]), ops.leaky_relu],
+                [up(*hidden), ops.leaky_relu],
+                [conv(hidden[1], 2 * m)],
             ),
         )
 

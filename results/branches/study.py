@@ -6,10 +6,11 @@ trains a trunk without the loss for each context model, as a sweep over two rate
 three of its checkpoints every arm goes on with the same batches and the same noise, and
 ends with the same drop of the learning rate. Arms differ in the loss alone, but for the
 controls. Whole images are measured with rounded latents; bits and MSE of each image are
-kept as CSV beside this script. `table.py` prints the comparison.
+kept as CSV beside this script. `changes.py` prints the comparison.
 
 What is trained or measured already is not repeated, and a run that was stopped resumes.
-`--only NAME…` runs some context models, for example in a process on each core.
+`--only NAME…`, `--arms NAME…` and `--checkpoints STEP…` run some of the branches, for
+example in a process on each core.
 `--deadline SECONDS` starts no further training after that time.
 """
 
@@ -19,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import measure
 import tyro
+import whole_images
 
 import jaxcorr
 from jaxcorr import config, saved_model
@@ -102,6 +103,11 @@ class Settings:
     """Folder for the run directories."""
     only: tuple[str, ...] = ("none", "charm", "autoregressive")
     """Names of context models."""
+    arms: tuple[str, ...] = ()
+    """Names of arms; all by default."""
+    checkpoints: tuple[int, ...] = CHECKPOINTS
+    """Checkpoints of the trunk, in steps of a trunk of full length; none trains the
+    trunk alone."""
     measured: tuple[Literal["val", "kodak", "other"], ...] = ("val", "kodak", "other")
     """Sets of images to measure; none trains alone."""
     workers: int = 0
@@ -134,9 +140,10 @@ def main(settings: Settings) -> None:
             train(trunk(context, settings))
     runs = [
         (context, arm, round(checkpoint * settings.trunk_steps / TRUNK_STEPS), rate)
-        for checkpoint in CHECKPOINTS
+        for checkpoint in settings.checkpoints
         for context in settings.only
         for arm in ARMS[context]
+        if not settings.arms or arm in settings.arms
         for rate in range(len(WEIGHTS))
     ]
     for context, arm, step, rate in runs:
@@ -151,7 +158,7 @@ def main(settings: Settings) -> None:
             table = FOLDER / f"{context}-{name}" / f"{images}.csv"
             if not table.is_file():
                 table.parent.mkdir(exist_ok=True)
-                measure.write(table, run, settings.folder(images))
+                whole_images.write(table, run, settings.folder(images))
 
 
 def train(run: TrainConfig) -> None:

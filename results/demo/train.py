@@ -35,10 +35,12 @@ CODECS = {
     "checkerboard": CodecConfig(
         transforms=Minnen(width=64, channels=96), context=Checkerboard()
     ),
+    # 96 latents hold no more than about 32 dB (`ceiling.py`).
+    "wide": CodecConfig(transforms=Minnen(width=72, channels=192, hyper_width=72)),
 }
-"""Two codecs whose 16-bit parameters take less than 5 MB."""
-TRUNK, TRUNK_WEIGHT = "trunk", 0.025
-"""Name and λ of the trunk."""
+"""Codecs whose 16-bit parameters take less than 5 MB."""
+TRUNK = "trunk"
+"""Name of the trunk."""
 WEIGHTS = (0.0025, 0.0067, 0.018, 0.045)
 """λ of the rates."""
 AUGMENTATION = AugmentationConfig(
@@ -57,12 +59,14 @@ class Settings:
     """Photographs to evaluate on during training."""
     part: Literal["trunk", "rates"]
     """The trunk, or the sweep over the rates."""
-    codec: Literal["hyperprior", "checkerboard"] = "checkerboard"
+    codec: Literal["hyperprior", "checkerboard", "wide"] = "checkerboard"
     """The codec to train."""
     runs: Path = Path("runs/demo")
     """Folder for run directories and models."""
     weights: tuple[float, ...] = WEIGHTS
     """λ of the rates."""
+    trunk_weight: float = 0.025
+    """λ of the trunk."""
     start: str = TRUNK
     """Model that the rates start from."""
     steps: int = 18_000
@@ -73,6 +77,8 @@ class Settings:
     """Number of crops in a step."""
     workers: int = 0
     """Processes that read photographs."""
+    synthetic: float = AUGMENTATION.synthetic
+    """Share of the crops that are drawings and text."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type in which analysis and synthesis compute in training."""
     stopped: bool = False
@@ -102,7 +108,10 @@ def trunk(settings: Settings) -> TrainConfig:
             "steps": settings.steps,
             "stages": (),
             "codec": CODECS[settings.codec],
-            "sweep": {"distortion_weight": TRUNK_WEIGHT, "correlation_weight": 0.0},
+            "sweep": {
+                "distortion_weight": settings.trunk_weight,
+                "correlation_weight": 0.0,
+            },
             "optimizer": {
                 "learning_rate": 1e-3,
                 "warmup_steps": 500,
@@ -116,7 +125,9 @@ def trunk(settings: Settings) -> TrainConfig:
                 "batch_size": settings.batch_size,
                 "crop_size": 256,
                 "workers": settings.workers,
-                "augmentation": AUGMENTATION,
+                "augmentation": dataclasses.replace(
+                    AUGMENTATION, synthetic=settings.synthetic
+                ),
             },
             "intervals": {
                 "log_every": 100,

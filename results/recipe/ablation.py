@@ -34,22 +34,43 @@ BASE = {
 """Changes of the config `demo`, which has the best recipe, for all arms."""
 SMALL_CROPS = {"data": {"batch_size": 8, "crop_size": 128}, "loss": {"window": 5}}
 COLOR = {"hue": 30.0, "saturation": 0.5, "gamma": 0.5, "channel_permutation": 0.2}
-SEED_1 = {"sweep": {"seed": 1}, "data": {"seed": 1}}
-SEED_2 = {"sweep": {"seed": 2}, "data": {"seed": 2}}
 DROP = {"optimizer": {"schedule": "drop"}}
+SWITCH: dict[str, Any] = {
+    **SMALL_CROPS,
+    "stages": (jaxcorr.StageConfig(start=3500, batch_size=2, crop_size=256),),
+}
+SCALE: dict[str, Any] = {
+    **SMALL_CROPS,
+    "data": {**SMALL_CROPS["data"], "augmentation": {"scale": 0.3}},
+}
+
+
+def seeds(arm: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """Returns an arm with two other seeds of the parameters, the noise and the crops.
+
+    Args:
+      arm: What the arm changes in the base.
+      name: Prefix of the names, which end with the seed.
+    """
+    return {
+        f"{name}seed-{seed}": {
+            **arm,
+            "sweep": {"seed": seed},
+            "data": {**arm.get("data", {}), "seed": seed},
+        }
+        for seed in (1, 2)
+    }
+
+
 ARMS: dict[str, dict[str, Any]] = {
     "base": {},
-    "seed-1": SEED_1,
-    "seed-2": SEED_2,
+    **seeds({}, ""),
     "no-average": {"optimizer": {"ema_decay": 0.0}},
     "crops-128": SMALL_CROPS,
-    "crops-128-256": {
-        **SMALL_CROPS,
-        "stages": (jaxcorr.StageConfig(start=3500, batch_size=2, crop_size=256),),
-    },
+    "crops-128-256": SWITCH,
+    **seeds(SWITCH, "crops-128-256-"),
     "drop": DROP,
-    "drop-seed-1": {**DROP, **SEED_1},
-    "drop-seed-2": {**DROP, **SEED_2},
+    **seeds(DROP, "drop-"),
     "stable-decay": {"optimizer": {"schedule": "stable_decay"}},
     "rate-5e-4": {"optimizer": {"learning_rate": 5e-4}},
     "rate-2e-3": {"optimizer": {"learning_rate": 2e-3}},
@@ -58,10 +79,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "color": {"data": {"augmentation": COLOR}},
     "blur": {"data": {"augmentation": {"blur": 0.3}}},
     "synthetic": {"data": {"augmentation": {"synthetic": 0.1}}},
-    "scale-128": {
-        **SMALL_CROPS,
-        "data": {**SMALL_CROPS["data"], "augmentation": {"scale": 0.3}},
-    },
+    "scale-128": SCALE,
+    **seeds(SCALE, "scale-128-"),
 }
 """Name of every arm, and what it changes in the base."""
 
