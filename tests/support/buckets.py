@@ -14,9 +14,16 @@ from collections.abc import Iterator
 
 import pytest
 from etils.epath import backend
+from fsspec.config import conf
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+os.environ.update(  # Clients read these when they are imported.
+    FSSPEC_GCS_TOKEN="anon",
+    GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false",
+    NO_GCE_CHECK="true",
+)
+conf.setdefault("gcs", {})["token"] = "anon"
 BUCKET = "bucket"
 START_SECONDS = 60
 
@@ -52,8 +59,11 @@ def memory_buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
+def google_emulator(bucket: str = BUCKET) -> Iterator[tuple[str, dict[str, str]]]:
     """Starts fake-gcs-server with a bucket.
+
+    Args:
+      bucket: Name of the bucket.
 
     Yields:
       Folder of the disk where the emulator keeps its buckets, and the environment of
@@ -77,7 +87,7 @@ def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
     try:
         request = urllib.request.Request(
             f"{server.url}/storage/v1/b",
-            data=json.dumps({"name": BUCKET}).encode(),
+            data=json.dumps({"name": bucket}).encode(),
             headers={"Content-Type": "application/json"},
         )
         urllib.request.urlopen(request).close()
@@ -85,10 +95,7 @@ def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
             "STORAGE_EMULATOR_HOST": server.url,  # Of gcsfs.
             "TENSORSTORE_GCS_HTTP_URL": server.url,  # Of Orbax.
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": server.url,  # Of ArrayRecord.
-            "FSSPEC_GCS_TOKEN": "anon",
-            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none",  # Of TensorStore.
-            "NO_GCE_CHECK": "true",
         }
         with _environment(environment):
             yield server._tmpdir.name, environment

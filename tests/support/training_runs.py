@@ -115,7 +115,7 @@ class Runs:
         status, output, errors = json.loads(answer)
         return status, output, errors
 
-    def _open(self, *command: str | Path, devices: int = 1) -> subprocess.Popen[str]:
+    def _open(self, *command: str | AnyPath, devices: int = 1) -> subprocess.Popen[str]:
         # One device by default: the eight devices of other tests compile more slowly.
         flags = compilation.flags(devices=devices)
         return subprocess.Popen(

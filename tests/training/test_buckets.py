@@ -34,6 +34,19 @@ def complaints(errors: str) -> list[str]:
     return [line for line in errors.splitlines() if "google_auth" not in line]
 
 
+def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    """Returns exit status, standard output and standard error of each process."""
+    try:
+        outputs = [process.communicate(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [
+        (process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
+
+
 @pytest.fixture(scope="module")
 def bucket():
     """Folder of the disk where the emulator keeps the objects of the bucket."""
@@ -48,6 +61,8 @@ def runs(bucket, tmp_path_factory):
     for name in ("HOME", "TMPDIR"):
         folder = tmp_path_factory.mktemp(name.lower())
         runs.environment[name] = str(folder)
+    # Matplotlib keeps a list of fonts.
+    runs.environment["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))
     runs.environment["XDG_CACHE_HOME"] = f"{runs.environment['HOME']}/caches"
     return runs
 
@@ -56,7 +71,7 @@ def runs(bucket, tmp_path_factory):
 def alone(runs, tmp_path_factory) -> Path:
     """The run on a disk, whose compiled programs no other run uses."""
     workdir = tmp_path_factory.mktemp("disk") / "alone"
-    status, _, errors = runs.finish(workdir, *SETTINGS)
+    ((status, _, errors),) = finish([runs.start(workdir, *SETTINGS)])
     assert (status, complaints(errors)) == (0, [])
     runs.keep_programs_by_run()
     return workdir
@@ -77,7 +92,7 @@ def killed(runs, bucket, alone):
     assert list(run_directory.checkpoint_directories(workdir))[-1] == 6
     assert "/6/models/" in str(run_directory.find(workdir, "newest"))
     profile = ("--profile.steps", "8", "9")
-    status, output, errors = runs.finish(workdir, *SETTINGS, *profile)
+    ((status, output, errors),) = finish([runs.start(workdir, *SETTINGS, *profile)])
     assert (status, complaints(errors)) == (0, [])
     assert f"Resuming from step 6 of {STEPS} in gs://{BUCKET}/killed" in output
     return workdir
@@ -140,7 +155,7 @@ def test_images_and_tiles_in_a_bucket_are_data(bucket, tmp_path):
     sources = [f"gs://{BUCKET}/photographs", "-o", tiles]
     main.run(["prepare", *sources, "--tile", "64", "--workers", "1"])
     reader = ArrayRecordReader(paths.as_path(tiles))
-    assert len(reader) == 2
+    assert len(reader) == 4
     np.testing.assert_array_equal(reader[0], image[:64, :64])
 
 
@@ -155,12 +170,8 @@ def test_two_processes_share_a_bucket(runs, bucket, alone):
         runs.start(workdir, "--steps", "6", *connection, str(number))
         for number in range(2)
     ]
-    try:
-        outputs = [process.communicate(timeout=PATIENCE) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], outputs
+    ended = finish(processes)
+    assert [status for status, _, _ in ended] == [0, 0], ended
     both, one = ([row["loss"] for row in records(run)] for run in (workdir, alone))
     np.testing.assert_allclose(both, one[:6], rtol=1e-5)
     assert list(run_directory.checkpoint_directories(workdir)) == [3, 6]
@@ -191,6 +202,8 @@ def test_models_images_and_results_live_in_s3(s3, model_path, tmp_path):
     main.run(["evaluate", *urls[:3], "--json", f"s3://{BUCKET}/results.json"])
     found = json.loads(files.read_file(s3 / "results.json"))
     assert found["images"][0]["file"] == "deep/a.png"
+    with pytest.raises(UserError, match=r"^s3://bucket/t must be on a disk or begin"):
+        main.run(["prepare", urls[0], "-o", f"s3://{BUCKET}/t"])
     with pytest.raises(UserError, match=r"^s3://absent/x cannot be written: no such o"):
         files.write_file(paths.as_path("s3://absent/x"), b"")
 
