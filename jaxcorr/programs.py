@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
-LIMIT = 16
+LIMIT = 8
 """Sizes of images whose programs are kept at once."""
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])

@@ -1,17 +1,17 @@
 """Commands that compress images and decode compressed files.
 
-Heavy modules are imported in the functions, so that the help of the commands, and
-`info`, need no JAX.
+Heavy modules are imported in the functions, so that the help of the commands needs no
+JAX.
 """
 
-import sys
+import contextlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxcorr import image_files
-from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic, Container
-from jaxcorr.bitstream.sections import Section
+from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.cli import output as results
 from jaxcorr.cli.arguments import (
     AllPages,
@@ -22,7 +22,7 @@ from jaxcorr.cli.arguments import (
     FilesAndFolders,
     Force,
     ImagesToCode,
-    JsonPath,
+    Jobs,
     MaxMegapixels,
     Memory,
     MetadataChoice,
@@ -50,6 +50,7 @@ def compress(
     all_pages: AllPages = False,
     max_megapixels: MaxMegapixels = 178.0,
     memory: Memory = None,
+    jobs: Jobs = None,
     checkpoint: Checkpoint = "best",
     fast: Fast = False,
     skip_existing: SkipExisting = False,
@@ -62,8 +63,9 @@ def compress(
     """
     from jaxcorr import images
     from jaxcorr.bitstream import model_choice, rate_target, side_sections
-    from jaxcorr.cli import batch
+    from jaxcorr.cli import batch, conversion, room
 
+    conversion.check_jobs(jobs)
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
     limit = rate_target.memory_limit(memory)
     color = None if background is None else images.parse_color(background)
@@ -89,8 +91,20 @@ def compress(
     for one in opened:
         results.print_detail(f"model {one.path}: {one.fingerprint.hex()}")
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    largest = max(
+        (one.config.transforms for one in opened),
+        key=lambda transforms: transforms.bytes_per_pixel,
+    )
+    space = room.Room(limit)
 
     def convert(item: batch.Item) -> str:
+        size = (0, 0)
+        if not results.is_standard_stream(item.source):
+            size = images.read_size(item.source)
+        with space.coding(largest, size):
+            return compress_file(item)
+
+    def compress_file(item: batch.Item) -> str:
         keep = metadata == "keep"
         with results.timed("read the image"):
             if results.is_standard_stream(item.source):
@@ -115,7 +129,7 @@ def compress(
         results.write_data(item.target, file.data)
         return file.describe(target)
 
-    batch.convert_files(items, convert)
+    conversion.convert_files(items, convert, jobs=jobs)
 
 
 def decompress(
@@ -123,6 +137,7 @@ def decompress(
     model: ModelsToChoose = (),
     output: OutputPath = None,
     memory: Memory = None,
+    jobs: Jobs = None,
     checkpoint: Checkpoint = "best",
     skip_existing: SkipExisting = False,
     force: Force = False,
@@ -133,9 +148,10 @@ def decompress(
     """
     from jaxcorr import images
     from jaxcorr.bitstream import coding, rate_target, side_sections
-    from jaxcorr.cli import batch
+    from jaxcorr.cli import batch, conversion, room
     from jaxcorr.model_set import model_name
 
+    conversion.check_jobs(jobs)
     limit = rate_target.memory_limit(memory)
     models = _open_models(model, checkpoint)  # A missing model is reported first.
     items = batch.plan(
@@ -144,7 +160,7 @@ def decompress(
         IMAGE_SUFFIX,
         force=force,
         skip_existing=skip_existing,
-        find_files=_find_compressed,
+        find_files=find_compressed,
     )
     for item in items:
         is_stream = results.is_standard_stream(item.source)
@@ -153,58 +169,37 @@ def decompress(
     for fingerprint, one in models.fingerprints.items():
         results.print_detail(f"model {model_name(one)}: {fingerprint}")
 
+    space, reading = room.Room(limit), threading.Lock()
+
     def convert(item: batch.Item) -> str:
         container = Container.from_bytes(results.read_data(item.source), item.name)
-        with results.timed("read the model"):
+        size = container.height, container.width
+        with reading, results.timed("read the model"):
             opened = models.find(container.fingerprint, item.name)
-        with results.timed("decode"):
-            pixels, _ = coding.decode(
-                opened, container, name=item.name, memory=limit, keep_predictions=False
-            )
-        picture = side_sections.unpack(container.sections, pixels, item.name)
-        data, picture = images.encode(picture, _image_name(item.target))
-        results.write_data(item.target, data)
+        with contextlib.ExitStack() as writing:
+            with space.coding(opened.config.transforms, size), results.timed("decode"):
+                pixels, _ = coding.decode(
+                    opened,
+                    container,
+                    name=item.name,
+                    memory=limit,
+                    keep_predictions=False,
+                )
+                writing.enter_context(space.writing(size))
+            picture = side_sections.unpack(container.sections, pixels, item.name)
+            data, picture = images.encode(picture, _image_name(item.target))
+            results.write_data(item.target, data)
         if note := picture.note(str(item.target)):
             results.print_note(note)
         return f"{container.width} x {container.height}"
 
-    batch.convert_files(items, convert)
+    conversion.convert_files(items, convert, jobs=jobs)
 
 
 def _image_name(target: Path) -> Path:
     """Returns the path whose extension says the format of a decoded image."""
     is_stream = results.is_standard_stream(target)
     return Path(f"image{IMAGE_SUFFIX}") if is_stream else target
-
-
-def info(paths: FilesAndFolders, json: JsonPath = None) -> None:
-    """Prints the headers of compressed files (needs no model)."""
-    if not paths:
-        raise UserError("no input file is given")
-    if json is not None:
-        results.check_json(json)
-    found = [
-        file
-        for path in paths
-        for file in (_find_compressed(path) if path.is_dir() else [path])
-    ]
-    headers = {}
-    for path in found:
-        try:
-            headers[path] = _describe_header(path)
-        except UserError as error:
-            results.print_error(str(error))
-    if not results.is_standard_stream(json):
-        blocks = [
-            [*([str(path)] if len(found) > 1 else []), *_format_header(header)]
-            for path, header in headers.items()
-        ]
-        if blocks:
-            print("\n\n".join("\n".join(block) for block in blocks))
-    if json is not None:
-        results.write_json(json, list(headers.values()))
-    if len(headers) < len(set(found)):
-        sys.exit(2)
 
 
 def _open_models(names: Sequence[str], checkpoint: str) -> Any:
@@ -219,7 +214,7 @@ def _open_models(names: Sequence[str], checkpoint: str) -> Any:
     return ModelSet(names or DEMO, checkpoint=checkpoint)
 
 
-def _find_compressed(folder: Path) -> list[Path]:
+def find_compressed(folder: Path) -> list[Path]:
     """Returns the compressed files below a folder, sorted by path.
 
     Raises:
@@ -230,61 +225,3 @@ def _find_compressed(folder: Path) -> list[Path]:
     if not paths:
         raise UserError(f"{folder} holds no compressed file (looked for {FILE_SUFFIX})")
     return paths
-
-
-def _describe_header(path: Path) -> dict[str, Any]:
-    """Returns the header of a compressed file, and the sizes of its parts, as JSON.
-
-    Raises:
-      UserError: If the file cannot be read or is damaged.
-    """
-    data = results.read_data(path)
-    container = Container.from_bytes(data, str(path))
-    y_bytes, z_bytes = len(container.y_payload), len(container.z_payload)
-    sections = {
-        _section_name(kind): len(content)
-        for kind, content in container.sections.items()
-    }
-    return {
-        "file": str(path),
-        "format": container.version,
-        "width": container.width,
-        "height": container.height,
-        "bytes": len(data),
-        "header_bytes": HEADER_BYTES,
-        "z_bytes": z_bytes,
-        "y_bytes": y_bytes,
-        "sections": sections,
-        "bpp": 8 * len(data) / (container.width * container.height),
-        "model": container.fingerprint.hex(),
-        "arithmetic": container.arithmetic.name.lower(),
-        "grid_offset": container.offset,
-    }
-
-
-def _format_header(header: dict[str, Any]) -> list[str]:
-    """Returns the lines that `info` prints for a file."""
-    lines = {
-        "format": "{format}",
-        "size": "{width} x {height} pixels",
-        "bytes": "{bytes}: {header_bytes} header, {z_bytes} side information, "
-        "{y_bytes} latents",
-        "bpp": "{bpp:.4f}",
-        "beside": "{beside}",
-        "model": "{model}",
-        "arithmetic": "{arithmetic}",
-        "grid offset": "{grid_offset}",
-    }
-    sections = header["sections"].items()
-    beside = ", ".join(f"{name} {size} bytes" for name, size in sections)
-    if not beside:
-        del lines["beside"]
-    return [
-        f"{name:12}{line.format(**header, beside=beside)}"
-        for name, line in lines.items()
-    ]
-
-
-def _section_name(kind: int) -> str:
-    """Returns the name of a type of side section, or its number if it is unknown."""
-    return Section(kind).name.lower() if kind in set(Section) else str(kind)

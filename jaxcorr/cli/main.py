@@ -50,7 +50,7 @@ COMMANDS = {
         "compress", "Decodes files to images, by default .png files beside them."
     ),
     "info": Command(
-        "compress",
+        "info",
         "Prints the headers of compressed files (needs no model).",
         uses_jax=False,
     ),

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from jaxcorr import images, run_directory
 from jaxcorr.bitstream.container import Arithmetic
-from jaxcorr.cli import batch
+from jaxcorr.cli import conversion
 from jaxcorr.cli.output import print_error, print_note
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, formatting, measure
@@ -130,7 +130,7 @@ def measure_images(codec: ImageCodec, reader: ImageReader) -> list[ImageMetrics]
     bar = tqdm([*reader.paths.items()], unit="image", dynamic_ncols=True, disable=None)
     for name, path in bar:
         try:
-            with batch.report_memory_errors(path):
+            with conversion.report_memory_errors(path):
                 image = reader.read(name)
                 rows.append(measure.measure_image(codec, image, name).metrics)
         except UserError as error:
