@@ -5,12 +5,13 @@ of many sizes share the programs of a canvas, but there are still hundreds of ca
 """
 
 import contextlib
+import ctypes
 import gc
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
-LIMIT = 8
+LIMIT = 6
 """Sizes of images whose programs are kept at once."""
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
@@ -81,3 +82,6 @@ def _free() -> None:
     for function in _functions:
         function.clear_cache()
     gc.collect()  # Traced functions refer to each other.
+    # Programs leave gaps in the heap, which images of another size do not fit into.
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # Without glibc.
+        ctypes.CDLL(None).malloc_trim(0)
