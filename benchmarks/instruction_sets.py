@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(*options.work, options.images)
+        action, model, source, target = options.work
+        work(action, model, source, target, options.images)
     elif options.images:
         saved = [str(path.parent) for path in sorted(SAVED.glob("*/config.json"))]
         models = options.models or [*saved, "demo@0", "demo@2"]

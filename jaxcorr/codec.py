@@ -24,6 +24,7 @@ from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import require
 from jaxcorr.layers.valid_region import masking
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
+from jaxcorr.programs import forgotten
 from jaxcorr.quantization import Quantization, Rounding
 from jaxcorr.rematerialization import Rematerialization, apply_chain, rematerialized
 from jaxcorr.transforms.base import (
@@ -291,4 +292,6 @@ def _forward(
     )
 
 
-_compiled_forward = jax.jit(_forward, static_argnames=("transform_dtype", "remat"))
+_compiled_forward = forgotten(
+    jax.jit(_forward, static_argnames=("transform_dtype", "remat"))
+)

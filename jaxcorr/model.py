@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from jaxcorr import compatibility, images, serialization
+from jaxcorr import compatibility, images, programs, serialization
 from jaxcorr.codec import (
     Codec,
     CodecConfig,
@@ -104,7 +104,7 @@ class Model:
 
         The networks compute in float32 here and mostly in float64 for files, which also
         round means to 1/64; so a latent that lies between two symbols may get the other
-        one. A program is compiled once for each of a few canvas sizes.
+        one. A program is compiled for each canvas size, and kept for a few of them.
 
         Args:
           image: Image of any size, as in `jaxcorr.compress`, or a list of images.
@@ -122,11 +122,13 @@ class Model:
 
     def _analyze(self, image: UInt8[np.ndarray, "h w 3"]) -> CodecOutput:
         height, width = image.shape[:2]
-        output = self.shared_codec(
-            jnp.asarray(place_on_canvas(image)),
-            size=(jnp.int32(height), jnp.int32(width)),
-            median=jnp.asarray(self.median),
-        )
+        canvas = place_on_canvas(image)
+        with programs.kept_for((self.config, canvas.shape[1:3]), "analyze"):
+            output = self.shared_codec(
+                jnp.asarray(canvas),
+                size=(jnp.int32(height), jnp.int32(width)),
+                median=jnp.asarray(self.median),
+            )
         sides = {
             "reconstruction": (height, width),
             "side_bits": (side_across(height), side_across(width)),

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
 
+from jaxcorr import programs
 from jaxcorr.bitstream import coding_loop, networks
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
@@ -62,16 +63,17 @@ def encode(
     height, width = image.shape[:2]
     check_size(height, width)
     planes = _planes(model, (height, width), version, memory)
-    y = _analyze(model, image, planes)
-    z = _analyze_latents(model, y, planes)
-    side_symbols = round_to_symbols(z - model.median)
-    side_coder = RangeEncoder()
-    channels = _channel_indices(side_symbols.shape)
-    side_coder.encode(side_symbols.ravel(), channels, model.side_tables)
-    coder = SymbolEncoder(model, y, is_guarded=arithmetic == Arithmetic.PORTABLE)
-    latents = _code_latents(
-        model, side_symbols, planes, coder, arithmetic, keep_predictions
-    )
+    with programs.kept_for((model.config, planes.canvas), "encode"):
+        y = _analyze(model, image, planes)
+        z = _analyze_latents(model, y, planes)
+        side_symbols = round_to_symbols(z - model.median)
+        side_coder = RangeEncoder()
+        channels = _channel_indices(side_symbols.shape)
+        side_coder.encode(side_symbols.ravel(), channels, model.side_tables)
+        coder = SymbolEncoder(model, y, is_guarded=arithmetic == Arithmetic.PORTABLE)
+        latents = _code_latents(
+            model, side_symbols, planes, coder, arithmetic, keep_predictions
+        )
     offset, *later_offsets = coder.offsets
     container = Container(
         version=version,
@@ -159,9 +161,10 @@ def reconstruct(
         return read_padded(latents.latent_hat, rows, columns, mode).astype(np.float32)
 
     synthesize = functools.partial(networks.synthesize, model.shared_codec)
-    for kept, pixels in planes.synthesis.run(synthesize, read):
-        part = image[kept]
-        part[...] = pixels[: part.shape[0], : part.shape[1]]
+    with programs.kept_for((model.config, planes.canvas), "reconstruct"):
+        for kept, pixels in planes.synthesis.run(synthesize, read):
+            part = image[kept]
+            part[...] = pixels[: part.shape[0], : part.shape[1]]
     return image
 
 
@@ -182,9 +185,10 @@ def _decode_latents(
     num_strips = model.shared_codec.context.num_strips(planes.layout)
     coder = SymbolDecoder(model, container, num_strips)
     arithmetic = container.arithmetic
-    return _code_latents(
-        model, side_symbols, planes, coder, arithmetic, keep_predictions
-    )
+    with programs.kept_for((model.config, planes.canvas), "decode"):
+        return _code_latents(
+            model, side_symbols, planes, coder, arithmetic, keep_predictions
+        )
 
 
 def _code_latents(

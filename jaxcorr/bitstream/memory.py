@@ -6,6 +6,7 @@ from pathlib import Path
 from jaxcorr.codec import TransformConfig
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.base import LATENT_STRIDE
+from jaxcorr.transforms.canvas import canvas_side
 
 BASE = 480 * 2**20
 """Bytes of Python, JAX and its compiled programs, without arrays."""
@@ -57,6 +58,19 @@ def window_pixels(
     while fitting > SMALLEST_WINDOW and fitting * transforms.bytes_per_pixel > left:
         fitting //= 2
     return fitting
+
+
+def coding_bytes(transforms: TransformConfig, size: tuple[int, int]) -> int:
+    """Returns the bytes that coding an image takes with the largest useful window.
+
+    Args:
+      transforms: Settings of the transforms.
+      size: Height and width of the image, in pixels.
+    """
+    pixels = canvas_side(size[0]) * canvas_side(size[1])
+    window = min(pixels, LARGEST_WINDOW) * transforms.bytes_per_pixel
+    arrays = _arrays(transforms, size) - BASE
+    return arrays + round(max(window, _strip(transforms, size)))
 
 
 def free_memory() -> int:

@@ -21,8 +21,10 @@ from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 from jaxcorr.layers.valid_region import ValidRegion, masking
+from jaxcorr.programs import forgotten
 
 
+@forgotten
 @jax.jit
 def analyze(
     codec: Codec, image: Float[Array, "1 h w 3"], region: ValidRegion | None = None
@@ -32,6 +34,7 @@ def analyze(
         return codec.analyze_image(image)
 
 
+@forgotten
 @jax.jit
 def analyze_latents(
     codec: Codec, y: Float[Array, "1 h16 w16 c"], region: ValidRegion | None = None
@@ -41,6 +44,7 @@ def analyze_latents(
         return codec.analyze_latents(y)
 
 
+@forgotten
 @jax.jit
 def predict_features(
     codec: Codec,
@@ -52,6 +56,7 @@ def predict_features(
         return codec.predict_features(z_hat)
 
 
+@forgotten
 @jax.jit
 def synthesize(
     codec: Codec,

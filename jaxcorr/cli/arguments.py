@@ -231,6 +231,14 @@ Memory = Annotated[
         hint="(default: half of what is free)",
     ),
 ]
+Jobs = Annotated[
+    int | None,
+    argument(
+        "NUMBER",
+        "Files to code at once; large images are coded one after another.",
+        hint="(default: one more than the threads of the CPU, at most 4)",
+    ),
+]
 SkipExisting = Annotated[
     bool,
     tyro.conf.arg(help="Leave out inputs whose outputs exist, after an interruption."),

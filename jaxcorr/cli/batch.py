@@ -1,22 +1,17 @@
-"""Processes many files for a command: inputs, output paths, progress and errors."""
+"""Plans the conversion of many files: inputs, and the paths of their outputs."""
 
-import contextlib
 import dataclasses
 import glob
 import os
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
 import numpy as np
 from jaxtyping import UInt8
-from tqdm.auto import tqdm
 
 from jaxcorr import files, images, paths
 from jaxcorr.cli import output as results
-from jaxcorr.cli.output import STANDARD_STREAM, print_error, print_note
+from jaxcorr.cli.output import STANDARD_STREAM, print_note
 from jaxcorr.errors import UserError
 from jaxcorr.paths import AnyPath, as_path
 
@@ -105,81 +100,12 @@ def plan(
     return _check_targets(items, force=force, skip_existing=skip_existing)
 
 
-def convert_files(items: Sequence[Item], convert: Callable[[Item], str]) -> None:
-    """Converts files, and exits at the end if one of them failed.
-
-    A failure of any kind is reported on standard error and does not stop the others.
-    The status is 2, or 1 if an error was none of the input.
-
-    Args:
-      items: Files to convert.
-      convert: Writes an output and returns a short description of it.
-    """
-    status, failed = 0, 0
-    # tqdm hides the bar for True, and for None where there is no terminal.
-    hide_progress = True if len(items) == 1 else None
-    for item in tqdm(items, unit="file", disable=hide_progress):
-        start = time.perf_counter()
-        try:
-            with report_memory_errors(item.name):
-                description = convert(item)
-        except UserError as error:
-            status = status or 2
-            print_error(str(error))
-        except Exception as error:
-            status = 1
-            print_error(f"{item.name}: {describe_error(error)}")
-            if results.is_verbose():
-                traceback.print_exc()
-        else:
-            seconds = time.perf_counter() - start
-            line = f"{item.name} -> {item.target}: {description}, {seconds:.2f} s"
-            if results.is_standard_stream(item.target):
-                print_note(line)
-            else:
-                tqdm.write(line)
-            continue
-        failed += 1
-    if failed and len(items) > 1:
-        print_note(f"{len(items) - failed} of {len(items)} files written")
-    if status:
-        sys.exit(status)
-
-
-def describe_error(error: Exception) -> str:
-    """Returns the type and the first line of an error."""
-    message = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {message}".rstrip(": ")
-
-
 def read_image(path: AnyPath) -> UInt8[np.ndarray, "h w 3"]:
     """Reads an image, and reports what was changed on standard error."""
     image, note = images.read_image(path)
     if note:
         print_note(note)
     return image
-
-
-@contextlib.contextmanager
-def report_memory_errors(name: str | AnyPath) -> Iterator[None]:
-    """Turns an out-of-memory error into a `UserError`.
-
-    Args:
-      name: Image that the block works on.
-
-    Raises:
-      UserError: If memory runs out in the block.
-    """
-    import jax
-
-    try:
-        yield
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or any(
-            words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory")
-        ):
-            raise UserError(f"{name} does not fit into memory") from error
-        raise
 
 
 def _split_pages(

@@ -4,6 +4,9 @@ Heavy modules are imported in the functions, so that the help of the commands ne
 JAX.
 """
 
+import contextlib
+import threading
+
 from jaxcorr import image_files
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.sections import unpack_model_name
@@ -17,6 +20,7 @@ from jaxcorr.cli.arguments import (
     FilesAndFolders,
     Force,
     ImagesToCode,
+    Jobs,
     MaxMegapixels,
     Memory,
     MetadataChoice,
@@ -48,6 +52,7 @@ def compress(
     all_pages: AllPages = False,
     max_megapixels: MaxMegapixels = 178.0,
     memory: Memory = None,
+    jobs: Jobs = None,
     checkpoint: Checkpoint = "best",
     fast: Fast = False,
     skip_existing: SkipExisting = False,
@@ -60,10 +65,11 @@ def compress(
     """
     from jaxcorr import images
     from jaxcorr.bitstream import model_choice, rate_target, side_sections
-    from jaxcorr.cli import batch
+    from jaxcorr.cli import batch, conversion, room
     from jaxcorr.model_set import ModelSet
     from jaxcorr.run_directory import DEMO
 
+    conversion.check_jobs(jobs)
     target = rate_target.make_target(bpp=bpp, psnr=psnr, size=size)
     limit = rate_target.memory_limit(memory)
     color = None if background is None else images.parse_color(background)
@@ -90,8 +96,20 @@ def compress(
     for one in opened:
         results.print_detail(f"model {one.path}: {one.fingerprint.hex()}")
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
+    largest = max(
+        (one.config.transforms for one in opened),
+        key=lambda transforms: transforms.bytes_per_pixel,
+    )
+    space = room.Room(limit)
 
     def convert(item: batch.Item) -> str:
+        size = (0, 0)
+        if not results.is_standard_stream(item.source):
+            size = images.read_size(item.source)
+        with space.coding(largest, size):
+            return compress_file(item)
+
+    def compress_file(item: batch.Item) -> str:
         keep = metadata == "keep"
         with results.timed("read the image"):
             if results.is_standard_stream(item.source):
@@ -117,7 +135,7 @@ def compress(
         results.write_data(item.target, file.data)
         return file.describe(target)
 
-    batch.convert_files(items, convert)
+    conversion.convert_files(items, convert, jobs=jobs)
 
 
 def decompress(
@@ -125,6 +143,7 @@ def decompress(
     model: ModelsToDecode = (),
     output: OutputPath = None,
     memory: Memory = None,
+    jobs: Jobs = None,
     checkpoint: Checkpoint = "best",
     skip_existing: SkipExisting = False,
     force: Force = False,
@@ -137,9 +156,10 @@ def decompress(
     from jaxcorr import images
     from jaxcorr.bitstream import coding, rate_target, side_sections
     from jaxcorr.bitstream.compression import decoding_models
-    from jaxcorr.cli import batch
+    from jaxcorr.cli import batch, conversion, room
     from jaxcorr.model_set import model_name
 
+    conversion.check_jobs(jobs)
     limit = rate_target.memory_limit(memory)
     # A missing model is reported first.
     models = decoding_models(model or None, checkpoint=checkpoint)
@@ -158,23 +178,32 @@ def decompress(
     for fingerprint, one in models.fingerprints.items():
         results.print_detail(f"model {model_name(one)}: {fingerprint}")
 
+    space, reading = room.Room(limit), threading.Lock()
+
     def convert(item: batch.Item) -> str:
         container = Container.from_bytes(results.read_data(item.source), item.name)
-        with results.timed("read the model"):
+        size = container.height, container.width
+        with reading, results.timed("read the model"):
             called = unpack_model_name(container.sections)
             opened = models.find(container.fingerprint, item.name, called=called)
-        with results.timed("decode"):
-            pixels, _ = coding.decode(
-                opened, container, name=item.name, memory=limit, keep_predictions=False
-            )
-        picture = side_sections.unpack(container.sections, pixels, item.name)
-        data, picture = images.encode(picture, _image_name(item.target))
-        results.write_data(item.target, data)
+        with contextlib.ExitStack() as writing:
+            with space.coding(opened.config.transforms, size), results.timed("decode"):
+                pixels, _ = coding.decode(
+                    opened,
+                    container,
+                    name=item.name,
+                    memory=limit,
+                    keep_predictions=False,
+                )
+                writing.enter_context(space.writing(size))
+            picture = side_sections.unpack(container.sections, pixels, item.name)
+            data, picture = images.encode(picture, _image_name(item.target))
+            results.write_data(item.target, data)
         if note := picture.note(str(item.target)):
             results.print_note(note)
         return f"{container.width} x {container.height}"
 
-    batch.convert_files(items, convert)
+    conversion.convert_files(items, convert, jobs=jobs)
 
 
 def _image_name(target: AnyPath) -> AnyPath:

@@ -9,6 +9,8 @@ import tyro
 from tyro.conf import Positional
 
 from jaxcorr import extras, files, run_directory
+from jaxcorr import images as image_files
+from jaxcorr.bitstream import rate_target
 from jaxcorr.cli import batch, measurements
 from jaxcorr.cli.arguments import (
     Checkpoint,
@@ -17,6 +19,8 @@ from jaxcorr.cli.arguments import (
     Force,
     Image,
     JsonPath,
+    MaxMegapixels,
+    Memory,
     ModelPaths,
     OptionalModelPath,
     ReportFolder,
@@ -102,6 +106,8 @@ def evaluate(
     quality: Qualities = (),
     checkpoint: Checkpoint = "best",
     json: JsonPath = None,
+    max_megapixels: MaxMegapixels = 178.0,
+    memory: Memory = None,
     fast: Fast = False,
 ) -> None:
     """Codes images to files and back, and prints measurements.
@@ -114,8 +120,12 @@ def evaluate(
         )
     if quality and codec is None:
         raise UserError("--quality applies to classical codecs: give --codec NAME")
+    image_files.limit_megapixels(max_megapixels)
+    limit = rate_target.memory_limit(memory)
     if codec is None:
-        codecs = measurements.open_models(str(model), checkpoint, fast=fast)
+        codecs = measurements.open_models(
+            str(model), checkpoint, fast=fast, memory=limit
+        )
     else:
         codecs = measurements.open_classical(codec, quality)
     found = image_set.find_images(paths)

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from jaxcorr import images, run_directory
 from jaxcorr.bitstream.container import Arithmetic
-from jaxcorr.cli import batch
+from jaxcorr.cli import conversion
 from jaxcorr.cli.output import print_error, print_note
 from jaxcorr.errors import UserError
 from jaxcorr.evaluation import classical, formatting, measure
@@ -49,19 +49,23 @@ Codecs = LazyCodecs | Sequence[ClassicalCodec]
 """Codecs of one evaluation."""
 
 
-def open_models(path: str, checkpoint: str, *, fast: bool = False) -> LazyCodecs:
+def open_models(
+    path: str, checkpoint: str, *, fast: bool = False, memory: int | None = None
+) -> LazyCodecs:
     """Returns the models of a run directory or a model folder.
 
     Args:
       path: Model folder, run directory, member of a sweep, or built-in model.
       checkpoint: Checkpoint of a run, as in `run_directory.load`.
       fast: Whether to code with fast arithmetic.
+      memory: Memory that coding may take, in bytes, as in `coding.encode`.
 
     Raises:
       UserError: If the path has no model, or the first one cannot be read.
     """
     names = run_directory.model_paths(path)
-    return LazyCodecs([partial(load_codec, x, checkpoint, fast=fast) for x in names])
+    load = partial(load_codec, checkpoint=checkpoint, fast=fast, memory=memory)
+    return LazyCodecs([partial(load, name) for name in names])
 
 
 def open_classical(name: str, qualities: Sequence[float]) -> list[ClassicalCodec]:
@@ -74,11 +78,13 @@ def open_classical(name: str, qualities: Sequence[float]) -> list[ClassicalCodec
     return [ClassicalCodec(name, quality) for quality in dict.fromkeys(qualities)]
 
 
-def load_codec(path: str, checkpoint: str, *, fast: bool = False) -> LearnedCodec:
+def load_codec(
+    path: str, checkpoint: str, *, fast: bool = False, memory: int | None = None
+) -> LearnedCodec:
     """Loads the codec of a model folder or a run; see `open_models`."""
     model = run_directory.load(path, checkpoint=checkpoint)
     arithmetic = Arithmetic.FAST if fast else Arithmetic.PORTABLE
-    return LearnedCodec(model, path=path, arithmetic=arithmetic)
+    return LearnedCodec(model, path=path, arithmetic=arithmetic, memory=memory)
 
 
 class ImageReader:
@@ -130,7 +136,7 @@ def measure_images(codec: ImageCodec, reader: ImageReader) -> list[ImageMetrics]
     bar = tqdm([*reader.paths.items()], unit="image", dynamic_ncols=True, disable=None)
     for name, path in bar:
         try:
-            with batch.report_memory_errors(path):
+            with conversion.report_memory_errors(path):
                 image = reader.read(name)
                 rows.append(measure.measure_image(codec, image, name).metrics)
         except UserError as error:

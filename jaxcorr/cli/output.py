@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -39,6 +40,7 @@ FLAGS = {"--quiet": Verbosity.QUIET, "--verbose": Verbosity.VERBOSE}
 """Flags of all commands, before or after the name of the command."""
 
 _VERBOSITY = ContextVar("verbosity", default=Verbosity.NORMAL)
+_HELD: ContextVar[list[tuple[str, bool]] | None] = ContextVar("held", default=None)
 _RESULTS: ContextVar[Any] = ContextVar("results", default=None)
 
 
@@ -100,6 +102,37 @@ def print_detail(line: str) -> None:
     """Prints a line to standard error, above the progress bar, if verbose."""
     if is_verbose():
         _print_above_bar(f"jaxcorr: {line}")
+
+
+def print_result(line: str) -> None:
+    """Prints a line to standard output, above the progress bar."""
+    _print_above_bar(line, is_result=True)
+
+
+def print_traceback() -> None:
+    """Prints the traceback of the error that is handled, if verbose."""
+    if is_verbose():
+        _print_above_bar(traceback.format_exc().rstrip())
+
+
+@contextlib.contextmanager
+def hold_lines() -> Iterator[list[tuple[str, bool]]]:
+    """Holds the lines that the block prints, to be printed by `print_held`.
+
+    So the lines of files that threads convert at once are not mixed.
+    """
+    lines = []
+    token = _HELD.set(lines)
+    try:
+        yield lines
+    finally:
+        _HELD.reset(token)
+
+
+def print_held(lines: Sequence[tuple[str, bool]]) -> None:
+    """Prints the lines that `hold_lines` held."""
+    for line, is_result in lines:
+        _print_above_bar(line, is_result=is_result)
 
 
 def write_data(path: AnyPath, data: bytes) -> None:
@@ -203,13 +236,17 @@ def text_stream(json_path: AnyPath | str | None) -> Any:
     return sys.stdout if _RESULTS.get() else sys.stderr
 
 
-def _print_above_bar(line: str) -> None:
+def _print_above_bar(line: str, *, is_result: bool = False) -> None:
+    if (held := _HELD.get()) is not None:
+        held.append((line, is_result))
+        return
+    stream = sys.stdout if is_result else sys.stderr
     if "tqdm" in sys.modules:  # Without tqdm there is no bar to print above.
         from tqdm import tqdm
 
-        tqdm.write(line, file=sys.stderr)
+        tqdm.write(line, file=stream)
     else:
-        print(line, file=sys.stderr)
+        print(line, file=stream)
 
 
 class _NoTerminal:

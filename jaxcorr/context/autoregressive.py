@@ -15,6 +15,7 @@ from jaxcorr.context.base import CodingState, Prediction
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.layers.convolution import MaskedConvolution, tap_index
+from jaxcorr.programs import forgotten
 from jaxcorr.quantization import Quantization, QuantizationName, round_around
 
 CAUSAL_TAPS = tuple(
@@ -232,6 +233,7 @@ def wavefront(
     return rows, index - LAG * rows
 
 
+@forgotten
 @jax.jit
 def _cast(
     context: AutoregressiveContext, like: Float[Array, "..."]
@@ -240,6 +242,7 @@ def _cast(
     return jax.tree.map(lambda x: x.astype(like.dtype), context)
 
 
+@forgotten
 @jax.jit
 def _project(
     context: AutoregressiveContext, features: Float[Array, "h16 w16 f"]
@@ -248,6 +251,7 @@ def _project(
     return context.network.features(features)
 
 
+@forgotten
 @jax.jit
 def _predict(
     context: AutoregressiveContext,

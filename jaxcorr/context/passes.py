@@ -21,6 +21,7 @@ from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.schedule import Pass
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.layers.valid_region import ValidRegion, masking
+from jaxcorr.programs import forgotten
 from jaxcorr.quantization import Quantization, QuantizationName
 
 
@@ -246,6 +247,7 @@ class _PassCodingState(CodingState):
         return window
 
 
+@forgotten
 @jax.jit
 def _prepare(
     context: PassContext, features: Float[Array, "h16 w16 f"]
@@ -253,6 +255,7 @@ def _prepare(
     return context.prepare(features[None])[0]
 
 
+@forgotten
 @functools.partial(jax.jit, static_argnames="index")
 def _predict(
     context: PassContext,
@@ -266,6 +269,7 @@ def _predict(
         return context.predict(inputs, index)
 
 
+@forgotten
 @functools.partial(jax.jit, static_argnames="index")
 def _refine(
     context: PassContext,

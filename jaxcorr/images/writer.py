@@ -18,10 +18,12 @@ from jaxcorr.paths import AnyPath, as_path
 BEST: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 100, "subsampling": "4:4:4"},
     "JPEG": {"quality": 100, "subsampling": 0},
+    # Three times faster than level 6, the default, for 5 % more bytes.
+    "PNG": {"compress_level": 3},
     "TIFF": {"compression": "tiff_lzw"},
     "WEBP": {"lossless": True, "exact": True},
 }
-"""Settings with which a format loses least."""
+"""Settings with which a format loses least, or is written faster."""
 LOSSY = {
     "AVIF": "AVIF, which changes pixels a little even at its highest quality",
     "JPEG": "JPEG, which changes pixels a little even at its highest quality",

@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxcorr.programs import forgotten
 
+
+@forgotten
 @functools.partial(jax.jit, static_argnames="window")
 def window_products(
     normalized: Float[Array, "b h w c"], inside: Bool[Array, "b h w 1"], *, window: int

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,9 @@ def test_a_batch_goes_on_where_it_was_interrupted(jaxcorr, model_path):
     command = "compress", "a.png", "b.png", "c.png", "-m", model_path
     assert "b.jxc exists" in jaxcorr(*command)[2]
     status, out, err = jaxcorr(*command, "--skip-existing")
-    assert status == 0 and err == "jaxcorr: skipped 1 of 3 files whose outputs exist\n"
+    note, summary = err.splitlines()
+    assert status == 0 and note == "jaxcorr: skipped 1 of 3 files whose outputs exist"
+    assert summary.startswith("jaxcorr: 2 of 2 files written in ")
     assert [line.split(" ->")[0] for line in out.splitlines()] == ["a.png", "c.png"]
     assert Path("b.jxc").read_bytes() == b"from before"
     err = jaxcorr(*command, "--skip-existing", "--force")[2]
@@ -77,7 +81,7 @@ def test_a_failure_of_any_kind_is_named_and_the_others_are_coded(
     first, summary = err.splitlines()
     kind = (error if isinstance(error, type) else type(error)).__name__
     assert first.startswith(f"jaxcorr: error: bad.png: {kind}")
-    assert status == 1 and summary == "jaxcorr: 2 of 3 files written"
+    assert status == 1 and summary.startswith("jaxcorr: 2 of 3 files written in ")
     assert out.count("\n") == 2 and Path("z.jxc").exists()
 
 
@@ -100,9 +104,12 @@ def test_all_pages_become_files(jaxcorr, model_path):
     write("one.png")
     inputs = "compress", "pages.tif", "one.png", "-m", model_path
     status, _, err = jaxcorr(*inputs, "-o", "first")
-    assert err == "jaxcorr: pages.tif: page 1 of 2 taken\n"
+    note, summary = err.splitlines()
+    assert note == "jaxcorr: pages.tif: page 1 of 2 taken"
+    assert summary.startswith("jaxcorr: 2 of 2 files written in ")
     status, out, err = jaxcorr(*inputs, "-o", "all", "--all-pages")
-    assert (status, err) == (0, "") and "pages.tif page 2 -> all/pages-2.jxc" in out
+    assert status == 0 and "pages.tif page 2 -> all/pages-2.jxc" in out
+    assert err.startswith("jaxcorr: 3 of 3 files written in ")
     assert sorted(os.listdir("all")) == ["one.jxc", "pages-1.jxc", "pages-2.jxc"]
     first = Path("first/pages.jxc").read_bytes()
     assert Path("all/pages-1.jxc").read_bytes() == first
@@ -117,6 +124,44 @@ def run_piped(*arguments, data):
         capture_output=True,
         check=True,
     )
+
+
+def test_files_are_coded_at_once_and_reported_in_their_order(
+    jaxcorr, model_path, monkeypatch
+):
+    for index, name in enumerate("abcd"):
+        write(f"{name}.png", RGB[: 17 - index])
+    command = "compress", "a.png", "b.png", "c.png", "d.png", "-m", model_path
+    assert jaxcorr(*command, "--jobs", 1, "-o", "alone")[0] == 0
+    encode, together = coding.encode, threading.Barrier(4, timeout=60)
+    order = []
+
+    def encode_at_once(model, image, **options):
+        row = together.wait()
+        time.sleep(0.05 * len(image) % 17)  # The first file is the last to end.
+        order.append(row)
+        if len(image) == 15:
+            raise KeyError("entry")
+        return encode(model, image, **options)
+
+    monkeypatch.setattr(coding, "encode", encode_at_once)
+    status, out, err = jaxcorr(*command, "--jobs", 4, "-o", "together")
+    assert status == 1 and len(order) == 4
+    assert [line.split(" ->")[0] for line in out.splitlines()] == [
+        "a.png",
+        "b.png",
+        "d.png",
+    ]
+    error, summary = err.splitlines()
+    assert error == "jaxcorr: error: c.png: KeyError: 'entry'"
+    assert summary.startswith("jaxcorr: 3 of 4 files written in ")
+    assert summary.endswith(" per second)")
+    for name in "abd":
+        alone = Path("alone", f"{name}.jxc").read_bytes()
+        assert Path("together", f"{name}.jxc").read_bytes() == alone
+    assert not Path("together/c.jxc").exists()
+    status, _, err = jaxcorr(*command, "--jobs", 0)
+    assert (status, err) == (2, "jaxcorr: error: --jobs must be at least 1, but is 0\n")
 
 
 @pytest.mark.slow
@@ -163,7 +208,7 @@ def test_names_in_other_encodings_are_shown_and_coded(model_path, tmp_path):
             env=os.environ | environment,
             capture_output=True,
         )
-        assert (process.returncode, process.stderr) == (0, b"")
+        assert process.returncode == 0 and b"error" not in process.stderr
         assert b"caf?." in process.stdout
     assert b"caf\\udce9.jxc" in (tmp_path / "headers.json").read_bytes()
     headers = json.loads((tmp_path / "headers.json").read_text())

@@ -161,7 +161,7 @@ def test_file_sizes_match_the_estimate_of_the_entropy_model(
     encoded, photograph, combination
 ):
     coded = encoded[combination]
-    estimated = learned.estimated_bits(coded.model, photograph) / 8
+    estimated = learned.estimated_bits(coded.model, coded.latents) / 8
     assert abs(len(coded.data) - estimated) <= 0.01 * estimated + 64
     assert len(coded.data) > 10 * HEADER_BYTES
 
