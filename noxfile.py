@@ -136,7 +136,7 @@ def slow(session: nox.Session) -> None:
     session.install("-q", "--no-deps", "jax-codex==0.0.1")
     env = _tensorflow_compression(session)
     env |= _pythons_of(session, "fast-3-12", "fast_colab")
-    pytest = ["python", "-m", "pytest", "-q", "-n", "2"]
+    pytest = ["python", "-m", "pytest", "-q", "-rs", "-n", "2"]  # Says what skips.
     slow = [*pytest, "-m", "slow", f"--ignore={NOTEBOOKS}"]
     _run_all(session, slow, [*pytest, *PEERS], env=env)
 

@@ -169,7 +169,7 @@ def test_standard_streams_stand_for_a_file(jaxcorr, tiny_model, model_path):
     buffer = io.BytesIO()
     Image.fromarray(RGB).save(buffer, "PNG")
     coded = run_piped("compress", "-", "-m", model_path, data=buffer.getvalue())
-    assert coded.stdout == compression.compress(RGB, tiny_model)
+    assert coded.stdout == compression.compress(RGB, model_path)
     assert b"standard input -> -: " in coded.stderr
     decoded = run_piped("decompress", "-", "-m", model_path, data=coded.stdout)
     with Image.open(io.BytesIO(decoded.stdout)) as image:

@@ -16,7 +16,8 @@ from jaxcorr.cli import main
 BUCKET = "my-bucket"
 SMALLER = (
     "--data.crop-size 64 --data.batch-size 8 --data.held-out-images 0 "
-    "--data.held-out-crops 2 --codec.transforms.width 8 --codec.transforms.channels 8"
+    "--data.held-out-crops 2 --loss.window 3 "
+    "--codec.transforms.width 8 --codec.transforms.channels 8"
 )
 """Settings that make a run of the page short."""
 

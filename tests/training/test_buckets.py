@@ -19,6 +19,7 @@ from jaxcorr.cli import main
 from jaxcorr.config import with_changes
 from jaxcorr.data import folder
 from jaxcorr.data.array_record_reader import ArrayRecordReader
+from jaxcorr.data.tfds_reader import TFDSReader
 from jaxcorr.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -156,7 +157,14 @@ def test_images_and_tiles_in_a_bucket_are_data(bucket, tmp_path):
     main.run(["prepare", *sources, "--tile", "64", "--workers", "1"])
     reader = ArrayRecordReader(paths.as_path(tiles))
     assert len(reader) == 4
-    np.testing.assert_array_equal(reader[0], image[:64, :64])
+    np.testing.assert_array_equal(reader[0], image[:48, :64])
+    data_set = ["--data-dir", f"gs://{BUCKET}/tfds", "--name", "photographs"]
+    main.run(["prepare", *sources[:1], *data_set])
+    reader = TFDSReader(
+        "photographs", split="train", directory=f"gs://{BUCKET}/tfds", feature=None
+    )
+    assert len(reader) == 1
+    np.testing.assert_array_equal(reader[0], image)
 
 
 def test_two_processes_share_a_bucket(runs, bucket, alone):
