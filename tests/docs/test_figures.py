@@ -136,7 +136,7 @@ def test_a_block_without_end_is_refused(figures, tmp_path):
 def test_effect_of_the_loss_is_that_of_the_study(figures):
     table: Table = figures.computed_figures.loss().table
     means = {row[0]: row[1] for row in table.rows}
-    study = (ROOT / "results" / "README.md").read_text()
+    study = (ROOT / "results" / "kodak" / "README.md").read_text()
     (row,) = re.findall(r"^\| 10,000 \| 8 \|(.*)\|$", study, re.M)
     kodak, held_out, _, bd_rates = (cell.strip() for cell in row.split("|"))
     assert kodak.startswith(means["bpp + λ MSE, files of Kodak"])

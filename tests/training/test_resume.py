@@ -293,9 +293,6 @@ def test_the_best_checkpoint_is_kept_across_restarts(tmp_path, uninterrupted):
                 provenance = Provenance(step=step, held_out_loss=loss)
                 models = {0: dataclasses.replace(model, provenance=provenance)}
                 saved.save(step, state, models, {} if loss is None else {0: loss})
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
-        "2",
-        "6",
-        "7",
-    ]
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["2", "6", "7"]
     assert run_directory.load(tmp_path).provenance.step == 2
