@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
-LIMIT = 6
+LIMIT = 4
 """Sizes of images whose programs are kept at once."""
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
