@@ -249,6 +249,10 @@ def test_an_image_beyond_the_memory_is_named_and_the_others_are_coded(
     command = "decompress", "b.jxc", "-o", "c.png", "-m", model_path, "--memory"
     status, _, err = jaxcorr(*command, "1MB")
     assert status == 2 and "b.jxc of 33 x 17 pixels needs 0.5 GB" in err
+    evaluate = "evaluate", "a.png", "b.png", "-m", model_path, "--memory"
+    status, out, err = jaxcorr(*evaluate, "540MB")
+    assert status == 2 and err.count("\n") == 1 and message in err
+    assert "b.png" in out
 
 
 def test_a_large_image_is_read_if_the_limit_is_raised(jaxcorr, model_path, monkeypatch):
@@ -259,6 +263,8 @@ def test_a_large_image_is_read_if_the_limit_is_raised(jaxcorr, model_path, monke
     assert status == 2 and err.count("\n") == 1
     assert "a.png has more than 0.5 megapixels" in err and "--max-megapixels" in err
     assert jaxcorr(*command, -1)[0] == 2
+    evaluate = "evaluate", "a.png", "-m", model_path, "--max-megapixels"
+    assert "more than 0.5 megapixels" in jaxcorr(*evaluate, 0.5)[2]
     monkeypatch.setattr(
         coding, "encode", lambda *_, **__: (_ for _ in ()).throw(KeyError)
     )
