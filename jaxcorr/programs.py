@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
-LIMIT = 6
+LIMIT = 4
 """Sizes of images whose programs are kept at once."""
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
@@ -58,8 +58,10 @@ def kept_for(size: Hashable, use: str) -> Iterator[None]:
       use: What the programs are used for, such as "encode".
     """
     with _lock:
-        if size not in _first_uses and len(_first_uses) >= LIMIT:
-            _free()
+        if _first_uses and size not in _first_uses:
+            if len(_first_uses) >= LIMIT:
+                _free()
+            _return_freed_memory()
         first = _first_uses.setdefault(size, {}).setdefault(use, _FirstUse())
     if not first.is_over:
         with first.lock:
@@ -82,6 +84,12 @@ def _free() -> None:
     for function in _functions:
         function.clear_cache()
     gc.collect()  # Traced functions refer to each other.
-    # Programs leave gaps in the heap, which images of another size do not fit into.
+
+
+def _return_freed_memory() -> None:
+    """Returns freed memory to the system: arrays of another size may not fit into it.
+
+    A command would keep all of it; see `runtime.retain_freed_memory`.
+    """
     with contextlib.suppress(OSError, TypeError, AttributeError):  # Without glibc.
         ctypes.CDLL(None).malloc_trim(0)

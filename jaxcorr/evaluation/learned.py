@@ -62,10 +62,10 @@ class LearnedCodec:
         )
 
     def prepare(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Compiles coding for the canvas of an image, by coding a blank image."""
+        """Compiles coding for the size of an image, by coding a blank image."""
         canvas = tuple(map(canvas_side, image.shape[:2]))
         if (*canvas, programs.generation()) not in self._prepared:
-            self.decode(self.encode(np.zeros((*canvas, 3), np.uint8)))
+            self.decode(self.encode(np.zeros_like(image)))
             self._prepared.add((*canvas, programs.generation()))
 
     def encode(self, image: UInt8[np.ndarray, "h w 3"]) -> bytes:

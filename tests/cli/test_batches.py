@@ -249,6 +249,10 @@ def test_an_image_beyond_the_memory_is_named_and_the_others_are_coded(
     command = "decompress", "b.jxc", "-o", "c.png", "-m", model_path, "--memory"
     status, _, err = jaxcorr(*command, "1MB")
     assert status == 2 and "b.jxc of 33 x 17 pixels needs 0.5 GB" in err
+    evaluate = "evaluate", "a.png", "b.png", "-m", model_path, "--memory"
+    status, out, err = jaxcorr(*evaluate, "540MB")
+    assert status == 2 and err.count("\n") == 1 and message in err
+    assert "b.png" in out
 
 
 def test_a_large_image_is_read_if_the_limit_is_raised(jaxcorr, model_path, monkeypatch):
@@ -259,51 +263,9 @@ def test_a_large_image_is_read_if_the_limit_is_raised(jaxcorr, model_path, monke
     assert status == 2 and err.count("\n") == 1
     assert "a.png has more than 0.5 megapixels" in err and "--max-megapixels" in err
     assert jaxcorr(*command, -1)[0] == 2
+    evaluate = "evaluate", "a.png", "-m", model_path, "--max-megapixels"
+    assert "more than 0.5 megapixels" in jaxcorr(*evaluate, 0.5)[2]
     monkeypatch.setattr(
         coding, "encode", lambda *_, **__: (_ for _ in ()).throw(KeyError)
     )
     assert jaxcorr(*command, 1)[0] == 1  # It is read, and then coded.
-
-
-def test_transparency_and_gray_come_back(jaxcorr, model_path):
-    alpha = np.tile(np.arange(33, dtype=np.uint8) * 7, (17, 1))
-    write("clear.png", np.dstack([RGB, alpha]))
-    write("gray.jpg", RGB[..., 0])
-    assert jaxcorr("compress", "clear.png", "gray.jpg", "-m", model_path)[0] == 0
-    _, out, _ = jaxcorr("info", "clear.jxc", "gray.jxc", "--json", "-")
-    sections = [header["sections"] for header in json.loads(out)]
-    assert sections[1] == {"gray": 0, "model": len("tiny")}
-    assert list(sections[0]) == ["alpha", "model"]
-    options = "-m", model_path, "-o", "decoded"
-    assert jaxcorr("decompress", "clear.jxc", "gray.jxc", *options)[0] == 0
-    with Image.open("decoded/clear.png") as image:
-        assert np.array_equal(np.asarray(image)[..., 3], alpha)
-    with Image.open("decoded/gray.png") as image:
-        assert image.mode == "L"
-    _, _, err = jaxcorr("compress", "clear.png", *options, "--background", "red")
-    assert err == "jaxcorr: clear.png: transparency laid over #ff0000\n"
-
-
-@pytest.mark.parametrize("kind", ["png", "tif", "bmp", "webp", "ppm", "jp2"])
-def test_formats_without_loss_hold_what_was_decoded(
-    jaxcorr, tiny_model, model_path, kind
-):
-    Path("a.jxc").write_bytes(compression.compress(RGB, tiny_model))
-    expected = compression.decompress("a.jxc", tiny_model)
-    status, _, err = jaxcorr("decompress", "a.jxc", "-m", model_path, "-o", f"a.{kind}")
-    assert (status, err) == (0, "")
-    with Image.open(f"a.{kind}") as image:
-        np.testing.assert_array_equal(np.asarray(image), expected)
-
-
-@pytest.mark.parametrize(("kind", "levels"), [("jpg", 8), ("avif", 8), ("gif", 160)])
-def test_formats_with_loss_are_at_their_best_and_it_is_said(
-    jaxcorr, tiny_model, model_path, kind, levels
-):
-    Path("a.jxc").write_bytes(compression.compress(RGB, tiny_model))
-    expected = compression.decompress("a.jxc", tiny_model).astype(int)
-    status, _, err = jaxcorr("decompress", "a.jxc", "-m", model_path, "-o", f"a.{kind}")
-    assert status == 0 and err.startswith(f"jaxcorr: a.{kind}: written as ")
-    with Image.open(f"a.{kind}") as image:
-        found = np.asarray(image.convert("RGB"))
-    assert np.abs(found - expected).max() <= levels

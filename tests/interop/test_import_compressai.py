@@ -58,11 +58,8 @@ def test_names_of_earlier_versions_are_understood(variant):
 def test_buffers_change_nothing():
     state = state_of(MEAN)
     parameters = {name: state[name] for name in compressai.tensor_names(MEAN)}
-    buffers = {
-        name: np.full((64, 100), 7, np.float32)
-        for name in state
-        if name not in parameters
-    }
+    sevens = np.full((64, 100), 7, np.float32)
+    buffers = {name: sevens for name in state if name not in parameters}
     assert "entropy_bottleneck._quantized_cdf" in buffers and len(buffers) > 30
     for given in (parameters, parameters | buffers):
         model = compressai.convert(given, MEAN)
