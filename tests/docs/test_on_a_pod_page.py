@@ -31,6 +31,7 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # By gcsfs.
 def test_commands_with_buckets_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with buckets.google_emulator(BUCKET):

@@ -22,7 +22,10 @@ from jaxcorr.data.array_record_reader import ArrayRecordReader
 from jaxcorr.data.tfds_reader import TFDSReader
 from jaxcorr.errors import UserError
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Sending a large body"),  # By gcsfs.
+]
 
 STEPS = 20
 SETTINGS = ("--steps", str(STEPS))
