@@ -1,7 +1,10 @@
 """Which processes there are, with the variables of clusters faked."""
 
+import socket
 import sys
+import time
 import types
+from typing import Any
 
 import pytest
 from jax._src import clusters
@@ -48,14 +51,14 @@ def find(monkeypatch):
 def tpu_pod(monkeypatch):
     """Lets this host look like one of a TPU pod, where the name of a host resolves."""
     monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
-    monkeypatch.setattr(cloud_tpu_cluster.socket, "gethostbyname", lambda name: name)
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: name)
     monkeypatch.delenv("TPU_SKIP_MDS_QUERY", raising=False)
 
 
 @pytest.fixture
 def kubernetes(monkeypatch):
     """The package kubernetes, and the job that its requests answer with."""
-    package = types.ModuleType("kubernetes")
+    package: Any = types.ModuleType("kubernetes")
     package.config = types.SimpleNamespace(load_incluster_config=lambda: None)
     package.client = types.SimpleNamespace(
         CoreV1Api=object,
@@ -79,8 +82,8 @@ def kubernetes(monkeypatch):
         monkeypatch.setattr(
             k8s_cluster.K8sCluster, name, classmethod(lambda _, x=answer: x)
         )
-    monkeypatch.setattr(k8s_cluster.socket, "gethostbyname", lambda name: name)
-    monkeypatch.setattr(k8s_cluster.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: name)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return job
 
 
