@@ -1,5 +1,5 @@
 """The processes of a run: how they meet, agree, fail together and share a directory.
 
-Internal: `DistributedConfig` is imported from `jaxcorr`. Nothing here needs a device, so
-it works before any program is compiled.
+Internal: import `DistributedConfig` from `jaxcorr`. Nothing here needs a device, so it
+works before any program is compiled.
 """
