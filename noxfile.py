@@ -22,7 +22,7 @@ GROUPS = nox.project.load_toml("pyproject.toml")
 DEFAULT = "3.11"
 LATER = ("3.12", "3.13")
 NOTEBOOKS = "tests/docs/test_notebooks.py"
-EVERYTHING = ".[test,compressai,prepare,onnx]"
+EVERYTHING = ".[test,compressai,prepare,onnx,gcs,s3]"
 PEERS = (
     "tests/bitstream/test_portability.py",
     "tests/docs",
@@ -127,11 +127,16 @@ def fast_colab(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Runs tests of minutes, and those against other frameworks."""
     session.install("-q", "-c", "constraints.txt", "-e", EVERYTHING)
+    try:
+        emulators = nox.project.dependency_groups(GROUPS, "buckets")
+        session.install("-q", "-c", "constraints.txt", *emulators)
+    except nox.command.CommandFailed:
+        session.warn("emulators of buckets cannot be installed: their tests skip")
     # It asks for versions of long ago.
     session.install("-q", "--no-deps", "jax-codex==0.0.1")
     env = _tensorflow_compression(session)
     env |= _pythons_of(session, "fast-3-12", "fast_colab")
-    pytest = ["python", "-m", "pytest", "-q", "-n", "2"]
+    pytest = ["python", "-m", "pytest", "-q", "-rs", "-n", "2"]  # Says what skips.
     slow = [*pytest, "-m", "slow", f"--ignore={NOTEBOOKS}"]
     _run_all(session, slow, [*pytest, *PEERS], env=env)
 

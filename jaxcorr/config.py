@@ -66,8 +66,8 @@ class TrainConfig:
     steps: int = 1_000_000
     """Number of training steps of the whole run."""
     workdir: str | None = None
-    """Run directory, for checkpoints and logs. By default `runs/` and the name of the
-    config."""
+    """Run directory, for checkpoints and logs, on a disk or in a bucket of Google Cloud
+    Storage (`gs://BUCKET/PATH`). By default `runs/` and the name of the config."""
     init_from: str | None = None
     """Run directory or model folder whose parameters training starts from. None starts
     from random parameters."""

@@ -31,6 +31,7 @@ class ArrayRecordReader:
     """
 
     def __init__(self, folder: AnyPath):
+        check_storage(folder)
         folder = folder.expanduser()
         import_array_record(f"arrayrecord:{folder}")
         found = tile_folder.read_data_set(folder)
@@ -60,6 +61,19 @@ class ArrayRecordReader:
         except RuntimeError as error:
             raise UserError(f"{name} is damaged: {error}") from error
         return stored_images.decode(encoded, name=name)
+
+
+def check_storage(folder: AnyPath) -> None:
+    """Checks that ArrayRecord reads and writes files in such a place.
+
+    Raises:
+      UserError: If it is in a bucket of S3.
+    """
+    if paths.scheme_of(folder) == "s3":
+        raise UserError(
+            f"{folder} must be on a disk or begin with gs://: ArrayRecord reads and "
+            "writes no other bucket"
+        )
 
 
 def import_array_record(purpose: str) -> Any:

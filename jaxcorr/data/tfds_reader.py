@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxcorr import extras
-from jaxcorr.data import stored_images
+from jaxcorr.data import array_record_reader, stored_images
 from jaxcorr.errors import UserError
 from jaxcorr.paths import as_path
 
@@ -37,7 +37,8 @@ class TFDSReader:
             import tensorflow_datasets as tfds  # Takes a second; few runs need it.
 
         if directory is not None:
-            as_path(directory)  # Checks that what reads its bucket is installed.
+            # Also says which package is missing to read a bucket.
+            array_record_reader.check_storage(as_path(directory))
         builder = _find_builder(tfds, name, directory)
         self._feature = _choose_feature(tfds, builder.info.features, name, feature)
         try:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from jaxcorr import extras, images
-from jaxcorr.data import stored_images
+from jaxcorr import extras, files, images, paths
+from jaxcorr.data import array_record_reader, stored_images
 from jaxcorr.errors import UserError
 from jaxcorr.paths import AnyPath
 
@@ -96,13 +96,28 @@ def prepare(directory: AnyPath, *, data_dir: AnyPath, name: str) -> str:
         raise UserError(
             f"--name must be letters, digits and underscores, but is {name!r}"
         )
+    data_dir = data_dir.expanduser()
+    target = data_dir / name / str(ImageFolderBuilder.VERSION)
+    if paths.exists(target):
+        raise UserError(f"{target} exists already")
+    if not paths.is_remote(data_dir):
+        return f"{target}: {_prepare(directory, data_dir, name)}"
+    array_record_reader.check_storage(data_dir)
+    # ArrayRecord writes to disks only.
+    with files.atomic_folder(target, last="dataset_info.json") as folder:
+        made = folder.with_name("made")
+        described = _prepare(directory, made, name)
+        folder.rmdir()
+        (made / name / target.name).rename(folder)
+    return f"{target}: {described}"
+
+
+def _prepare(directory: AnyPath, data_dir: AnyPath, name: str) -> str:
+    """Writes a data set to a disk, and returns its numbers of images in words."""
     builder = ImageFolderBuilder(name, directory, data_dir=data_dir)
-    if builder.data_path.exists():
-        raise UserError(f"{builder.data_path} exists already")
     builder.download_and_prepare()
     count = builder.info.splits["train"].num_examples
-    skipped = len(builder.skipped)
-    return f"{builder.data_path}: {count} images, {skipped} files skipped"
+    return f"{count} images, {len(builder.skipped)} files skipped"
 
 
 def _is_readable(path: AnyPath) -> bool:

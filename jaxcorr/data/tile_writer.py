@@ -13,7 +13,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxcorr import files
-from jaxcorr.data import listed_images, shard_writer, tile_folder
+from jaxcorr.data import (
+    array_record_reader,
+    listed_images,
+    shard_writer,
+    tile_folder,
+)
 from jaxcorr.data.listed_images import ListedImage
 from jaxcorr.data.progress import Progress
 from jaxcorr.data.shard_runners import Runner
@@ -175,6 +180,7 @@ def _begin(output: AnyPath, settings: dict[str, Any]) -> bool:
     Raises:
       UserError: If it holds other files or tiles of other images or settings.
     """
+    array_record_reader.check_storage(output)
     path = output / tile_folder.SETTINGS
     data_set = output / tile_folder.DATA_SET
     if data_set.is_file():

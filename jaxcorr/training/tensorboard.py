@@ -56,6 +56,8 @@ class TensorBoard:
         """Writes pictures with values in [0, 1]."""
         encoded = summary.image(name, images, dataformats="NHWC")
         self._writers[member].write(Event(step=step, summary=encoded))
+        # A checkpoint may follow, after which nobody repeats what is written so far.
+        self._writers[member].upload()
 
     def close(self) -> None:
         """Writes buffered events to disk and closes the files."""
@@ -109,13 +111,24 @@ class _EventWriter:
         """Writes an event, and from time to time those of the buffer."""
         event.wall_time = time.time()
         self._writer.write_event(event)
-        file = self._writer._py_recordio_writer._writer
-        if isinstance(file, RemoteLog) and file.size > SEGMENT_BYTES:
+        file = self._remote_log
+        if file is not None and file.size > SEGMENT_BYTES:
             self._writer.close()
             self._writer = self._open()
         if event.wall_time >= self._flush_at:
             self._writer.flush()
             self._flush_at = event.wall_time + FLUSH_SECONDS
+
+    @property
+    def _remote_log(self) -> RemoteLog | None:
+        """Returns the file of events if it is in a bucket."""
+        file = self._writer._py_recordio_writer._writer
+        return file if isinstance(file, RemoteLog) else None
+
+    def upload(self) -> None:
+        """Writes all events to the file if it is in a bucket."""
+        if self._remote_log is not None:
+            self._remote_log.upload()
 
     def close(self) -> None:
         """Writes buffered events to disk and closes the file."""

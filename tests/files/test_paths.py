@@ -16,6 +16,7 @@ import jaxcorr
 from jaxcorr import config_files, extras, files, image_files, paths, run_directory
 from jaxcorr.cli import main
 from jaxcorr.errors import UserError
+from jaxcorr.training import checkpoints
 from jaxcorr.training.remote_log import RemoteLog
 
 pytestmark = pytest.mark.fast
@@ -211,6 +212,12 @@ def test_a_checkpoint_in_a_bucket_counts_when_orbax_has_marked_it(bucket, model_
     files.write_file(marker, b"")
     assert list(run_directory.checkpoint_directories(bucket / "run")) == [3]
     assert "/checkpoints/3/" in str(run_directory.find("gs://bucket/run"))
+    folder = bucket / "run" / "checkpoints" / "6"
+    files.write_file(folder / "commit_success.txt", b"")
+    files.write_file(folder / "models" / "0" / "config.json", b"{}")
+    assert checkpoints.latest_step(bucket / "run") == 3
+    assert (bucket / "run" / "damaged" / "6" / "commit_success.txt").exists()
+    assert not folder.exists()
 
 
 def test_a_log_in_a_bucket_is_whole_after_each_upload(bucket):

@@ -14,9 +14,16 @@ from collections.abc import Iterator
 
 import pytest
 from etils.epath import backend
+from fsspec.config import conf
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+os.environ.update(  # Clients read these when they are imported.
+    FSSPEC_GCS_TOKEN="anon",
+    GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false",
+    NO_GCE_CHECK="true",
+)
+conf.setdefault("gcs", {})["token"] = "anon"
 BUCKET = "bucket"
 START_SECONDS = 60
 
@@ -52,8 +59,11 @@ def memory_buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
+def google_emulator(bucket: str = BUCKET) -> Iterator[tuple[str, dict[str, str]]]:
     """Starts fake-gcs-server with a bucket.
+
+    Args:
+      bucket: Name of the bucket.
 
     Yields:
       Folder of the disk where the emulator keeps its buckets, and the environment of
@@ -70,12 +80,14 @@ def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
         pytest.skip(f"fake-gcs-server does not start: {error}")
     assert server._process is not None
     log = server._process.stderr
+    assert log is not None
     # The server stops when nobody reads the pipe to which it logs each request.
-    threading.Thread(target=lambda: [None for _ in log], daemon=True).start()
+    reading = threading.Thread(target=lambda: [None for _ in log], daemon=True)
+    reading.start()
     try:
         request = urllib.request.Request(
             f"{server.url}/storage/v1/b",
-            data=json.dumps({"name": BUCKET}).encode(),
+            data=json.dumps({"name": bucket}).encode(),
             headers={"Content-Type": "application/json"},
         )
         urllib.request.urlopen(request).close()
@@ -83,14 +95,14 @@ def google_emulator() -> Iterator[tuple[str, dict[str, str]]]:
             "STORAGE_EMULATOR_HOST": server.url,  # Of gcsfs.
             "TENSORSTORE_GCS_HTTP_URL": server.url,  # Of Orbax.
             "CLOUD_STORAGE_EMULATOR_ENDPOINT": server.url,  # Of ArrayRecord.
-            "FSSPEC_GCS_TOKEN": "anon",
-            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
-            "NO_GCE_CHECK": "true",
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none",  # Of TensorStore.
         }
         with _environment(environment):
             yield server._tmpdir.name, environment
     finally:
         server.stop()
+        reading.join()
+        log.close()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from jaxcorr import run_directory
+from jaxcorr.paths import AnyPath
 from support import compilation
 from support.paths import ROOT, SCRIPTS
 
@@ -89,13 +90,13 @@ class Runs:
         self.environment["JAX_COMPILATION_CACHE_DIR"] = str(workdir / "programs")
 
     def start(
-        self, workdir: Path, *arguments: str, devices: int = 1
+        self, workdir: AnyPath, *arguments: str, devices: int = 1
     ) -> subprocess.Popen[str]:
         """Starts a run in a process of its own, outside the repository."""
         command = [ROOT / "train.py", self.config, "--workdir", workdir, *arguments]
         return self._open(*command, devices=devices)
 
-    def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
+    def finish(self, workdir: AnyPath, *arguments: str) -> tuple[int, str, str]:
         """Runs to the end. Returns exit status, standard output and standard error.
 
         Such runs share a process, whose start takes longer than they do.
@@ -114,7 +115,7 @@ class Runs:
         status, output, errors = json.loads(answer)
         return status, output, errors
 
-    def _open(self, *command: str | Path, devices: int = 1) -> subprocess.Popen[str]:
+    def _open(self, *command: str | AnyPath, devices: int = 1) -> subprocess.Popen[str]:
         # One device by default: the eight devices of other tests compile more slowly.
         flags = compilation.flags(devices=devices)
         return subprocess.Popen(
@@ -128,7 +129,7 @@ class Runs:
         )
 
     def stop(
-        self, workdir: Path, number: int, when: Callable[[], Any]
+        self, workdir: AnyPath, number: int, when: Callable[[], Any]
     ) -> tuple[int, str, str]:
         """Starts a run and sends it a signal as soon as `when` returns true.
 
@@ -148,16 +149,16 @@ class Runs:
         return process.returncode, output, errors
 
 
-def records(workdir: Path, name: str = "metrics.jsonl") -> list[dict[str, float]]:
+def records(workdir: AnyPath, name: str = "metrics.jsonl") -> list[dict[str, float]]:
     """Reads the records of a log, without the measured times."""
     lines = (workdir / name).read_text().splitlines()
     return [json.loads(line) | dict.fromkeys(SPEED) for line in lines]
 
 
-def assert_same_run(workdir: Path, expected: Path, *, last: int = STEPS) -> None:
+def assert_same_run(workdir: AnyPath, expected: AnyPath, *, last: int = STEPS) -> None:
     """Checks that logs and final parameters of two runs are equal, bit for bit."""
 
-    def final_parameters(run: Path) -> Mapping[str, np.ndarray]:
+    def final_parameters(run: AnyPath) -> Mapping[str, np.ndarray]:
         return run_directory.load(run, checkpoint=str(last)).parameters
 
     for name in ("metrics.jsonl", "held_out.jsonl"):
