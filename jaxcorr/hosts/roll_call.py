@@ -79,8 +79,8 @@ def _add(reports: dict[int, dict], report: dict, count: int) -> str:
     if report["count"] != count:
         return (
             f"process {index} ({host}) expects {report['count']} processes, but "
-            f"process 0 ({reports[0]['host']}) expects {count}: start all with the "
-            "same number"
+            f"process 0 ({reports[0]['host']}) expects {count}: start all with one "
+            "number of processes"
         )
     before = reports.setdefault(index, report)
     if before["token"] != report["token"]:  # Equal if its connection broke.

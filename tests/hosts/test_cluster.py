@@ -1,6 +1,8 @@
 """Which processes there are, with the variables of clusters faked."""
 
+import socket
 import sys
+import time
 import types
 from typing import Any
 
@@ -49,7 +51,7 @@ def find(monkeypatch):
 def tpu_pod(monkeypatch):
     """Lets this host look like one of a TPU pod, where the name of a host resolves."""
     monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
-    monkeypatch.setattr("socket.gethostbyname", lambda name: name)
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: name)
     monkeypatch.delenv("TPU_SKIP_MDS_QUERY", raising=False)
 
 
@@ -80,8 +82,8 @@ def kubernetes(monkeypatch):
         monkeypatch.setattr(
             k8s_cluster.K8sCluster, name, classmethod(lambda _, x=answer: x)
         )
-    monkeypatch.setattr("socket.gethostbyname", lambda name: name)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(socket, "gethostbyname", lambda name: name)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return job
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from support import compilation
 from support.paths import ROOT
 from support.processes import free_port, wait_for_step
 from support.training_runs import PATIENCE, Runs
@@ -145,6 +146,7 @@ def slurm(tmp_path):
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "SLURM_JOB_ID": job,
         "FAKE_SRUN_PIDS": str(tmp_path / "pids"),
+        "XLA_FLAGS": compilation.flags(devices=2),
         "JAX_COORDINATOR_PORT": str(free_port()),
     }
 

@@ -75,6 +75,7 @@ def wait_for_step(
     """Waits until a run has logged a step."""
     deadline = time.monotonic() + PATIENCE
     while not (log.exists() and f'"step": {step}' in log.read_text()):
-        assert all(process.poll() is None for process in processes)
+        ended = [process for process in processes if process.poll() is not None]
+        assert not ended, [process.communicate() for process in ended]
         assert time.monotonic() < deadline
         time.sleep(0.01)
