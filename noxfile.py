@@ -31,6 +31,22 @@ PEERS = (
     "tests/quantization",
 )
 """Tests against torch, TensorFlow, TensorFlow Compression, CoDeX and ONNX Runtime."""
+COMPUTING = tuple(
+    f"tests/{name}"
+    for name in (
+        "bitstream",
+        "codec",
+        "context",
+        "entropy",
+        "interop",
+        "layers",
+        "loss",
+        "quantization",
+        "training",
+        "transforms",
+    )
+)
+"""Tests of what computes with JAX, and so depends on its version."""
 FULL_EFFORT = (
     "--xla_backend_optimization_level=3 --xla_llvm_disable_expensive_passes=false"
 )
@@ -83,9 +99,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def fast_jax_0_11(session: nox.Session) -> None:
-    """Runs the fast tests on Python 3.12 with jax 0.11."""
+    """Runs the fast tests of what computes on Python 3.12 with jax 0.11.
+
+    The other recipes run all fast tests with jax before and after it.
+    """
     session.install("-q", "-c", "constraints-jax-0.11.txt", "-e", ".[test]")
-    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast")
+    session.run("python", "-m", "pytest", "-q", "-n", "2", "-m", "fast", *COMPUTING)
 
 
 @nox.session(python=LATER)

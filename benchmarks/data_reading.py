@@ -31,7 +31,7 @@ AUGMENTATION = {
     "blur": 0.1,
     "synthetic": 0.1,
 }
-"""That of results/demo/train.py."""
+"""The augmentation of results/demo/train.py."""
 
 READER = """
 import json, os, sys, time

@@ -53,7 +53,7 @@ RANDOM = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to code, and with what."""
+    """Images and codecs to measure."""
 
     model: tuple[str, ...] = ("demo", "minnen-128-192")
     """Models, or names of transforms with random parameters."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
-from jaxcorr import ops, serialization
+from jaxcorr import compatibility, ops, serialization
 from jaxcorr.codec_arguments import check_arguments
 from jaxcorr.codec_output import CodecOutput
 from jaxcorr.context.autoregressive import Autoregressive
@@ -200,7 +200,7 @@ def parameters_of(settings: CodecConfig, codec: Codec) -> dict[str, Any]:
     """Returns the parameters of a codec, or abstract ones, by their names in files."""
     names = structure(settings)[1]
     flat = nnx.to_flat_state(nnx.state(codec, nnx.Param))
-    return {names[path]: variable.get_value() for path, variable in flat}
+    return {names[path]: compatibility.value_of(variable) for path, variable in flat}
 
 
 def with_parameters(

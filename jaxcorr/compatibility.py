@@ -45,3 +45,10 @@ else:  # Before flax 0.12, where a list in a module cannot hold functions.
             )
 
     List, Sequential = list, _Sequential  # pyright: ignore
+
+
+def value_of(variable: nnx.Variable) -> Any:
+    """Returns the array of a variable, or its abstract value."""
+    if hasattr(nnx.Variable, "get_value"):
+        return variable.get_value()
+    return variable.value  # Before flax 0.12.

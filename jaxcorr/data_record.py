@@ -1,4 +1,4 @@
-"""What a run has been trained on, to recognize the images in another place.
+"""The record of a run's images, which recognizes them in another place.
 
 Paths of images may change between two starts of a run, but not the images: the order of
 the data follows from their number. The record has the number of training images, the

@@ -7,7 +7,7 @@ import jax
 from jaxtyping import Array
 
 Rematerialization = Literal["none", "transforms", "all"]
-"""What is computed again: nothing, each transform, or also each layer by itself."""
+"""Activations to compute again: none, of each transform, or also of each layer."""
 
 
 def apply_chain(chain: Any, x: Array, kind: Rematerialization) -> Array:

@@ -1,4 +1,4 @@
-"""What made a run: a file in the run directory for each of its starts.
+"""Records of how a run was made: a file in its directory for each of its starts.
 
 A record has the time, the step, the command, the settings, the state of the config's
 folder in git, the versions of all packages, the devices and the hosts. No start changes

@@ -42,13 +42,15 @@ if os.environ["JAX_PLATFORMS"] != "cpu":
 STARTED_FIRST = [
     f"test_{name}.py"
     for name in (
-        "combinations",
+        "transforms_with_context_models",
         "sweep",
         "sweep_runs",
         "config_files",
         "resume",
         "distributed",
         "sharding",
+        "stages",
+        "stablehlo",
     )
 ]
 """The slowest test files, which start first so that no worker ends long after."""

@@ -25,7 +25,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import computed_figures
+import fuzz_figures
 import recipe_figures
+import study_figures
 from computed_figures import Block
 
 from jaxcorr.report.tables import Table
@@ -38,14 +40,20 @@ PAGES = (
     "benchmarks/*.md",
     "jaxcorr/demo/*.md",
     "results/*.md",
+    "results/kodak/*.md",
     "results/recipe/*.md",
 )
 """Pages outside `docs` that may have blocks, as patterns of paths."""
 
 COMPUTED: Mapping[str, Callable[[], Block]] = {
+    "bound": study_figures.bound,
+    "branches": study_figures.branches,
     "demo": computed_figures.demo,
     "demo_rates": computed_figures.demo_rates,
+    "fuzzing": fuzz_figures.fuzzing,
+    "learning_curve": recipe_figures.curve,
     "loss": computed_figures.loss,
+    "printed_maps": study_figures.printed_maps,
     "recipe": recipe_figures.recipe,
     "tpu_chips": computed_figures.tpu_chips,
     "tpu_forms": computed_figures.tpu_forms,

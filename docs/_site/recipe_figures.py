@@ -18,3 +18,14 @@ def recipe() -> Block:
             "Printed by `python results/recipe/table.py`."
         ),
     )
+
+
+def curve() -> Block:
+    """Returns the learning curves of jaxcorr and CompressAI."""
+    return Block(
+        table=table.learning_curve(),
+        source=(
+            "Mean of bpp + λ MSE of BSDS500's validation set, whole images, rounded "
+            "latents. Printed by `python results/recipe/table.py`."
+        ),
+    )

@@ -18,6 +18,7 @@ PAGES = {
     "benchmarks/accelerator.md": "results/accelerator.md",
     "jaxcorr/demo/README.md": "results/demo.md",
     "results/README.md": "results/study.md",
+    "results/kodak/README.md": "results/pairs.md",
     "results/recipe/README.md": "results/recipe.md",
 } | {
     f"colab/{path.name}": f"tutorials/{path.stem}.md"

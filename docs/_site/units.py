@@ -19,6 +19,7 @@ UNITS = {
     "CodecConfig.likelihood_bound": "1",
     "DataConfig.batch_size": "crops",
     "DataConfig.crop_size": "pixels",
+    "DataConfig.crops_per_image": "crops",
     "DataConfig.held_out_crops": "crops",
     "DataConfig.held_out_images": "images",
     "DataConfig.seed": "1",

@@ -24,7 +24,7 @@ from jaxcorr.run_directory import DEMO
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 """Bytes of a file, or its path."""
 MetadataChoice = Literal["drop", "keep"]
-"""What happens to EXIF data, XMP and the ICC profile of an image."""
+"""Whether a file keeps EXIF data, XMP and the ICC profile of an image."""
 
 
 @overload

@@ -162,7 +162,7 @@ def read_data(path: Path) -> bytes:
 def show_any_name() -> None:
     """Lets the standard streams replace what they cannot encode.
 
-    Names of files may hold bytes that are no text, for which Python would stop.
+    Names of files may hold bytes that are not text, for which Python would stop.
     """
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict":

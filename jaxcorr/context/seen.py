@@ -1,4 +1,4 @@
-"""What the latents of a context model see of each other, for masks of the loss."""
+"""Offsets at which a context model sees latents, for masks of the loss."""
 
 import itertools
 from typing import Any

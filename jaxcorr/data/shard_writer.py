@@ -23,7 +23,7 @@ TOO_SMALL, UNREADABLE, DUPLICATE = "too small", "unreadable", "duplicate"
 
 @dataclasses.dataclass(frozen=True)
 class ShardJob:
-    """What a shard is made of.
+    """The images and settings that a shard is made of.
 
     Attributes:
       folder: Folder to write to.
@@ -45,7 +45,7 @@ class ShardJob:
 
 @dataclasses.dataclass(frozen=True)
 class ShardSummary:
-    """What is in a shard.
+    """Counts of the images and tiles of a shard.
 
     Attributes:
       images: Number of images that it was made of, with those that are left out.

@@ -28,7 +28,7 @@ IMAGES_PER_SHARD = 256
 
 @dataclasses.dataclass(frozen=True)
 class WrittenTiles:
-    """What was written.
+    """Counts of the images and tiles that were written.
 
     Attributes:
       folder: The folder.

@@ -20,7 +20,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns an image upright, by its orientation. Other values mean nothing."""
+"""Operation that turns an image upright, by orientation; others mean nothing."""
 
 START = b"Exif\0\0"
 """Bytes before the data in JPEG files."""

@@ -20,7 +20,7 @@ PARTS = {
     "TIFF": "page",
     "WEBP": "frame",
 }
-"""What a file of each format may hold several of."""
+"""Name of the parts of which a file of each format may hold several."""
 OF_SEVERAL_SIZES = {"MPO", "TIFF"}
 """Formats whose parts may have several sizes, such as thumbnails."""
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What an image file holds beside the pixels; empty where it holds nothing.
+    """Metadata of an image file; empty where the file holds none.
 
     Attributes:
       exif: EXIF data in the form of a TIFF file. Its orientation is 1, since pixels

@@ -117,15 +117,20 @@ def convert(
         if not np.isfinite(tensors[tensor]).all():
             raise UserError(f"{name}: {tensor} must be finite, but is not")
     _check_mask(name, state)
-    return saved_model.make_model(
-        settings,
-        {
-            path: source.parameter(tensors[source.tensor])
-            for path, source in sources.items()
-        },
-        median=tensors[_QUANTILES][:, 0, 1],
-        provenance=Provenance(source="CompressAI", architecture=architecture),
-    )
+    parameters = {
+        path: source.parameter(tensors[source.tensor])
+        for path, source in sources.items()
+    }
+    median = tensors[_QUANTILES][:, 0, 1]
+    provenance = Provenance(source="CompressAI", architecture=architecture)
+    try:
+        return saved_model.make_model(
+            settings, parameters, median=median, provenance=provenance
+        )
+    except ValueError as error:  # Finite parameters, but probabilities that are not.
+        raise UserError(
+            f"{name} has values that give no probabilities: {error}"
+        ) from error
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What correlation costs, by closed forms of second moments, without fitting anything.
+"""The cost of correlation by closed forms of second moments, which need no fit.
 
 They hold for Gaussian residuals of large scale, and are not held out: of white
 residuals they give a little more than 0.

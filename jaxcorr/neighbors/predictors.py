@@ -73,7 +73,7 @@ PREDICTORS = (
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """What predictors see of all channels, or of one.
+    """Inputs of the predictors, for all channels or for one.
 
     Attributes:
       residual: Residuals.

@@ -1,4 +1,4 @@
-"""What the devices of a run are capable of, and the memory that they use."""
+"""Peak rates of the devices of a run, and the memory that they use."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -45,7 +45,7 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What the loss of a micro-batch depends on, besides its latents.
+    """Inputs of the loss of a micro-batch, besides its latents.
 
     Attributes:
       images: Images of the whole batch, over all micro-batches.
@@ -85,9 +85,9 @@ class LossConfig:
     """Average the correlation map over all channels. Otherwise each channel has a map
     of its own, and the loss is the mean over channels."""
     measure: Measure = "correlation"
-    """What α multiplies: the correlation loss (`correlation`), or the bits per pixel
-    that prediction from 12 causal neighbors would save (`whitening`), for which window,
-    mask and pooling make no difference."""
+    """The term that α multiplies: the correlation loss (`correlation`), or the bits per
+    pixel that prediction from 12 causal neighbors would save (`whitening`), for which
+    window, mask and pooling make no difference."""
     estimator: Estimator = "published"
     """How the measure is estimated. `published`: from the mean over the batch.
     `unbiased`: from products of the maps of different images, which white latents make

@@ -38,7 +38,7 @@ class OptimizerConfig:
 
     method: str = "adam"
     """Optimizer: `adam`, `adamw`, `lamb` (You et al. 2020, for large batches), `muon`
-    (Jordan 2024; Adam for what is no kernel), or MODULE:FUNCTION for a factory that
+    (Jordan 2024; Adam for what is not a kernel), or MODULE:FUNCTION for a factory that
     takes the learning rate, such as `optax:lion`."""
     weight_decay: float = 1e-4
     """Weight decay of `adamw`, `lamb` and `muon`, relative to the learning rate. Other

@@ -34,7 +34,7 @@ class StepConfig:
     """Number of parts of a batch that are computed in turn, to save memory. The
     gradient is that of the whole batch."""
     rematerialization: Rematerialization = "none"
-    """What the backward pass computes again in place of keeping it, to save memory:
+    """Activations that the backward pass computes again in place of keeping them:
     `none`, the activations of the `transforms`, or `all`, which also keeps nothing
     inside of a layer and of the context model. The gradient is the same."""
     transform_dtype: Literal["float32", "bfloat16"] = "float32"

@@ -52,7 +52,7 @@ class Tracker(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrackedRun:
-    """What a tracker may need to know of a run.
+    """Facts about a run that a tracker may need.
 
     Attributes:
       workdir: The run directory.

@@ -6,7 +6,7 @@ trains a trunk without the loss for each context model, as a sweep over two rate
 three of its checkpoints every arm goes on with the same batches and the same noise, and
 ends with the same drop of the learning rate. Arms differ in the loss alone, but for the
 controls. Whole images are measured with rounded latents; bits and MSE of each image are
-kept as CSV beside this script. `table.py` prints the comparison.
+kept as CSV beside this script. `changes.py` prints the comparison.
 
 What is trained or measured already is not repeated, and a run that was stopped resumes.
 `--only NAME…`, `--arms NAME…` and `--checkpoints STEP…` run some of the branches, for
@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import measure
 import tyro
+import whole_images
 
 import jaxcorr
 from jaxcorr import config, saved_model
@@ -158,7 +158,7 @@ def main(settings: Settings) -> None:
             table = FOLDER / f"{context}-{name}" / f"{images}.csv"
             if not table.is_file():
                 table.parent.mkdir(exist_ok=True)
-                measure.write(table, run, settings.folder(images))
+                whole_images.write(table, run, settings.folder(images))
 
 
 def train(run: TrainConfig) -> None:

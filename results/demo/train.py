@@ -77,6 +77,8 @@ class Settings:
     """Number of crops in a step."""
     workers: int = 0
     """Processes that read photographs."""
+    synthetic: float = AUGMENTATION.synthetic
+    """Share of the crops that are drawings and text."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type in which analysis and synthesis compute in training."""
     stopped: bool = False
@@ -123,7 +125,9 @@ def trunk(settings: Settings) -> TrainConfig:
                 "batch_size": settings.batch_size,
                 "crop_size": 256,
                 "workers": settings.workers,
-                "augmentation": AUGMENTATION,
+                "augmentation": dataclasses.replace(
+                    AUGMENTATION, synthetic=settings.synthetic
+                ),
             },
             "intervals": {
                 "log_every": 100,

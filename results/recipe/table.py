@@ -1,4 +1,4 @@
-"""Prints the comparison of the arms of `ablation.py`.
+"""Prints the comparison of the arms of `ablation.py`, and the learning curves.
 
     python results/recipe/table.py
 
@@ -26,6 +26,7 @@ from jaxcorr.report import published
 from jaxcorr.report.tables import Table
 
 BASE = "base"
+CURVE = ablation.FOLDER / "learning_curve.csv"
 PUBLISHED = "compressai-mbt2018-mean_mse_cuda"
 """Key of the published curve that the arms are compared with."""
 SETS = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
@@ -34,8 +35,9 @@ Costs = Mapping[str, float]
 
 
 def main() -> None:
-    """Prints a table in Markdown."""
+    """Prints both tables in Markdown."""
     print(comparison().as_markdown())
+    print(learning_curve().as_markdown())
 
 
 def comparison() -> Table:
@@ -81,6 +83,27 @@ def published_cost() -> float:
     points = zip(curve["bpp"], curve["psnr_rgb_db"], strict=True)
     return min(
         bpp + distortion_weight() * 255**2 / 10 ** (psnr / 10) for bpp, psnr in points
+    )
+
+
+def learning_curve() -> Table:
+    """Returns the costs of jaxcorr and CompressAI by step (`learning_curve.py`)."""
+    with CURVE.open(newline="") as file:
+        rows = [
+            (int(row["step"]), float(row["jaxcorr"]), float(row["compressai"]))
+            for row in csv.DictReader(file)
+        ]
+    return Table(
+        columns=("step", "jaxcorr", "CompressAI", "change"),
+        rows=tuple(
+            (
+                f"{step:,}",
+                f"{ours:.3f}",
+                f"{theirs:.3f}",
+                f"{100 * math.log(ours / theirs):+.1f} %",
+            )
+            for step, ours, theirs in rows
+        ),
     )
 
 

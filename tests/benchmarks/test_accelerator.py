@@ -176,6 +176,7 @@ def test_distance_is_relative_and_infinite_if_a_value_is_not_finite():
     assert correct.distance({"a": np.full(4, np.nan)}, second) == float("inf")
 
 
+@pytest.mark.slow
 def test_files_are_exchanged_with_another_process(tmp_path):
     run_sizes = dataclasses.replace(
         sizes.TINY, contexts={"none": sizes.TINY.contexts["none"]}

@@ -145,7 +145,11 @@ def saved_run(request, tmp_path, monkeypatch):
     return dataclasses.replace(RUNS[request.param], workdir=str(workdir))
 
 
-@pytest.mark.parametrize("saved_run", RUNS, indirect=True)
+@pytest.mark.parametrize(
+    "saved_run",
+    ["sweep", pytest.param("single", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_a_saved_run_resumes_to_the_expected_parameters(saved_run):
     workdir = trainer.train(saved_run)
     expected = np.load(SAVED / "runs" / f"{workdir.name}.npz")

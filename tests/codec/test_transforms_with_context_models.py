@@ -30,18 +30,18 @@ COMBINATIONS = [
     for transforms in codecs.TRANSFORMS
     for context in codecs.CONTEXTS
 ]
-TRAINED = [
-    pair
-    for pair in COMBINATIONS
-    if "minnen" in pair or {"none", "channelwise"} & {*pair}
-]
-"""All context models with one kind of transforms, and all transforms with two."""
-OTHERS = [pair for pair in COMBINATIONS if pair not in TRAINED]
+CODED = [pair for pair in COMBINATIONS if "minnen" in pair or "none" in pair]
+"""All context models with one kind of transforms, and all transforms without one."""
+OTHERS = [pair for pair in COMBINATIONS if pair not in CODED]
+TRAINED_SLOWLY = [("swin", "none"), ("swin", "channelwise"), ("cheng", "channelwise")]
 DECODED = ("side_symbols", "symbols", "latent_hat")
 
-combinations = pytest.mark.parametrize(
-    "combination", TRAINED, ids=["-".join(pair) for pair in TRAINED]
-)
+
+def on(combinations, *marks):
+    return [pytest.param(x, id="-".join(x), marks=marks) for x in combinations]
+
+
+combinations = pytest.mark.parametrize("combination", on(CODED))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ class Encoded:
 @pytest.fixture(scope="module")
 def encoded(photograph):
     """The model, file and latents of the combinations."""
-    return {pair: encode(pair, photograph) for pair in TRAINED}
+    return {pair: encode(pair, photograph) for pair in CODED}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,13 @@ def decode_in_another_process(encoded, folder):
     }
 
 
-@combinations
+@pytest.mark.parametrize(
+    "combination",
+    [
+        *on([pair for pair in CODED if pair not in TRAINED_SLOWLY]),
+        *on(TRAINED_SLOWLY, pytest.mark.slow),
+    ],
+)
 def test_a_training_step_has_finite_gradients_and_changes_every_part(combination):
     transforms, context = combination
     static_config = StaticConfig(
@@ -161,7 +167,7 @@ def test_file_sizes_match_the_estimate_of_the_entropy_model(
 
 
 def test_a_file_of_one_context_model_is_refused_by_another(encoded):
-    for pair, other in zip(TRAINED, TRAINED[1:] + TRAINED[:1], strict=True):
+    for pair, other in zip(CODED, CODED[1:] + CODED[:1], strict=True):
         names = [encoded[x].model.fingerprint.hex() for x in (other, pair)]
         container = Container.from_bytes(encoded[other].data, "x.jxc")
         message = f"x.jxc was made with model {names[0]}, but this is {names[1]}"

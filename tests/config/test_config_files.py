@@ -8,6 +8,7 @@ import pytest
 from support import codecs
 
 from jaxcorr import codec, config_files
+from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training.optimizer import OptimizerConfig
@@ -27,6 +28,7 @@ VARIANTS = {
     "study": ["", *names_in("study", "CONTEXTS")],
 }
 KEY = jax.random.key(0)
+TINY = CodecConfig(transforms=codecs.TRANSFORMS["minnen"])
 NAMES = [
     f"{name}:{variant}".rstrip(":")
     for name, variants in VARIANTS.items()
@@ -40,8 +42,11 @@ def parse(*arguments) -> TrainConfig:
     )
 
 
-def with_tiny_codec(config: TrainConfig) -> TrainConfig:
-    """Returns the config with a tiny codec of the same classes."""
+def shrink(config: TrainConfig) -> TrainConfig:
+    """Returns the config with little to compute, and a step that many configs share.
+
+    Its tiny codec has the same classes.
+    """
 
     def same_class(part, choices):
         return next(choice for choice in choices if type(choice) is type(part))
@@ -49,13 +54,9 @@ def with_tiny_codec(config: TrainConfig) -> TrainConfig:
     transforms = same_class(config.codec.transforms, codecs.TRANSFORMS.values())
     context = same_class(config.codec.context, codecs.CONTEXTS.values())
     small = dataclasses.replace(config.codec, transforms=transforms, context=context)
-    return dataclasses.replace(config, codec=small)
-
-
-def shrink(config: TrainConfig) -> TrainConfig:
-    """Returns the config with little to compute, and a step that many configs share."""
     return dataclasses.replace(
-        with_tiny_codec(config),
+        config,
+        codec=small,
         steps=10,
         stages=(),
         loss=dataclasses.replace(config.loss, window=3),
@@ -74,7 +75,8 @@ def test_every_config_and_variant_builds_a_training_step(name):
     parameters = codec.abstract_parameters(config.codec)
     assert sum(array.size for array in parameters.values()) > 100_000
 
-    small = with_tiny_codec(config)
+    # All codecs are trained by other tests.
+    small = dataclasses.replace(config, codec=TINY)
     side, batch_size = small.data.crop_size, small.data.batch_size
     crops = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.uint8)
     state = jax.eval_shape(

@@ -61,10 +61,12 @@ def assert_training_leaves_less_correlation(train):
     assert all(np.isfinite(value) for value in with_loss.values())
 
 
+@pytest.mark.slow
 def test_training_in_equinox_with_the_loss_leaves_less_correlation():
     assert_training_leaves_less_correlation(equinox_codec.train)
 
 
+@pytest.mark.slow
 @jax.numpy_rank_promotion("allow")  # CoDeX broadcasts ranks.
 def test_training_in_linen_with_the_loss_leaves_less_correlation(linen_codec):
     assert_training_leaves_less_correlation(linen_codec.train)

@@ -26,8 +26,9 @@ PAGES = sorted(
     )
 )
 WITH_TESTS_OF_THEIR_OWN = {"docs/tour.md", "docs/tensorflow_compression.md"}
+SLOW = {"docs/evaluation.md", "docs/guides/train.md"}
 PYTHON = [
-    page
+    pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
     for page in PAGES
     if pages.snippets(page) and page not in WITH_TESTS_OF_THEIR_OWN
 ]
@@ -44,7 +45,6 @@ def commands(page):
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
 
-@pytest.mark.fast
 @pytest.mark.usefixtures("no_shape_checks")
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):

@@ -294,3 +294,11 @@ def test_a_file_without_a_state_dict_is_refused_in_one_line(jaxcorr):
         status, out, err = jaxcorr(*command)
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert err.startswith(f"jaxcorr: error: {message}")
+
+
+def test_finite_values_without_probabilities_are_refused():
+    # Found by fuzzing.
+    name = next(name for name in state_of(MEAN) if "matri" in name and "3" in name)
+    state = state_of(MEAN) | {name: np.full_like(state_of(MEAN)[name], -7.3e12)}
+    with pytest.raises(UserError, match="give no probabilities"):
+        compressai.convert(state, MEAN)

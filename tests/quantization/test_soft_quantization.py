@@ -22,6 +22,7 @@ NOISE = (np.arange(4000) + 0.5) / 4000 - 0.5
 each_sharpness = pytest.mark.parametrize("sharpness", SHARPNESS)
 
 
+@functools.cache
 def gaussian(scale):
     """Returns an entropy model: a Gaussian of this scale around the center."""
     return lambda quantized, likelihood_bound: gaussian_bits(
@@ -31,6 +32,10 @@ def gaussian(scale):
     )
 
 
+soft_quantize = jax.jit(quantization.soft_quantize)
+
+
+@functools.partial(jax.jit, static_argnames=("bits", "likelihood_bound"))
 def soft_bits(values, noise, sharpness, bits, *, likelihood_bound=0.0):
     centers = jnp.full_like(values, CENTER)
     return quantization.soft_bits(
@@ -50,15 +55,13 @@ def test_gradient_of_latents_is_that_of_their_mean_over_the_noise(float64, sharp
 
     def total(values, centers):
         noise = jnp.full_like(values, 0.2)
-        return jnp.sum(quantization.soft_quantize(values, centers, noise, sharpness))
+        return jnp.sum(soft_quantize(values, centers, noise, sharpness))
 
     def mean(values, centers):
         shape = (NOISE.size, values.size)
         repeated = jnp.broadcast_to(values, shape)
         noise = jnp.broadcast_to(jnp.asarray(NOISE)[:, None], shape)
-        return quantization.soft_quantize(
-            repeated, centers[None], noise, sharpness
-        ).mean(axis=0)
+        return soft_quantize(repeated, centers[None], noise, sharpness).mean(axis=0)
 
     step = 1e-3
     to_values, to_centers = jax.grad(total, (0, 1))(values, centers)
@@ -127,7 +130,7 @@ def test_very_small_sharpness_is_additive_noise(sharpness):
     values = jnp.linspace(-2.0, 2.0, 41)
     noise = jax.random.uniform(jax.random.key(0), (41,), minval=-0.5, maxval=0.5)
     centers = jnp.full_like(values, CENTER)
-    quantized = quantization.soft_quantize(values, centers, noise, sharpness)
+    quantized = soft_quantize(values, centers, noise, sharpness)
     np.testing.assert_allclose(quantized, values + noise, rtol=0, atol=2e-6)
     bits = soft_bits(values, noise, sharpness, gaussian(1.0))
     expected = gaussian(1.0)(values + noise, 0.0)

@@ -1,19 +1,20 @@
-"""Runs of `train.py` in processes that can be stopped at a given moment."""
+"""Runs of `train.py` in other processes, which can be stopped at a given moment."""
 
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from jaxcorr import run_directory
 from support import compilation
-from support.paths import ROOT
+from support.paths import ROOT, SCRIPTS
 
 STEPS, EVERY, KEEP = 12, 3, 2
 PATIENCE = 600
@@ -49,10 +50,12 @@ def get_config():
 
 
 class Runs:
-    """Starts processes that share a config and compiled programs.
+    """Starts runs that share a config and compiled programs.
+
+    As a context manager it ends its process at the end of the block.
 
     Args:
-      folder: Folder for the config; processes run in it.
+      folder: Folder for the config; runs have it as working directory.
     """
 
     def __init__(self, folder: Path):
@@ -60,6 +63,21 @@ class Runs:
         self.config = folder / "tiny.py"
         self.config.write_text(CONFIG)
         self.environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        self._shared: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes itself."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process of `finish`, which the next call starts again."""
+        if self._shared is not None:
+            self._shared.communicate(timeout=PATIENCE)
+            self._shared = None
 
     def keep_programs_by_run(self) -> None:
         """Lets each run keep compiled programs in its run directory, as by default."""
@@ -67,33 +85,47 @@ class Runs:
 
     def share_programs(self, workdir: Path) -> None:
         """Lets later runs use the compiled programs of a run."""
+        self.close()
         self.environment["JAX_COMPILATION_CACHE_DIR"] = str(workdir / "programs")
 
     def start(
         self, workdir: Path, *arguments: str, devices: int = 1
     ) -> subprocess.Popen[str]:
-        """Starts a run, outside the repository."""
-        command = [sys.executable, ROOT / "train.py", self.config]
+        """Starts a run in a process of its own, outside the repository."""
+        command = [ROOT / "train.py", self.config, "--workdir", workdir, *arguments]
+        return self._open(*command, devices=devices)
+
+    def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
+        """Runs to the end. Returns exit status, standard output and standard error.
+
+        Such runs share a process, whose start takes longer than they do.
+        """
+        if self._shared is None:
+            self._shared = self._open(SCRIPTS / "train_each.py")
+        process = self._shared
+        assert process.stdin is not None and process.stdout is not None
+        command = [self.config, "--workdir", workdir, *arguments]
+        print(json.dumps(list(map(str, command))), file=process.stdin, flush=True)
+        limit = threading.Timer(PATIENCE, process.kill)
+        limit.start()
+        answer = process.stdout.readline()
+        limit.cancel()
+        assert answer, f"the process ended: {process.communicate()[1]}"
+        status, output, errors = json.loads(answer)
+        return status, output, errors
+
+    def _open(self, *command: str | Path, devices: int = 1) -> subprocess.Popen[str]:
         # One device by default: the eight devices of other tests compile more slowly.
         flags = compilation.flags(devices=devices)
         return subprocess.Popen(
-            [*command, "--workdir", workdir, *arguments],
+            [sys.executable, *command],
             cwd=self.folder,
             env=self.environment | {"XLA_FLAGS": flags},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-
-    def finish(self, workdir: Path, *arguments: str) -> tuple[int, str, str]:
-        """Runs to the end. Returns exit status, standard output and standard error."""
-        process = self.start(workdir, *arguments)
-        try:
-            output, errors = process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        return process.returncode, output, errors
 
     def stop(
         self, workdir: Path, number: int, when: Callable[[], Any]

@@ -1,4 +1,4 @@
-"""A run in two processes with two devices each, against a run in one process."""
+"""Runs in two processes, against a run in one process."""
 
 import json
 import signal
@@ -6,43 +6,47 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.training_runs import PATIENCE, Runs
+from support.training_runs import PATIENCE, STEPS, Runs
 
 from jaxcorr.cli.train import START_AGAIN
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints, distributed
 from jaxcorr.training.distributed import DistributedConfig
 
-STEPS = 20
-SETTINGS = ("--data.batch-size", "4", "--steps", str(STEPS))
-
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("processes"))
+def runs(tmp_path_factory) -> Iterator[Runs]:
+    with Runs(tmp_path_factory.mktemp("processes")) as runs:
+        yield runs
 
 
-@pytest.fixture(scope="module")
-def alone(runs) -> Path:
-    """The run in one process, on one device."""
-    workdir = runs.folder / "alone"
-    status, _, errors = runs.finish(workdir, *SETTINGS)
+SETTINGS = ("--intervals.eval-every", str(STEPS))
+
+
+def train_alone(runs: Runs, workdir: Path, *arguments: str) -> Path:
+    """Trains in one process, on one device."""
+    status, _, errors = runs.finish(workdir, *SETTINGS, *arguments)
     assert (status, errors) == (0, "")
     return workdir
 
 
-def start_two(runs: Runs, workdir: Path, *arguments: str) -> list[subprocess.Popen]:
+def start_two(
+    runs: Runs, workdir: Path, *arguments: str, devices: int
+) -> list[subprocess.Popen]:
     with socket.socket() as free_socket:
         free_socket.bind(("127.0.0.1", 0))
         port = free_socket.getsockname()[1]
     connection = ["--distributed.coordinator-address", f"127.0.0.1:{port}"]
     connection += ["--distributed.num-processes", "2", "--distributed.process-id"]
     return [
-        runs.start(workdir, *SETTINGS, *arguments, *connection, str(index), devices=2)
+        runs.start(
+            workdir, *SETTINGS, *arguments, *connection, str(index), devices=devices
+        )
         for index in range(2)
     ]
 
@@ -74,19 +78,23 @@ def assert_same_losses(workdir: Path, expected_workdir: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_with_shared_parameters_train_like_one(runs, alone):
-    workdir = runs.folder / "two"
-    first, second = finish_two(start_two(runs, workdir, "--mesh.fsdp", "4"))
+def test_two_processes_with_shared_parameters_train_like_one(runs):
+    workdir, batch = runs.folder / "two", ("--data.batch-size", "4")
+    alone = train_alone(runs, runs.folder / "alone_with_4", *batch)
+    shared = (*batch, "--mesh.fsdp", "4")
+    first, second = finish_two(start_two(runs, workdir, *shared, devices=2))
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     assert "4 cpu device(s)" in first[1] and "Photographs" in first[1]
     assert "step" not in second[1] and "Photographs" not in second[1]
     assert_same_losses(workdir, alone)
 
 
-def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs, alone):
-    workdir = runs.folder / "stopped"
+def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs):
+    workdir, alone = runs.folder / "stopped", runs.folder / "alone"
+    train_alone(runs, alone)
     # A checkpoint at each step, so that the signal reaches both before the run ends.
-    processes = start_two(runs, workdir, "--intervals.checkpoint-every", "1")
+    often = ("--intervals.checkpoint-every", "1")
+    processes = start_two(runs, workdir, *often, devices=1)
     log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
     while not (log.exists() and '"step": 3' in log.read_text()):
         assert processes[0].poll() is None and time.monotonic() < deadline

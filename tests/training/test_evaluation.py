@@ -110,7 +110,10 @@ def expected_metrics(model, photographs, member, loss):
             256,
             jaxcorr.LossConfig(window=3, distortion="ms_ssim", pool_channels=False),
         ),
-        (MeshConfig(data=2, fsdp=2, sweep=2), 8, 128, CONFIG.loss),
+        pytest.param(
+            *(MeshConfig(data=2, fsdp=2, sweep=2), 8, 128, CONFIG.loss),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_members_have_the_metrics_of_each_image_by_itself(

@@ -200,6 +200,7 @@ def initial_states(mesh):
     return sharding.shard_state(states, mesh, members=True)
 
 
+@pytest.mark.slow
 def test_a_sharded_sweep_averages_as_one_device_and_resumes_bit_for_bit(tmp_path):
     single = sharding.make_mesh(sharding.MeshConfig(data=1), jax.devices()[:1])
     states, history = take_steps(STATIC_CONFIG, single, initial_states(single))

@@ -24,22 +24,22 @@ SETTINGS = (
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_nothing(tmp_path):
-    runs = Runs(tmp_path)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    assert runs.finish(undisturbed, *SETTINGS)[::2] == (0, "")
-    moments = random.Random(0)
-    for kill in range(KILLS):
-        process = runs.start(killed, *SETTINGS)
-        # Kills it while it starts, trains, evaluates or saves, always at a later step.
-        if kill % 3:
-            wait_for_step(killed, (kill + 1) * STEPS // (KILLS + 2), process)
-        time.sleep(moments.uniform(0, 2 if kill % 3 == 0 else 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
-    status, _, errors = runs.finish(killed, *SETTINGS)
-    assert (status, errors) == (0, "")
-    assert_same_run(killed, undisturbed, last=STEPS)
+    with Runs(tmp_path) as runs:
+        assert runs.finish(undisturbed, *SETTINGS)[::2] == (0, "")
+        moments = random.Random(0)
+        for kill in range(KILLS):
+            process = runs.start(killed, *SETTINGS)
+            # Kills it while it starts, trains, evaluates or saves, at later steps.
+            if kill % 3:
+                wait_for_step(killed, (kill + 1) * STEPS // (KILLS + 2), process)
+            time.sleep(moments.uniform(0, 2 if kill % 3 == 0 else 0.3))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+        status, _, errors = runs.finish(killed, *SETTINGS)
+        assert (status, errors) == (0, "")
+        assert_same_run(killed, undisturbed, last=STEPS)
 
 
 def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -34,10 +35,10 @@ def count_logged_steps(workdir: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    runs = Runs(tmp_path_factory.mktemp("runs"))
-    runs.keep_programs_by_run()
-    return runs
+def runs(tmp_path_factory) -> Iterator[Runs]:
+    with Runs(tmp_path_factory.mktemp("runs")) as runs:
+        runs.keep_programs_by_run()
+        yield runs
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,7 @@ def test_the_newest_checkpoints_and_the_best_are_kept(uninterrupted):
     assert run_directory.load(workdir).provenance.held_out_loss == min(losses.values())
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_checkpoints_resumes_bit_for_bit(runs, uninterrupted):
     workdir = runs.folder / "killed"
     stop_at = 2 * EVERY + 2

@@ -1,5 +1,6 @@
 """Training on eight simulated devices, and resuming on another mesh."""
 
+import functools
 import math
 import re
 
@@ -36,6 +37,10 @@ SHAPES = {
     "fsdp": MeshConfig(data=1, fsdp=8),
     "both": MeshConfig(data=4, fsdp=2),
 }
+on_each_shape = pytest.mark.parametrize(
+    "name",
+    ["both", *(pytest.param(x, marks=pytest.mark.slow) for x in ("data", "fsdp"))],
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,48 +79,50 @@ def single(crops, parameters):
 
 
 @pytest.fixture(scope="module")
-def halves(crops, parameters):
-    """States on eight devices after half of the steps, and their losses."""
-    meshes = {name: sharding.make_mesh(shape) for name, shape in SHAPES.items()}
-    return {
-        name: (mesh, *train(new_state(parameters, mesh), crops[:HALF], mesh))
-        for name, mesh in meshes.items()
-    }
+def half_of(crops, parameters):
+    """Returns mesh, state and losses after half of the steps on eight devices."""
+
+    @functools.cache
+    def train_half(name):
+        mesh = sharding.make_mesh(SHAPES[name])
+        return (mesh, *train(new_state(parameters, mesh), crops[:HALF], mesh))
+
+    return train_half
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_eight_devices_train_like_one(halves, crops, single, name):
-    mesh, state, losses = halves[name]
+@on_each_shape
+def test_eight_devices_train_like_one(half_of, crops, single, name):
+    mesh, state, losses = half_of(name)
     copy = jax.tree.map(jnp.copy, state)  # Training donates its buffers.
     _, rest = train(copy, crops[HALF:], mesh)
     np.testing.assert_allclose([*losses, *rest], single, rtol=1e-5)
 
 
-def test_a_step_keeps_parameters_and_moments_sharded(halves):
-    for mesh, state, _ in halves.values():
-        sharded = sharding.shard_state(jax.device_get(state), mesh)
-        for array, expected in zip(
-            *map(jax.tree.leaves, (state, sharded)), strict=True
-        ):
-            assert array.sharding.is_equivalent_to(expected.sharding, array.ndim)
-        kernel = state.parameters["transforms/analysis/layers/2/kernel"]
-        shard = kernel.addressable_shards[0].data
-        assert shard.size == kernel.size // mesh.shape["fsdp"]
+@on_each_shape
+def test_a_step_keeps_parameters_and_moments_sharded(half_of, name):
+    mesh, state, _ = half_of(name)
+    sharded = sharding.shard_state(jax.device_get(state), mesh)
+    for array, expected in zip(*map(jax.tree.leaves, (state, sharded)), strict=True):
+        assert array.sharding.is_equivalent_to(expected.sharding, array.ndim)
+    kernel = state.parameters["transforms/analysis/layers/2/kernel"]
+    shard = kernel.addressable_shards[0].data
+    assert shard.size == kernel.size // mesh.shape["fsdp"]
 
 
 @pytest.mark.parametrize(
     ("saved_on", "shape", "devices"),
     [
-        ("data", MeshConfig(), 2),
-        ("data", MeshConfig(data=1, fsdp=8), 8),
-        ("fsdp", MeshConfig(), 1),
-        ("both", MeshConfig(data=2, fsdp=4), 8),
+        ("both", MeshConfig(), 1),
+        pytest.param("data", MeshConfig(), 2, marks=pytest.mark.slow),
+        pytest.param("data", MeshConfig(data=1, fsdp=8), 8, marks=pytest.mark.slow),
+        pytest.param("fsdp", MeshConfig(), 1, marks=pytest.mark.slow),
+        pytest.param("both", MeshConfig(data=2, fsdp=4), 8, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_resumes_on_another_mesh(
-    halves, crops, single, parameters, tmp_path, saved_on, shape, devices
+    half_of, crops, single, parameters, tmp_path, saved_on, shape, devices
 ):
-    _, state, losses = halves[saved_on]
+    _, state, losses = half_of(saved_on)
     model = saved_model.make_model(STATIC_CONFIG.codec, parameters)
     with checkpoints.open_checkpoints(tmp_path, max_to_keep=1) as saved:
         saved.save(HALF, state, {0: model}, {})
@@ -194,17 +201,16 @@ def test_a_sweep_that_does_not_split_evenly_is_refused():
         sharding.check_members(mesh, 6)
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_only_parameters_are_gathered(halves, crops, name):
+@on_each_shape
+def test_only_parameters_are_gathered(half_of, crops, name):
     """Activations are far larger, and stay on the device that has the image."""
-    mesh, state, _ = halves[name]
+    mesh, state, _ = half_of(name)
     batch = sharding.shard_batch(crops[0], mesh, BATCH)
-
-    def step(state, batch):
-        return train_step(state, batch, WEIGHTS, KEY, static_config=STATIC_CONFIG)
-
     with jax.set_mesh(mesh):
-        text = jax.jit(step).lower(state, batch).compile().as_text()
+        lowered = train_step.lower(
+            state, batch, WEIGHTS, KEY, static_config=STATIC_CONFIG
+        )
+        text = lowered.compile().as_text()
     shapes = re.findall(r"= \w+\[([\d,]*)\]\S* all-gather\(", text or "")
     sizes = [math.prod(map(int, shape.split(","))) for shape in shapes]
     largest = max(array.size for array in state.parameters.values())

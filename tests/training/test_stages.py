@@ -41,11 +41,22 @@ CONFIG = TrainConfig(
             start=START, distortion_weight=0.02, batch_size=16, learning_rate=4e-4
         ),
     ),
-    mesh=MeshConfig(data=4, sweep=2),
+    mesh=MeshConfig(data=2, sweep=2),
     intervals=IntervalConfig(
         log_every=1, eval_every=2, checkpoint_every=1, max_to_keep=STEPS
     ),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _four_devices():
+    """Leaves out the other simulated devices, which take time."""
+    make_mesh = sharding.make_mesh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sharding, "make_mesh", lambda shape: make_mesh(shape, jax.devices()[:4])
+        )
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +93,7 @@ def assert_equal(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) ->
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
-@pytest.mark.parametrize("kept", [1, START])
+@pytest.mark.parametrize("kept", [1, pytest.param(START, marks=pytest.mark.slow)])
 def test_a_run_resumes_bit_for_bit_across_a_change_of_stage(run, tmp_path, kept):
     workdir = tmp_path / "run"
     shutil.copytree(run, workdir)

@@ -128,7 +128,7 @@ def expected(parameters, crops):
 
 
 def test_micro_batches_take_the_step_of_the_whole_batch(parameters, crops, expected):
-    static_config = with_step(micro_batches=4)
+    static_config = with_step(micro_batches=2)
     assert_same(
         *take(3, new_state(parameters, static_config), crops, static_config), *expected
     )

@@ -72,9 +72,9 @@ def alone(crops):
     ("shape", "devices", "in_one_program"),
     [
         (MeshConfig(), 1, False),
-        (MeshConfig(fsdp=2), 4, False),
+        pytest.param(MeshConfig(fsdp=2), 4, False, marks=pytest.mark.slow),
         (MeshConfig(sweep=4), 8, True),
-        (MeshConfig(sweep=2, fsdp=2), 8, True),
+        pytest.param(MeshConfig(sweep=2, fsdp=2), 8, True, marks=pytest.mark.slow),
     ],
 )
 def test_each_member_trains_as_by_itself(crops, alone, shape, devices, in_one_program):
@@ -110,6 +110,7 @@ def test_each_member_trains_as_by_itself(crops, alone, shape, devices, in_one_pr
         np.testing.assert_allclose(reconstructions[number], images, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_no_activations_are_gathered(crops):
     """They are far larger than parameters. Vectorized members would gather them."""
     mesh = sharding.make_mesh(MeshConfig(data=4), jax.devices()[:4])

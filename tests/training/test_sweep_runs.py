@@ -1,6 +1,7 @@
 """Sweeps that the command trains, and commands that read them."""
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from jaxcorr.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Runs:
-    return Runs(tmp_path_factory.mktemp("sweep"))
+def runs(tmp_path_factory) -> Iterator[Runs]:
+    with Runs(tmp_path_factory.mktemp("sweep")) as runs:
+        yield runs
 
 
 @pytest.fixture(scope="module")

@@ -114,6 +114,7 @@ def test_a_run_resumed_halfway_repeats_the_run_bit_for_bit(parameters, crops, ru
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), run[0])
 
 
+@pytest.mark.slow
 def test_two_micro_batches_on_four_devices_take_the_same_steps(parameters, crops, run):
     static_config = dataclasses.replace(
         STATIC_CONFIG, step=dataclasses.replace(STEP, micro_batches=2)
@@ -126,6 +127,7 @@ def test_two_micro_batches_on_four_devices_take_the_same_steps(parameters, crops
     assert_same(state, history, *run[:2])
 
 
+@pytest.mark.slow
 def test_members_of_a_sweep_train_as_by_themselves(crops):
     parameters = [
         jax.tree.map(jnp.asarray, codecs.draw(STATIC_CONFIG.codec, seed=member.seed))

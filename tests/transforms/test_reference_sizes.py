@@ -4,10 +4,10 @@ import functools
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import jax
 import pytest
-from flax import nnx
 
 from jaxcorr import codec
 from jaxcorr.codec import CodecConfig
@@ -60,6 +60,23 @@ def count(transforms, context, *, prefix=""):
 def test_parameter_counts_equal_those_of_compressai(transforms, context, expected):
     # Counted in CompressAI 1.2.8, without the quantiles that it stores.
     assert count(transforms, context) == expected
+
+
+def test_a_narrow_hyper_synthesis_has_the_other_parameters_unchanged():
+    wide = Minnen(width=4, channels=8)
+    assert shapes(replace(wide, hyper_width=8), NoContext()).keys() == (
+        shapes(wide, NoContext()).keys()
+    )
+    # 25 taps of 4x6 and 6x6, 9 taps of 6x16, and a bias for each output.
+    narrow = replace(wide, hyper_width=6)
+    assert count(narrow, NoContext(), prefix="transforms/hyper_synthesis") == (
+        25 * (4 * 6 + 6 * 6) + 9 * 6 * 16 + 6 + 6 + 16
+    )
+    for name, array in shapes(narrow, NoContext()).items():
+        if "hyper_synthesis" not in name:
+            assert array.shape == shapes(wide, NoContext())[name].shape
+    with pytest.raises(UserError, match="hyper_width"):
+        replace(wide, hyper_width=0)
 
 
 def test_swin_parameter_counts_equal_those_of_zhu_et_al():
@@ -123,7 +140,8 @@ def test_published_sizes_have_the_channels_and_strides_of_their_config(name):
 
 def test_swin_has_a_head_per_32_channels_and_shifts_every_second_block():
     transforms = swin.SIZES["L"]
-    built = nnx.eval_shape(lambda: transforms.build(rngs=nnx.Rngs(0)))
+    settings = CodecConfig(transforms=transforms, context=NoContext())
+    built = codec.abstract_codec(settings).transforms
     main = list(zip(transforms.widths, (2, 2, 6, 2), strict=True))
     side = list(zip(transforms.side_widths, (5, 1), strict=True))
     for transform, stages, window in [

@@ -1,14 +1,15 @@
 """Prints what the arms of `study.py` changed.
 
-    python results/branches/table.py
+    python results/branches/changes.py
 
 The cost of an image is bpp + λ MSE. A difference to the arm without the loss that
 branches from the same checkpoint is the mean over images of the logarithm of the ratio
 of two costs, in percent. The table has the mean over the pairs and, if there are
-several, half of the 95 % interval of Student's t over them.
+several, half of the 95 % interval of Student's t over them. Its last columns are the
+correlation loss L and the mean v of the squared normalized latents of BSDS500's
+validation set, as means over images, without the loss and in the arm.
 """
 
-import collections
 import dataclasses
 import math
 import statistics
@@ -16,8 +17,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import measure
 import study
+import whole_images
 from scipy import stats
 
 from jaxcorr.report.tables import Table
@@ -37,6 +38,8 @@ class Arm:
       images: Set of images.
       step: Checkpoint that it branches from.
       costs: Cost of each image, in bits per pixel.
+      correlation: Correlation loss, as a mean over the images.
+      normalized_square: Mean of the squared normalized latents, likewise.
     """
 
     context: str
@@ -45,6 +48,8 @@ class Arm:
     images: str
     step: int
     costs: tuple[float, ...]
+    correlation: float
+    normalized_square: float
 
 
 def main() -> None:
@@ -58,25 +63,49 @@ def comparison() -> Table:
     Raises:
       SystemExit: If nothing was measured.
     """
-    arms = list(read_arms())
-    if not arms:
+    pairs = arm_pairs()
+    if not pairs:
         sys.exit(f"{study.FOLDER} has no table of an arm: run study.py")
-    base = {key_of(arm): arm for arm in arms if arm.name == f"{BASE} 0"}
-    changes: dict[tuple[str, float, str], dict[str, list[float]]] = {}
-    for arm in arms:
-        if arm.name == f"{BASE} 0" or key_of(arm) not in base:
-            continue
-        row = changes.setdefault(
-            (arm.context, arm.rate, arm.name), collections.defaultdict(list)
-        )
-        row[arm.images].append(change(arm, base[key_of(arm)]))
+    measured = {arm.images for group in pairs.values() for _, arm in group}
+    sets = [name for name in SETS if name in measured]
     return Table(
-        columns=("context", "λ", "arm and α", *SETS.values()),
+        columns=(
+            *("context", "λ", "arm and α"),
+            *(SETS[name] for name in sets),
+            *("L without", "with", "v without", "with"),
+        ),
         rows=tuple(
-            (context, f"{rate:g}", name, *(interval(row[images]) for images in SETS))
-            for (context, rate, name), row in changes.items()
+            (context, f"{rate:g}", name, *cells(group, sets))
+            for (context, rate, name), group in pairs.items()
         ),
     )
+
+
+def arm_pairs() -> dict[tuple[str, float, str], list[tuple[Arm, Arm]]]:
+    """Returns each arm with the arm without the loss from the same checkpoint.
+
+    Returns:
+      By context model, λ and name of the arm: the arm without the loss, and the arm.
+    """
+    arms = list(read_arms())
+    base = {key_of(arm): arm for arm in arms if arm.name == f"{BASE} 0"}
+    pairs: dict[tuple[str, float, str], list[tuple[Arm, Arm]]] = {}
+    for arm in arms:
+        if arm.name != f"{BASE} 0" and key_of(arm) in base:
+            group = pairs.setdefault((arm.context, arm.rate, arm.name), [])
+            group.append((base[key_of(arm)], arm))
+    return pairs
+
+
+def cells(pairs: list[tuple[Arm, Arm]], sets: list[str]) -> Iterator[str]:
+    """Yields the changes of the cost on each set, and both statistics."""
+    for images in sets:
+        group = [pair for pair in pairs if pair[0].images == images]
+        yield interval([change(arm, base) for base, arm in group])
+    first = [pair for pair in pairs if pair[0].images == sets[0]]
+    for name, digits in {"correlation": 4, "normalized_square": 2}.items():
+        for arms in zip(*first, strict=True):
+            yield f"{statistics.mean(getattr(arm, name) for arm in arms):.{digits}f}"
 
 
 def read_arms() -> Iterator[Arm]:
@@ -94,7 +123,7 @@ def arms_of(
     table: Path, context: str, rate: float, name: str, step: int
 ) -> Iterator[Arm]:
     """Yields the arms of a table, one for each α."""
-    rows = measure.read(table)
+    rows = whole_images.read(table)
     for weight in sorted({row.weight for row in rows}):
         images = [row for row in rows if row.weight == weight]
         yield Arm(
@@ -104,6 +133,8 @@ def arms_of(
             images=table.stem,
             step=step,
             costs=tuple(row.bpp_y + row.bpp_z + rate * row.mse for row in images),
+            correlation=statistics.mean(row.correlation for row in images),
+            normalized_square=statistics.mean(row.normalized_square for row in images),
         )
 
 
@@ -122,12 +153,17 @@ def interval(changes: list[float]) -> str:
     """Returns the mean and half of its interval, as text."""
     if not changes:
         return "-"
-    mean = statistics.mean(changes)
+    mean = f"{statistics.mean(changes):+.2f}"
+    half = half_interval(changes)
+    return f"{mean} ± {half:.2f} %" if half else f"{mean} %"
+
+
+def half_interval(changes: list[float]) -> float:
+    """Returns half of the interval of the mean over pairs, which is 0 for one pair."""
     if len(changes) == 1:
-        return f"{mean:+.2f} %"
+        return 0.0
     error = statistics.stdev(changes) / math.sqrt(len(changes))
-    half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(changes) - 1))
-    return f"{mean:+.2f} ± {half:.2f} %"
+    return error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(changes) - 1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""Measures what neighbors could still save in trained codecs.
+
+    python results/branches/bounds.py KODAK demo@0 MODEL…
+
+keeps the savings of `jaxcorr bound` as `bounds.csv` beside this script, and prints
+them. Without arguments it prints what is kept.
+"""
+
+import csv
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import jaxcorr
+from jaxcorr import images
+from jaxcorr.evaluation import image_set
+from jaxcorr.report.tables import Table
+
+TABLE = Path(__file__).resolve().parent / "bounds.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """The saving of one predictor in one codec.
+
+    Attributes:
+      model: Last part of the path of the model.
+      context: Name of the codec's context model.
+      predictor: Description of the predictor.
+      percent: Saving, in percent of the bits of the latents.
+      error: Standard error of the saving over images.
+    """
+
+    model: str
+    context: str
+    predictor: str
+    percent: float
+    error: float
+
+
+def main(arguments: list[str]) -> None:
+    """Measures models where any are given, and prints all that were measured."""
+    if arguments:
+        folder, *models = arguments
+        measured = [row for model in models for row in measure(Path(folder), model)]
+        known = {row.model for row in measured}
+        write([row for row in read() if row.model not in known] + measured)
+    print(comparison().as_markdown())
+
+
+def measure(folder: Path, path: str) -> list[Row]:
+    """Returns the savings of all predictors in one codec."""
+    model = jaxcorr.load(path)
+    outputs = [
+        model.analyze(images.read_image(file)[0])
+        for file in image_set.find_images([folder]).values()
+    ]
+    bound = jaxcorr.bound(
+        *(
+            [np.asarray(getattr(output, name)) for output in outputs]
+            for name in ("latent", "mean", "scale")
+        )
+    )
+    return [
+        Row(
+            model=Path(path).name,
+            context=type(model.config.context).__name__,
+            predictor=saving.title,
+            percent=round(saving.percent, 3),
+            error=round(saving.error, 3),
+        )
+        for saving in bound.savings
+    ]
+
+
+def read() -> list[Row]:
+    """Reads the kept savings."""
+    if not TABLE.is_file():
+        return []
+    with TABLE.open(newline="") as file:
+        return [
+            Row(percent=float(row.pop("percent")), error=float(row.pop("error")), **row)
+            for row in csv.DictReader(file)
+        ]
+
+
+def write(rows: list[Row]) -> None:
+    """Writes all savings."""
+    with TABLE.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in dataclasses.fields(Row))
+        writer.writerows(dataclasses.astuple(row) for row in rows)
+
+
+def comparison() -> Table:
+    """Returns the savings with a row for each predictor and a column for each codec."""
+    rows = read()
+    models = {row.model: f"{row.model} ({row.context})" for row in rows}
+    cells = {
+        (row.predictor, row.model): f"{row.percent:.2f} ± {row.error:.2f} %"
+        for row in rows
+    }
+    return Table(
+        columns=("predictor", *models.values()),
+        rows=tuple(
+            (name, *(cells.get((name, model), "-") for model in models))
+            for name in dict.fromkeys(row.predictor for row in rows)
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
