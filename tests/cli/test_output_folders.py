@@ -113,7 +113,7 @@ def test_a_full_or_read_only_disk_leaves_no_half_of_a_file(
         assert len(errors) == len(NAMES) - len(written)
         assert all(line.startswith("jaxcorr: error: cannot write ") for line in errors)
         assert all(line.endswith(reason) for line in errors)
-        assert last == f"jaxcorr: {len(written)} of {len(NAMES)} files written"
+        assert last.startswith(f"jaxcorr: {len(written)} of {len(NAMES)} files written")
 
 
 @pytest.mark.fast
@@ -142,9 +142,11 @@ def test_a_folder_that_vanishes_leaves_one_line_for_each_file(
         return encode(*arguments, **options)
 
     monkeypatch.setattr(coding, "encode", encode_and_remove)
-    status, out, err = jaxcorr("compress", album, "-m", model_path, "-o", "out")
+    command = "compress", album, "-m", model_path, "-o", "out", "--jobs", 1
+    status, out, err = jaxcorr(*command)
     *errors, last = err.splitlines()
-    assert (status, out.count("\n"), last) == (2, 1, "jaxcorr: 1 of 6 files written")
+    assert (status, out.count("\n")) == (2, 1)
+    assert last.startswith("jaxcorr: 1 of 6 files written in ")
     assert [line.split()[2] for line in errors] == [
         f"{album}/{name}.png" for name in NAMES[1:]
     ]

@@ -27,6 +27,8 @@ LOCAL = {
     "jaxcorr/training/profiler.py": "a temporary folder to upload",
     "jaxcorr/training/weights_and_biases.py": "a temporary folder to upload",
     "jaxcorr/start_record.py": "the repository of a config file of the disk",
+    "jaxcorr/hosts/run_lock.py": "a lock of this host for a run in a bucket",
+    "jaxcorr/model_store.py": "models of the user, on the disk",
     "jaxcorr/runtime.py": "caches of the user",
     "jaxcorr/data/built_in.py": "files of the package",
     "jaxcorr/data/folder_list.py": "caches of the user",
@@ -122,7 +124,7 @@ def test_models_images_and_results_live_in_a_bucket(bucket, model_path, capsys):
     jaxcorr.save("gs://bucket/models/0", jaxcorr.load(model_path))
     assert {x.name for x in (bucket / "models" / "0").iterdir()} == {
         "config.json",
-        "parameters.npz",
+        "parameters.safetensors",
         "tables.npz",
     }
     main.run(["pack", "gs://bucket/models@0", "-o", "gs://bucket/packed"])
