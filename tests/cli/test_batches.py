@@ -5,8 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -124,44 +122,6 @@ def run_piped(*arguments, data):
         capture_output=True,
         check=True,
     )
-
-
-def test_files_are_coded_at_once_and_reported_in_their_order(
-    jaxcorr, model_path, monkeypatch
-):
-    for index, name in enumerate("abcd"):
-        write(f"{name}.png", RGB[: 17 - index])
-    command = "compress", "a.png", "b.png", "c.png", "d.png", "-m", model_path
-    assert jaxcorr(*command, "--jobs", 1, "-o", "alone")[0] == 0
-    encode, together = coding.encode, threading.Barrier(4, timeout=60)
-    order = []
-
-    def encode_at_once(model, image, **options):
-        row = together.wait()
-        time.sleep(0.05 * len(image) % 17)  # The first file is the last to end.
-        order.append(row)
-        if len(image) == 15:
-            raise KeyError("entry")
-        return encode(model, image, **options)
-
-    monkeypatch.setattr(coding, "encode", encode_at_once)
-    status, out, err = jaxcorr(*command, "--jobs", 4, "-o", "together")
-    assert status == 1 and len(order) == 4
-    assert [line.split(" ->")[0] for line in out.splitlines()] == [
-        "a.png",
-        "b.png",
-        "d.png",
-    ]
-    error, summary = err.splitlines()
-    assert error == "jaxcorr: error: c.png: KeyError: 'entry'"
-    assert summary.startswith("jaxcorr: 3 of 4 files written in ")
-    assert summary.endswith(" per second)")
-    for name in "abd":
-        alone = Path("alone", f"{name}.jxc").read_bytes()
-        assert Path("together", f"{name}.jxc").read_bytes() == alone
-    assert not Path("together/c.jxc").exists()
-    status, _, err = jaxcorr(*command, "--jobs", 0)
-    assert (status, err) == (2, "jaxcorr: error: --jobs must be at least 1, but is 0\n")
 
 
 @pytest.mark.slow

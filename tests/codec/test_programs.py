@@ -14,8 +14,8 @@ from jaxcorr.evaluation import measure
 from jaxcorr.evaluation.learned import LearnedCodec
 
 
-def compiled(function: Any) -> int:
-    """Returns the number of programs that a jitted function keeps."""
+def count(function: Any) -> int:
+    """Returns the number of programs of a jitted function."""
     return function._cache_size()
 
 
@@ -31,9 +31,9 @@ def test_a_size_too_many_frees_programs_but_none_of_the_caller(monkeypatch):
         with programs.kept_for(size, "encode"):
             function(np.zeros(size))
             own(np.zeros(size))
-        counts.append(compiled(function))
+        counts.append(count(function))
     assert counts == [1, 2, 2, 2, 1, 2, 1]
-    assert compiled(own) == 4
+    assert count(own) == 4
     assert programs.generation() == before + 2
 
 
@@ -64,5 +64,5 @@ def test_evaluation_keeps_the_programs_of_few_sizes(tiny_model, monkeypatch):
     for size in ((30, 40), (170, 180), (200, 250), (30, 40), (130, 150)):
         measure.measure_image(codec, blocks(*size), "x.png")
         live.append(len(jax.devices()[0].client.live_executables()))
-        assert compiled(networks.analyze) == 1
+        assert count(networks.analyze) == 1
     assert live[1] == live[2] == live[4]
