@@ -154,8 +154,9 @@ def interval(changes: list[float]) -> str:
     if not changes:
         return "-"
     mean = f"{statistics.mean(changes):+.2f}"
-    half = half_interval(changes)
-    return f"{mean} ± {half:.2f} %" if half else f"{mean} %"
+    if len(changes) == 1:
+        return f"{mean} %"
+    return f"{mean} ± {half_interval(changes):.2f} %"
 
 
 def half_interval(changes: list[float]) -> float:

@@ -59,6 +59,7 @@ def test_the_first_use_of_a_size_runs_alone(monkeypatch):
 
 def test_evaluation_keeps_the_programs_of_few_sizes(tiny_model, monkeypatch):
     monkeypatch.setattr(programs, "LIMIT", 1)
+    monkeypatch.setattr(programs, "_first_uses", {"of another test": {}})
     codec, live = LearnedCodec(tiny_model), []
     # Of the second canvas twice, with other numbers of latents.
     for size in ((30, 40), (170, 180), (200, 250), (30, 40), (130, 150)):

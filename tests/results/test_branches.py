@@ -17,16 +17,18 @@ pytestmark = pytest.mark.fast
 def table(tmp_path, monkeypatch):
     """The script, which reads tables below a temporary folder."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("measure", "study", "table"):
+    for name in ("whole_images", "study", "changes"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    spec = importlib.util.spec_from_file_location("branches_table", FOLDER / "table.py")
+    spec = importlib.util.spec_from_file_location(
+        "branches_table", FOLDER / "changes.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "branches_table", module)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module.study, "FOLDER", tmp_path)
     yield module
-    for name in ("measure", "study"):
+    for name in ("whole_images", "study"):
         sys.modules.pop(name, None)
 
 
@@ -53,7 +55,7 @@ def test_pairs_give_a_mean_and_half_an_interval(table, tmp_path):
     half = 12.7062 * difference / 2  # Student's t with one degree of freedom.
     assert published[:3] == ("none", "0.0067", "published 1")
     assert published[3] == f"{mean:+.2f} ± {half:.2f} %"
-    assert published[4:] == ("-", "-")
+    assert published[4:] == ("0.0000", "0.0000", "1.00", "1.00")
     assert noise[2:4] == ("noise 0", "+0.00 ± 0.00 %")
 
 
