@@ -51,6 +51,7 @@ COMPUTED: Mapping[str, Callable[[], Block]] = {
     "demo": computed_figures.demo,
     "demo_rates": computed_figures.demo_rates,
     "fuzzing": fuzz_figures.fuzzing,
+    "instruction_sets": fuzz_figures.exchange,
     "learning_curve": recipe_figures.curve,
     "loss": computed_figures.loss,
     "printed_maps": study_figures.printed_maps,

@@ -1,4 +1,4 @@
-"""Figures of fuzzing."""
+"""Figures of fuzzing, and of files across instruction sets."""
 
 import sys
 
@@ -6,6 +6,7 @@ from computed_figures import ROOT, Block
 
 sys.path.append(str(ROOT / "fuzz"))
 
+import instruction_sets
 import run
 
 
@@ -16,5 +17,16 @@ def fuzzing() -> Block:
         source=(
             "Executions of all runs, inputs in the corpus, and runs that ended with a "
             "failure, all of which are mended. Printed by `python fuzz/run.py`."
+        ),
+    )
+
+
+def exchange() -> Block:
+    """Returns how files of each model travel between instruction sets."""
+    return Block(
+        table=instruction_sets.comparison(),
+        source=(
+            "One photograph, encoded on each side and decoded on the other. Printed by "
+            "`python benchmarks/instruction_sets.py`."
         ),
     )

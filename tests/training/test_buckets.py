@@ -1,6 +1,7 @@
 """Runs in buckets, on emulators of Google Cloud Storage and S3."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from support import buckets
 from support.buckets import BUCKET
+from support.paths import ROOT
 from support.training_runs import PATIENCE, Runs, assert_same_run, records
 
 from jaxcorr import config_files, files, paths, run_directory, train_states
@@ -219,7 +221,7 @@ def test_models_images_and_results_live_in_s3(s3, model_path, tmp_path):
         files.write_file(paths.as_path("s3://absent/x"), b"")
 
 
-def test_orbax_cannot_write_arrays_to_s3(s3):
+def test_orbax_cannot_write_arrays_to_s3(s3, tmp_path):
     """The reason why `check_storage` refuses S3: once this fails, it need not."""
     code = """
 import jax.numpy as jnp
@@ -228,7 +230,13 @@ from jaxcorr import paths
 with ocp.StandardCheckpointer() as checkpointer:
     checkpointer.save(paths.as_path("s3://bucket/state"), {"x": jnp.ones(3)})
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,  # Orbax makes a folder `s3:` here.
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert "Checkpoint path should be absolute. Got s3:/bucket/state" in last
