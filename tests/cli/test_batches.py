@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import image_folders
 from support.codecs import blocks
 from support.paths import ROOT
 
@@ -23,8 +24,7 @@ RGB = blocks(17, 33)
 
 
 def write(name, image=RGB, **options):
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(name, **options)
+    image_folders.write(Path(name), image, **options)
 
 
 def test_linked_folders_are_searched_and_cycles_are_cut(jaxcorr, model_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.codecs import blocks
+from support.image_folders import write
 
 from jaxcorr.bitstream import compression
 
@@ -15,15 +16,10 @@ pytestmark = pytest.mark.fast
 RGB = blocks(17, 33)
 
 
-def write(name, image=RGB, **options):
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(name, **options)
-
-
 def test_transparency_and_gray_come_back(jaxcorr, model_path):
     alpha = np.tile(np.arange(33, dtype=np.uint8) * 7, (17, 1))
-    write("clear.png", np.dstack([RGB, alpha]))
-    write("gray.jpg", RGB[..., 0])
+    write(Path("clear.png"), np.dstack([RGB, alpha]))
+    write(Path("gray.jpg"), RGB[..., 0])
     assert jaxcorr("compress", "clear.png", "gray.jpg", "-m", model_path)[0] == 0
     _, out, _ = jaxcorr("info", "clear.jxc", "gray.jxc", "--json", "-")
     sections = [header["sections"] for header in json.loads(out)]

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from support.containers import header_of_a_file
 from support.paths import ROOT
 
 from jaxcorr.cli import main
@@ -37,18 +38,7 @@ def last_line(*arguments, cwd):
     "arguments", [["--help"], ["compress", "--help"], ["prepare", "--list"], ["info"]]
 )
 def test_a_command_that_computes_nothing_starts_without_jax(arguments, tmp_path):
-    from jaxcorr.bitstream.container import Arithmetic, Container
-
-    container = Container(
-        arithmetic=Arithmetic.PORTABLE,
-        fingerprint=bytes(8),
-        width=3,
-        height=5,
-        z_payload=b"",
-        y_payload=b"",
-        symbols_checksum=0,
-    )
-    (tmp_path / "a.jxc").write_bytes(container.to_bytes())
+    (tmp_path / "a.jxc").write_bytes(header_of_a_file())
     if arguments == ["info"]:
         arguments = ["info", "a.jxc", "--json", "a.json"]
     assert last_line("-c", IMPORTED, *arguments, cwd=tmp_path) == "[]"

@@ -11,6 +11,7 @@ import pytest
 import skimage.io
 from PIL import Image, UnidentifiedImageError
 from support.codecs import blocks
+from support.containers import header_of_a_file
 
 import jaxcorr
 from jaxcorr import images, model_store
@@ -162,18 +163,7 @@ def test_opening_a_file_starts_no_jax(tmp_path):
         "import sys, jaxcorr.pillow; from PIL import Image; "
         "image = Image.open(sys.argv[1]); print(image.size, 'jax' in sys.modules)"
     )
-    from jaxcorr.bitstream.container import Arithmetic, Container
-
-    file = Container(
-        arithmetic=Arithmetic.PORTABLE,
-        fingerprint=bytes(8),
-        width=3,
-        height=5,
-        z_payload=b"",
-        y_payload=b"",
-        symbols_checksum=0,
-    )
-    (tmp_path / "a.jxc").write_bytes(file.to_bytes())
+    (tmp_path / "a.jxc").write_bytes(header_of_a_file())
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "a.jxc"], capture_output=True, text=True
     )

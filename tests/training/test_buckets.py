@@ -14,7 +14,8 @@ from PIL import Image
 from support import buckets
 from support.buckets import BUCKET
 from support.paths import ROOT
-from support.training_runs import PATIENCE, Runs, assert_same_run, records
+from support.processes import finish
+from support.training_runs import Runs, assert_same_run, records
 
 from jaxcorr import config_files, files, paths, run_directory, train_states
 from jaxcorr.cli import main
@@ -38,19 +39,6 @@ MARKER = "commit_success.txt"
 def complaints(errors: str) -> list[str]:
     """Returns the lines of standard error but those on credentials of the emulator."""
     return [line for line in errors.splitlines() if "google_auth" not in line]
-
-
-def finish(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
-    """Returns exit status, standard output and standard error of each process."""
-    try:
-        outputs = [process.communicate(timeout=PATIENCE) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [
-        (process.returncode, *output)
-        for process, output in zip(processes, outputs, strict=True)
-    ]
 
 
 @pytest.fixture(scope="module")
