@@ -39,6 +39,7 @@ class Operation:
       result: Bytes of the results, in any memory.
       cycles: Cycles that the compiler expects; 0 where it has no estimate.
       name: Name of the operation in the traced function.
+      array: Type and shape of the first result, such as `bf16[16,64,64,192]`.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Operation:
     result: int
     cycles: int
     name: str
+    array: str
 
 
 def operations(text: str) -> list[Operation]:
@@ -70,7 +72,9 @@ def operations(text: str) -> list[Operation]:
         total = sum(size for size, _ in _arrays(result))
         cycles = _cycles(line)
         name = origin[1] if origin else ""
-        parsed.append(Operation(kind, memory, total, cycles, name))
+        first = _ARRAY.search(result)
+        array = f"{first[1]}[{first[2]}]" if first else ""
+        parsed.append(Operation(kind, memory, total, cycles, name, array))
     return parsed
 
 

@@ -8,6 +8,7 @@ import sys
 import program_traffic
 import pytest
 import roofline
+import tpu_operations
 from support.paths import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "tpu_aot.py"
@@ -34,11 +35,23 @@ TILES = 8 * 256
 def test_traffic_counts_transfers_to_memory_in_whole_tiles():
     transfer, fusion, reduction = program_traffic.operations(PROGRAM)
     assert (transfer.kind, transfer.memory) == ("copy-start", 4 * TILES)
+    assert fusion.array == "bf16[4,192]"
     # One operand is on the chip already; the result has two bytes an element.
     assert (fusion.memory, fusion.name) == (4 * TILES + 2 * TILES, "jit(step)/mul")
     assert reduction.memory == 2 * TILES + 4 * 128
     cycles = [operation.cycles for operation in (transfer, fusion, reduction)]
     assert cycles == [0, 70, 0]
+
+
+def test_the_dearest_operations_are_printed_first(tmp_path, capsys):
+    text = tmp_path / "program.txt"
+    text.write_text(PROGRAM)
+    tpu_operations.main(program_text=text, top=1)
+    kinds, dearest = capsys.readouterr().out.split("\n\n")[1:]
+    expected = f"{1e3 * 70 / roofline.CLOCK:7.2f}"
+    assert kinds.splitlines()[1].startswith(expected)
+    assert kinds.splitlines()[1].endswith("forward mul")
+    assert dearest.split()[-3:] == ["bf16[4,192]", "forward", "mul"]
 
 
 def test_collectives_are_counted_with_the_bytes_of_their_results():
