@@ -40,6 +40,7 @@ class Operation:
       cycles: Cycles that the compiler expects; 0 where it has no estimate.
       name: Name of the operation in the traced function.
       array: Type and shape of the first result, such as `bf16[16,64,64,192]`.
+      origin: Layer that it is part of, or the innermost function of jaxcorr.
     """
 
     kind: str
@@ -48,11 +49,13 @@ class Operation:
     cycles: int
     name: str
     array: str
+    origin: str
 
 
 def operations(text: str) -> list[Operation]:
     """Returns the operations of a compiled program that move data."""
     types: dict[str, str] = {}
+    origins = _origins(text)
     parsed = []
     for line in text[text.index("\nENTRY") :].splitlines():
         match = _OPERATION.match(line)
@@ -68,13 +71,15 @@ def operations(text: str) -> list[Operation]:
         else:
             memory = _in_memory(result)
             memory += sum(_in_memory(types.get(operand, "")) for operand in operands)
-        origin = re.search(r'op_name="([^"]*)"', line)
+        traced = re.search(r'op_name="([^"]*)"', line)
         total = sum(size for size, _ in _arrays(result))
         cycles = _cycles(line)
-        name = origin[1] if origin else ""
+        name = traced[1] if traced else ""
         first = _ARRAY.search(result)
         array = f"{first[1]}[{first[2]}]" if first else ""
-        parsed.append(Operation(kind, memory, total, cycles, name, array))
+        frame = re.search(r"stack_frame_id=(\d+)", line)
+        origin = origins.get(frame[1], "") if frame else ""
+        parsed.append(Operation(kind, memory, total, cycles, name, array, origin))
     return parsed
 
 
@@ -90,6 +95,39 @@ def collectives(parsed: list[Operation]) -> dict[str, dict[str, int]]:
         if sizes:
             totals[kind] = {"count": len(sizes), "bytes": sum(sizes)}
     return totals
+
+
+def _origins(text: str) -> dict[str, str]:
+    """Returns the layer, or else the innermost function of jaxcorr, of each frame."""
+    files = dict(re.findall(r'^(\d+) "(.*/jaxcorr/.*)"$', text, re.MULTILINE))
+    names = dict(re.findall(r'^(\d+) "([^/\n]*)"$', text, re.MULTILINE))
+    places = {
+        number: (files.get(file, ""), names.get(function, ""))
+        for number, file, function in re.findall(
+            r"^(\d+) {file_name_id=(\d+) function_name_id=(\d+)", text, re.MULTILINE
+        )
+    }
+    frames = {
+        # The text counts callers from 1 for none.
+        int(number): (places[place], int(parent) - 1)
+        for number, place, parent in re.findall(
+            r"^(\d+) {file_location_id=(\d+) parent_frame_id=(\d+)}",
+            text,
+            re.MULTILINE,
+        )
+    }
+
+    def origin(number: int) -> str:
+        innermost = ""
+        while number in frames:
+            (file, name), number = frames[number]
+            if "/layers/" in file and name.endswith(".__call__"):
+                return name.removesuffix(".__call__")
+            if file and not innermost:
+                innermost = name.partition(".<locals>")[0]
+        return innermost
+
+    return {str(number): origin(number) for number in frames}
 
 
 def _cycles(line: str) -> int:

@@ -92,11 +92,11 @@ def print_dearest(operations: list[Operation], top: int) -> None:
 
 def kind_of(operation: Operation) -> str:
     """Returns the pass that an operation belongs to, and what it computes."""
-    primitive = re.sub(r"\[.*", "", operation.name.rpartition("/")[2])
+    primitive = re.sub(r"[\[;].*", "", operation.name.rpartition("/")[2])
     if "copy" in operation.kind or not primitive:
         return operation.kind
     derived = "backward" if "transpose(" in operation.name else "forward"
-    return f"{derived} {primitive}"
+    return f"{derived} {operation.origin or primitive}"
 
 
 def total(operations: list[Operation]) -> int:
