@@ -16,6 +16,27 @@ SCRIPT = ROOT / "benchmarks" / "tpu_aot.py"
 PROGRAM = """
 HloModule step
 
+FileNames
+1 "/site/jaxcorr/codec.py"
+2 "/site/jaxcorr/layers/gdn.py"
+3 "/site/jax/numpy.py"
+
+FunctionNames
+1 "_forward.<locals>.crop"
+2 "GDN.__call__"
+3 "square"
+
+FileLocations
+1 {file_name_id=1 function_name_id=1 line=6 end_line=6 column=2 end_column=22}
+2 {file_name_id=2 function_name_id=2 line=6 end_line=6 column=2 end_column=22}
+3 {file_name_id=3 function_name_id=3 line=6 end_line=6 column=2 end_column=22}
+
+StackFrames
+1 {file_location_id=1 parent_frame_id=1}
+2 {file_location_id=2 parent_frame_id=2}
+3 {file_location_id=3 parent_frame_id=3}
+4 {file_location_id=3 parent_frame_id=2}
+
 fused_computation {
   ROOT a.1 = f32[8,128]{1,0:T(8,128)} add(b, c)
 }
@@ -24,8 +45,8 @@ ENTRY main {
   %param.0 = f32[4,192]{1,0:T(8,128)} parameter(0)
   %in.1 = (f32[4,192]{1,0:T(8,128)S(1)}, f32[4,192]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(%param.0)
   %here.1 = f32[4,192]{1,0:T(8,128)S(1)} copy-done(%in.1)
-  %fusion.1 = bf16[4,192]{1,0:T(8,128)(2,1)} fusion(%here.1, %param.0), kind=kLoop, metadata={op_name="jit(step)/mul"}, backend_config={"window_config":{"estimated_cycles":"70"}}
-  ROOT %all-reduce.1 = (f32[100]{0}, f32[28]{0}) all-reduce(%fusion.1), replica_groups={}
+  %fusion.1 = bf16[4,192]{1,0:T(8,128)(2,1)} fusion(%here.1, %param.0), kind=kLoop, metadata={op_name="jit(step)/mul" stack_frame_id=3}, backend_config={"window_config":{"estimated_cycles":"70"}}
+  ROOT %all-reduce.1 = (f32[100]{0}, f32[28]{0}) all-reduce(%fusion.1), replica_groups={}, metadata={op_name="jit(step)/add" stack_frame_id=4}
 }
 """  # noqa: E501  # Operations are one line each.
 TILES = 8 * 256
@@ -35,7 +56,8 @@ TILES = 8 * 256
 def test_traffic_counts_transfers_to_memory_in_whole_tiles():
     transfer, fusion, reduction = program_traffic.operations(PROGRAM)
     assert (transfer.kind, transfer.memory) == ("copy-start", 4 * TILES)
-    assert fusion.array == "bf16[4,192]"
+    assert (fusion.array, fusion.origin) == ("bf16[4,192]", "GDN")
+    assert reduction.origin == "_forward"
     # One operand is on the chip already; the result has two bytes an element.
     assert (fusion.memory, fusion.name) == (4 * TILES + 2 * TILES, "jit(step)/mul")
     assert reduction.memory == 2 * TILES + 4 * 128
@@ -50,8 +72,8 @@ def test_the_dearest_operations_are_printed_first(tmp_path, capsys):
     kinds, dearest = capsys.readouterr().out.split("\n\n")[1:]
     expected = f"{1e3 * 70 / roofline.CLOCK:7.2f}"
     assert kinds.splitlines()[1].startswith(expected)
-    assert kinds.splitlines()[1].endswith("forward mul")
-    assert dearest.split()[-3:] == ["bf16[4,192]", "forward", "mul"]
+    assert kinds.splitlines()[1].endswith("forward GDN")
+    assert dearest.split()[-3:] == ["bf16[4,192]", "forward", "GDN"]
 
 
 def test_collectives_are_counted_with_the_bytes_of_their_results():
