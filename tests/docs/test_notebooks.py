@@ -188,7 +188,8 @@ def test_photographs_are_compressed_and_decoded(run, tmp_path):
     latents, side = numbers(
         r"([\d,]+) bytes of latents, ([\d,]+) bytes of side", printed_by["bits"]
     )
-    assert latents + side == pytest.approx(sizes["chelsea"], rel=0.02)
+    # The rest is the header, and a section with the name of the model.
+    assert 0 < sizes["chelsea"] - latents - side <= 48 + sections.SECTION.size + 24
     decoded = {path.name for path in (tmp_path / "decoded").iterdir()}
     assert decoded == {"chelsea.png", "coffee.png"}
 
