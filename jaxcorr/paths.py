@@ -285,13 +285,24 @@ def describe_error(error: Exception) -> str:
     return f"{' '.join(str(reason).split()):.200}"
 
 
+def _use_fsspec() -> None:
+    """Makes etils use fsspec where TensorFlow is installed, whose client knows no S3.
+
+    etils keeps its choice, and another package may have asked for it before.
+    """
+    from etils.epath import gpath
+
+    os.environ["EPATH_USE_TF"] = "false"
+    with contextlib.suppress(AttributeError):  # A version that keeps no choice.
+        gpath._is_tf_installed.cache_clear()  # pyright: ignore
+
+
 def _import_storage(scheme: str, text: str) -> None:
     """Imports the file system of a scheme, which never answers from a cache."""
     extra, module = STORAGE[scheme]
     with extras.needs_extra(extra, text):
         importlib.import_module(module)
-    # With TensorFlow installed, etils would use its file systems, which know no S3.
-    os.environ.setdefault("EPATH_USE_TF", "false")
+    _use_fsspec()
     from fsspec.config import conf
 
     # Other processes, and TensorStore in this one, change what a cache would list.

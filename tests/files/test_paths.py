@@ -2,12 +2,14 @@
 
 import ast
 import contextlib
+import importlib.util
 import json
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from etils.epath import gpath
 from PIL import Image
 from support import buckets
 from support.paths import ROOT
@@ -50,6 +52,20 @@ def test_a_path_of_a_disk_stays_one_of_pathlib():
         assert type(paths.as_path(text)) is type(Path())
         assert paths.as_path(text) == paths.as_path(Path(text)) == Path(text)
         assert not paths.is_remote(text)
+
+
+def test_buckets_do_not_need_the_client_of_tensorflow(bucket, monkeypatch):
+    monkeypatch.delenv("EPATH_USE_TF")
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: name == "tensorflow" or found(name)
+    )
+    # Another package, such as TensorFlow Datasets, asks for a path before.
+    gpath._is_tf_installed.cache_clear()
+    assert gpath._is_tf_installed()
+    path = paths.as_path("gs://bucket/a")
+    path.write_text("b")
+    assert (bucket / "a").read_text() == "b"
 
 
 def test_a_path_in_a_bucket_keeps_its_scheme(bucket):
