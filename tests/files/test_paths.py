@@ -2,20 +2,26 @@
 
 import ast
 import contextlib
-import importlib.util
 import json
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
-from etils.epath import gpath
 from PIL import Image
 from support import buckets
 from support.paths import ROOT
 
 import jaxcorr
-from jaxcorr import config_files, extras, files, image_files, paths, run_directory
+from jaxcorr import (
+    bucket_clients,
+    config_files,
+    extras,
+    files,
+    image_files,
+    paths,
+    run_directory,
+)
 from jaxcorr.cli import main
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints
@@ -52,20 +58,6 @@ def test_a_path_of_a_disk_stays_one_of_pathlib():
         assert type(paths.as_path(text)) is type(Path())
         assert paths.as_path(text) == paths.as_path(Path(text)) == Path(text)
         assert not paths.is_remote(text)
-
-
-def test_buckets_do_not_need_the_client_of_tensorflow(bucket, monkeypatch):
-    monkeypatch.delenv("EPATH_USE_TF")
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: name == "tensorflow" or found(name)
-    )
-    # Another package, such as TensorFlow Datasets, asks for a path before.
-    gpath._is_tf_installed.cache_clear()
-    assert gpath._is_tf_installed()
-    path = paths.as_path("gs://bucket/a")
-    path.write_text("b")
-    assert (bucket / "a").read_text() == "b"
 
 
 def test_a_path_in_a_bucket_keeps_its_scheme(bucket):
@@ -123,7 +115,7 @@ def test_a_missing_package_is_named_before_anything_is_done(
 ):
     monkeypatch.chdir(tmp_path)
     extra = {"gs": "gcs", "s3": "s3"}[scheme]
-    monkeypatch.setitem(paths.STORAGE, scheme, (extra, "absent_package"))
+    monkeypatch.setitem(bucket_clients.STORAGE, scheme, (extra, "absent_package"))
     monkeypatch.setitem(extras.MODULES, extra, ("absent_package",))
     url = f"{scheme}://bucket/x"
     message = rf"^{url}\S* needs absent_package, .*: pip install 'jaxcorr\[{extra}\]'$"
@@ -261,7 +253,7 @@ def test_what_is_missing_in_a_bucket_is_said_in_one_line(bucket):
 
 
 def test_train_states_in_s3_are_refused_before_anything_is_compiled(monkeypatch):
-    monkeypatch.setitem(paths.STORAGE, "s3", ("s3", "fsspec"))
+    monkeypatch.setitem(bucket_clients.STORAGE, "s3", ("s3", "fsspec"))
     with pytest.raises(UserError, match=r"^s3://bucket/run must be on a disk or"):
         jaxcorr.train("quickstart:scratch", workdir="s3://bucket/run")
 
