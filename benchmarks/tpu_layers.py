@@ -30,6 +30,7 @@ from jaxtyping import Array
 
 from jaxcorr.layers import convolution
 from jaxcorr.layers.convolution import pointwise_convolution
+from jaxcorr.layers.phases import polyphase_upsampling
 
 WIDTH = 192
 PHASES = 4 * WIDTH
@@ -114,7 +115,7 @@ FORMS = [
         (NORM, "1x1 convolution", normalize, (WIDTH, WIDTH), 128, WIDTH),
         (NORM, "over phases", normalize_phases, (WIDTH, WIDTH), 64, PHASES),
         (UP, "transposed", convolution.transposed_upsampling, SQUARE, 64, WIDTH),
-        (UP, "polyphase", convolution.polyphase_upsampling, SQUARE, 64, WIDTH),
+        (UP, "polyphase", polyphase_upsampling, SQUARE, 64, WIDTH),
         (UP, "by rows", upsample_rows, SQUARE, 64, WIDTH),
         (UP, "over phases", convolve, (3, 3, WIDTH, PHASES), 64, WIDTH),
         (
@@ -128,7 +129,7 @@ FORMS = [
         (
             LAST,
             "polyphase",
-            convolution.polyphase_upsampling,
+            polyphase_upsampling,
             (5, 5, WIDTH, 3),
             128,
             WIDTH,

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxcorr import ops
 from jaxcorr.layers import implementations, valid_region
+from jaxcorr.layers.phases import polyphase_upsampling, separate_upsampling
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -55,11 +56,10 @@ class Upsampling(nnx.Module):
 
     Each of the four phases of the output depends on at most 3x3 inputs, so one 3x3
     convolution to four times the channels computes all phases at the low resolution.
-    This is the default, because XLA's gradient of a transposed convolution is slow on a
-    CPU. A TPU computes the transposed convolution itself, since interleaving the phases
-    would copy the largest arrays of a codec several times (`benchmarks/tpu_aot.py`).
-    Both implementations have the same parameters: the 5x5 kernel of the transposed
-    convolution, and a bias.
+    A CPU computes the phases apart, with fewer taps. XLA's gradient of a transposed
+    convolution is slow there. A TPU computes the transposed convolution itself, since
+    interleaving would copy the largest arrays of a codec (`benchmarks/tpu_aot.py`).
+    All have the same parameters: the kernel of the transposed convolution, and a bias.
 
     Args:
       inputs: Channels of the input.
@@ -84,7 +84,11 @@ class Upsampling(nnx.Module):
         kernel = self.kernel[...].astype(x.dtype)
         out = implementations.choose(
             "upsampling",
-            {"polyphase": polyphase_upsampling, "transposed": transposed_upsampling},
+            {
+                "polyphase": polyphase_upsampling,
+                "separate": separate_upsampling,
+                "transposed": transposed_upsampling,
+            },
             valid_region.mask(x),
             kernel,
         )
@@ -198,13 +202,6 @@ def pointwise_convolution(
     return _same_convolution(x, kernel[None, None])
 
 
-def polyphase_upsampling(
-    x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
-) -> Float[Array, "b 2*h 2*w o"]:
-    """Computes a transposed convolution at stride 2 by phases at the low resolution."""
-    return depth_to_space(_same_convolution(x, polyphase_kernel(kernel)))
-
-
 def transposed_upsampling(
     x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
@@ -232,42 +229,6 @@ def dilated_convolution(
         padding=[margin, margin],
         lhs_dilation=(2, 2),
         dimension_numbers=_DIMENSIONS,
-    )
-
-
-def polyphase_kernel(
-    kernel: Float[Array, "5 5 i o"],
-) -> Float[Array, "3 3 i 4*o"]:
-    """Splits the kernel of a transposed convolution into one kernel per phase.
-
-    Output `2q + r` of a transposed convolution with padding 2 is the sum of the inputs
-    `q + d`, for d = -1, 0, 1, times tap `r + 2 - 2d`. Tap 5 does not exist, so it is 0.
-    """
-    inputs, outputs = kernel.shape[2:]
-    even = jnp.pad(kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])
-    taps = even.reshape(3, 2, 3, 2, inputs, outputs)[::-1, :, ::-1]
-    return taps.transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, inputs, 4 * outputs)
-
-
-def depth_to_space(
-    phases: Float[Array, "b h w c"],
-) -> Float[Array, "b 2*h 2*w c//4"]:
-    """Moves four groups of channels to a 2x2 square of positions (pixel shuffle)."""
-    batch, height, width, channels = phases.shape
-    split = phases.reshape(batch, height, width, 2, 2, channels // 4)
-    return split.transpose(0, 1, 3, 2, 4, 5).reshape(
-        batch, 2 * height, 2 * width, channels // 4
-    )
-
-
-def space_to_depth(
-    x: Float[Array, "b h w c"],
-) -> Float[Array, "b h//2 w//2 4*c"]:
-    """Moves the positions of each 2x2 square to channels; inverts `depth_to_space`."""
-    batch, height, width, channels = x.shape
-    split = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-    return split.transpose(0, 1, 3, 2, 4, 5).reshape(
-        batch, height // 2, width // 2, 4 * channels
     )
 
 

@@ -17,9 +17,11 @@ from jaxtyping import Array
 class Implementations:
     """Choice of the implementation of each layer that has several."""
 
-    upsampling: Literal["polyphase", "transposed"] = "polyphase"
-    """Transposed 5x5 convolution: by phases at the low resolution ("polyphase"), or as
-    a convolution of the dilated input ("transposed")."""
+    upsampling: Literal["polyphase", "separate", "transposed"] = "polyphase"
+    """Transposed 5x5 convolution: by all phases at once at the low resolution
+    ("polyphase"), by each phase apart ("separate"; in float64, which files are coded
+    in, the same as "polyphase"), or as a convolution of the dilated input
+    ("transposed")."""
     sub_pixels: Literal["interleaved", "transposed"] = "interleaved"
     """Sub-pixel upsampling: a 3x3 convolution whose channels are interleaved, or a
     transposed 6x6 convolution."""
@@ -30,6 +32,7 @@ class Implementations:
 DEFAULT = Implementations()
 """Implementations on the platforms that `BY_PLATFORM` does not list."""
 BY_PLATFORM: dict[str, Implementations] = {
+    "cpu": Implementations(upsampling="separate"),
     "tpu": Implementations(
         upsampling="transposed", sub_pixels="transposed", channel_product="convolution"
     ),

@@ -5,7 +5,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxcorr.layers import implementations, valid_region
-from jaxcorr.layers.convolution import Convolution, depth_to_space, dilated_convolution
+from jaxcorr.layers.convolution import Convolution, dilated_convolution
+from jaxcorr.layers.phases import depth_to_space
 
 
 class SubPixelUpsampling(nnx.Module):

@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcorr import compatibility, ops
 from jaxcorr.layers import valid_region
-from jaxcorr.layers.convolution import Pointwise, depth_to_space, space_to_depth
+from jaxcorr.layers.convolution import Pointwise
+from jaxcorr.layers.phases import depth_to_space, space_to_depth
 
 EPSILON = 1e-5
 """Offset of the variance in a layer norm."""

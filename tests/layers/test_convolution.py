@@ -22,9 +22,8 @@ from jaxcorr.layers.convolution import (
     Convolution,
     Pointwise,
     Upsampling,
-    depth_to_space,
-    space_to_depth,
 )
+from jaxcorr.layers.phases import depth_to_space, space_to_depth
 from jaxcorr.layers.subpixel import SubPixelUpsampling
 
 

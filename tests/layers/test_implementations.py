@@ -9,6 +9,7 @@ from support.reference_layers import inputs, randomize
 
 from jaxcorr.layers import convolution, implementations
 from jaxcorr.layers.convolution import Upsampling
+from jaxcorr.layers.phases import polyphase_upsampling, separate_upsampling
 from jaxcorr.layers.subpixel import SubPixelUpsampling, transposed_sub_pixels
 
 
@@ -17,9 +18,10 @@ from jaxcorr.layers.subpixel import SubPixelUpsampling, transposed_sub_pixels
     [
         (
             convolution.transposed_upsampling,
-            convolution.polyphase_upsampling,
+            polyphase_upsampling,
             (5, 5, 3, 4),
         ),
+        (separate_upsampling, polyphase_upsampling, (5, 5, 3, 32)),
         (convolution.pointwise_convolution, jnp.matmul, (3, 4)),
     ],
 )
