@@ -55,7 +55,7 @@ class Operation:
 def operations(text: str) -> list[Operation]:
     """Returns the operations of a compiled program that move data."""
     types: dict[str, str] = {}
-    origins = _origins(text)
+    layers = origins(text)
     parsed = []
     for line in text[text.index("\nENTRY") :].splitlines():
         match = _OPERATION.match(line)
@@ -78,7 +78,7 @@ def operations(text: str) -> list[Operation]:
         first = _ARRAY.search(result)
         array = f"{first[1]}[{first[2]}]" if first else ""
         frame = re.search(r"stack_frame_id=(\d+)", line)
-        origin = origins.get(frame[1], "") if frame else ""
+        origin = layers.get(frame[1], "") if frame else ""
         parsed.append(Operation(kind, memory, total, cycles, name, array, origin))
     return parsed
 
@@ -97,7 +97,7 @@ def collectives(parsed: list[Operation]) -> dict[str, dict[str, int]]:
     return totals
 
 
-def _origins(text: str) -> dict[str, str]:
+def origins(text: str) -> dict[str, str]:
     """Returns the layer, or else the innermost function of jaxcorr, of each frame."""
     files = dict(re.findall(r'^(\d+) "(.*/jaxcorr/.*)"$', text, re.MULTILINE))
     names = dict(re.findall(r'^(\d+) "([^/\n]*)"$', text, re.MULTILINE))

@@ -1,0 +1,84 @@
+"""Prints which layers a train step spends its time in, on a CPU.
+
+    python benchmarks/step_operations.py [--width 64] [--channels 96]
+
+Profiles a few steps and sums the operations that the threads of XLA ran, by the layer
+that they were traced in, and by whether they multiply matrices (convolutions and
+products) or not. Gradients of kernels have no name in the program of a CPU.
+"""
+
+import collections
+import re
+import tempfile
+from pathlib import Path
+
+import blocks
+import jax
+import program_traffic
+import train_step
+import tyro
+from jax.profiler import ProfileData
+
+from jaxcorr import runtime
+
+STEPS = 6
+PRODUCTS = re.compile(r"ynn|conv|dot")
+_ASSIGNED = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = ", re.MULTILINE)
+
+
+def main(width: int = 64, channels: int = 96, batch: int = 8, crop: int = 128) -> None:
+    """Prints a line for each layer and kind of operation.
+
+    Args:
+      width: Channels of the hidden layers.
+      channels: Channels of the latents.
+      batch: Crops per step.
+      crop: Side of a crop, in pixels.
+    """
+    runtime.retain_freed_memory()
+    setup = train_step.Setup(width, channels, batch, crop)
+    static_config = train_step.static_config_of(setup)
+    step, compiled = blocks.our_block(static_config, batch=batch, crop=crop)
+    step(2)
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            step(STEPS)
+        (trace,) = Path(folder).rglob("*.xplane.pb")
+        profile = ProfileData.from_file(str(trace))
+    kinds = kinds_of(compiled.as_text() or "")
+    seconds = collections.Counter()
+    for plane in profile.planes:
+        for line in plane.lines:
+            for event in line.events if "Eigen" in line.name else ():
+                if event.name in kinds:
+                    seconds[kinds[event.name]] += event.duration_ns / 1e9 / STEPS
+    total = sum(seconds.values())
+    print(f"{setup}: {total:.3f} s of threads a step")
+    for kind, value in seconds.most_common(16):
+        print(f"{value / total:7.1%}  {kind}")
+
+
+def kinds_of(text: str) -> dict[str, str]:
+    """Returns what each operation of a compiled program belongs to."""
+    origins = program_traffic.origins(text)
+    kinds = {}
+    for line in text.splitlines():
+        assigned = _ASSIGNED.match(line)
+        if assigned is None:
+            continue
+        name = assigned[1]
+        traced = re.search(r'op_name="([^"]*)"', line)
+        frame = re.search(r"stack_frame_id=(\d+)", line)
+        origin = origins.get(frame[1], "") if frame else ""
+        is_product = PRODUCTS.match(name) is not None
+        if traced is None:
+            layer = "gradients of kernels" if is_product else "copies without a name"
+        else:
+            derived = "backward" if "transpose(" in traced[1] else "forward"
+            layer = f"{origin or 'other'}, {derived}"
+        kinds[name] = f"{layer}: {'products' if is_product else 'the rest'}"
+    return kinds
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
