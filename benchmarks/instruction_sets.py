@@ -3,10 +3,10 @@
     .ci/aarch64 FOLDER
     python benchmarks/instruction_sets.py --other FOLDER/bin/python IMAGE…
 
-For every model, each Python encodes all images, and the other decodes its files.
-Portable files must decode to the same symbols and y_hat; fast files are the control,
-which checksums must refuse wherever they would decode to others. Where their scales
-agree in every bit, the control shows nothing. Prints a table, and keeps it as
+For every model, each Python encodes the middle of all images, and the other decodes its
+files. Portable files must decode to the same symbols and y_hat; fast files are the
+control, which checksums must refuse wherever they would decode to others. Where their
+scales agree in every bit, the control shows nothing. Prints a table, and keeps it as
 `instruction_sets.csv` beside this script: a model in the table is not measured again.
 Without images it prints what is kept.
 """
@@ -32,6 +32,8 @@ from jaxcorr.report.tables import Table
 FOLDER = Path(__file__).resolve().parent
 TABLE = FOLDER / "instruction_sets.csv"
 SAVED = FOLDER.parent / "tests" / "references" / "saved" / "models"
+SIDE = 256
+"""Side of the part of an image that is coded, in pixels."""
 ARRAYS = ("side_symbols", "symbols", "latent_hat")
 KINDS = {"portable": Arithmetic.PORTABLE, "fast": Arithmetic.FAST}
 
@@ -127,8 +129,8 @@ def work(action: str, model: str, source: str, target: str, paths: list[str]) ->
             file = Path(source) / f"{kind}-{number}"
             try:
                 if action == "encode":
-                    image, _ = images.read_image(Path(path))
-                    made, latents = coding.encode(loaded, image, arithmetic=arithmetic)
+                    part = middle(images.read_image(Path(path))[0])
+                    made, latents = coding.encode(loaded, part, arithmetic=arithmetic)
                     file.write_bytes(made.to_bytes())
                 else:
                     content = Container.from_bytes(file.read_bytes(), str(file))
@@ -138,6 +140,12 @@ def work(action: str, model: str, source: str, target: str, paths: list[str]) ->
                 continue
             arrays = {name: getattr(latents, name) for name in (*ARRAYS, "scale")}
             np.savez(folder / f"{kind}-{number}.npz", **arrays)
+
+
+def middle(image: np.ndarray) -> np.ndarray:
+    """Returns the middle of an image, at most `SIDE` pixels high and wide."""
+    top, left = (max(side - SIDE, 0) // 2 for side in image.shape[:2])
+    return image[top : top + SIDE, left : left + SIDE]
 
 
 def compare(row: Row, number: int, source: Path, folder: Path) -> None:
