@@ -144,20 +144,20 @@ def read_checkpoint(data: bytes) -> None:
     """Reads a checkpoint of PyTorch, without PyTorch, or converts it.
 
     The first byte says whether the others are the file, or change a member of one with
-    tensors of many types, or of a small model, which one in two is converted.
+    tensors of many types, or of a small model, which is sometimes converted.
     """
     from jaxcorr.interop import compressai
 
     if not data:
         return
-    kind, data = data[0] % 4, data[1:]
-    if kind:
-        data = _with_member(_checkpoint(CHECKPOINTS[kind > 1]), data)
+    kind, data = data[0] % 8, data[1:]
+    if kind > 1:
+        data = _with_member(_checkpoint(CHECKPOINTS[kind > 4]), data)
     with tempfile.NamedTemporaryFile(dir=_memory_folder(), suffix=".pth") as file:
         file.write(data)
         file.flush()
         state = compressai.read_state(Path(file.name))
-        if kind == 3:
+        if kind == 7:
             compressai.convert(state, "mbt2018-mean")
 
 
@@ -217,7 +217,7 @@ def seeds(name: str) -> Iterator[bytes]:
         case "checkpoint":
             for path in sorted(SAVED.glob("*.pth")):
                 yield b"\0" + path.read_bytes()[:65536]
-            yield from (bytes([kind, *bytes(8)]) for kind in (1, 2, 3))
+            yield from (bytes([kind, *bytes(8)]) for kind in (2, 5, 7))
         case "file":
             yield from (bytes([place, 0, 0, 0, 1]) for place in range(0, 80, 8))
 

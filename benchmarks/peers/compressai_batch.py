@@ -8,7 +8,7 @@
 The first command writes seeded random weights of mbt2018-mean with 128 and 192 channels
 and the tables that coding needs. The others load them, and convert all files of a
 folder, one after another, with all threads that torch takes by itself: image to file,
-and file to PNG.
+and file to PNG at Pillow's default level, as CompressAI's `examples/codec.py` does.
 """
 
 import pickle
@@ -21,8 +21,6 @@ import torch  # pyright: ignore[reportMissingImports]  # Not a dependency of jax
 from PIL import Image
 
 STRIDE = 64
-PNG_LEVEL = 3
-"""Level of deflate, the one with which jaxcorr writes."""
 
 
 def write_weights(path: str) -> None:
@@ -48,8 +46,7 @@ def decompress(model: torch.nn.Module, source: Path, target: Path) -> None:
     strings, shape, (height, width) = pickle.loads(source.read_bytes())
     image = model.decompress(strings, shape)["x_hat"][0, :, :height, :width]
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
-    picture = Image.fromarray(pixels.numpy())
-    picture.save(target.with_suffix(".png"), compress_level=PNG_LEVEL)
+    Image.fromarray(pixels.numpy()).save(target.with_suffix(".png"))
 
 
 def main(action: str, weights: str, *folders: str) -> None:
