@@ -136,6 +136,7 @@ def slow(session: nox.Session) -> None:
     session.install("-q", "--no-deps", "jax-codex==0.0.1")
     env = _tensorflow_compression(session)
     env |= _pythons_of(session, "fast-3-12", "fast_colab")
+    env |= _emulated_python(session)
     pytest = ["python", "-m", "pytest", "-q", "-rs", "-n", "2"]  # Says what skips.
     slow = [*pytest, "-m", "slow", f"--ignore={NOTEBOOKS}"]
     _run_all(session, slow, [*pytest, *PEERS], env=env)
@@ -208,3 +209,14 @@ def _tensorflow_compression(session: nox.Session) -> dict[str, str]:
         session.warn("TensorFlow Compression cannot be installed: its tests skip")
         return {}
     return {"JAXCORR_TFC_PYTHON": python}
+
+
+def _emulated_python(session: nox.Session) -> dict[str, str]:
+    """Makes an emulated Python of another instruction set; returns its variable."""
+    folder = Path(session.create_tmp()) / "aarch64"
+    try:
+        session.run(".ci/aarch64", str(folder), "python", external=True)
+    except nox.command.CommandFailed:
+        session.warn("an emulated aarch64 cannot be made: its test skips")
+        return {}
+    return {"JAXCORR_EMULATED_PYTHON": str(folder / "bin" / "python")}

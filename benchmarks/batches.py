@@ -1,11 +1,15 @@
 """Measures how fast `jaxcorr compress` and `decompress` convert a folder of images.
 
     python benchmarks/batches.py DIR [-m MODEL] [--jobs 1 3] [--against CLONE]
+    PEER benchmarks/peers/compressai_batch.py weights FILE.pth
+    jaxcorr import-compressai FILE.pth --architecture mbt2018-mean -o MODEL
+    python benchmarks/batches.py DIR -m MODEL --compressai PEER --weights FILE.pth
 
 Runs both commands in new processes, with compiled programs in a cache, for each number
-of files at once, and with the code of a clone of another version. They run in turns.
-Prints the best and the median images per second of each, start of the process included,
-its seconds of CPU time, and the ratio of its median to that of the first row.
+of files at once, with the code of a clone of another version, and by CompressAI with
+the Python of an environment of its own. They run in turns. Prints the best and the
+median images per second of each, start of the process included, its seconds of CPU
+time, and the ratio of its median to that of the first row.
 """
 
 import dataclasses
@@ -25,6 +29,8 @@ from tyro.conf import Positional
 from jaxcorr import images
 
 ROOT = Path(__file__).parent.parent
+PEER = Path(__file__).parent / "peers" / "compressai_batch.py"
+COMPRESSAI = "CompressAI"
 COMMANDS = ("compress", "decompress")
 
 
@@ -40,26 +46,66 @@ class Settings:
     """Numbers of files at once, in addition to the default."""
     against: Path | None = None
     """Folder with the code of another version, which is the first row."""
+    compressai: Path | None = None
+    """Python with CompressAI, which then is the first row."""
+    weights: Path | None = None
+    """The model as weights of CompressAI."""
     rounds: int = 3
     """Turns of each alternative."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternative:
+    """A program that converts folders.
+
+    Attributes:
+      command: Start of its command line, before the name of a command.
+      options: Options of `jaxcorr`, or the weights of CompressAI, which come first.
+      code: Folder of its modules.
+    """
+
+    command: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    code: Path = ROOT
+
+    def arguments(self, action: str, source: str, target: str) -> list[str]:
+        """Returns the command line that converts a folder."""
+        if PEER in map(Path, self.command):
+            return [*self.command, action, *self.options, source, target]
+        return [*self.command, action, source, "-o", target, "--force", *self.options]
+
+
+def list_alternatives(settings: Settings) -> dict[str, Alternative]:
+    """Returns what is compared, by the names of the rows."""
+    jaxcorr = sys.executable, "-m", "jaxcorr"
+    folder = Path(settings.model)
+    model = "-m", str(folder.absolute()) if folder.exists() else settings.model
+    found = {}
+    if settings.compressai is not None:
+        command = str(settings.compressai.absolute()), str(PEER)
+        weights = str(settings.weights and settings.weights.absolute())
+        found[COMPRESSAI] = Alternative(command, (weights,))
+    if settings.against is not None:
+        found["against"] = Alternative(jaxcorr, model, settings.against.absolute())
+    for jobs in settings.jobs:
+        found[f"--jobs {jobs}"] = Alternative(jaxcorr, (*model, "--jobs", str(jobs)))
+    return found | {"default": Alternative(jaxcorr, model)}
 
 
 def main(settings: Settings) -> None:
     """Prints a row for each command and alternative."""
     count = len(images.find_images(settings.folder))
-    alternatives: dict[str, tuple[Path, list[str]]] = {}
-    if settings.against is not None:
-        alternatives["against"] = settings.against.resolve(), []
-    for jobs in settings.jobs:
-        alternatives[f"--jobs {jobs}"] = ROOT, ["--jobs", str(jobs)]
-    alternatives["default"] = ROOT, []
-    with tempfile.TemporaryDirectory() as folder:
-        for code, options in alternatives.values():  # Fills the caches.
-            convert(settings, Path(folder), code, options)
-        times = {name: [] for name in alternatives}
+    alternatives = list_alternatives(settings)
+    with tempfile.TemporaryDirectory() as name:
+        folders = {key: Path(name) / key for key in alternatives}
+        for key, alternative in alternatives.items():
+            folders[key].mkdir()
+            if key != COMPRESSAI:  # Fills the caches, of which CompressAI has none.
+                convert(settings.folder, folders[key], alternative)
+        times = {key: [] for key in alternatives}
         for _ in range(settings.rounds):
-            for name, (code, options) in alternatives.items():
-                times[name].append(convert(settings, Path(folder), code, options))
+            for key, alternative in alternatives.items():
+                times[key].append(convert(settings.folder, folders[key], alternative))
     header = "command", "alternative", "best/s", "median/s", "CPU s", "ratio"
     print("".join(f"{name:>12}" for name in header))
     for index, command in enumerate((*COMMANDS, "both")):
@@ -75,19 +121,19 @@ def main(settings: Settings) -> None:
 
 
 def convert(
-    settings: Settings, folder: Path, code: Path, options: list[str]
+    images_folder: Path, folder: Path, alternative: Alternative
 ) -> list[tuple[float, float]]:
     """Returns the seconds and the CPU seconds of each command, and of both together."""
-    coded, decoded = str(folder / "coded"), str(folder / "decoded")
-    arguments = [str(settings.folder), "-o", coded], [coded, "-o", decoded]
+    source, coded, decoded = images_folder, folder / "coded", folder / "decoded"
+    pairs = (source.absolute(), coded), (coded, decoded)
     found = [
-        run([command, *paths, "-m", settings.model, "--force", *options], folder, code)
-        for command, paths in zip(COMMANDS, arguments, strict=True)
+        run(alternative.arguments(action, *map(str, pair)), folder, alternative.code)
+        for action, pair in zip(COMMANDS, pairs, strict=True)
     ]
     return [*found, (sum(one[0] for one in found), sum(one[1] for one in found))]
 
 
-def run(arguments: list[str], folder: Path, code: Path) -> tuple[float, float]:
+def run(command: list[str], folder: Path, code: Path) -> tuple[float, float]:
     """Returns the seconds and the CPU seconds of a command in a new process."""
     cache = str(folder / "cache")
     environment = os.environ | {"PYTHONPATH": str(code), "XDG_CACHE_HOME": cache}
@@ -95,7 +141,7 @@ def run(arguments: list[str], folder: Path, code: Path) -> tuple[float, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "jaxcorr", *arguments],
+        command,
         cwd=folder,
         env=environment,
         check=True,

@@ -6,9 +6,10 @@
     python fuzz/run.py                              # prints what was done so far
 
 Targets are those of `targets.py`. A run starts from `targets.seeds`, and keeps a few
-small inputs that cover more in `fuzz/corpus/TARGET`. A failure ends the run with status
-1. Its bytes are in `fuzz/failures`: `python fuzz/run.py TARGET --input FILE` repeats
-it. Every failure becomes a test of the project.
+small inputs that cover more in `fuzz/corpus/TARGET`. Ctrl-C ends a run early, and what
+was done counts. A failure ends it with status 1. Its bytes are in `fuzz/failures`, and
+`python fuzz/run.py TARGET --input FILE` repeats it. Every failure becomes a test of the
+project.
 """
 
 import argparse
@@ -17,9 +18,11 @@ import datetime
 import importlib.metadata
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +35,8 @@ MAX_FILE, MAX_FILES = 4096, 40
 """Bytes of a file that is kept in a corpus, and the number of files."""
 LIMITS = ("-timeout=20", "-rss_limit_mb=4096")
 """Seconds and memory of an execution, above which it is a failure."""
+INTERRUPTED = 72
+"""Status of libFuzzer after Ctrl-C."""
 
 
 def main() -> int:
@@ -68,16 +73,18 @@ def fuzz(command: list[str], options: argparse.Namespace) -> int:
         limits += [f"-max_total_time={round(60 * options.minutes)}"]
         folders = map(str, (work / "found", work / "seeds", kept))
         stats = [*LIMITS, "-print_final_stats=1", f"-artifact_prefix={FAILURES}/"]
-        log = work / "log"
+        log, begin = work / "log", time.perf_counter()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ends the fuzzer alone.
         with log.open("w") as stream:
             status = subprocess.run(
                 [*command, *limits, *stats, *folders], stderr=stream, check=False
             ).returncode
-        text = log.read_text(errors="replace")
+        text, passed = log.read_text(errors="replace"), time.perf_counter() - begin
         keep(work / "found", kept)
     print("\n".join(text.splitlines()[-40:]))
+    failed = status not in (0, INTERRUPTED)
     executions = last_number(r"stat::number_of_executed_units: (\d+)", text)
-    seconds = last_number(r"in (\d+) second", text) or round(60 * options.minutes)
+    seconds = last_number(r"in (\d+) second", text) or round(passed)
     row = (
         options.target,
         datetime.date.today().isoformat(),
@@ -85,12 +92,12 @@ def fuzz(command: list[str], options: argparse.Namespace) -> int:
         executions,
         seconds,
         sum(1 for _ in kept.iterdir()),
-        int(status != 0),
+        int(failed),
     )
     rows = [*read_table(), tuple(map(str, row))]
     with TABLE.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    return int(status != 0)
+    return int(failed)
 
 
 def write_seeds(target: str, folder: Path) -> None:

@@ -25,6 +25,8 @@ SAVED = Path(__file__).resolve().parents[1] / "tests" / "references"
 MODEL = SAVED / "saved" / "models" / "minnen-checkerboard"
 FOLDERS = (MODEL, SAVED / "saved" / "models_3" / "minnen-none")
 """Model folders with parameters as an archive of NumPy and as safetensors."""
+CHECKPOINTS = ("pytorch_checkpoint.pth", "compressai-one-storage.pth")
+"""Checkpoints with tensors of many types, and of a small model."""
 SYMBOLS = 64
 """Symbols that the range decoder is asked for."""
 MAX_ALPHA_PIXELS = 2**16
@@ -139,19 +141,29 @@ def read_image(data: bytes) -> None:
 
 
 def read_checkpoint(data: bytes) -> None:
-    """Reads a checkpoint of PyTorch, without PyTorch, and converts one in eight."""
+    """Reads a checkpoint of PyTorch, without PyTorch, or converts it.
+
+    The first byte says whether the others are the file, or change a member of one with
+    tensors of many types, or of a small model, which is sometimes converted.
+    """
     from jaxcorr.interop import compressai
 
     if not data:
         return
-    kind, converted, data = data[0] % 2, data[0] % 8 == 7, data[1:]
-    path = SAVED / "compressai-mbt2018-mean.pth.tar"
+    kind, data = data[0] % 8, data[1:]
+    if kind > 1:
+        data = _with_member(_checkpoint(CHECKPOINTS[kind > 4]), data)
     with tempfile.NamedTemporaryFile(dir=_memory_folder(), suffix=".pth") as file:
-        file.write(_with_member(path.read_bytes(), data) if kind else data)
+        file.write(data)
         file.flush()
         state = compressai.read_state(Path(file.name))
-        if converted:
+        if kind == 7:
             compressai.convert(state, "mbt2018-mean")
+
+
+@functools.cache
+def _checkpoint(name: str) -> bytes:
+    return (SAVED / name).read_bytes()
 
 
 def decode_file(data: bytes) -> None:
@@ -205,7 +217,7 @@ def seeds(name: str) -> Iterator[bytes]:
         case "checkpoint":
             for path in sorted(SAVED.glob("*.pth")):
                 yield b"\0" + path.read_bytes()[:65536]
-            yield from (bytes([kind, *bytes(8)]) for kind in (1, 7))
+            yield from (bytes([kind, *bytes(8)]) for kind in (2, 5, 7))
         case "file":
             yield from (bytes([place, 0, 0, 0, 1]) for place in range(0, 80, 8))
 

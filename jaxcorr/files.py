@@ -56,7 +56,7 @@ def check_file(path: AnyPath, *, force: bool = True) -> None:
 def _check_file(path: AnyPath, *, force: bool) -> None:
     """Checks a path; see `check_file`."""
     with paths.remote_errors(path, "cannot be written"):
-        _check_replaceable(path, force=force)
+        check_replaceable(path, force=force)
         if path.exists() and not path.is_file():
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise UserError(f"cannot write {path}: it is {kind}")
@@ -87,11 +87,16 @@ def check_folder(path: AnyPath, kind: str, *, is_kind: bool, force: bool) -> Non
     with paths.remote_errors(path, "cannot be read"):
         if path.exists() and not is_kind:
             raise UserError(f"{path} exists and is not {kind}")
-        _check_replaceable(path, force=force)
+        check_replaceable(path, force=force)
 
 
-def _check_replaceable(path: AnyPath, *, force: bool) -> None:
-    if path.exists() and not force:
+def check_replaceable(path: AnyPath, *, force: bool) -> None:
+    """Checks that nothing is lost when a path is written.
+
+    Raises:
+      UserError: If the path exists, without `force`.
+    """
+    if not force and path.exists():
         raise UserError(f"{path} exists; give --force to replace it, or another -o")
 
 

@@ -36,8 +36,8 @@ LATENT_GAIN = 10.0
 SCALE = 1.0
 
 
-def write_weights(architecture: str, path: str) -> None:
-    """Draws the weights of a model and writes them."""
+def make_model(architecture: str) -> torch.nn.Module:
+    """Returns a model with seeded random weights."""
     torch.manual_seed(0)
     model = ARCHITECTURES[architecture]()
     last = model.h_s if architecture == "mbt2018-mean" else model.entropy_parameters
@@ -45,7 +45,13 @@ def write_weights(architecture: str, path: str) -> None:
         model.g_a[6].weight *= LATENT_GAIN
         bias = last[-1].bias
         bias[: bias.numel() // 2] = SCALE
-    arrays = {name: array.numpy() for name, array in model.state_dict().items()}
+    return model
+
+
+def write_weights(architecture: str, path: str) -> None:
+    """Draws the weights of a model and writes them."""
+    state = make_model(architecture).state_dict()
+    arrays = {name: array.numpy() for name, array in state.items()}
     np.savez(path, **arrays)
 
 

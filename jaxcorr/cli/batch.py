@@ -27,11 +27,13 @@ class Item:
       source: Input file; `-` is standard input.
       target: Output file; `-` is standard output.
       page: Number of the page of the input, from 0; None for the one that is chosen.
+      failure: Why the output cannot be written, if that is known before any work.
     """
 
     source: AnyPath
     target: AnyPath
     page: int | None = None
+    failure: UserError | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +56,9 @@ def plan(
 ) -> list[Item]:
     """Returns what is to be converted, after checking that no file is lost.
 
+    An output that cannot be written, such as one with too long a name, is a failure of
+    its item alone, unless there is no other.
+
     Args:
       inputs: Input files and patterns of them, and folders if `find_files` is given; or
         `-` alone.
@@ -69,8 +74,8 @@ def plan(
         one output for each file.
 
     Raises:
-      UserError: If an output cannot be written, is also an input, or is the output of
-        two inputs.
+      UserError: If no output can be written, or one exists without `force`, is also an
+        input, or is the output of two inputs.
     """
     if not inputs:
         raise UserError("no input file is given")
@@ -151,12 +156,26 @@ def _check_targets(
         source_of[path] = item.source
         if skip_existing and paths.exists(item.target):
             continue
-        files.check_file(item.target, force=force)
-        kept.append(item)
+        failure = _find_failure(item.target)
+        if failure is None:
+            files.check_replaceable(item.target, force=force)
+        kept.append(dataclasses.replace(item, failure=failure))
     if len(kept) < len(items):
         skipped = len(items) - len(kept)
         print_note(f"skipped {skipped} of {len(items)} files whose outputs exist")
+    failures = [item.failure for item in kept if item.failure]
+    if failures and len(failures) == len(kept):
+        raise failures[0]
     return kept
+
+
+def _find_failure(target: AnyPath) -> UserError | None:
+    """Returns why a file cannot be written to a path, or None."""
+    try:
+        files.check_file(target)
+    except UserError as error:
+        return error
+    return None
 
 
 def _check_no_output(sources: Sequence[AnyPath], suffix: str) -> None:

@@ -87,6 +87,8 @@ def _convert_file(
     start, status = time.perf_counter(), 0
     with results.hold_lines() as lines:
         try:
+            if item.failure is not None:
+                raise item.failure
             with report_memory_errors(item.name):
                 description = convert(item)
         except UserError as error:

@@ -2,14 +2,16 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array
+from jaxtyping import Array, Float
 from typing_extensions import override
 
 from jaxcorr import serialization
 from jaxcorr.context.parameters import MeanAndScale, ParameterNetwork
 from jaxcorr.context.passes import PassContext
 from jaxcorr.context.schedule import Pass
+from jaxcorr.layers import valid_region
 from jaxcorr.layers.convolution import MaskedConvolution
 
 ODD_TAPS = tuple(
@@ -63,3 +65,26 @@ class CheckerboardContext(PassContext):
     def predict(self, inputs: tuple[Array, Array], index: int) -> MeanAndScale:
         projected, anchors = inputs
         return self.network(projected, self.neighbors(anchors) if index else None)
+
+    @override
+    def predict_packed(self, inputs: tuple[Array, Array], index: int) -> MeanAndScale:
+        projected, anchors = inputs
+        part, neighbors = self.schedule[index], None
+        if index:
+            seen = _at_taps(valid_region.mask(anchors), part)
+            neighbors = self.neighbors.at_positions(seen)
+        return self.network(part.pack(projected), neighbors)
+
+
+def _at_taps(
+    anchors: Float[Array, "b h w c"], part: Pass
+) -> Float[Array, "b h w2 taps c"]:
+    """Returns the anchors around each position of a pass."""
+    height, width = anchors.shape[1:3]
+    padded = jnp.pad(anchors, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    starts = [(row + 2, column + 2) for row, column in ODD_TAPS]
+    seen = [
+        part.pack(padded[:, row : row + height, column : column + width])
+        for row, column in starts
+    ]
+    return jnp.stack(seen, axis=-2)

@@ -29,7 +29,7 @@ class PassContext(nnx.Module):
     """A context model whose passes do not depend on the size of the image.
 
     Subclasses set `schedule` and override `predict`. They may override `prepare`,
-    `network_inputs` and `refine`.
+    `network_inputs`, `predict_packed` and `refine`.
 
     Attributes:
       schedule: The passes, in order of their channels.
@@ -74,6 +74,15 @@ class PassContext(nnx.Module):
           index: Index of the pass.
         """
         raise NotImplementedError
+
+    def predict_packed(self, inputs: Any, index: int) -> MeanAndScale:
+        """Returns means and scales of a pass, at its positions alone; see `Pass.pack`.
+
+        Coding needs no others. A subclass may compute less than `predict` for them.
+        """
+        mean, scale = self.predict(inputs, index)
+        part = self.schedule[index]
+        return part.pack(mean), part.pack(scale)
 
     def refine(
         self, inputs: Any, quantized: Float[Array, "b h16 w16 d"], index: int
@@ -235,7 +244,8 @@ class _PassCodingState(CodingState):
         down, right, _ = self._positions(rows, index)
         if isinstance(down, slice):
             return np.asarray(output)[0][rows[0] - start : rows[1] - start, right]
-        return np.asarray(output)[0][down - start, right]
+        assert start % 2 == 0, "packed outputs would have the other parity"
+        return np.asarray(output)[0][down - start, right // 2]
 
     def _window(
         self, latents: np.ndarray, start: int, size: int, dtype: np.dtype
@@ -266,7 +276,7 @@ def _predict(
 ) -> MeanAndScale:
     with masking(region):
         inputs = context.network_inputs(prepared, latent_hat, index)
-        return context.predict(inputs, index)
+        return context.predict_packed(inputs, index)
 
 
 @forgotten

@@ -40,6 +40,19 @@ class Pass:
         rows, columns = map(jnp.arange, latents.shape[1:3])
         return (parity_of(rows, columns) == self.parity)[None, ..., None]
 
+    def pack(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w2 c"]:
+        """Returns an array, which starts at an even row, at the positions of the pass.
+
+        For a pass with a parity, `pack(x)[:, i, j // 2]` is `x[:, i, j]`.
+        """
+        if self.parity is None:
+            return x
+        batch, height, width, channels = x.shape
+        even = jnp.pad(x, ((0, 0), (0, 0), (0, width % 2), (0, 0)))
+        pairs = even.reshape(batch, height, -1, 2, channels)
+        is_second = (jnp.arange(height) % 2 != self.parity)[:, None, None]
+        return jnp.where(is_second, pairs[..., 1, :], pairs[..., 0, :])
+
     def positions(self, rows: tuple[int, int], columns: int) -> Positions:
         """Returns a NumPy index of the latents of the pass, in raster order.
 

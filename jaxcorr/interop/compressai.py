@@ -74,10 +74,11 @@ def read_state(path: AnyPath) -> dict[str, Float32[np.ndarray, "..."]]:
         isinstance(state, dict)
         and state
         and all(isinstance(tensor, np.ndarray) for tensor in state.values())
+        and not any(map(np.iscomplexobj, state.values()))
     ):
         raise UserError(
-            f"{path} holds no state dict: it must map names to tensors, at the top "
-            f"level or under one of {', '.join(STATE_KEYS)}"
+            f"{path} holds no state dict: it must map names to real tensors, at the "
+            f"top level or under one of {', '.join(STATE_KEYS)}"
         )
     return {str(name): tensor.astype(np.float32) for name, tensor in state.items()}
 

@@ -163,10 +163,12 @@ class MaskedConvolution(nnx.Module):
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
         return _add_bias(_same_convolution(valid_region.mask(x), masked), self.bias)
 
-    def at_positions(self, neighbors: Float[Array, "n taps i"]) -> Float[Array, "n o"]:
+    def at_positions(
+        self, neighbors: Float[Array, "*n taps i"]
+    ) -> Float[Array, "*n o"]:
         """Computes outputs at selected positions from the input values at the taps."""
         kernel = self.kernel[...].astype(neighbors.dtype)[tap_index(self.taps)]
-        return _add_bias(jnp.einsum("nti,tio->no", neighbors, kernel), self.bias)
+        return _add_bias(jnp.einsum("...ti,tio->...o", neighbors, kernel), self.bias)
 
 
 def tap_index(

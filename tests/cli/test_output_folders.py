@@ -133,6 +133,22 @@ def test_names_of_255_bytes_are_coded_and_decoded(jaxcorr, model_path, tmp_path)
 
 
 @pytest.mark.fast
+def test_an_output_that_cannot_be_written_fails_alone(jaxcorr, model_path, tmp_path):
+    for name in ("a.png", f"{'m' * 252}.jp", "taken.png", "z.png"):
+        Image.fromarray(blocks(17, 33)).save(tmp_path / name, "PNG")
+    (tmp_path / "taken.jxc").mkdir()
+    inputs = "a.png", f"{'m' * 252}.jp", "taken.png", "z.png"
+    status, out, err = jaxcorr("compress", *inputs, "-m", model_path)
+    first, second, last = err.splitlines()
+    assert first == f"jaxcorr: error: cannot write {'m' * 252}.jxc: File name too long"
+    assert second == "jaxcorr: error: cannot write taken.jxc: it is a directory"
+    assert last.startswith("jaxcorr: 2 of 4 files written in ")
+    assert (status, out.count("\n")) == (2, 2)
+    written = {*os.listdir(tmp_path)} - {*inputs, "taken.jxc"}
+    assert {name for name in written if name.endswith(".jxc")} == {"a.jxc", "z.jxc"}
+
+
+@pytest.mark.fast
 def test_a_folder_that_vanishes_leaves_one_line_for_each_file(
     jaxcorr, model_path, tiny_model, album, monkeypatch
 ):

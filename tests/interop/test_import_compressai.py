@@ -270,18 +270,19 @@ def test_a_file_without_a_state_dict_is_refused_in_one_line(jaxcorr):
     Path("text.pth").write_text("hello")
     Path("empty.pth").touch()
     Path("folder.pth").mkdir()
-    numbers = {"state_dict": {"epoch": 3}}
-    contents = {"list": [1, 2], "numbers": numbers, "code": Fraction}
+    contents = {"list": [1, 2], "numbers": {"state_dict": {"x": 3}}, "code": Fraction}
     for name, content in contents.items():
         with zipfile.ZipFile(f"{name}.pth", "w") as file:
             file.writestr(f"{name}/data.pkl", pickle.dumps(content, protocol=2))
+    Path("complex.pth").symlink_to(REFERENCES / "pytorch_checkpoint.pth")
     for name, message in {
         "text.pth": "text.pth cannot be read: torch did not write it, or it is damaged",
         "empty.pth": "empty.pth cannot be read: torch did not write it, or",
         "code.pth": "code.pth contains pickled code (fractions.Fraction), which is not",
         "missing.pth": "missing.pth cannot be read: No such file or directory",
         "folder.pth": "folder.pth cannot be read: Is a directory",
-        "list.pth": "list.pth holds no state dict: it must map names to tensors",
+        "list.pth": "list.pth holds no state dict: it must map names to real tensors",
+        "complex.pth": "complex.pth holds no state dict: it must map names to real",
         "numbers.pth": "numbers.pth holds no state dict",
     }.items():
         command = "import-compressai", name, "--architecture", MEAN, "-o", "model"

@@ -10,6 +10,8 @@ Last made with Python 3.11.7, torch 2.13.0 and NumPy 1.26.4. Writes beside itsel
     pytorch_legacy.pth              a tensor in the format of torch before 1.6
     compressai-mbt2018-mean.pth.tar the weights of `compressai-mbt2018-mean.npz`, as a
                                     checkpoint of CompressAI's training script
+    compressai-one-storage.pth      a part of these weights, those of a model with two
+                                    channels, as views of one storage, for fuzzing
 """
 
 from collections import OrderedDict
@@ -55,6 +57,25 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     return (tensor if own else tensor.float()).numpy()
 
 
+CHANNELS = {8: 2, 12: 2, 18: 3, 24: 4}
+"""Sizes of a model with two channels in place of those of the saved one."""
+
+
+def small_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns parameters of a model with two channels, which share one storage."""
+    parts = {
+        name: tensor.detach()[tuple(slice(CHANNELS.get(n, n)) for n in tensor.shape)]
+        for name, tensor in weights.items()
+        if tensor.dim() and not name.endswith(("target", "bound", "pedestal"))
+    }
+    ends = torch.tensor([part.numel() for part in parts.values()]).cumsum(0)
+    storage = torch.cat([part.flatten() for part in parts.values()])
+    return {
+        name: storage[end - part.numel() : end].view(part.shape)
+        for (name, part), end in zip(parts.items(), ends.tolist(), strict=True)
+    }
+
+
 def main() -> None:
     """Writes all files."""
     state = tensors()
@@ -85,6 +106,7 @@ def main() -> None:
             for name in references.files
             if name.startswith("state/")
         )
+    torch.save(small_weights(weights), FOLDER / "compressai-one-storage.pth")
     weights["g_a.0.weight"] = torch.nn.Parameter(weights["g_a.0.weight"])
     optimizer = torch.optim.Adam([weights["g_a.0.weight"]], lr=1e-4)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "min")
