@@ -117,7 +117,7 @@ class Model:
           UserError: If an image cannot be read or is too large.
         """
         return images.map_images(
-            lambda picture, _: self._analyze(picture.over().rgb), image
+            lambda rows, _: self._analyze(rows.whole().over().rgb), image
         )
 
     def _analyze(self, image: UInt8[np.ndarray, "h w 3"]) -> CodecOutput:

@@ -69,7 +69,7 @@ def test_a_failure_of_any_kind_is_named_and_the_others_are_coded(
     encode = coding.encode
 
     def fail(model, image, **options):
-        if len(image) == 8:
+        if image.size[0] == 8:
             raise error
         return encode(model, image, **options)
 
