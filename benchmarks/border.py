@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxcorr import images, ops, run_directory, runtime
+from jaxcorr import images, ops, run_directory, runtime, windowed_codec
 from jaxcorr.bitstream import coding, pictures
 from jaxcorr.metrics.image_quality import psnr_from_mse
 from jaxcorr.model import Model
@@ -59,7 +59,7 @@ def code_with_zeros(model: Model, image: Image) -> tuple[int, Image]:
 
 def code_mirrored(model: Model, image: Image) -> tuple[int, Image]:
     """Pads the image by its mirror image."""
-    with mock.patch.object(pictures, "BEYOND_PIXELS", "symmetric"):
+    with mock.patch.object(windowed_codec, "BEYOND_PIXELS", "symmetric"):
         return code(model, image)
 
 

@@ -9,7 +9,8 @@ and are the least of some rounds, of which the first compiles programs; those of
 CompressAI are of coding alone. Peak memory is the resident memory of the process, with
 Python and its libraries. A row says what went wrong where a codec does not get as far.
 
-Rows that the table has are kept, so the script goes on where it was interrupted.
+Rows that the table has are kept, so the script goes on where it was interrupted. It
+ends with all rows as a table in Markdown.
 """
 
 import csv
@@ -21,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -33,11 +35,13 @@ from jaxcorr import images, saved_model
 from jaxcorr.codec import CodecConfig, initialize
 from jaxcorr.data import built_in
 from jaxcorr.evaluation.classical import CODECS
+from jaxcorr.report.tables import Table
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
 
 PEER = Path(__file__).parent / "peers" / "compressai_coding.py"
+TABLE = Path(__file__).with_suffix(".csv")
 ACTIONS = "encode", "decode"
 KEYS = "codec", "megapixels", "memory"
 COLUMNS = (
@@ -85,7 +89,6 @@ def main(settings: Settings) -> None:
     """Prints a row for each codec and size."""
     rows = read_table(settings.table)
     found = {tuple(row[key] for key in KEYS) for row in rows}
-    print(("{:>16}" * len(COLUMNS)).format(*COLUMNS))
     jobs = [
         (codec, megapixels, memory)
         for megapixels in settings.megapixels
@@ -103,8 +106,42 @@ def main(settings: Settings) -> None:
                 row = measure(codec, image, memory, settings)
             keys = {"codec": codec, "megapixels": f"{megapixels:g}", "memory": memory}
             rows.append(keys | row)
-            print("".join(f"{rows[-1].get(name, ''):>16}" for name in COLUMNS))
+            print(rows[-1], file=sys.stderr)
             write_table(settings.table, rows)
+    print(as_table(rows).as_markdown())
+
+
+def comparison() -> Table:
+    """Returns the table of the committed rows."""
+    return as_table(read_table(TABLE))
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Returns rows with a line for each codec, size and limit of memory."""
+
+    def cells(row: Mapping[str, Any], action: str) -> list[str]:
+        values = [row.get(f"{action}_{unit}") for unit in ("gigabytes", "seconds")]
+        if not any(values):
+            return ["fails", ""]
+        return [f"{float(value or 0):.{2 - i}f}" for i, value in enumerate(values)]
+
+    return Table(
+        columns=(
+            "codec",
+            "megapixels",
+            "`--memory`",
+            *(f"{action} ({unit})" for action in ACTIONS for unit in ("GB", "s")),
+        ),
+        rows=tuple(
+            (
+                str(row["codec"]),
+                str(row["megapixels"]),
+                str(row["memory"] or ""),
+                *(cell for action in ACTIONS for cell in cells(row, action)),
+            )
+            for row in rows
+        ),
+    )
 
 
 def alternatives(settings: Settings) -> list[tuple[str, str]]:
@@ -190,7 +227,8 @@ def run(command: list[str], most: float) -> dict:
     """Returns seconds and gigabytes of a process, or what went wrong."""
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_DATA, (int(most * 1e9),) * 2)
+        size = int(most * 1e9)
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
@@ -256,6 +294,7 @@ def find_model(name: str, folder: Path) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] in (["encode"], ["decode"]):
-        code_classically(*sys.argv[1:3], *map(Path, sys.argv[3:5]))
+        action, codec, source, target = sys.argv[1:5]
+        code_classically(action, codec, Path(source), Path(target))
     else:
         main(tyro.cli(Settings))

@@ -1,22 +1,19 @@
 """Analysis and synthesis of pictures, whose rows are read and given from the top."""
 
 import functools
-import itertools
 from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from jaxcorr import programs
+from jaxcorr import programs, windowed_codec
 from jaxcorr.bitstream import networks
 from jaxcorr.bitstream.planes import Planes
 from jaxcorr.images import PictureRows
 from jaxcorr.model import Model
 from jaxcorr.transforms.windows import read_padded
 
-BEYOND_PIXELS: Literal["edge"] = "edge"
-"""Pixels that the analysis sees beyond the image: the last are repeated."""
 BEYOND_IMAGE: Literal["constant", "edge"] = "edge"
 """Latents that the synthesis sees beyond the image: the last are repeated, as the codec
 does by `repeat_last_latents`; in format 1 they are zeros."""
@@ -32,23 +29,9 @@ def analyze(
       image: Picture, of which the rows of one window are kept at a time.
       planes: Windows on the picture.
     """
-    y = np.empty((*planes.extent, model.config.transforms.channels), np.float32)
-    height = planes.size[0]
-
-    @functools.lru_cache(maxsize=1)
-    def read_rows(start: int, stop: int) -> UInt8[np.ndarray, "rows w 3"]:
-        return image.window(start, min(stop, height))
-
-    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h w 3"]:
-        part = read_rows(rows.start, rows.stop)
-        within = slice(0, rows.stop - rows.start)
-        pixels = read_padded(part, within, columns, BEYOND_PIXELS)
-        return pixels.astype(np.float32) / np.float32(255)
-
     network = functools.partial(networks.analyze, model.shared_codec)
-    for kept, values in planes.analysis.run(network, read):
-        y[kept] = values
-    return y
+    channels = model.config.transforms.channels
+    return windowed_codec.analyze_rows(network, image, planes.analysis, channels)
 
 
 def analyze_latents(
@@ -77,7 +60,6 @@ def synthesize(
       latent_hat: Decoded latents.
       planes: Windows on the picture, each row of which gives a band of rows.
     """
-    height, width = planes.size
     mode = BEYOND_IMAGE if planes.is_masked else "constant"
 
     def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
@@ -85,14 +67,6 @@ def synthesize(
 
     network = functools.partial(networks.synthesize, model.shared_codec)
     with programs.kept_for((model.config, planes.canvas), "reconstruct"):
-        windows = planes.synthesis.run(network, read)
-        for _, row in itertools.groupby(windows, lambda item: item[0][0].start):
-            band = None
-            for (rows, columns), pixels in row:
-                count = min(rows.stop, height) - rows.start
-                if band is None:
-                    band = np.empty((max(count, 0), width, 3), np.uint8)
-                part = band[:, columns]
-                part[...] = pixels[: part.shape[0], : part.shape[1]]
-            if band is not None and len(band):
-                yield band
+        yield from windowed_codec.synthesize_rows(
+            network, read, planes.synthesis, planes.size
+        )

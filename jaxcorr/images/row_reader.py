@@ -83,7 +83,7 @@ def decode_rows(
         with reader.unreadable_is_refused(name):
             found = _cut(file, name, page, keep_metadata)
         if found is not None:
-            closing = _closing(stack.pop_all(), found.bands, name)
+            closing = _closing(stack.pop_all(), found, name)
             return PictureRows(
                 found.size,
                 closing,
@@ -132,10 +132,11 @@ def _cut(
     exif_data, xmp = reader.metadata_of(image)
     is_upright = exif.orientation(exif_data, xmp) == exif.UPRIGHT
     file.seek(0)
-    if image.format == "PNG" and is_upright:
-        files = png_bands.read_bands(file, rows)
-    elif image.format == "TIFF":
-        files = tiff_bands.read_bands(file, rows, number)
+    with contextlib.suppress(Exception):  # Pillow may read files that are damaged.
+        if image.format == "PNG" and is_upright:
+            files = png_bands.read_bands(file, rows)
+        elif image.format == "TIFF":
+            files = tiff_bands.read_bands(file, rows, number)
     if files is not None:
         size = image.height, image.width
         bands = (
@@ -185,15 +186,22 @@ def _bands_of(
 
 
 def _closing(
-    files: contextlib.ExitStack, bands: Iterable[Picture], name: str
+    files: contextlib.ExitStack, found: _Bands, name: str
 ) -> Iterator[Picture]:
     """Yields bands, and closes the file in the end.
 
     Raises:
       UnreadableImage: If the file is damaged.
     """
+    end, (height, width) = 0, found.size
     try:
         with files, reader.unreadable_is_refused(name):
-            yield from bands
+            for band in found.bands:
+                end += band.rgb.shape[0]
+                if end > height or band.rgb.shape[1] != width:
+                    raise ValueError("its parts have other sizes than the whole")
+                yield band
+            if end < height:
+                raise ValueError("its parts end early")
     except UserError as error:
         raise UnreadableImage(str(error)) from error

@@ -1,5 +1,6 @@
 """Reading and writing images by rows gives what reading and writing the whole gives."""
 
+import dataclasses
 import io
 import zlib
 
@@ -125,13 +126,13 @@ def test_png_written_by_rows_is_what_pillow_writes(tmp_path, mode):
     whole = images.decode(buffer.getvalue(), name="a")
     kept = images.Metadata(exif=TURNED.tobytes()[6:], xmp=b"<x/>")
     path, file = tmp_path / "a.png", io.BytesIO()
-    images.write_picture(path, images.Picture(**vars(whole) | {"metadata": kept}))
+    whole = dataclasses.replace(whole, metadata=kept)
+    images.write_picture(path, whole)
 
     def band(first):
-        part = {"rgb": whole.rgb[first : first + 9], "metadata": kept}
-        if whole.alpha is not None:
-            part["alpha"] = whole.alpha[first : first + 9]
-        return images.Picture(**vars(whole) | part)
+        rows = slice(first, first + 9)
+        alpha = None if whole.alpha is None else whole.alpha[rows]
+        return dataclasses.replace(whole, rgb=whole.rgb[rows], alpha=alpha)
 
     assert images.write_rows(file, path, 70, map(band, range(0, 70, 9))) == ()
     assert chunks(file.getvalue()) == chunks(path.read_bytes())
