@@ -62,7 +62,8 @@ def encode(
     planes = _planes(model, (height, width), version, memory, bytes_held=held)
     with programs.kept_for((model.config, planes.canvas), "encode"):
         y = pictures.analyze(model, image, planes)
-        image.close()  # Its memory is free for coding.
+        image.close()
+        programs.return_freed_memory()  # Windows of the image have been freed.
         z = pictures.analyze_latents(model, y, planes)
         side_symbols = round_to_symbols(z - model.median)
         side_coder = RangeEncoder()

@@ -1,5 +1,6 @@
 """The memory that coding takes, and the windows that fit into a budget."""
 
+import math
 import os
 from pathlib import Path
 
@@ -54,9 +55,9 @@ def window_pixels(
     left = budget - _arrays(transforms, size, bytes_held)
     least = max(_strip(transforms, size), SMALLEST_WINDOW * transforms.bytes_per_pixel)
     if memory is not None and least > left:
-        needed = budget - left + least
+        needed = math.ceil((budget - left + least) / 1e8) / 10
         raise UserError(
-            f"{name} of {width} x {height} pixels needs {needed / 1e9:.1f} GB with "
+            f"{name} of {width} x {height} pixels needs {needed:.1f} GB with "
             f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
         )
     fitting = LARGEST_WINDOW

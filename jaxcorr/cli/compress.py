@@ -120,7 +120,7 @@ def compress(
                 rows = images.read_rows(item.source, page=item.page, keep_metadata=keep)
         if color is not None:
             rows = rows.over(color)
-        with results.timed("encode"):
+        with contextlib.closing(rows), results.timed("encode"):
             file = model_choice.encode(
                 opened,
                 rows,

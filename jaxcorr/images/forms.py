@@ -1,5 +1,6 @@
 """Converts images in any form, such as arrays and images of Pillow, to pictures."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -108,7 +109,8 @@ def map_images(
     def call(one: Any, name: str) -> Result:
         if isinstance(one, str | os.PathLike):
             rows = row_reader.read_rows(as_path(one), keep_metadata=keep_metadata)
-            return function(rows, os.fspath(one))
+            with contextlib.closing(rows):
+                return function(rows, os.fspath(one))
         picture = to_picture(one, name=name, keep_metadata=keep_metadata)
         return function(PictureRows.of(picture), name)
 

@@ -73,7 +73,7 @@ def decode_rows(
     """Decodes an image file as rows; see `read_rows`.
 
     Args:
-      file: The file at its start, which is closed in the end.
+      file: The file at its start, which closing the rows closes.
       name: Name of the file, for messages.
       page: As in `reader.read`.
       keep_metadata: As in `reader.read`.
@@ -83,13 +83,13 @@ def decode_rows(
         with reader.unreadable_is_refused(name):
             found = _cut(file, name, page, keep_metadata)
         if found is not None:
-            closing = _closing(stack.pop_all(), found, name)
             return PictureRows(
                 found.size,
-                closing,
+                _checked(found, name),
                 metadata=found.metadata,
                 changes=tuple(found.changes),
                 bytes_held=found.bytes_held,
+                close=stack.pop_all().close,
             )
         file.seek(0)
         data = file.read()
@@ -119,8 +119,9 @@ def _cut(
     file: BufferedIOBase, name: str, page: int | None, keep_metadata: bool
 ) -> _Bands | None:
     """Returns the bands of a large file; None if it is read as a whole."""
+    opened: Any = file  # Typed otherwise by Pillow.
     try:
-        image: Any = Image.open(file)
+        image: Any = Image.open(opened)
     except Image.UnidentifiedImageError:
         return None
     if not is_large(image.size):
@@ -185,17 +186,15 @@ def _bands_of(
         yield dataclasses.replace(picture, changes=(*picture.changes, *changes))
 
 
-def _closing(
-    files: contextlib.ExitStack, found: _Bands, name: str
-) -> Iterator[Picture]:
-    """Yields bands, and closes the file in the end.
+def _checked(found: _Bands, name: str) -> Iterator[Picture]:
+    """Yields bands, after checking their sizes.
 
     Raises:
       UnreadableImage: If the file is damaged.
     """
     end, (height, width) = 0, found.size
     try:
-        with files, reader.unreadable_is_refused(name):
+        with reader.unreadable_is_refused(name):
             for band in found.bands:
                 end += band.rgb.shape[0]
                 if end > height or band.rgb.shape[1] != width:

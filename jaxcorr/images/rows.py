@@ -24,6 +24,7 @@ class PictureRows:
         default all of the bands.
       changes: What was changed, in words, before what the bands say.
       bytes_held: As the attribute; by default those of a picture in memory.
+      close: Closes the file.
 
     Attributes:
       size: Height and width, in pixels.
@@ -41,8 +42,10 @@ class PictureRows:
         metadata: Metadata | None = None,
         changes: tuple[str, ...] = (),
         bytes_held: int | None = None,
+        close: Callable[[], None] | None = None,
     ):
         self.size = size
+        self._close = close
         whole = BYTES_PER_PIXEL * size[0] * size[1]
         self.bytes_held = whole if bytes_held is None else bytes_held
         self.changes = changes
@@ -122,7 +125,9 @@ class PictureRows:
         return f"{name}: {', '.join(self.changes)}" if self.changes else None
 
     def close(self) -> None:
-        """Ends reading, which closes the file."""
+        """Ends reading, and closes the file."""
+        if self._close is not None:
+            self._close()
         self._kept = []
         self._bands = iter(())
 
@@ -146,4 +151,5 @@ class PictureRows:
             metadata=self._metadata,
             changes=self.changes,
             bytes_held=self.bytes_held,
+            close=self._close,
         )

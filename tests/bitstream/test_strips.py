@@ -11,6 +11,7 @@ import jaxcorr
 from jaxcorr.bitstream import coding, memory, planes
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.bitstream.grid import ReproducibleGrid, UnsafeRounding
+from jaxcorr.context import strips
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.cheng import Cheng
@@ -29,6 +30,7 @@ COMBINATIONS = [
 
 def in_strips(monkeypatch, *, strip=8, pixels=128 * 160):
     monkeypatch.setattr(planes, "STRIP", strip)
+    monkeypatch.setattr(strips, "COLUMNS", 8)
     monkeypatch.setattr(memory, "LARGEST_WINDOW", pixels)
     monkeypatch.setattr(memory, "SMALLEST_WINDOW", pixels)
 
