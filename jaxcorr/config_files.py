@@ -124,7 +124,7 @@ def find_config(name: str) -> tuple[AnyPath, list[str]]:
       UserError: If there is no such file.
     """
     file, colon, variant = name.rpartition(":")
-    is_url = variant.startswith("//")  # What is before it is no file.
+    is_url = variant.startswith("//")  # What is before it is not a file.
     if not colon or is_url or os.path.isfile(name):
         file, variant = name, ""
     path = packaged_configs().get(file, as_path(file))

@@ -11,14 +11,14 @@ it appears when its last byte has arrived, and nothing can be appended to it.
 
 import contextlib
 import dataclasses
-import importlib
 import os
 import pathlib
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from jaxcorr import extras
+from jaxcorr import bucket_clients
+from jaxcorr.bucket_clients import STORAGE, file_system
 from jaxcorr.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 else:
     AnyPath = pathlib.PurePath
 """A path of a disk or of a bucket."""
-
-STORAGE = {"gs": ("gcs", "gcsfs"), "s3": ("s3", "s3fs")}
-"""Extra and module that each scheme needs."""
 
 START_BYTES = 2**16
 """Bytes that are read at once of a file in a bucket whose start is needed."""
@@ -68,7 +65,7 @@ def as_path(path: "str | os.PathLike[str]") -> AnyPath:
         )
     if text[found.end() :][:1] in ("", "/"):
         raise UserError(f"{text} must name a bucket, as {scheme}://BUCKET/PATH")
-    _import_storage(scheme, text)
+    bucket_clients.import_client(scheme, text)
     from etils import epath  # Takes long; only buckets need it.
 
     return epath.Path(text.rstrip("/"))  # pyright: ignore[reportReturnType]
@@ -245,13 +242,6 @@ def scan_remote(folder: AnyPath) -> Iterator[RemoteFile]:
         yield RemoteFile(url, size=int(info["size"] or 0), changed=changed)
 
 
-def file_system(path: AnyPath) -> Any:
-    """Returns the file system of fsspec of a path in a bucket."""
-    from etils.epath import backend
-
-    return backend.fsspec_backend.fs(path)
-
-
 @contextlib.contextmanager
 def remote_errors(
     path: AnyPath, problem: str, *, may_be_missing: bool = False
@@ -283,17 +273,3 @@ def describe_error(error: Exception) -> str:
         return "no such object or bucket"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{' '.join(str(reason).split()):.200}"
-
-
-def _import_storage(scheme: str, text: str) -> None:
-    """Imports the file system of a scheme, which never answers from a cache."""
-    extra, module = STORAGE[scheme]
-    with extras.needs_extra(extra, text):
-        importlib.import_module(module)
-    # With TensorFlow installed, etils would use its file systems, which know no S3.
-    os.environ.setdefault("EPATH_USE_TF", "false")
-    from fsspec.config import conf
-
-    # Other processes, and TensorStore in this one, change what a cache would list.
-    settings = conf.setdefault("gcs" if scheme == "gs" else scheme, {})
-    settings.setdefault("use_listings_cache", False)

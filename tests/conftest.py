@@ -10,6 +10,7 @@ import gc
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # The store of the user, which would let files find models, is none of the tests.
 os.environ["JAXCORR_MODELS"] = os.path.join(tempfile.gettempdir(), "jaxcorr-no-models")
+# A shell starts commands in the background deaf to Ctrl-C, and their children, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # If another process is writing a program to the cache, this one compiles it again.
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache"
 

@@ -6,7 +6,6 @@ keeps the savings of `jaxcorr bound` as `bounds.csv` beside this script, and pri
 them. Without arguments it prints what is kept.
 """
 
-import csv
 import dataclasses
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 import jaxcorr
 from jaxcorr import images
-from jaxcorr.evaluation import image_set
+from jaxcorr.evaluation import csv_tables, image_set
 from jaxcorr.report.tables import Table
 
 TABLE = Path(__file__).resolve().parent / "bounds.csv"
@@ -79,19 +78,15 @@ def read() -> list[Row]:
     """Reads the kept savings."""
     if not TABLE.is_file():
         return []
-    with TABLE.open(newline="") as file:
-        return [
-            Row(percent=float(row.pop("percent")), error=float(row.pop("error")), **row)
-            for row in csv.DictReader(file)
-        ]
+    return [
+        Row(percent=float(row.pop("percent")), error=float(row.pop("error")), **row)
+        for row in csv_tables.read_rows(TABLE)
+    ]
 
 
 def write(rows: list[Row]) -> None:
     """Writes all savings."""
-    with TABLE.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(Row))
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+    csv_tables.write_rows(TABLE, [dataclasses.asdict(row) for row in rows])
 
 
 def comparison() -> Table:

@@ -1,6 +1,5 @@
 """Measures whole images with the models of a run, without coding them to files."""
 
-import csv
 import dataclasses
 import functools
 import itertools
@@ -17,6 +16,7 @@ from jaxcorr import correlation
 from jaxcorr.codec import Parameters
 from jaxcorr.config import TrainConfig
 from jaxcorr.data import folder
+from jaxcorr.evaluation import csv_tables
 from jaxcorr.training import evaluation
 from jaxcorr.training.held_out import CanvasBatch, batch_by_canvas
 from jaxcorr.training.loss import LossConfig, LossWeights
@@ -58,19 +58,15 @@ def write(table: Path, run: TrainConfig, images: Path) -> None:
         model = jaxcorr.load(Path(str(run.workdir)) / "models" / str(number))
         weight = float(member.correlation_weight)
         rows += measure(model.device_parameters, run, batches, weight)
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(Row))
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+    csv_tables.write_rows(table, [dataclasses.asdict(row) for row in rows])
 
 
 def read(table: Path) -> list[Row]:
     """Reads a table."""
-    with table.open(newline="") as file:
-        return [
-            Row(image=int(row.pop("image")), **{k: float(v) for k, v in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    return [
+        Row(image=int(row.pop("image")), **{k: float(v) for k, v in row.items()})
+        for row in csv_tables.read_rows(table)
+    ]
 
 
 @functools.cache

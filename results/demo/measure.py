@@ -7,7 +7,6 @@ and prints the comparison with JPEG and WebP of `results/kodak/classical.csv`. W
 KODAK it compares what is measured already.
 """
 
-import csv
 import dataclasses
 import statistics
 import sys
@@ -18,7 +17,7 @@ import tyro
 
 import jaxcorr
 from jaxcorr import run_directory
-from jaxcorr.evaluation import result_files
+from jaxcorr.evaluation import csv_tables, result_files
 from jaxcorr.evaluation.metadata import ClassicalMetadata
 from jaxcorr.metrics import bjontegaard
 from jaxcorr.metrics.bjontegaard import RDSamples
@@ -66,37 +65,38 @@ def main(kodak: tyro.conf.Positional[Path | None] = None) -> None:
 
 def write_table(photographs: Path) -> None:
     """Codes photographs with every codec of the demo, and writes the table."""
-    names = [field.name for field in dataclasses.fields(Row)]
-    with TABLE.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        for number in range(len(run_directory.model_paths(DEMO))):
-            model = jaxcorr.load(f"{DEMO}@{number}")
-            for image in jaxcorr.evaluate(str(photographs), model).images:
-                cells = f"{DEMO}@{number}", model.fingerprint.hex(), image.file
-                writer.writerow(
-                    (
-                        *(*cells, image.bytes, round(image.bpp, 6)),
-                        *(round(image.psnr_db, 4), round(image.ms_ssim or 0, 6)),
-                    )
-                )
+    rows = []
+    for path in run_directory.model_paths(DEMO):
+        model = jaxcorr.load(path)
+        rows += [
+            Row(
+                model=path,
+                fingerprint=model.fingerprint.hex(),
+                image=image.file,
+                bytes=image.bytes,
+                bpp=round(image.bpp, 6),
+                psnr_db=round(image.psnr_db, 4),
+                ms_ssim=round(image.ms_ssim or 0, 6),
+            )
+            for image in jaxcorr.evaluate(str(photographs), model).images
+        ]
+    csv_tables.write_rows(TABLE, [dataclasses.asdict(row) for row in rows])
 
 
 def read_table() -> dict[str, list[Row]]:
     """Returns the rows of the table by the name of the codec."""
     rows: dict[str, list[Row]] = {}
-    with TABLE.open(newline="") as file:
-        for cells in csv.DictReader(file):
-            row = Row(
-                model=cells["model"],
-                fingerprint=cells["fingerprint"],
-                image=cells["image"],
-                bytes=int(cells["bytes"]),
-                bpp=float(cells["bpp"]),
-                psnr_db=float(cells["psnr_db"]),
-                ms_ssim=float(cells["ms_ssim"]),
-            )
-            rows.setdefault(row.model, []).append(row)
+    for cells in csv_tables.read_rows(TABLE):
+        row = Row(
+            model=cells["model"],
+            fingerprint=cells["fingerprint"],
+            image=cells["image"],
+            bytes=int(cells["bytes"]),
+            bpp=float(cells["bpp"]),
+            psnr_db=float(cells["psnr_db"]),
+            ms_ssim=float(cells["ms_ssim"]),
+        )
+        rows.setdefault(row.model, []).append(row)
     return rows
 
 

@@ -3,10 +3,12 @@
     python results/demo/package.py MODEL…
 
 The models are those that `train.py` wrote, in ascending order of rate. Paths in their
-settings are reduced to their last names. The model card and the licence stay.
+settings are reduced to their last names. The model card and the licence stay, and so
+does a packaged model whose fingerprint is that of the given one.
 """
 
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,16 @@ def main(paths: list[str]) -> None:
         config = without_folders(model.provenance.config or {})
         known = dataclasses.replace(model.provenance, config=config)
         folder = model_store.PACKAGED_DEMO / str(number)
-        saved_model.write_model(folder, dataclasses.replace(model, provenance=known))
+        if fingerprint_in(folder) != model.fingerprint:
+            shutil.rmtree(folder, ignore_errors=True)
+            new = dataclasses.replace(model, provenance=known)
+            saved_model.write_model(folder, new)
         print(f"{folder.name}: {model.fingerprint.hex()}")
+
+
+def fingerprint_in(folder: Path) -> bytes | None:
+    """Returns the fingerprint of a model folder, or None if there is no such folder."""
+    return jaxcorr.load(folder).fingerprint if folder.is_dir() else None
 
 
 def without_folders(settings: Any) -> Any:

@@ -36,7 +36,7 @@ CODECS = {
         transforms=Minnen(width=64, channels=96), context=Checkerboard()
     ),
     # 96 latents hold no more than about 32 dB (`ceiling.py`).
-    "wide": CodecConfig(transforms=Minnen(width=72, channels=192, hyper_width=72)),
+    "wide": CodecConfig(transforms=Minnen(width=80, channels=192, hyper_width=72)),
 }
 """Codecs whose 16-bit parameters take less than 5 MB."""
 TRUNK = "trunk"
@@ -73,6 +73,8 @@ class Settings:
     """Length of the part."""
     learning_rate: float = 5e-4
     """Highest learning rate of the rates."""
+    trunk_learning_rate: float = 1e-3
+    """Learning rate of the trunk."""
     batch_size: int = 8
     """Number of crops in a step."""
     workers: int = 0
@@ -113,7 +115,7 @@ def trunk(settings: Settings) -> TrainConfig:
                 "correlation_weight": 0.0,
             },
             "optimizer": {
-                "learning_rate": 1e-3,
+                "learning_rate": settings.trunk_learning_rate,
                 "warmup_steps": 500,
                 "schedule": "constant",
                 "ema_decay": 0.999,

@@ -11,7 +11,6 @@ each core. `table.py` prints the comparison.
 accelerator and measured elsewhere. Their parameters are rounded to 16 bits.
 """
 
-import csv
 import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ import tyro
 import jaxcorr
 from jaxcorr import config, saved_model
 from jaxcorr.config import TrainConfig
+from jaxcorr.evaluation import csv_tables
 
 FOLDER = Path(__file__).resolve().parent
 STEPS = 5000
@@ -143,11 +143,8 @@ def main(settings: Settings) -> None:
             train(ARMS[name], settings, settings.runs / name, model)
         if settings.train_only:
             continue
-        rows = list(measure(model, settings))
-        with table.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(field.name for field in dataclasses.fields(Row))
-            writer.writerows(dataclasses.astuple(row) for row in rows)
+        rows = [dataclasses.asdict(row) for row in measure(model, settings)]
+        csv_tables.write_rows(table, rows)
 
 
 def train(

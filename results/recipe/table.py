@@ -11,7 +11,6 @@ wider, that an arm closes: of the difference of log(bpp + λ MSE), with the MSE 
 belongs to the mean PSNR, as that is what is published.
 """
 
-import csv
 import functools
 import math
 import statistics
@@ -22,6 +21,7 @@ from pathlib import Path
 import ablation
 
 import jaxcorr
+from jaxcorr.evaluation import csv_tables
 from jaxcorr.report import published
 from jaxcorr.report.tables import Table
 
@@ -70,8 +70,8 @@ def gap_closed(arm: str) -> float:
 
 def kodak_cost(arm: str) -> float:
     """Returns the cost at the mean rate and the mean PSNR of an arm on Kodak."""
-    with table_of(arm).open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["images"] == "kodak"]
+    table = csv_tables.read_rows(table_of(arm))
+    rows = [row for row in table if row["images"] == "kodak"]
     log_mse = statistics.mean(math.log(float(row["mse"])) for row in rows)
     bpp = statistics.mean(float(row["bpp"]) for row in rows)
     return bpp + distortion_weight() * math.exp(log_mse)
@@ -88,11 +88,10 @@ def published_cost() -> float:
 
 def learning_curve() -> Table:
     """Returns the costs of jaxcorr and CompressAI by step (`learning_curve.py`)."""
-    with CURVE.open(newline="") as file:
-        rows = [
-            (int(row["step"]), float(row["jaxcorr"]), float(row["compressai"]))
-            for row in csv.DictReader(file)
-        ]
+    rows = [
+        (int(row["step"]), float(row["jaxcorr"]), float(row["compressai"]))
+        for row in csv_tables.read_rows(CURVE)
+    ]
     return Table(
         columns=("step", "jaxcorr", "CompressAI", "change"),
         rows=tuple(
@@ -115,12 +114,11 @@ def table_of(arm: str) -> Path:
 def costs(arm: str, images: str) -> Costs:
     """Returns the cost of each image of a set."""
     weight = distortion_weight()
-    with table_of(arm).open(newline="") as file:
-        return {
-            row["image"]: float(row["bpp"]) + weight * float(row["mse"])
-            for row in csv.DictReader(file)
-            if row["images"] == images
-        }
+    return {
+        row["image"]: float(row["bpp"]) + weight * float(row["mse"])
+        for row in csv_tables.read_rows(table_of(arm))
+        if row["images"] == images
+    }
 
 
 @functools.cache

@@ -36,7 +36,7 @@ FINGERPRINTS = {
     "minnen-none": "ad2bc402d77f0988",
     "swin-none": "b1ce45fd9fa79fa6",
 }
-DEMO = ("dad0616174763431", "6485a618ab875315", "45e659c055acb6ef", "e9435cd675b8cb6e")
+DEMO = ("dad0616174763431", "6485a618ab875315", "45e659c055acb6ef", "9c37e2564c365773")
 """Fingerprints of the members of the demo."""
 SINGLE = TrainConfig(
     steps=6,

@@ -18,7 +18,7 @@ MARK = "\N{REPLACEMENT CHARACTER}"
         ("é" * 13, "é" * 12),  # Two bytes each.
         ("e" + "é" * 12, "e" + "é" * 11),  # No letter is cut.
         ("a\nb\x1b[2J", f"a{MARK}b{MARK}[2J"),
-        ("a/b\udcff", f"a{MARK}b{MARK}"),  # A byte of a path that is no text.
+        ("a/b\udcff", f"a{MARK}b{MARK}"),  # A byte of a path that is not text.
     ],
 )
 def test_a_name_has_at_most_24_printable_bytes_and_keeps_its_member(name, short):

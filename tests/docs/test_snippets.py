@@ -12,7 +12,7 @@ from support import pages
 from support.codecs import blocks
 from support.paths import ROOT
 
-from jaxcorr import branch, paths, trainer
+from jaxcorr import branch, bucket_clients, trainer
 from jaxcorr.cli import main
 from jaxcorr.cli import train as cli_train
 from jaxcorr.config import TrainConfig
@@ -74,8 +74,8 @@ def test_arguments_of_a_command_are_valid(page, words, monkeypatch):
         trainer.check_held_out(config)
 
     original = main.load
-    for scheme, (extra, _) in paths.STORAGE.items():  # No bucket is opened.
-        monkeypatch.setitem(paths.STORAGE, scheme, (extra, "fsspec"))
+    for scheme, (extra, _) in bucket_clients.STORAGE.items():  # No bucket is opened.
+        monkeypatch.setitem(bucket_clients.STORAGE, scheme, (extra, "fsspec"))
     monkeypatch.setattr(main, "load", load)
     monkeypatch.setattr(main, "start_jax", lambda: None)
     if "--help" in words:

@@ -13,7 +13,15 @@ from support import buckets
 from support.paths import ROOT
 
 import jaxcorr
-from jaxcorr import config_files, extras, files, image_files, paths, run_directory
+from jaxcorr import (
+    bucket_clients,
+    config_files,
+    extras,
+    files,
+    image_files,
+    paths,
+    run_directory,
+)
 from jaxcorr.cli import main
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints
@@ -107,7 +115,7 @@ def test_a_missing_package_is_named_before_anything_is_done(
 ):
     monkeypatch.chdir(tmp_path)
     extra = {"gs": "gcs", "s3": "s3"}[scheme]
-    monkeypatch.setitem(paths.STORAGE, scheme, (extra, "absent_package"))
+    monkeypatch.setitem(bucket_clients.STORAGE, scheme, (extra, "absent_package"))
     monkeypatch.setitem(extras.MODULES, extra, ("absent_package",))
     url = f"{scheme}://bucket/x"
     message = rf"^{url}\S* needs absent_package, .*: pip install 'jaxcorr\[{extra}\]'$"
@@ -245,7 +253,7 @@ def test_what_is_missing_in_a_bucket_is_said_in_one_line(bucket):
 
 
 def test_train_states_in_s3_are_refused_before_anything_is_compiled(monkeypatch):
-    monkeypatch.setitem(paths.STORAGE, "s3", ("s3", "fsspec"))
+    monkeypatch.setitem(bucket_clients.STORAGE, "s3", ("s3", "fsspec"))
     with pytest.raises(UserError, match=r"^s3://bucket/run must be on a disk or"):
         jaxcorr.train("quickstart:scratch", workdir="s3://bucket/run")
 

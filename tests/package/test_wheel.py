@@ -140,7 +140,8 @@ def test_the_source_distribution_holds_the_repository(built):
         names = {name.partition("/")[2] for name in archive.getnames()}
     # Files that git ignores, such as runs, are not in it.
     assert names == {*listed.stdout.splitlines(), "PKG-INFO"}
-    assert built[0].stat().st_size < 15e6
+    # The four codecs of the demo take 19 MB.
+    assert built[0].stat().st_size < 32e6
 
 
 def test_the_wheel_holds_the_package_and_its_configs_only(built):

@@ -46,11 +46,11 @@ class MemoryBuckets(DirFileSystem):
 @contextlib.contextmanager
 def memory_buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Replaces the client of Google Cloud Storage by buckets in memory."""
-    from jaxcorr import paths
+    from jaxcorr import bucket_clients
 
     registry = importlib.import_module("fsspec.registry")
     # Any module that is installed stands for gcsfs.
-    monkeypatch.setitem(paths.STORAGE, "gs", ("gcs", "fsspec"))
+    monkeypatch.setitem(bucket_clients.STORAGE, "gs", ("gcs", "fsspec"))
     monkeypatch.setitem(registry._registry, "gcs", MemoryBuckets)
     _forget_clients()
     yield
