@@ -25,8 +25,8 @@ from unittest import mock
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxcorr import images, ops, run_directory, runtime
-from jaxcorr.bitstream import coding
+from jaxcorr import images, ops, run_directory, runtime, windowed_codec
+from jaxcorr.bitstream import coding, pictures
 from jaxcorr.metrics.image_quality import psnr_from_mse
 from jaxcorr.model import Model
 from jaxcorr.transforms.base import SIDE_STRIDE
@@ -53,13 +53,13 @@ def code_format_1(model: Model, image: Image) -> tuple[int, Image]:
 
 def code_with_zeros(model: Model, image: Image) -> tuple[int, Image]:
     """Shows the synthesis zeros beyond the latents over the image."""
-    with mock.patch.object(coding, "BEYOND_IMAGE", "constant"):
+    with mock.patch.object(pictures, "BEYOND_IMAGE", "constant"):
         return code(model, image)
 
 
 def code_mirrored(model: Model, image: Image) -> tuple[int, Image]:
     """Pads the image by its mirror image."""
-    with mock.patch.object(coding, "BEYOND_PIXELS", "symmetric"):
+    with mock.patch.object(windowed_codec, "BEYOND_PIXELS", "symmetric"):
         return code(model, image)
 
 

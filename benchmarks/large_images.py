@@ -2,21 +2,29 @@
 
     python benchmarks/large_images.py [-m MODEL…] [--compressai PYTHON] [--table FILE]
 
-Images are the packaged photographs, enlarged twice and repeated in mirrored tiles. Each
-image is encoded in a process of its own and decoded in another, which may take
-`--memory` if it is given. Peak memory is the resident memory of the process, with
+Images are PNG files with a packaged photograph, enlarged twice and repeated in mirrored
+tiles. Each is encoded by a process and decoded to a PNG file by another, such as
+`jaxcorr compress` and `jaxcorr decompress`. Seconds include the start of the process,
+and are the least of some rounds, of which the first compiles programs; those of
+CompressAI are of coding alone. Peak memory is the resident memory of the process, with
 Python and its libraries. A row says what went wrong where a codec does not get as far.
+
+Rows that the table has are kept, so the script goes on where it was interrupted. It
+ends with all rows as a table in Markdown.
 """
 
 import csv
 import dataclasses
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -27,18 +35,18 @@ from jaxcorr import images, saved_model
 from jaxcorr.codec import CodecConfig, initialize
 from jaxcorr.data import built_in
 from jaxcorr.evaluation.classical import CODECS
+from jaxcorr.report.tables import Table
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 from jaxcorr.transforms.swin import Swin
 
 PEER = Path(__file__).parent / "peers" / "compressai_coding.py"
+TABLE = Path(__file__).with_suffix(".csv")
+ACTIONS = "encode", "decode"
+KEYS = "codec", "megapixels", "memory"
 COLUMNS = (
-    "codec",
-    "megapixels",
-    "encode_seconds",
-    "encode_gigabytes",
-    "decode_seconds",
-    "decode_gigabytes",
+    *KEYS,
+    *(f"{action}_{unit}" for action in ACTIONS for unit in ("seconds", "gigabytes")),
     "bytes",
     "failure",
 )
@@ -49,6 +57,10 @@ RANDOM = {
     "swin-m": Swin(),
 }
 """Transforms of models with random parameters, for their time and memory alone."""
+UNTILED = "untiled"
+"""In place of a limit of memory: networks run on the whole image at once."""
+COMMAND = "from jaxcorr.cli.main import main; main()"
+WITHOUT_WINDOWS = "from jaxcorr.bitstream import memory; memory.LARGEST_WINDOW = 2**40"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,163 +69,232 @@ class Settings:
 
     model: tuple[str, ...] = ("demo", "minnen-128-192")
     """Models, or names of transforms with random parameters."""
-    megapixels: tuple[float, ...] = (0.4, 2.0, 12.0, 24.0, 48.0)
+    megapixels: tuple[float, ...] = (0.4, 2.0, 12.0, 24.0, 48.0, 200.0)
     """Sizes of the images."""
     classical: tuple[str, ...] = ("jpegxl", "avif")
     """Classical codecs."""
     compressai: Path | None = None
     """Python of an environment with CompressAI, for mbt2018-mean."""
-    memory: str | None = None
-    """Limit of memory for the models, such as 2GB."""
+    memory: tuple[str, ...] = ("",)
+    """Limits of memory for the models, such as 2GB; `untiled` for no windows."""
+    rounds: int = 2
+    """How often each process runs."""
+    most: float = 16.0
+    """Gigabytes of data that a process may take, so that the machine goes on."""
     table: Path | None = None
-    """CSV file to write."""
+    """CSV file to read and write."""
 
 
 def main(settings: Settings) -> None:
     """Prints a row for each codec and size."""
-    rows = []
-    print(("{:>16}" * len(COLUMNS)).format(*COLUMNS))
+    rows = read_table(settings.table)
+    found = {tuple(row[key] for key in KEYS) for row in rows}
+    jobs = [
+        (codec, megapixels, memory)
+        for megapixels in settings.megapixels
+        for codec, memory in alternatives(settings)
+        if (codec, f"{megapixels:g}", memory) not in found
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        for megapixels in settings.megapixels:
-            image = Path(folder) / "image.npy"
-            np.save(image, make_image(megapixels))
-            for codec in (*settings.model, *settings.classical):
-                row = measure(codec, image, settings.memory or "")
-                rows.append({"codec": codec, "megapixels": megapixels} | row)
-                show(rows[-1])
-            if settings.compressai is not None:
-                row = measure_compressai(settings.compressai, image)
-                rows.append({"codec": "compressai", "megapixels": megapixels} | row)
-                show(rows[-1])
-    if settings.table is not None:
-        with settings.table.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        for codec, megapixels, memory in jobs:
+            image = Path(folder) / f"{megapixels:g}.png"
+            if not image.exists():
+                write_mosaic(image, megapixels)
+            if codec == "compressai" and settings.compressai is not None:
+                row = measure_compressai(settings.compressai, image, settings.most)
+            else:
+                row = measure(codec, image, memory, settings)
+            keys = {"codec": codec, "megapixels": f"{megapixels:g}", "memory": memory}
+            rows.append(keys | row)
+            print(rows[-1], file=sys.stderr)
+            write_table(settings.table, rows)
+    print(as_table(rows).as_markdown())
 
 
-def show(row: dict) -> None:
-    """Prints a row."""
-    print("".join(f"{row.get(name, ''):>16}" for name in COLUMNS), flush=True)
+def comparison() -> Table:
+    """Returns the table of the committed rows."""
+    return as_table(read_table(TABLE))
 
 
-def make_image(megapixels: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Returns a photograph of 3:2, of some megapixels and sides divisible by 64."""
+def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Returns rows with a line for each codec, size and limit of memory."""
+
+    def cells(row: Mapping[str, Any], action: str) -> list[str]:
+        values = [row.get(f"{action}_{unit}") for unit in ("gigabytes", "seconds")]
+        if not any(values):
+            return ["fails", ""]
+        return [f"{float(value or 0):.{2 - i}f}" for i, value in enumerate(values)]
+
+    return Table(
+        columns=(
+            "codec",
+            "megapixels",
+            "`--memory`",
+            *(f"{action} ({unit})" for action in ACTIONS for unit in ("GB", "s")),
+        ),
+        rows=tuple(
+            (
+                str(row["codec"]),
+                str(row["megapixels"]),
+                str(row["memory"] or ""),
+                *(cell for action in ACTIONS for cell in cells(row, action)),
+            )
+            for row in rows
+        ),
+    )
+
+
+def alternatives(settings: Settings) -> list[tuple[str, str]]:
+    """Returns codecs with limits of memory."""
+    found = [(model, memory) for model in settings.model for memory in settings.memory]
+    found += [(codec, "") for codec in settings.classical]
+    return found + ([("compressai", "")] if settings.compressai is not None else [])
+
+
+def read_table(path: Path | None) -> list[dict[str, str]]:
+    """Returns the rows of a table; none if there is no such file."""
+    if path is None or not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(path: Path | None, rows: Sequence[dict]) -> None:
+    """Writes the rows, in order of the codecs and sizes."""
+    if path is None:
+        return
+    names = list(dict.fromkeys(row["codec"] for row in rows))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            sorted(
+                rows,
+                key=lambda row: (names.index(row["codec"]), float(row["megapixels"])),
+            )
+        )
+
+
+def write_mosaic(path: Path, megapixels: float) -> None:
+    """Writes a photograph of 3:2, of some megapixels and sides divisible by 64."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5 / 64) * 64
     width = round(1.5 * height / 64) * 64
     photograph, _ = images.read_image(built_in.held_out_paths()[1])
     tile = photograph.repeat(2, axis=0).repeat(2, axis=1)
-    margins = [(0, max(height - tile.shape[0], 0)), (0, max(width - tile.shape[1], 0))]
-    padded = np.pad(tile, [*margins, (0, 0)], mode="symmetric")
-    return np.ascontiguousarray(padded[:height, :width])
+
+    def mirrored(indices: np.ndarray, length: int) -> np.ndarray:
+        within = indices % (2 * length)
+        return np.where(within < length, within, 2 * length - 1 - within)
+
+    def bands() -> Iterator[images.Picture]:
+        columns = mirrored(np.arange(width), tile.shape[1])
+        for first in range(0, height, 64):
+            rows = mirrored(np.arange(first, first + 64), tile.shape[0])
+            yield images.Picture(rgb=tile[rows][:, columns])
+
+    with path.open("wb") as file:
+        images.write_rows(file, path, height, bands())
 
 
-def measure(codec: str, image: Path, memory: str) -> dict:
+def measure(codec: str, image: Path, memory: str, settings: Settings) -> dict:
     """Returns seconds, memory and bytes of a codec, each in a process of its own."""
-    row = {}
-    for action in ("encode", "decode"):
-        found = run([sys.executable, __file__, action, codec, str(image), memory])
-        if "failure" in found:
-            return row | found
-        row["bytes"] = found.pop("bytes", row.get("bytes"))
-        row |= {f"{action}_{name}": value for name, value in found.items()}
+    coded, decoded = image.with_suffix(".jxc"), image.with_name("decoded.png")
+    places = {"encode": (image, coded), "decode": (coded, decoded)}
+    row: dict = {}
+    for action, (source, target) in places.items():
+        if codec in CODECS:
+            command = [__file__, action, codec, str(source), str(target)]
+        else:
+            model = find_model(codec, image.parent)
+            limit = ["--memory", memory] if memory not in ("", UNTILED) else []
+            code = f"{WITHOUT_WINDOWS}; {COMMAND}" if memory == UNTILED else COMMAND
+            name = "compress" if action == "encode" else "decompress"
+            command = ["-c", code, name, str(source), "-m", model, "-o", str(target)]
+            command += ["--force", "--quiet", *limit]
+            command += ["--max-megapixels", "1000"] if action == "encode" else []
+        rounds = []
+        for _ in range(settings.rounds):
+            rounds.append(run([sys.executable, *command], settings.most))
+            if "failure" in rounds[-1]:
+                return row | rounds[-1]
+        row["bytes"] = coded.stat().st_size
+        row[f"{action}_seconds"] = min(one["seconds"] for one in rounds)
+        row[f"{action}_gigabytes"] = max(one["gigabytes"] for one in rounds)
     return row
 
 
-def run(command: list[str]) -> dict:
-    """Runs a process that prints JSON, and returns it or what went wrong."""
+def run(command: list[str], most: float) -> dict:
+    """Returns seconds and gigabytes of a process, or what went wrong."""
+
+    def limit() -> None:
+        size = int(most * 1e9)
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stderr=errors, preexec_fn=limit)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+    if status:
+        return {"failure": (lines or [f"status {status}"])[-1][:120]}
+    gigabytes = usage.ru_maxrss * 1024 / 1e9
+    return {"seconds": round(seconds, 2), "gigabytes": round(gigabytes, 2)}
+
+
+def measure_compressai(python: Path, image: Path, most: float) -> dict:
+    """Returns seconds of mbt2018-mean with random weights, and the memory of both."""
+    weights = image.with_name("weights.npz")
+    command = [str(python), str(PEER)]
+    arguments = ["mbt2018-mean", str(weights)]
+    subprocess.run([*command, "weights", *arguments], check=True, capture_output=True)
+    code = (
+        "import resource, runpy, sys; sys.argv = sys.argv[1:]; "
+        f"resource.setrlimit(resource.RLIMIT_DATA, ({int(most * 1e9)},) * 2); "
+        "runpy.run_path(sys.argv[0], run_name='__main__'); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command = [str(python), "-c", code, str(PEER), "time", *arguments, str(image)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"status {result.returncode}"]
-        return {"failure": lines[-1][:80]}
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-def measure_compressai(python: Path, image: Path) -> dict:
-    """Returns seconds of mbt2018-mean with random weights, and the memory of both."""
-    with tempfile.TemporaryDirectory() as folder:
-        weights, picture = Path(folder) / "w.npz", Path(folder) / "image.png"
-        images.write_image(picture, np.load(image))
-        command = [str(python), str(PEER)]
-        subprocess.run(
-            [*command, "weights", "mbt2018-mean", str(weights)],
-            check=True,
-            capture_output=True,
-        )
-        code = (
-            "import resource, runpy, sys; sys.argv = sys.argv[1:]; "
-            "runpy.run_path(sys.argv[0], run_name='__main__'); "
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-        )
-        arguments = ["time", "mbt2018-mean", str(weights), str(picture)]
-        command = [str(python), "-c", code, str(PEER), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        return {"failure": f"status {result.returncode}"}
+        return {"failure": lines[-1][:120]}
     seconds, peak = result.stdout.splitlines()[-2:]
-    gigabytes = round(int(peak) * 1024 / 1e9, 2)
     row = {}
     for action, (value,) in json.loads(seconds).items():
         row[f"{action}_seconds"] = round(value, 2)
-        row[f"{action}_gigabytes"] = gigabytes
+        row[f"{action}_gigabytes"] = round(int(peak) * 1024 / 1e9, 2)
     return row
 
 
-def code(action: str, codec: str, image: Path, memory: str) -> None:
-    """Encodes or decodes an image twice, and prints seconds and memory of the second.
-
-    The first time compiles programs, or reads compiled ones.
-    """
-    coded = image.with_suffix(f".{codec}")
-    if codec in CODECS:
-        classical = CODECS[codec]
-
-        def encode(pixels: np.ndarray) -> bytes:
-            return classical.encode(pixels, QUALITIES[codec])
-
-        def decode(data: bytes) -> np.ndarray:
-            return classical.decode(data)
-    else:
-        model = open_model(codec)
-
-        def encode(pixels: np.ndarray) -> bytes:
-            return jaxcorr.compress(pixels, model, memory=memory or None)
-
-        def decode(data: bytes) -> np.ndarray:
-            return jaxcorr.decompress(data, model, memory=memory or None)
-
-    start = 0.0
-    for _ in range(1 if codec in CODECS else 2):
-        pixels = np.load(image, mmap_mode="r") if action == "encode" else None
-        data = None if action == "encode" else coded.read_bytes()
-        start = time.perf_counter()
-        if pixels is not None:
-            coded.write_bytes(encode(np.asarray(pixels)))
-        elif data is not None:
-            decode(data)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    result = {"seconds": round(seconds, 2), "gigabytes": round(peak / 1e9, 2)}
+def code_classically(action: str, codec: str, source: Path, target: Path) -> None:
+    """Encodes an image, or decodes a file to an image."""
+    images.limit_megapixels(1000)
     if action == "encode":
-        result["bytes"] = coded.stat().st_size
-    print(json.dumps(result))
+        pixels: UInt8[np.ndarray, "h w 3"] = images.read(source).rgb
+        target.write_bytes(CODECS[codec].encode(pixels, QUALITIES[codec]))
+    else:
+        images.write_image(target, CODECS[codec].decode(source.read_bytes()))
 
 
-def open_model(name: str) -> jaxcorr.Model:
-    """Returns a model, or one with random parameters."""
+def find_model(name: str, folder: Path) -> str:
+    """Returns the path of a model, or of one with random parameters."""
     import jax
 
-    if name not in RANDOM:
-        return jaxcorr.load(name)
-    settings = CodecConfig(transforms=RANDOM[name])
-    drawn = initialize(settings, jax.random.key(0))
-    return saved_model.make_model(
-        settings, {k: np.asarray(v) for k, v in drawn.items()}
-    )
+    path = folder / name
+    if name in RANDOM and not path.exists():
+        settings = CodecConfig(transforms=RANDOM[name])
+        drawn = initialize(settings, jax.random.key(0))
+        arrays = {key: np.asarray(value) for key, value in drawn.items()}
+        model: jaxcorr.Model = saved_model.make_model(settings, arrays)
+        saved_model.write_model(path, model)
+    return str(path) if name in RANDOM else name
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] in (["encode"], ["decode"]):
-        code(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+        action, codec, source, target = sys.argv[1:5]
+        code_classically(action, codec, Path(source), Path(target))
     else:
         main(tyro.cli(Settings))

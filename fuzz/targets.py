@@ -133,11 +133,20 @@ def _with_member(original: bytes, data: bytes) -> bytes:
 
 
 def read_image(data: bytes) -> None:
-    """Reads an image of any format, with its metadata or without."""
-    from jaxcorr.images import reader
+    """Reads an image of any format, with its metadata or without, whole or by rows."""
+    from jaxcorr.images import reader, row_reader
 
-    if data:
-        reader.decode(data[1:], name="fuzz", keep_metadata=bool(data[0] % 2))
+    if not data:
+        return
+    kind, data = data[0], data[1:]
+    keep_metadata = bool(kind % 2)
+    if kind % 4 < 2:
+        reader.decode(data, name="fuzz", keep_metadata=keep_metadata)
+        return
+    # As if all images were large, but with few pixels in a band.
+    row_reader.WHOLE_PIXELS, row_reader.BAND_PIXELS = 0, 16
+    file = io.BytesIO(data)
+    row_reader.decode_rows(file, name="fuzz", keep_metadata=keep_metadata).whole()
 
 
 def read_checkpoint(data: bytes) -> None:
@@ -213,7 +222,8 @@ def seeds(name: str) -> Iterator[bytes]:
                     yield bytes([first + 1, number]) + bytes(8)
                     yield bytes([first + 2, number]) + bytes(8)
         case "image":
-            yield from (b"\1" + data for data in _images())
+            for data in _images():
+                yield from (kind + data for kind in (b"\1", b"\3"))
         case "checkpoint":
             for path in sorted(SAVED.glob("*.pth")):
                 yield b"\0" + path.read_bytes()[:65536]

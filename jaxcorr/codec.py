@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, DTypeLike, Float, Key
 
 from jaxcorr import compatibility, ops, serialization
 from jaxcorr.codec_arguments import check_arguments
+from jaxcorr.codec_forward import code_latents
 from jaxcorr.codec_output import CodecOutput
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
@@ -20,20 +21,13 @@ from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.no_context import NoContext
 from jaxcorr.context.space_channel import SpaceChannel
 from jaxcorr.entropy.factorized import FactorizedPrior
-from jaxcorr.entropy.gaussian import gaussian_bits
 from jaxcorr.errors import require
 from jaxcorr.layers.valid_region import masking
 from jaxcorr.parameters import STORED_NAMES, Parameters, Path, stored_paths
 from jaxcorr.programs import forgotten
 from jaxcorr.quantization import Quantization, Rounding
-from jaxcorr.rematerialization import Rematerialization, apply_chain, rematerialized
-from jaxcorr.transforms.base import (
-    LATENT_STRIDE,
-    SIDE_STRIDE,
-    image_mask,
-    latents_across,
-    repeat_last_latents,
-)
+from jaxcorr.rematerialization import Rematerialization, apply_chain
+from jaxcorr.transforms.base import SIDE_STRIDE, latents_across
 from jaxcorr.transforms.canvas import valid_region
 from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
@@ -249,46 +243,24 @@ def _forward(
     canvas = ops.pad_to(image, *sides)
     region = None if size is None else valid_region(size, canvas.shape[1:3])
     center = (codec.prior.median() if median is None else median)[None, None, None]
-    y_quantization, z_quantization = quantization.split()
-
     with masking(region):
-        y, z = codec.analyze(canvas.astype(transform_dtype), remat=remat)
-        coded_y = image_mask(y, rows, columns, LATENT_STRIDE)
-        coded_z = image_mask(z, rows, columns, SIDE_STRIDE)
-        # Padding carries no symbols. What predicts them sees zeros there, as it does
-        # beyond the border of a crop in training.
-        z_hat = jnp.where(coded_z, z_quantization.quantize(z, center), 0.0)
-        features = codec.predict_features(z_hat, remat=remat)
-        predict = rematerialized(
-            lambda features, y: codec.context.forward(
-                features, y, y_quantization, coded_y
-            ),
-            remat,
-        )
-        prediction = predict(features, y)
-        mean, scale = prediction.mean, prediction.scale
-        y_hat = jnp.where(coded_y, prediction.latent_hat, 0.0)
-        seen = repeat_last_latents(y_hat, rows, columns).astype(transform_dtype)
+        y = codec.analyze_image(canvas.astype(transform_dtype), remat=remat)
+        coded = code_latents(codec, y, quantization, (rows, columns), center, remat)
+        seen = coded.seen.astype(transform_dtype)
         reconstruction = codec.synthesize(seen, remat=remat)
-
-    def latent_bits(latents: Array, bound: float) -> Array:
-        return gaussian_bits(latents - mean, scale, likelihood_bound=bound)
 
     def crop(grid: Array) -> Array:
         return grid[:, : latents_across(height), : latents_across(width)]
 
-    bound = codec.settings.likelihood_bound
-    y_bits = y_quantization.bits(latent_bits, y, mean, bound)
-    z_bits = z_quantization.bits(codec.prior.bits, z, center, bound)
     return CodecOutput(
         reconstruction=reconstruction[:, :height, :width].astype(jnp.float32),
-        latent=crop(y),
-        quantized=crop(jnp.where(coded_y, prediction.quantized, 0.0)),
-        latent_hat=crop(y_hat),
-        mean=crop(mean),
-        scale=crop(scale),
-        latent_bits=crop(jnp.where(coded_y, y_bits, 0.0)),
-        side_bits=jnp.where(coded_z, z_bits, 0.0),
+        latent=crop(coded.latent),
+        quantized=crop(coded.quantized),
+        latent_hat=crop(coded.latent_hat),
+        mean=crop(coded.mean),
+        scale=crop(coded.scale),
+        latent_bits=crop(coded.latent_bits),
+        side_bits=coded.side_bits,
     )
 
 

@@ -11,9 +11,15 @@ from typing import Any, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64
 
-from jaxcorr import compatibility, images, programs, serialization
+from jaxcorr import (
+    compatibility,
+    images,
+    programs,
+    serialization,
+    windowed_codec,
+)
 from jaxcorr.codec import (
     Codec,
     CodecConfig,
@@ -24,10 +30,10 @@ from jaxcorr.codec import (
 )
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
-from jaxcorr.images import ImageLike
+from jaxcorr.images import ImageLike, PictureRows
 from jaxcorr.provenance import Provenance
 from jaxcorr.transforms.base import latents_across, side_across
-from jaxcorr.transforms.canvas import place_on_canvas
+from jaxcorr.transforms.canvas import canvas_side, place_on_canvas
 
 SIDE_RADIUS = 512
 """Largest |side information - median| in the tables, in quantization steps."""
@@ -104,7 +110,8 @@ class Model:
 
         The networks compute in float32 here and mostly in float64 for files, which also
         round means to 1/64; so a latent that lies between two symbols may get the other
-        one. A program is compiled for each canvas size, and kept for a few of them.
+        one. A program is compiled for each canvas size, and kept for a few of them. An
+        image of more than 2 megapixels is analyzed in windows.
 
         Args:
           image: Image of any size, as in `jaxcorr.compress`, or a list of images.
@@ -116,12 +123,15 @@ class Model:
         Raises:
           UserError: If an image cannot be read or is too large.
         """
-        return images.map_images(
-            lambda picture, _: self._analyze(picture.over().rgb), image
-        )
+        return images.map_images(lambda rows, _: self._analyze(rows.over()), image)
 
-    def _analyze(self, image: UInt8[np.ndarray, "h w 3"]) -> CodecOutput:
-        height, width = image.shape[:2]
+    def _analyze(self, rows: PictureRows) -> CodecOutput:
+        height, width = rows.size
+        shape = canvas_side(height), canvas_side(width)
+        if shape[0] * shape[1] > windowed_codec.WINDOW_PIXELS:
+            with programs.kept_for((self.config, shape), "analyze"):
+                return windowed_codec.analyze(self.shared_codec, rows, self.median)
+        image = rows.whole().rgb
         canvas = place_on_canvas(image)
         with programs.kept_for((self.config, canvas.shape[1:3]), "analyze"):
             output = self.shared_codec(
@@ -136,9 +146,9 @@ class Model:
         latents = latents_across(height), latents_across(width)
         arrays = {}
         for name, array in vars(output).items():
-            rows, columns = sides.get(name, latents)
+            side = sides.get(name, latents)
             # Cropped by NumPy, since JAX would compile a program for every size.
-            arrays[name] = jnp.asarray(np.asarray(array)[0, :rows, :columns])
+            arrays[name] = jnp.asarray(np.asarray(array)[0, : side[0], : side[1]])
         return CodecOutput(**arrays)
 
     @functools.cached_property

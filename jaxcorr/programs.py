@@ -61,7 +61,7 @@ def kept_for(size: Hashable, use: str) -> Iterator[None]:
         if _first_uses and size not in _first_uses:
             if len(_first_uses) >= LIMIT:
                 _free()
-            _return_freed_memory()
+            return_freed_memory()
         first = _first_uses.setdefault(size, {}).setdefault(use, _FirstUse())
     if not first.is_over:
         with first.lock:
@@ -86,7 +86,7 @@ def _free() -> None:
     gc.collect()  # Traced functions refer to each other.
 
 
-def _return_freed_memory() -> None:
+def return_freed_memory() -> None:
     """Returns freed memory to the system: arrays of another size may not fit into it.
 
     A command would keep all of it; see `runtime.retain_freed_memory`.

@@ -52,6 +52,7 @@ COMPUTED: Mapping[str, Callable[[], Block]] = {
     "demo_rates": computed_figures.demo_rates,
     "fuzzing": fuzz_figures.fuzzing,
     "instruction_sets": fuzz_figures.exchange,
+    "large_images": fuzz_figures.large,
     "learning_curve": recipe_figures.curve,
     "loss": computed_figures.loss,
     "printed_maps": study_figures.printed_maps,

@@ -1,4 +1,4 @@
-"""Figures of fuzzing, and of files across instruction sets."""
+"""Figures of fuzzing, of files across instruction sets, and of large images."""
 
 import sys
 
@@ -7,6 +7,7 @@ from computed_figures import ROOT, Block
 sys.path.append(str(ROOT / "fuzz"))
 
 import instruction_sets
+import large_images
 import run
 
 
@@ -17,6 +18,18 @@ def fuzzing() -> Block:
         source=(
             "Executions of all runs, inputs in the corpus, and runs that ended with a "
             "failure, all of which are mended. Printed by `python fuzz/run.py`."
+        ),
+    )
+
+
+def large() -> Block:
+    """Returns what coding images of several sizes takes."""
+    return Block(
+        table=large_images.comparison(),
+        source=(
+            "Printed by `python benchmarks/large_images.py --table "
+            "benchmarks/large_images.csv` (two CPU cores with other work on them, so "
+            "the seconds are too many; the memory does not depend on it)."
         ),
     )
 

@@ -1,14 +1,13 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
-import functools
-from typing import Literal
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32, UInt8, UInt16
+from jaxtyping import Array, Float, Int32, UInt8, UInt16
 
 from jaxcorr import programs
-from jaxcorr.bitstream import coding_loop, networks
+from jaxcorr.bitstream import coding_loop, networks, pictures
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
 from jaxcorr.bitstream.memory import window_pixels
@@ -22,20 +21,15 @@ from jaxcorr.bitstream.symbol_coders import (
 )
 from jaxcorr.context.strips import Rows
 from jaxcorr.errors import UserError
+from jaxcorr.images import Picture, PictureRows
 from jaxcorr.model import Model
 from jaxcorr.transforms.canvas import check_size
 from jaxcorr.transforms.windows import Plan, read_padded
 
-BEYOND_PIXELS: Literal["edge"] = "edge"
-"""Pixels that the analysis sees beyond the image: the last are repeated."""
-BEYOND_IMAGE: Literal["constant", "edge"] = "edge"
-"""Latents that the synthesis sees beyond the image: the last are repeated, as the codec
-does by `repeat_last_latents`; in format 1 they are zeros."""
-
 
 def encode(
     model: Model,
-    image: UInt8[np.ndarray, "h w 3"],
+    image: UInt8[np.ndarray, "h w 3"] | PictureRows,
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
     version: int = VERSION,
@@ -46,7 +40,7 @@ def encode(
 
     Args:
       model: Model to encode with; the decoder needs the same model.
-      image: 8-bit RGB.
+      image: 8-bit RGB, or rows, which are read once.
       arithmetic: Arithmetic of the networks that feed the range coder: portable, or
         faster and for similar machines only.
       version: Version of the file format.
@@ -60,12 +54,17 @@ def encode(
       UserError: If the image is too large, or the model computes values that are not
         finite.
     """
-    height, width = image.shape[:2]
+    if isinstance(image, np.ndarray):
+        image = PictureRows.of(Picture(rgb=image))
+    height, width = image.size
     check_size(height, width)
-    planes = _planes(model, (height, width), version, memory)
+    held = image.bytes_held
+    planes = _planes(model, (height, width), version, memory, bytes_held=held)
     with programs.kept_for((model.config, planes.canvas), "encode"):
-        y = _analyze(model, image, planes)
-        z = _analyze_latents(model, y, planes)
+        y = pictures.analyze(model, image, planes)
+        image.close()
+        programs.return_freed_memory()  # Windows of the image have been freed.
+        z = pictures.analyze_latents(model, y, planes)
         side_symbols = round_to_symbols(z - model.median)
         side_coder = RangeEncoder()
         channels = _channel_indices(side_symbols.shape)
@@ -113,25 +112,28 @@ def decode(
       UserError: If another model encoded the image, if the image is too large, or if
         this device decodes other symbols than were encoded.
     """
-    if container.fingerprint != model.fingerprint:
-        raise UserError(
-            f"{name} was made with model {container.fingerprint.hex()}, but this is "
-            f"{model.fingerprint.hex()}"
-        )
-    check_size(container.height, container.width)
-    try:
-        latents = _decode_latents(model, container, keep_predictions, memory, name)
-        if latents.checksum() != container.symbols_checksum:
-            raise CodingError("the checksum of the symbols differs")
-    except CodingError as error:
-        raise UserError(
-            f"{name} is undamaged but decodes differently on this device, so it is not "
-            f"shown ({error}); it was coded with {container.arithmetic.name.lower()} "
-            "arithmetic"
-        ) from error
-    size = container.height, container.width
-    image = reconstruct(model, latents, *size, version=container.version, memory=memory)
-    return image, latents
+    latents, planes = _checked_latents(model, container, name, keep_predictions, memory)
+    return _join(
+        pictures.synthesize(model, latents.latent_hat, planes), planes
+    ), latents
+
+
+def decode_rows(
+    model: Model,
+    container: Container,
+    *,
+    name: str = "the file",
+    memory: int | None = None,
+) -> Iterator[UInt8[np.ndarray, "rows w 3"]]:
+    """Decodes an image, and returns its rows in bands from the top; see `decode`.
+
+    The latents are decoded and checked before it returns, and the pixels of a band when
+    it is asked for.
+    """
+    latents, planes = _checked_latents(
+        model, container, name, False, memory, bytes_held=0
+    )
+    return pictures.synthesize(model, latents.latent_hat, planes)
 
 
 def reconstruct(
@@ -154,30 +156,56 @@ def reconstruct(
       memory: Memory that decoding may take, in bytes; by default half of what is free.
     """
     planes = _planes(model, (height, width), version, memory)
-    mode = BEYOND_IMAGE if planes.is_masked else "constant"
-    image = np.empty((height, width, 3), np.uint8)
+    return _join(pictures.synthesize(model, latents.latent_hat, planes), planes)
 
-    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
-        return read_padded(latents.latent_hat, rows, columns, mode).astype(np.float32)
 
-    synthesize = functools.partial(networks.synthesize, model.shared_codec)
-    with programs.kept_for((model.config, planes.canvas), "reconstruct"):
-        for kept, pixels in planes.synthesis.run(synthesize, read):
-            part = image[kept]
-            part[...] = pixels[: part.shape[0], : part.shape[1]]
+def _join(
+    bands: Iterable[UInt8[np.ndarray, "rows w 3"]], planes: Planes
+) -> UInt8[np.ndarray, "h w 3"]:
+    image, end = np.empty((*planes.size, 3), np.uint8), 0
+    for band in bands:
+        image[end : end + len(band)] = band
+        end += len(band)
     return image
+
+
+def _checked_latents(
+    model: Model,
+    container: Container,
+    name: str,
+    keep_predictions: bool,
+    memory: int | None,
+    bytes_held: int | None = None,
+) -> tuple[DecodedLatents, Planes]:
+    """Decodes the latents, and checks that they are those that were encoded."""
+    if container.fingerprint != model.fingerprint:
+        raise UserError(
+            f"{name} was made with model {container.fingerprint.hex()}, but this is "
+            f"{model.fingerprint.hex()}"
+        )
+    check_size(container.height, container.width)
+    size = container.height, container.width
+    planes = _planes(model, size, container.version, memory, name, bytes_held)
+    try:
+        latents = _decode_latents(model, container, planes, keep_predictions)
+        if latents.checksum() != container.symbols_checksum:
+            raise CodingError("the checksum of the symbols differs")
+    except CodingError as error:
+        raise UserError(
+            f"{name} is undamaged but decodes differently on this device, so it is not "
+            f"shown ({error}); it was coded with {container.arithmetic.name.lower()} "
+            "arithmetic"
+        ) from error
+    return latents, planes
 
 
 def _decode_latents(
     model: Model,
     container: Container,
+    planes: Planes,
     keep_predictions: bool,
-    memory: int | None,
-    name: str,
 ) -> DecodedLatents:
     """Decodes the latents that `encode` encoded."""
-    size = container.height, container.width
-    planes = _planes(model, size, container.version, memory, name)
     shape = (*planes.coded_side, model.median.size)
     side_coder = RangeDecoder(container.z_payload)
     side_symbols = side_coder.decode(_channel_indices(shape), model.side_tables)
@@ -218,46 +246,17 @@ def _planes(
     version: int,
     memory: int | None,
     name: str = "an image",
+    bytes_held: int | None = None,
 ) -> Planes:
     transforms = model.config.transforms
     return Planes(
         size=size,
         reach=transforms.reach,
-        window_pixels=window_pixels(transforms, size, memory, name=name),
+        window_pixels=window_pixels(
+            transforms, size, memory, name=name, bytes_held=bytes_held
+        ),
         version=version,
     )
-
-
-def _analyze(
-    model: Model, image: UInt8[np.ndarray, "h w 3"], planes: Planes
-) -> Float32[np.ndarray, "h16 w16 c"]:
-    """Returns latents on all of the padded image."""
-    y = np.empty((*planes.extent, model.config.transforms.channels), np.float32)
-
-    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h w 3"]:
-        pixels = read_padded(image, rows, columns, BEYOND_PIXELS)
-        return pixels.astype(np.float32) / np.float32(255)
-
-    analyze = functools.partial(networks.analyze, model.shared_codec)
-    for kept, values in planes.analysis.run(analyze, read):
-        y[kept] = values
-    return y
-
-
-def _analyze_latents(
-    model: Model, y: Float32[np.ndarray, "h16 w16 c"], planes: Planes
-) -> Float32[np.ndarray, "h64 w64 s"]:
-    """Returns side information."""
-    z = np.empty((*planes.side_extent, model.median.size), np.float32)
-
-    def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
-        return read_padded(y, rows, columns, "constant")
-
-    analyze = functools.partial(networks.analyze_latents, model.shared_codec)
-    for kept, values in planes.hyper_analysis.run(analyze, read):
-        z[kept] = values
-    rows, columns = planes.coded_side
-    return z[:rows, :columns]
 
 
 def _predict_features(

@@ -16,7 +16,7 @@ from jaxcorr.bitstream.coding import decode
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.bitstream.sections import unpack_model_name
 from jaxcorr.errors import UserError
-from jaxcorr.images import ImageLike, Picture
+from jaxcorr.images import ImageLike, Picture, PictureRows
 from jaxcorr.model import Model
 from jaxcorr.model_set import ModelSet, ModelsLike
 from jaxcorr.paths import as_path
@@ -123,15 +123,15 @@ def compress(
     color = None if background is None else images.parse_color(background)
     keep_metadata = keeps_metadata(metadata)
 
-    def compress_one(picture: Picture, name: str) -> bytes:
-        picture = picture if color is None else picture.over(color)
+    def compress_one(rows: PictureRows, name: str) -> bytes:
+        rows = rows if color is None else rows.over(color)
         return model_choice.encode(
             models,
-            picture.rgb,
+            rows,
             target,
             arithmetic=arithmetic,
             memory=limit,
-            sections=side_sections.pack(picture),
+            sections=lambda: side_sections.pack(rows),
             with_model_name=with_model_name,
             name=name,
         ).data

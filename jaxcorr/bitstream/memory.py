@@ -1,5 +1,6 @@
 """The memory that coding takes, and the windows that fit into a budget."""
 
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ BASE = 480 * 2**20
 """Bytes of Python, JAX and its compiled programs, without arrays."""
 PER_PIXEL = 6
 """Bytes of an image and of what is read from it or written to it, for each pixel."""
+BUFFERED_ROWS = 1024
+"""Rows of an image that are in memory if it is read or written by rows, about."""
 PER_LATENT = 16
 """Bytes of a latent before quantization, its symbol, and the decoded latent."""
 PER_FEATURE = 100
@@ -31,6 +34,7 @@ def window_pixels(
     memory: int | None,
     *,
     name: str = "an image",
+    bytes_held: int | None = None,
 ) -> int:
     """Returns the pixels of the largest window with which coding an image fits.
 
@@ -40,18 +44,20 @@ def window_pixels(
       memory: Bytes that the process may take; None for half of what is free, and more
         if that does not suffice.
       name: Name of the file, for messages.
+      bytes_held: Bytes of an image that is read or written by rows, beside the rows; by
+        default those of an image in memory.
 
     Raises:
       UserError: If `memory` does not suffice.
     """
     height, width = size
     budget = free_memory() // 2 if memory is None else memory
-    left = budget - _arrays(transforms, size)
+    left = budget - _arrays(transforms, size, bytes_held)
     least = max(_strip(transforms, size), SMALLEST_WINDOW * transforms.bytes_per_pixel)
     if memory is not None and least > left:
-        needed = budget - left + least
+        needed = math.ceil((budget - left + least) / 1e8) / 10
         raise UserError(
-            f"{name} of {width} x {height} pixels needs {needed / 1e9:.1f} GB with "
+            f"{name} of {width} x {height} pixels needs {needed:.1f} GB with "
             f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
         )
     fitting = LARGEST_WINDOW
@@ -86,11 +92,17 @@ def free_memory() -> int:
         return UNKNOWN
 
 
-def _arrays(transforms: TransformConfig, size: tuple[int, int]) -> int:
+def _arrays(
+    transforms: TransformConfig, size: tuple[int, int], bytes_held: int | None = None
+) -> int:
     """Returns the bytes of Python, and of an image and its latents."""
     pixels = size[0] * size[1]
     latents = pixels // LATENT_STRIDE**2 * transforms.channels
-    return BASE + PER_PIXEL * pixels + PER_LATENT * latents
+    image = PER_PIXEL * pixels
+    if bytes_held is not None:
+        rows = PER_PIXEL * min(BUFFERED_ROWS, size[0]) * size[1]
+        image = min(image, bytes_held + rows)
+    return BASE + image + PER_LATENT * latents
 
 
 def _strip(transforms: TransformConfig, size: tuple[int, int]) -> int:

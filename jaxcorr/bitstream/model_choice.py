@@ -1,8 +1,10 @@
 """Encodes an image with the one of several models whose file meets a target best."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,6 +14,7 @@ from jaxcorr.bitstream.container import HEADER_BYTES, Arithmetic
 from jaxcorr.bitstream.rate_target import DIGITS, UNITS, RatePoint, RateTarget
 from jaxcorr.bitstream.sections import pack_model_name, pack_sections
 from jaxcorr.errors import UserError
+from jaxcorr.images import PictureRows, UnreadableImage
 from jaxcorr.metrics.image_quality import psnr_db
 from jaxcorr.model import Model
 from jaxcorr.model_set import ModelSet, model_name, short_name
@@ -70,12 +73,12 @@ def read_models(models: ModelSet, target: RateTarget | None) -> list[Model]:
 
 def encode(
     models: Sequence[Model],
-    image: UInt8[np.ndarray, "h w 3"],
+    image: UInt8[np.ndarray, "h w 3"] | PictureRows,
     target: RateTarget | None = None,
     *,
     arithmetic: Arithmetic = Arithmetic.PORTABLE,
     memory: int | None = None,
-    sections: Mapping[int, bytes] | None = None,
+    sections: Callable[[], Mapping[int, bytes]] = dict,
     with_model_name: bool = True,
     name: str = "the image",
 ) -> CodedFile:
@@ -83,11 +86,12 @@ def encode(
 
     Args:
       models: The models; without a target, only one.
-      image: 8-bit RGB.
+      image: 8-bit RGB, or rows, which are all kept if there is a target.
       target: The target.
       arithmetic: Arithmetic of the networks, as in `coding.encode`.
       memory: Memory that coding may take, in bytes, as in `coding.encode`.
-      sections: Side sections of the file, which count for its size.
+      sections: Returns the side sections of the file, which count for its size, once
+        the image has been read.
       with_model_name: Whether a side section holds the name of the model, if it has a
         path. It counts for the size, too.
       name: Name of the image, for messages.
@@ -99,9 +103,9 @@ def encode(
     def sections_with(model: Model) -> dict[int, bytes]:
         called = model.path if with_model_name else None
         named = pack_model_name(short_name(called) if called else None)
-        return dict(sections or {}) | named
+        return dict(sections()) | named
 
-    def encode_with(model: Model) -> CodedFile:
+    def encode_with(model: Model, image: Any) -> CodedFile:
         try:
             container, latents = coding.encode(
                 model,
@@ -110,28 +114,35 @@ def encode(
                 memory=memory,
                 keep_predictions=False,
             )
+        except UnreadableImage:
+            raise
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
         container = dataclasses.replace(container, sections=sections_with(model))
         data, quality = container.to_bytes(), math.nan
+        size = container.height, container.width
         if target is not None and not target.limits_size:
-            size = image.shape[:2]
             decoded = coding.reconstruct(model, latents, *size, memory=memory)
             quality = psnr_db(image, decoded)
-        point = _rate_point(image, float(len(data)), quality)
+        point = _rate_point(size, float(len(data)), quality)
         return CodedFile(model=model, data=data, point=point)
 
-    if target is not None and len(models) > 1:
+    if target is None:
+        (model,) = models
+        return encode_with(model, image)
+    pixels = image.whole().rgb if isinstance(image, PictureRows) else image
+    if len(models) > 1:
         estimates = [
             _estimate(
-                model, image, HEADER_BYTES + len(pack_sections(sections_with(model)))
+                model, pixels, HEADER_BYTES + len(pack_sections(sections_with(model)))
             )
             for model in models
         ]
-        return _choose(models, estimates, target, encode_with, name)
+        encode_pixels = functools.partial(encode_with, image=pixels)
+        return _choose(models, estimates, target, encode_pixels, name)
     (model,) = models
-    file = encode_with(model)
-    if target is not None and target.excess_db(file.point) > 0:
+    file = encode_with(model, pixels)
+    if target.excess_db(file.point) > 0:
         raise _impossible(target, models, [file.point], name)
     return file
 
@@ -196,11 +207,8 @@ def _estimate(
     return RatePoint(bytes=size, bpp=8 * size / pixels, psnr_db=quality)
 
 
-def _rate_point(
-    image: UInt8[np.ndarray, "h w 3"], size: float, quality: float
-) -> RatePoint:
-    pixels = image.shape[0] * image.shape[1]
-    return RatePoint(bytes=size, bpp=8 * size / pixels, psnr_db=quality)
+def _rate_point(size: tuple[int, int], count: float, quality: float) -> RatePoint:
+    return RatePoint(bytes=count, bpp=8 * count / (size[0] * size[1]), psnr_db=quality)
 
 
 def _impossible(

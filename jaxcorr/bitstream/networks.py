@@ -16,22 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcorr import compatibility
+from jaxcorr import compatibility, windowed_codec
 from jaxcorr.bitstream.container import Arithmetic
 from jaxcorr.codec import Codec
 from jaxcorr.errors import UserError
 from jaxcorr.layers.valid_region import ValidRegion, masking
 from jaxcorr.programs import forgotten
 
-
-@forgotten
-@jax.jit
-def analyze(
-    codec: Codec, image: Float[Array, "1 h w 3"], region: ValidRegion | None = None
-) -> Float[Array, "1 h16 w16 c"]:
-    """Returns latents before quantization."""
-    with masking(region):
-        return codec.analyze_image(image)
+analyze = windowed_codec.analyze_window
 
 
 @forgotten

@@ -1,8 +1,6 @@
 """The plans by which networks run on an image of a size: on a canvas, or on windows."""
 
 import dataclasses
-import functools
-import math
 
 from jaxcorr import ops
 from jaxcorr.bitstream.container import UNMASKED_VERSION
@@ -14,8 +12,8 @@ from jaxcorr.transforms.base import (
     latents_across,
     side_across,
 )
-from jaxcorr.transforms.canvas import SMALLEST_CANVAS, canvas_side
-from jaxcorr.transforms.windows import Plan, Window, best_sizes, cut
+from jaxcorr.transforms.canvas import canvas_side, image_windows
+from jaxcorr.transforms.windows import Plan, Window, cut
 
 PER_SIDE = SIDE_STRIDE // LATENT_STRIDE
 """Latents along an axis for an element of z."""
@@ -119,13 +117,8 @@ class Planes:
         self, reach: int
     ) -> tuple[tuple[Window, ...], tuple[Window, ...]]:
         """Returns windows of latents along both axes: the canvas if it is small."""
-        rows, columns = (side // LATENT_STRIDE for side in self.canvas)
-        limit = self.window_pixels // LATENT_STRIDE**2
-        if rows * columns > limit:
-            rows, columns = _window_sides(self.extent, reach, self.reach.align, limit)
-        return (
-            cut(self.extent[0], size=rows, reach=reach),
-            cut(self.extent[1], size=columns, reach=reach),
+        return image_windows(
+            self.extent, self.canvas, reach, self.reach.align, self.window_pixels
         )
 
     def _side_windows(
@@ -140,11 +133,3 @@ class Planes:
             cut(self.side_extent[0], size=rows, reach=reach),
             cut(self.side_extent[1], size=columns, reach=reach),
         )
-
-
-@functools.cache
-def _window_sides(
-    extent: tuple[int, int], reach: int, align: int, limit: int
-) -> tuple[int, int]:
-    align = math.lcm(align, SMALLEST_CANVAS // LATENT_STRIDE)
-    return best_sizes(extent, reach=reach, align=align, limit=limit)

@@ -7,14 +7,14 @@ image it is 0.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from jaxtyping import UInt8
 
 from jaxcorr.bitstream.sections import Section
 from jaxcorr.errors import UserError
-from jaxcorr.images.picture import Metadata, Picture
+from jaxcorr.images import Metadata, Picture, PictureRows
 
 METADATA = (Section.EXIF, Section.XMP, Section.ICC)
 """Types of the sections that `unpack_metadata` reads."""
@@ -22,17 +22,21 @@ _AXES = {0: None, 1: 1, 2: 0}
 """Axis along which the neighbor is that predicts a pixel."""
 
 
-def pack(picture: Picture) -> dict[int, bytes]:
-    """Returns the side sections of a picture; none for an opaque one in color."""
-    metadata = picture.metadata
+def pack(picture: Picture | PictureRows) -> dict[int, bytes]:
+    """Returns the side sections of a picture; none for an opaque one in color.
+
+    Args:
+      picture: The picture, or its rows, all of which have been read.
+    """
+    metadata, alpha = picture.metadata, picture.alpha
     sections = {
         Section.EXIF: metadata.exif,
         Section.XMP: metadata.xmp,
         Section.ICC: metadata.icc,
     }
     sections = {kind: content for kind, content in sections.items() if content}
-    if picture.alpha is not None:
-        sections[Section.ALPHA] = compress_alpha(picture.alpha)
+    if alpha is not None:
+        sections[Section.ALPHA] = compress_alpha(alpha)
     if picture.is_gray:
         sections[Section.GRAY] = b""
     return {int(kind): sections[kind] for kind in sorted(sections)}
@@ -51,12 +55,39 @@ def unpack(
     Raises:
       UserError: If a section is damaged.
     """
-    alpha = None
+    (picture,) = unpack_rows(sections, [rgb], rgb.shape[:2], name)
+    return picture
+
+
+def unpack_rows(
+    sections: Mapping[int, bytes],
+    bands: Iterable[UInt8[np.ndarray, "rows w 3"]],
+    size: tuple[int, int],
+    name: str,
+) -> Iterator[Picture]:
+    """Yields bands of the picture with decoded pixels; see `unpack`.
+
+    Args:
+      sections: Side sections of the file.
+      bands: Decoded pixels in bands of rows, from the top.
+      size: Height and width of the image.
+      name: Name of the file, for messages.
+
+    Raises:
+      UserError: If a section is damaged.
+    """
+    opacity = None
     if Section.ALPHA in sections:
-        alpha = decompress_alpha(sections[Section.ALPHA], rgb.shape[:2], name)
-        rgb = np.where(alpha[..., None] == 0, np.uint8(255), rgb)
-    picture = Picture(rgb=rgb, alpha=alpha, metadata=unpack_metadata(sections))
-    return picture.as_gray() if Section.GRAY in sections else picture
+        opacity = decompress_alpha(sections[Section.ALPHA], size, name)
+    metadata, end = unpack_metadata(sections), 0
+    for rgb in bands:
+        alpha = None
+        if opacity is not None:
+            alpha = opacity[end : end + len(rgb)]
+            rgb = np.where(alpha[..., None] == 0, np.uint8(255), rgb)
+        end += len(rgb)
+        picture = Picture(rgb=rgb, alpha=alpha, metadata=metadata)
+        yield picture.as_gray() if Section.GRAY in sections else picture
 
 
 def unpack_metadata(sections: Mapping[int, bytes]) -> Metadata:

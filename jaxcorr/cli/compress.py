@@ -5,6 +5,7 @@ JAX.
 """
 
 import contextlib
+import io
 import threading
 
 from jaxcorr import image_files
@@ -113,25 +114,25 @@ def compress(
         keep = metadata == "keep"
         with results.timed("read the image"):
             if results.is_standard_stream(item.source):
-                data = results.read_data(item.source)
-                picture = images.decode(data, name=item.name, keep_metadata=keep)
+                data = io.BytesIO(results.read_data(item.source))
+                rows = images.decode_rows(data, name=item.name, keep_metadata=keep)
             else:
-                picture = images.read(item.source, page=item.page, keep_metadata=keep)
+                rows = images.read_rows(item.source, page=item.page, keep_metadata=keep)
         if color is not None:
-            picture = picture.over(color)
-        if note := picture.note(str(item.source)):
-            results.print_note(note)
-        with results.timed("encode"):
+            rows = rows.over(color)
+        with contextlib.closing(rows), results.timed("encode"):
             file = model_choice.encode(
                 opened,
-                picture.rgb,
+                rows,
                 target,
                 arithmetic=arithmetic,
                 memory=limit,
-                sections=side_sections.pack(picture),
+                sections=lambda: side_sections.pack(rows),
                 with_model_name=model_name,
                 name=item.name,
             )
+        if note := rows.note(str(item.source)):
+            results.print_note(note)
         results.write_data(item.target, file.data)
         return file.describe(target)
 
@@ -186,6 +187,21 @@ def decompress(
         with reading, results.timed("read the model"):
             called = unpack_model_name(container.sections)
             opened = models.find(container.fingerprint, item.name, called=called)
+        shown = f"{container.width} x {container.height}"
+        image_name = _image_name(item.target)
+        if images.is_large(size) and images.writes_rows(image_name):
+            with space.coding(opened.config.transforms, size), results.timed("decode"):
+                bands = coding.decode_rows(
+                    opened, container, name=item.name, memory=limit
+                )
+                pictures = side_sections.unpack_rows(
+                    container.sections, bands, size, item.name
+                )
+                with results.open_output(item.target) as file:
+                    changes = images.write_rows(file, image_name, size[0], pictures)
+            if changes:
+                results.print_note(f"{item.target}: {', '.join(changes)}")
+            return shown
         with contextlib.ExitStack() as writing:
             with space.coding(opened.config.transforms, size), results.timed("decode"):
                 pixels, _ = coding.decode(
@@ -197,11 +213,11 @@ def decompress(
                 )
                 writing.enter_context(space.writing(size))
             picture = side_sections.unpack(container.sections, pixels, item.name)
-            data, picture = images.encode(picture, _image_name(item.target))
+            data, picture = images.encode(picture, image_name)
             results.write_data(item.target, data)
         if note := picture.note(str(item.target)):
             results.print_note(note)
-        return f"{container.width} x {container.height}"
+        return shown
 
     conversion.convert_files(items, convert, jobs=jobs)
 

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,22 @@ def write_data(path: AnyPath, data: bytes) -> None:
         stream.flush()
     else:
         files.write_file(path, data)
+
+
+@contextlib.contextmanager
+def open_output(path: AnyPath) -> Iterator[BufferedIOBase]:
+    """Opens a file that is written completely or not at all, or standard output.
+
+    Raises:
+      UserError: If the file cannot be written.
+    """
+    if is_standard_stream(path):
+        stream = (_RESULTS.get() or sys.stdout).buffer
+        yield stream
+        stream.flush()
+    else:
+        with files.atomic_file(path) as temporary, temporary.open("wb") as file:
+            yield file
 
 
 def read_data(path: AnyPath) -> bytes:

@@ -4,24 +4,20 @@ A subclass of `PassContext` lists its passes and defines the prediction of a pas
 as pure functions. Training, coding and export call the same functions.
 """
 
-import dataclasses
 import functools
 import itertools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Float64
-from typing_extensions import override
+from jaxtyping import Array, Bool, Float
 
-from jaxcorr.context.base import CodingState, Positions, Prediction
+from jaxcorr.context import pass_coding
+from jaxcorr.context.base import CodingState, Prediction
 from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.schedule import Pass
 from jaxcorr.context.strips import CodingLayout, Rows
-from jaxcorr.layers.valid_region import ValidRegion, masking
-from jaxcorr.programs import forgotten
 from jaxcorr.quantization import Quantization, QuantizationName
 
 
@@ -160,135 +156,10 @@ class PassContext(nnx.Module):
     def begin_coding(self, features: Rows, layout: CodingLayout) -> CodingState:
         """Returns the state of coding before the first pass."""
         shape = (*layout.coded, self.schedule[-1].channels[1])
-        return _PassCodingState(
+        return pass_coding.PassCodingState(
             context=self,
-            prepared=features.map(functools.partial(_prepare, self)),
+            prepared=features.map(functools.partial(pass_coding.prepare, self)),
             layout=layout,
             latent_hat=np.zeros(shape),
             quantized=np.zeros(shape if self.refines else 0),
         )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _PassCodingState(CodingState):
-    """State of coding with a `PassContext`.
-
-    Attributes:
-      context: The context model.
-      prepared: Input that all passes share.
-      layout: Sizes of the arrays, and the strips.
-      latent_hat: Decoded latents.
-      quantized: Quantized latents, if rounding errors are predicted.
-    """
-
-    context: PassContext
-    prepared: Rows
-    layout: CodingLayout
-    latent_hat: Float64[np.ndarray, "h16 w16 c"]
-    quantized: Float64[np.ndarray, "*shape"]
-
-    @override
-    def num_passes(self, strip):
-        return len(self.context.schedule)
-
-    @override
-    def predict(self, strip, index):
-        if index == 0:
-            above = self.context.skew(len(self.context.schedule)) + self.context.reach
-            self.prepared.forget(self.layout.rows(strip)[0] - above)
-        rows = self._rows(strip, self.context.skew(index))
-        positions = self._positions(rows, index)
-        start, size = self.layout.window(self.context.reach, rows[0])
-        prepared = self.prepared.window(start, size)
-        prediction = _predict(
-            self.context,
-            prepared[None],
-            self._window(self.latent_hat, start, size, prepared.dtype),
-            self.layout.region(start, size),
-            index,
-        )
-        return positions, *(self._take(x, rows, index, start) for x in prediction)
-
-    @override
-    def refine(self, strip, index, quantized):
-        skew = self.context.skew(index)
-        positions = self._positions(self._rows(strip, skew), index)
-        if not self.context.refines:
-            return positions, quantized
-        self.quantized[positions] = quantized
-        rows = self._rows(strip, skew + self.context.reach)
-        start, size = self.layout.window(self.context.reach, rows[0])
-        prepared = self.prepared.window(start, size)
-        taken = self.context.schedule[index].take(self.quantized)
-        refined = _refine(
-            self.context,
-            prepared[None],
-            self._window(self.latent_hat, start, size, prepared.dtype),
-            self._window(taken, start, size, prepared.dtype),
-            self.layout.region(start, size),
-            index,
-        )
-        taken = self._take(refined, rows, index, start)
-        return self._positions(rows, index), taken
-
-    def _rows(self, strip: int, skew: int) -> tuple[int, int]:
-        return self.layout.rows(strip, skew)
-
-    def _positions(self, rows: tuple[int, int], index: int) -> Positions:
-        return self.context.schedule[index].positions(rows, self.layout.coded[1])
-
-    def _take(
-        self, output: Array, rows: tuple[int, int], index: int, start: int
-    ) -> np.ndarray:
-        """Returns an output of the networks on a window at the positions of a pass."""
-        down, right, _ = self._positions(rows, index)
-        if isinstance(down, slice):
-            return np.asarray(output)[0][rows[0] - start : rows[1] - start, right]
-        assert start % 2 == 0, "packed outputs would have the other parity"
-        return np.asarray(output)[0][down - start, right // 2]
-
-    def _window(
-        self, latents: np.ndarray, start: int, size: int, dtype: np.dtype
-    ) -> Float[np.ndarray, "1 size columns c"]:
-        """Returns rows of latents on the columns of the canvas, with zeros beyond."""
-        part = latents[start : start + size]
-        window = np.zeros((1, size, self.layout.canvas[1], latents.shape[-1]), dtype)
-        window[0, : part.shape[0], : part.shape[1]] = part
-        return window
-
-
-@forgotten
-@jax.jit
-def _prepare(
-    context: PassContext, features: Float[Array, "h16 w16 f"]
-) -> Float[Array, "h16 w16 p"]:
-    return context.prepare(features[None])[0]
-
-
-@forgotten
-@functools.partial(jax.jit, static_argnames="index")
-def _predict(
-    context: PassContext,
-    prepared: Array,
-    latent_hat: Array,
-    region: ValidRegion | None,
-    index: int,
-) -> MeanAndScale:
-    with masking(region):
-        inputs = context.network_inputs(prepared, latent_hat, index)
-        return context.predict_packed(inputs, index)
-
-
-@forgotten
-@functools.partial(jax.jit, static_argnames="index")
-def _refine(
-    context: PassContext,
-    prepared: Array,
-    latent_hat: Array,
-    quantized: Array,
-    region: ValidRegion | None,
-    index: int,
-) -> Array:
-    with masking(region):
-        inputs = context.network_inputs(prepared, latent_hat, index)
-        return context.refine(inputs, quantized, index)

@@ -17,11 +17,15 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxcorr.layers.valid_region import ValidRegion
+from jaxcorr.transforms.windows import Window, cut
 
 Piece = Float[Any, "rows columns f"]
 """Rows of features, as an array of JAX or NumPy."""
 STRIP = 64
 """Rows of latents in a strip; a part of the file format."""
+COLUMNS = 256
+"""Columns of latents on which networks run at once in a strip, so that they take little
+memory; with `--fast`, a part of the file format."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,14 +82,25 @@ class CodingLayout:
             return 0, self.canvas[0]
         return max(0, first - reach), self.strip + 2 * reach
 
-    def region(self, start: int, size: int) -> ValidRegion | None:
-        """Returns the valid region of a window of rows."""
+    def column_windows(self, reach: int) -> tuple[Window, ...]:
+        """Returns the windows along the columns on which networks run.
+
+        Args:
+          reach: Columns on either side that an output depends on.
+        """
+        size = self.canvas[1]
+        if self.strip is not None and self.is_masked:
+            size = min(size, max(COLUMNS, 2 * reach + 2))
+        return cut(self.extent[1], size=size, reach=reach)
+
+    def region(self, start: int, size: int, column: Window) -> ValidRegion | None:
+        """Returns the valid region of a window of rows and columns."""
         if not self.is_masked:
             return None
         return ValidRegion(
             rows=np.int32(min(self.extent[0] - start, size)),
-            columns=np.int32(self.extent[1]),
-            canvas=(size, self.canvas[1]),
+            columns=np.int32(min(self.extent[1] - column.start, column.size)),
+            canvas=(size, column.size),
         )
 
 
@@ -105,7 +120,7 @@ class Rows:
         self._ends = [0, *ends]
         self._compute = compute
         self._pieces: dict[int, Piece] = {}
-        self._last: tuple[tuple[int, int], Piece] | None = None
+        self._last: tuple[tuple[int, int, slice], Piece] | None = None
 
     @classmethod
     def of(cls, array: Piece) -> "Rows":
@@ -116,22 +131,31 @@ class Rows:
         """Returns the rows with a function applied to every piece."""
         return Rows(self._ends[1:], lambda index: function(self._compute(index)))
 
-    def window(self, start: int, size: int) -> Piece:
-        """Returns `size` rows from `start`, with zeros after the last."""
-        if self._last is None or self._last[0] != (start, size):
-            self._last = (start, size), self._join(start, size)
+    def window(self, start: int, size: int, columns: slice = slice(None)) -> Piece:
+        """Returns `size` rows from `start`, with zeros after the last.
+
+        Args:
+          start: First row.
+          size: Number of rows.
+          columns: Columns to return, all that there are.
+        """
+        key = start, size, columns
+        if self._last is None or self._last[0] != key:
+            self._last = None  # Frees it first.
+            self._last = key, self._join(start, size, columns)
         return self._last[1]
 
-    def _join(self, start: int, size: int) -> Piece:
+    def _join(self, start: int, size: int, columns: slice) -> Piece:
         parts = []
         for index, (first, end) in enumerate(itertools.pairwise(self._ends)):
             if end <= start or first >= start + size:
                 continue
             if index not in self._pieces:
                 self._pieces[index] = self._compute(index)
-            if (first, end) == (start, start + size):
-                return self._pieces[index]
-            piece = np.asarray(self._pieces[index])
+            whole = self._pieces[index]
+            if (first, end) == (start, start + size) and columns == slice(None):
+                return whole
+            piece = np.asarray(whole)[:, columns]
             parts.append(piece[max(start - first, 0) : start + size - first])
         joined = np.concatenate(parts)
         missing = size - joined.shape[0]

@@ -17,25 +17,46 @@ from jaxcorr.images.reader import (
     read,
     read_image,
 )
-from jaxcorr.images.writer import check_suffix, encode, write_image, write_picture
+from jaxcorr.images.row_reader import (
+    UnreadableImage,
+    decode_rows,
+    is_large,
+    read_rows,
+)
+from jaxcorr.images.rows import PictureRows
+from jaxcorr.images.writer import (
+    check_suffix,
+    encode,
+    write_image,
+    write_picture,
+    write_rows,
+    writes_rows,
+)
 
 __all__ = [
     "ImageLike",
     "Metadata",
     "Picture",
+    "PictureRows",
+    "UnreadableImage",
     "check_suffix",
     "count_pages",
     "decode",
+    "decode_rows",
     "encode",
     "find_images",
+    "is_large",
     "limit_megapixels",
     "map_images",
     "parse_color",
     "read",
     "read_image",
+    "read_rows",
     "read_size",
     "to_picture",
     "to_rgb",
     "write_image",
     "write_picture",
+    "write_rows",
+    "writes_rows",
 ]

@@ -46,7 +46,9 @@ def to_srgb(image: Image.Image, icc: bytes) -> tuple[Image.Image, str | None]:
         note = "CMYK without a profile converted to RGB"
     if icc and transform is None:
         note = "an ICC profile that does not fit was ignored"
-    return image.convert("L" if image.mode == "L" else "RGB"), note
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    return image, note
 
 
 def is_srgb(icc: bytes) -> bool:

@@ -1,5 +1,6 @@
 """Converts images in any form, such as arrays and images of Pillow, to pictures."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -9,8 +10,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr.errors import UserError
-from jaxcorr.images import reader
+from jaxcorr.images import reader, row_reader
 from jaxcorr.images.picture import Picture
+from jaxcorr.images.rows import PictureRows
 from jaxcorr.paths import as_path
 
 Result = TypeVar("Result")
@@ -84,15 +86,15 @@ def to_picture(
 
 
 def map_images(
-    function: Callable[[Picture, str], Result],
+    function: Callable[[PictureRows, str], Result],
     image: Any,
     *,
     keep_metadata: bool = False,
 ) -> Result | list[Result]:
-    """Calls a function with an image as a picture, or with each image of a list.
+    """Calls a function with the rows of an image, or of each image of a list.
 
     Args:
-      function: The function, which takes a picture and its name for messages.
+      function: The function, which takes rows and the name of their image for messages.
       image: Image as in `to_picture`, or a list or tuple of images.
       keep_metadata: As in `read`.
 
@@ -105,8 +107,12 @@ def map_images(
     """
 
     def call(one: Any, name: str) -> Result:
-        name = os.fspath(one) if isinstance(one, str | os.PathLike) else name
-        return function(to_picture(one, name=name, keep_metadata=keep_metadata), name)
+        if isinstance(one, str | os.PathLike):
+            rows = row_reader.read_rows(as_path(one), keep_metadata=keep_metadata)
+            with contextlib.closing(rows):
+                return function(rows, os.fspath(one))
+        picture = to_picture(one, name=name, keep_metadata=keep_metadata)
+        return function(PictureRows.of(picture), name)
 
     if not isinstance(image, list | tuple):
         return call(image, "the image")

@@ -66,14 +66,13 @@ def part_sizes(image: Image.Image) -> list[tuple[int, int]]:
     return sizes or [image.size]
 
 
-def choose_part(data: bytes, name: str) -> tuple[int, int, str]:
+def choose_part(image: Image.Image) -> tuple[int, int, str]:
     """Returns the number of the largest part, how many there are, and what they are."""
-    with open_image(data, name) as image:
-        count, part = count_parts(image)
-        number = image.tell() if count > 1 else 0
-        if count > 1 and image.format in OF_SEVERAL_SIZES:
-            areas = [width * height for width, height in part_sizes(image)]
-            number = areas.index(max(areas))
+    count, part = count_parts(image)
+    number = image.tell() if count > 1 else 0
+    if count > 1 and image.format in OF_SEVERAL_SIZES:
+        areas = [width * height for width, height in part_sizes(image)]
+        number = areas.index(max(areas))
     return number, count, part
 
 

@@ -17,6 +17,7 @@ from jaxcorr.paths import AnyPath, as_path, remote_errors
 
 TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 """Tags that describe the photograph of a TIFF file, and not how it is stored."""
+TURNED = "turned upright as its EXIF data says"
 
 
 def find_images(directory: AnyPath) -> list[AnyPath]:
@@ -85,21 +86,30 @@ def decode(
             pixels = jpeg_decoder.decode(data, _is_plain)
             if pixels is not None:
                 return Picture(rgb=pixels, is_gray=is_gray(pixels))
-        number, count, part = parts.choose_part(data, name)
-        changes = []
-        if page is not None:
-            number = page
-        elif count > 1:
-            changes.append(f"{part} {number + 1} of {count} taken")
+        with parts.open_image(data, name) as image:
+            number, changes = choose_page(image, page)
         with parts.open_image(data, name) as image:
             parts.seek(image, number)
-            picture = _convert(
+            picture = convert(
                 image,
                 reopen=lambda: parts.seek(parts.open_image(data, name), number),
                 changes=changes,
                 keep_metadata=keep_metadata,
             )
     return picture
+
+
+def choose_page(image: Image.Image, page: int | None) -> tuple[int, list[str]]:
+    """Returns the number of the page of an opened image, and a note on the choice.
+
+    Args:
+      image: The image.
+      page: As in `read`.
+    """
+    number, count, part = parts.choose_part(image)
+    if page is not None:
+        return page, []
+    return number, [f"{part} {number + 1} of {count} taken"] if count > 1 else []
 
 
 def from_pillow(image: Image.Image, name: str, *, keep_metadata: bool) -> Picture:
@@ -109,13 +119,15 @@ def from_pillow(image: Image.Image, name: str, *, keep_metadata: bool) -> Pictur
       UserError: If its file is damaged, or its values have no known range.
     """
     with unreadable_is_refused(name):
-        return _convert(image, reopen=None, changes=[], keep_metadata=keep_metadata)
+        return convert(image, reopen=None, changes=[], keep_metadata=keep_metadata)
 
 
 def count_pages(path: AnyPath) -> int:
     """Returns the number of pages, frames or pictures in a file; 1 if it is damaged."""
     with contextlib.suppress(Exception):  # What is wrong is said when it is read.
-        return parts.choose_part(as_path(path).read_bytes(), str(path))[1]
+        data = as_path(path).read_bytes()
+        with parts.open_image(data, str(path)) as image:
+            return parts.choose_part(image)[1]
     return 1
 
 
@@ -159,7 +171,7 @@ def unreadable_is_refused(name: str) -> Iterator[None]:
 
 def _is_plain(image: Image.Image) -> bool:
     """Returns whether the pixels of a JPEG file need no change."""
-    exif_data, xmp = _metadata(image)
+    exif_data, xmp = metadata_of(image)
     return (
         parts.count_parts(image)[0] == 1
         and exif.orientation(exif_data, xmp) == exif.UPRIGHT
@@ -167,14 +179,21 @@ def _is_plain(image: Image.Image) -> bool:
     )
 
 
-def _convert(
+def convert(
     image: Image.Image,
     *,
     reopen: samples.Reopen | None,
     changes: list[str],
     keep_metadata: bool,
 ) -> Picture:
-    """Decodes an opened image."""
+    """Decodes an opened image.
+
+    Args:
+      image: The image.
+      reopen: As in `samples.read_samples`.
+      changes: What choosing the image changed, in words.
+      keep_metadata: As in `read`.
+    """
     turn = getattr(image, "tag_v2", {}).get(exif.ORIENTATION)
     if "sizes" in image.info and len(image.info["sizes"]) > 1:
         changes = [*changes, f"the largest of {len(image.info['sizes'])} sizes taken"]
@@ -189,7 +208,7 @@ def _convert(
         icc = b""
     if alpha is not None and alpha.min() == 255:
         alpha = None
-    exif_data, xmp = _metadata(image)
+    exif_data, xmp = metadata_of(image)
     if image.format != "TIFF":  # Pillow turns TIFF when it decodes it.
         turn = exif.orientation(exif_data, xmp)
         if turn != exif.UPRIGHT:
@@ -198,9 +217,9 @@ def _convert(
                 turned = Image.fromarray(alpha).transpose(exif.TURNS[turn])
                 alpha = np.asarray(turned)
     if turn in exif.TURNS:
-        changes = [*changes, "turned upright as its EXIF data says"]
+        changes = [*changes, TURNED]
     grays = pixels.mode == "L"
-    rgb = np.asarray(pixels.convert("RGB"))
+    rgb = samples.to_array(pixels)
     if "gamma" in image.info and not icc and image.format == "PNG":
         rgb, changes = _from_gamma(rgb, image, changes)
     if alpha is not None and not alpha.all():
@@ -232,7 +251,7 @@ def _from_gamma(
     return converted, [*changes, "colors converted from its gAMA and cHRM to sRGB"]
 
 
-def _metadata(image: Image.Image) -> tuple[bytes, bytes]:
+def metadata_of(image: Image.Image) -> tuple[bytes, bytes]:
     """Returns EXIF data and the XMP packet of an image; empty where there is none."""
     info: dict[Any, Any] = image.info
     exif_data = info.get("exif") or b""

@@ -21,6 +21,8 @@ CHANNELS_FIRST = 2
 """Planar configuration of TIFF that Pillow reads wrongly in 16 bits."""
 UNSIGNED = 1
 """Sample format of TIFF."""
+COPIED_AT_ONCE = 2**20
+"""Pixels that are copied from Pillow at once."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +57,29 @@ def read_samples(image: Image.Image, reopen: Reopen | None = None) -> Samples:
     if reopen is not None and ";16" in rawmode:
         return _read_deep_color(image, rawmode, reopen)
     return _read_8_bits(image)
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Returns an image in a mode, without a copy if it has this mode."""
+    return image if image.mode == mode else image.convert(mode)
+
+
+def to_array(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """Returns the pixels of a gray or RGB image.
+
+    Those of a large image are copied little by little, since Pillow makes a copy of
+    what it converts, and another of what it gives to NumPy.
+    """
+    width, height = image.size
+    if width * height <= COPIED_AT_ONCE:
+        return np.asarray(in_mode(image, "RGB"))
+    pixels = np.empty((height, width, 3), np.uint8)
+    step = max(1, COPIED_AT_ONCE // width)
+    for first in range(0, height, step):
+        last = min(first + step, height)
+        band = image.crop((0, first, width, last))
+        pixels[first:last] = np.asarray(in_mode(band, "RGB"))
+    return pixels
 
 
 def _check_range(image: Image.Image) -> int:
@@ -139,7 +164,8 @@ def _read_8_bits(image: Image.Image) -> Samples:
     is_gray = image.mode in GRAY
     has_alpha = image.mode in WITH_ALPHA or "transparency" in image.info
     if not has_alpha:
-        return Samples(color=image.convert("L" if is_gray else "RGB"))
+        image.load()
+        return Samples(color=in_mode(image, "L" if is_gray else "RGB"))
     if image.mode == "La":
         image = image.convert("LA")
     image = image.convert("RGBA")

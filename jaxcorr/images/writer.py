@@ -3,6 +3,9 @@
 import dataclasses
 import importlib
 import io
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from io import BufferedIOBase
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from jaxcorr import extras, files, image_files
 from jaxcorr.errors import UserError
 from jaxcorr.images import jpeg_xl
 from jaxcorr.images.picture import Metadata, Picture
+from jaxcorr.images.png_bands import PngWriter
 from jaxcorr.paths import AnyPath, as_path
 
 BEST: dict[str, dict[str, Any]] = {
@@ -98,10 +102,65 @@ def encode(picture: Picture, path: AnyPath) -> tuple[bytes, Picture]:
     if kind not in WITH_METADATA:
         picture = dataclasses.replace(picture.in_srgb(), metadata=Metadata())
     image, metadata = picture.to_pillow(), picture.metadata
-    changes = []
+    data, _, left_out = _save_fitting(image, kind, metadata, path)
+    changes = [*picture.changes]
     if kind in LOSSY and not (kind == "GIF" and image.mode == "L"):
         changes.append(f"written as {LOSSY[kind]}")
-    data, reason = None, None
+    return data, dataclasses.replace(picture, changes=(*changes, *left_out))
+
+
+def writes_rows(path: AnyPath) -> bool:
+    """Returns whether `write_rows` writes the format of a path's extension."""
+    return format_of(path) == "PNG"
+
+
+def write_rows(
+    file: BufferedIOBase, path: AnyPath, height: int, bands: Iterable[Picture]
+) -> tuple[str, ...]:
+    """Writes a picture in bands of rows, of which few are in memory at once.
+
+    Args:
+      file: File to write to.
+      path: Path whose extension says the format, one that `writes_rows`.
+      height: Rows of the picture.
+      bands: The picture in bands from the top, all with the same metadata.
+
+    Returns:
+      What writing changed, in words.
+
+    Raises:
+      UserError: If the picture cannot be written in this format.
+    """
+    writer, pending, changes = None, None, ()
+    with ThreadPoolExecutor(1) as pool:  # Compresses a band while the next is made.
+        for band in bands:
+            image, metadata = band.to_pillow(), band.metadata
+            if writer is None:
+                corner = image.crop((0, 0, 1, 1))
+                _, metadata, changes = _save_fitting(corner, "PNG", metadata, path)
+                options = _options("PNG", metadata)
+                level = options.pop("compress_level")
+                writer = PngWriter(file, height, level, options)
+            image.info = {}
+            if pending is not None:
+                pending.result()
+            pending = pool.submit(writer.write, image)
+        if pending is not None and writer is not None:
+            pending.result()
+            writer.close()
+    return tuple(changes)
+
+
+def _save_fitting(
+    image: Image.Image, kind: str, metadata: Metadata, path: AnyPath
+) -> tuple[bytes, Metadata, list[str]]:
+    """Returns the bytes of a file, its metadata, and what of these does not fit.
+
+    Raises:
+      UserError: If the image cannot be written in the format.
+    """
+    changes: list[str] = []
+    reason = None
     for left_out in ("", "exif", "xmp"):
         if left_out:
             if not getattr(metadata, left_out):
@@ -109,13 +168,10 @@ def encode(picture: Picture, path: AnyPath) -> tuple[bytes, Picture]:
             metadata = dataclasses.replace(metadata, **{left_out: b""})
             changes.append(f"{left_out.upper()} data left out, which do not fit")
         try:
-            data = _save(image, kind, metadata)
-            break
+            return _save(image, kind, metadata), metadata, changes
         except Exception as error:  # Encoders raise errors of any type.
             reason = error
-    if data is None:
-        raise UserError(f"cannot write {path}: {reason}") from reason
-    return data, dataclasses.replace(picture, changes=(*picture.changes, *changes))
+    raise UserError(f"cannot write {path}: {reason}") from reason
 
 
 def format_of(path: AnyPath) -> str | None:
@@ -134,6 +190,15 @@ def _save(image: Image.Image, kind: str, metadata: Metadata) -> bytes:
     """Returns the bytes of a file, with the metadata that it can hold."""
     if kind == "JXL":
         return jpeg_xl.encode(image)
+    # Pillow would write what the image was opened with.
+    image.info = {}
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **_options(kind, metadata))
+    return buffer.getvalue()
+
+
+def _options(kind: str, metadata: Metadata) -> dict[str, Any]:
+    """Returns the arguments of `Image.save` for a format and metadata."""
     options = dict(BEST.get(kind, {}))
     kept = {"exif": metadata.exif, "icc_profile": metadata.icc}
     if kind == "PNG" and metadata.xmp:
@@ -148,8 +213,4 @@ def _save(image: Image.Image, kind: str, metadata: Metadata) -> bytes:
         kept["exif"] = exif.tobytes() if metadata.exif else b""
     else:
         kept["xmp"] = metadata.xmp
-    # Pillow would write what the image was opened with.
-    image.info = {}
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **options, **{k: v for k, v in kept.items() if v})
-    return buffer.getvalue()
+    return options | {key: value for key, value in kept.items() if value}

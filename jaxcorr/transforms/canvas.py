@@ -3,6 +3,8 @@
 Few canvas sizes exist, so photographs of many sizes share a few compiled programs.
 """
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ from jaxtyping import Float, Int, UInt8
 from jaxcorr import ops
 from jaxcorr.errors import UserError
 from jaxcorr.layers.valid_region import ValidRegion
-from jaxcorr.transforms.base import SIDE_STRIDE
+from jaxcorr.transforms.base import LATENT_STRIDE, SIDE_STRIDE
+from jaxcorr.transforms.windows import Window, best_sizes, cut
 
 SMALLEST_CANVAS = 128
 SIDES_PER_OCTAVE = 4
@@ -82,3 +85,37 @@ def valid_region(
     rows, columns = (-(-pixels // SIDE_STRIDE) for pixels in size)
     height, width = (side // SIDE_STRIDE for side in canvas)
     return ValidRegion(rows=rows, columns=columns, canvas=(height, width))
+
+
+def image_windows(
+    extent: tuple[int, int],
+    canvas: tuple[int, int],
+    reach: int,
+    align: int,
+    pixels: int,
+) -> tuple[tuple[Window, ...], tuple[Window, ...]]:
+    """Returns windows of latents along both axes: the canvas if it is small.
+
+    Args:
+      extent: Rows and columns of the latents that networks see.
+      canvas: Height and width of the canvas, in pixels.
+      reach: Latents on either side that an output depends on.
+      align: Windows start at multiples of this many latents.
+      pixels: Pixels of the largest window.
+    """
+    rows, columns = (side // LATENT_STRIDE for side in canvas)
+    limit = pixels // LATENT_STRIDE**2
+    if rows * columns > limit:
+        rows, columns = _window_sides(extent, reach, align, limit)
+    return (
+        cut(extent[0], size=rows, reach=reach),
+        cut(extent[1], size=columns, reach=reach),
+    )
+
+
+@functools.cache
+def _window_sides(
+    extent: tuple[int, int], reach: int, align: int, limit: int
+) -> tuple[int, int]:
+    align = math.lcm(align, SMALLEST_CANVAS // LATENT_STRIDE)
+    return best_sizes(extent, reach=reach, align=align, limit=limit)

@@ -25,9 +25,9 @@ def test_files_are_coded_at_once_and_reported_in_their_order(
 
     def encode_at_once(model, image, **options):
         row = together.wait()
-        time.sleep(0.05 * (len(image) - 14))  # The first file is the last to end.
+        time.sleep(0.05 * (image.size[0] - 14))  # The first file is the last to end.
         order.append(row)
-        if len(image) == 15:
+        if image.size[0] == 15:
             raise KeyError("entry")
         return encode(model, image, **options)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from support.codecs import blocks
 
 import jaxcorr
-from jaxcorr import codec, codec_arguments, saved_model
+from jaxcorr import codec, codec_arguments, saved_model, windowed_codec
 from jaxcorr.bitstream import coding
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import Provenance, SweepMember
@@ -167,6 +167,22 @@ def test_a_wrong_argument_of_a_codec_is_refused(image, quantization, message):
     """Without the checks of types by the tests, which would refuse some of them."""
     with pytest.raises((TypeError, UserError), match=message):
         codec_arguments.check_arguments(image, quantization)
+
+
+def test_a_large_image_is_analyzed_in_windows_to_the_same_output(
+    tiny_model, monkeypatch
+):
+    image = blocks(330, 150)
+    whole = tiny_model.analyze(image)
+    monkeypatch.setattr(windowed_codec, "WINDOW_PIXELS", 128 * 160)
+    in_windows = tiny_model.analyze(image)
+    for name, array in vars(whole).items():
+        found = getattr(in_windows, name)
+        assert found.shape == array.shape and found.dtype == array.dtype
+        # A latent between two symbols may get the other one.
+        is_close = np.isclose(found, array, rtol=1e-3, atol=1e-3)
+        assert is_close.mean() > 0.99, name
+    assert np.std(whole.reconstruction) > 0.01
 
 
 @pytest.mark.parametrize("make_key", [jax.random.key, jax.random.PRNGKey])

@@ -20,7 +20,7 @@ from support.reference_layers import apply_convolution, relu
 from jaxcorr import compatibility
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic
-from jaxcorr.context import passes
+from jaxcorr.context import pass_coding
 from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.quantization import AdditiveNoise, Rounding, uniform_noise
 
@@ -234,7 +234,7 @@ def test_refined_latents_are_on_the_grid_and_decode_exactly(arithmetic):
 
 def test_images_on_equal_canvases_share_one_program_per_slice():
     model = codecs.make_combination("minnen", "channelwise")
-    programs: list[Any] = [passes._predict, passes._refine]
+    programs: list[Any] = [pass_coding._predict, pass_coding._refine]
     for program in programs:
         program.clear_cache()
     for size in [(90, 128), (17, 33), (1, 1)]:

@@ -94,7 +94,7 @@ def test_a_gray_image_with_a_profile_of_colors_is_opened_as_one_in_color(store):
     from jaxcorr.bitstream.model_choice import encode
 
     data = encode(
-        [jaxcorr.load("tiny")], gray.rgb, sections=side_sections.pack(gray)
+        [jaxcorr.load("tiny")], gray.rgb, sections=lambda: side_sections.pack(gray)
     ).data
     opened = Image.open(io.BytesIO(data))
     assert opened.mode == gray.to_pillow().mode == "RGB"
