@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,7 @@ def write_data(path: AnyPath, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def open_output(path: AnyPath) -> Iterator[BufferedIOBase]:
+def open_output(path: AnyPath) -> Iterator[Any]:
     """Opens a file that is written completely or not at all, or standard output.
 
     Raises:

@@ -19,6 +19,7 @@ from jaxcorr.context.parameters import MeanAndScale
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.layers.valid_region import ValidRegion, masking
 from jaxcorr.programs import forgotten
+from jaxcorr.transforms.windows import Window
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,10 +105,9 @@ class PassCodingState(CodingState):
                 for part in latents
             ]
             region = self.layout.region(start, size, window)
-            assert start % 2 == window.start % 2 == 0, "passes would see other parities"
             outputs = network(self.context, prepared[None], *seen, region)
             first, last = (column - window.start for column in window.keep)
-            spread = [_spread(np.asarray(x), window.size) for x in outputs]
+            spread = [_spread(np.asarray(x), window) for x in outputs]
             parts.append([x[:, :, first:last] for x in spread])
         if len(parts) == 1:
             return parts[0]
@@ -126,6 +126,7 @@ class PassCodingState(CodingState):
         down, right, _ = self._positions(rows, index)
         if isinstance(down, slice):
             return output[0][rows[0] - start : rows[1] - start, right]
+        assert start % 2 == 0, "the pass would have the other parity"
         return output[0][down - start, right]
 
 
@@ -139,9 +140,14 @@ def _place(
     return window
 
 
-def _spread(output: np.ndarray, columns: int) -> Float[np.ndarray, "1 rows columns d"]:
+def _spread(
+    output: np.ndarray, window: Window
+) -> Float[np.ndarray, "1 rows columns d"]:
     """Returns an output for all columns, if it is one for every other, as of `pack`."""
-    return output if output.shape[2] == columns else np.repeat(output, 2, axis=2)
+    if output.shape[2] == window.size:
+        return output
+    assert window.start % 2 == 0, "the pass would have the other parity"
+    return np.repeat(output, 2, axis=2)
 
 
 def _widened(rows: np.ndarray, columns: int) -> Float[np.ndarray, "rows columns p"]:
