@@ -39,7 +39,7 @@ def exchange() -> Block:
     return Block(
         table=instruction_sets.comparison(),
         source=(
-            "One photograph, encoded on each side and decoded on the other. Printed by "
-            "`python benchmarks/instruction_sets.py`."
+            "The middle of a photograph, or of two, encoded on each side and decoded "
+            "on the other. Printed by `python benchmarks/instruction_sets.py`."
         ),
     )
