@@ -9,7 +9,7 @@ from support.paths import ROOT
 
 from jaxcorr.bitstream import networks
 from jaxcorr.bitstream.range_coder import RangeEncoder
-from jaxcorr.context import autoregressive, passes
+from jaxcorr.context import autoregressive, pass_coding
 
 pytestmark = pytest.mark.fast
 
@@ -45,7 +45,7 @@ def test_the_imports_of_child_processes_exist(name):
 
 
 def test_the_functions_that_are_timed_exist_and_are_restored():
-    assert {passes.__name__, autoregressive.__name__} == {
+    assert {pass_coding.__name__, autoregressive.__name__} == {
         kind.__module__ for kind in stopwatch.CODING_STATES
     }
     before = (networks.analyze, RangeEncoder.encode)
