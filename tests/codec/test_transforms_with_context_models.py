@@ -33,7 +33,9 @@ COMBINATIONS = [
 CODED = [pair for pair in COMBINATIONS if "minnen" in pair or "none" in pair]
 """All context models with one kind of transforms, and all transforms without one."""
 OTHERS = [pair for pair in COMBINATIONS if pair not in CODED]
-TRAINED_SLOWLY = [("swin", "none"), ("swin", "channelwise"), ("cheng", "channelwise")]
+TRAINED_SLOWLY = [pair for pair in CODED if "minnen" not in pair]
+TRAINED_SLOWLY += [("cheng", "channelwise"), ("swin", "channelwise")]
+TRAINED_SLOWLY += [("minnen", "space-channel")]
 DECODED = ("side_symbols", "symbols", "latent_hat")
 
 

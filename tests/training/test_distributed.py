@@ -59,6 +59,7 @@ def test_two_processes_with_shared_parameters_train_like_one(runs):
     assert_same_losses(workdir, alone)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_and_one_process_can_resume(runs):
     workdir, alone = runs.folder / "stopped", runs.folder / "alone"
     train_alone(runs, alone)
