@@ -77,7 +77,9 @@ def test_gradient_of_latents_is_that_of_their_mean_over_the_noise(float64, sharp
 
 @functools.cache
 def off_center_prior():
-    return FactorizedPrior(3, init_scale=1.0, rngs=nnx.Rngs(1))
+    # Its first user is a function that is traced, whose programs may be cleared.
+    with jax.ensure_compile_time_eval():
+        return FactorizedPrior(3, init_scale=1.0, rngs=nnx.Rngs(1))
 
 
 ENTROPY_MODELS = {
