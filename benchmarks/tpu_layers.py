@@ -13,6 +13,7 @@ layers in a row need no copy in between.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import program_traffic
@@ -28,6 +29,7 @@ from jax.experimental.layout import Format, Layout
 from jax.sharding import SingleDeviceSharding
 from jaxtyping import Array
 
+from jaxcorr import ops
 from jaxcorr.layers import convolution
 from jaxcorr.layers.convolution import pointwise_convolution
 from jaxcorr.layers.phases import polyphase_upsampling
@@ -57,23 +59,6 @@ class Form:
     inputs: int
 
 
-def strided(x: Array, kernel: Array) -> Array:
-    """Computes a 5x5 convolution at stride 2."""
-    return convolve(x, kernel, stride=2)
-
-
-def convolve(x: Array, kernel: Array, *, stride: int = 1) -> Array:
-    """Computes a zero-padded convolution."""
-    margin = kernel.shape[0] // 2
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        [(margin, margin)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
 def normalize(x: Array, gamma: Array) -> Array:
     """Computes GDN with a beta of 1."""
     energy = 1 + pointwise_convolution(x**2, gamma).astype(jnp.float32)
@@ -90,14 +75,7 @@ def upsample_rows(x: Array, kernel: Array) -> Array:
     flipped = kernel[:, ::-1]
 
     def rows(taps: Array, margin: tuple[int, int]) -> Array:
-        return jax.lax.conv_general_dilated(
-            x,
-            taps,
-            (1, 1),
-            [margin, (2, 3)],
-            lhs_dilation=(1, 2),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        return ops.convolve(x, taps, padding=[margin, (2, 3)], dilation=(1, 2))
 
     both = rows(flipped[4::-2], (1, 1)), rows(flipped[3::-2], (0, 1))
     batch, height, width, channels = both[0].shape
@@ -107,17 +85,18 @@ def upsample_rows(x: Array, kernel: Array) -> Array:
 DOWN, NORM = "5x5 at stride 2, from 128x128", "GDN at 128x128"
 UP, LAST = "upsampling to 128x128", "upsampling to 256x256, 3 channels"
 SQUARE = (5, 5, WIDTH, WIDTH)
+STRIDED = functools.partial(ops.convolve, stride=2, padding=[(2, 2), (2, 2)])
 FORMS = [
     Form(layer=layer, name=name, apply=apply, parameter=shape, side=side, inputs=inputs)
     for layer, name, apply, shape, side, inputs in (
-        (DOWN, "strided", strided, SQUARE, 128, WIDTH),
-        (DOWN, "over phases", convolve, (3, 3, PHASES, WIDTH), 64, PHASES),
+        (DOWN, "strided", STRIDED, SQUARE, 128, WIDTH),
+        (DOWN, "over phases", ops.convolve, (3, 3, PHASES, WIDTH), 64, PHASES),
         (NORM, "1x1 convolution", normalize, (WIDTH, WIDTH), 128, WIDTH),
         (NORM, "over phases", normalize_phases, (WIDTH, WIDTH), 64, PHASES),
         (UP, "transposed", convolution.transposed_upsampling, SQUARE, 64, WIDTH),
         (UP, "polyphase", polyphase_upsampling, SQUARE, 64, WIDTH),
         (UP, "by rows", upsample_rows, SQUARE, 64, WIDTH),
-        (UP, "over phases", convolve, (3, 3, WIDTH, PHASES), 64, WIDTH),
+        (UP, "over phases", ops.convolve, (3, 3, WIDTH, PHASES), 64, WIDTH),
         (
             LAST,
             "transposed",
@@ -134,7 +113,7 @@ FORMS = [
             128,
             WIDTH,
         ),
-        (LAST, "over phases", convolve, (3, 3, PHASES, 48), 64, PHASES),
+        (LAST, "over phases", ops.convolve, (3, 3, PHASES, 48), 64, PHASES),
     )
 ]
 

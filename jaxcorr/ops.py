@@ -1,9 +1,10 @@
-"""Array operations that several modules share: sampling, bounds and padding."""
+"""Array operations that modules share: sampling, bounds, convolution and padding."""
 
 import contextlib
 import contextvars
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,35 @@ def _lower_bound_backward(above, gradient):
 
 
 lower_bound.defvjp(_lower_bound_forward, _lower_bound_backward)
+
+
+def convolve(
+    x: Float[Array, "b h w i"],
+    kernel: Float[Array, "rows columns i o"],
+    *,
+    stride: int = 1,
+    padding: Literal["SAME"] | Sequence[tuple[int, int]] = "SAME",
+    dilation: tuple[int, int] = (1, 1),
+) -> Float[Array, "b h2 w2 o"]:
+    """Computes a convolution, channels last, without a bias.
+
+    Args:
+      x: Input.
+      kernel: Kernel.
+      stride: Input positions from one output to the next.
+      padding: Zeros before and after the rows and the columns, after the dilation;
+        "SAME" keeps the size at stride 1.
+      dilation: Distance of neighboring rows and columns of the input, with zeros in
+        between.
+    """
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding=padding,
+        lhs_dilation=dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
 
 
 def pad_to(

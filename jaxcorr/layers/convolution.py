@@ -16,8 +16,6 @@ from jaxcorr import ops
 from jaxcorr.layers import implementations, valid_region
 from jaxcorr.layers.phases import polyphase_upsampling, separate_upsampling
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
 
 class Convolution(nnx.Module):
     """Zero-padded convolution with a square kernel.
@@ -41,12 +39,11 @@ class Convolution(nnx.Module):
         """Centers the kernel of output `[p, q]` on input `[p * stride, q * stride]`."""
         kernel = self.kernel[...].astype(x.dtype)
         margin = kernel.shape[0] // 2
-        out = jax.lax.conv_general_dilated(
+        out = ops.convolve(
             valid_region.mask(x),
             kernel,
-            window_strides=(self.stride, self.stride),
-            padding=[(margin, margin), (margin, margin)],
-            dimension_numbers=_DIMENSIONS,
+            stride=self.stride,
+            padding=[(margin, margin)] * 2,
         )
         return _add_bias(out, self.bias)
 
@@ -161,7 +158,7 @@ class MaskedConvolution(nnx.Module):
         rows, columns = tap_index(self.taps)
         kernel = self.kernel[...].astype(x.dtype)
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
-        return _add_bias(_same_convolution(valid_region.mask(x), masked), self.bias)
+        return _add_bias(ops.convolve(valid_region.mask(x), masked), self.bias)
 
     def at_positions(
         self, neighbors: Float[Array, "*n taps i"]
@@ -201,7 +198,7 @@ def pointwise_convolution(
     x: Float[Array, "b h w i"], kernel: Float[Array, "i o"]
 ) -> Float[Array, "b h w o"]:
     """Computes `channel_product` as a 1x1 convolution."""
-    return _same_convolution(x, kernel[None, None])
+    return ops.convolve(x, kernel[None, None])
 
 
 def transposed_upsampling(
@@ -224,25 +221,7 @@ def dilated_convolution(
       kernel: Kernel of the convolution.
       margin: Zeros to add before and after each dilated side.
     """
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=[margin, margin],
-        lhs_dilation=(2, 2),
-        dimension_numbers=_DIMENSIONS,
-    )
-
-
-def _same_convolution(x: Array, kernel: Array) -> Array:
-    """Computes a zero-padded convolution at stride 1."""
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding="SAME",
-        dimension_numbers=_DIMENSIONS,
-    )
+    return ops.convolve(x, kernel, padding=[margin, margin], dilation=(2, 2))
 
 
 def _initial_kernel(

@@ -1,8 +1,9 @@
 """Transposed 5x5 convolution at stride 2 by the four phases of its output."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxcorr import ops
 
 SEPARATE_OUTPUTS = 32
 """Fewest outputs that are computed apart: on two CPU cores, 64 outputs take half to
@@ -13,7 +14,7 @@ def polyphase_upsampling(
     x: Float[Array, "b h w i"], kernel: Float[Array, "5 5 i o"]
 ) -> Float[Array, "b 2*h 2*w o"]:
     """Computes a transposed convolution at stride 2 by phases at the low resolution."""
-    return depth_to_space(_convolve(x, polyphase_kernel(kernel), 1, 1))
+    return depth_to_space(ops.convolve(x, polyphase_kernel(kernel)))
 
 
 def separate_upsampling(
@@ -31,7 +32,11 @@ def separate_upsampling(
     rows = [
         jnp.stack(
             [
-                _convolve(x, taps[row::2, column::2], 1 - row, 1 - column)
+                ops.convolve(
+                    x,
+                    taps[row::2, column::2],
+                    padding=[(1 - row, 1), (1 - column, 1)],
+                )
                 for column in (0, 1)
             ],
             axis=3,
@@ -76,15 +81,4 @@ def space_to_depth(
     split = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
     return split.transpose(0, 1, 3, 2, 4, 5).reshape(
         batch, height // 2, width // 2, 4 * channels
-    )
-
-
-def _convolve(x: Array, kernel: Array, top: int, left: int) -> Array:
-    """Computes a convolution with margins of zeros: `top`, `left`, and 1 opposite."""
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=[(top, 1), (left, 1)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
