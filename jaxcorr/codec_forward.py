@@ -1,4 +1,4 @@
-"""What a codec computes between the latents of its analysis and those of its synthesis.
+"""The part of a codec between its analysis and its synthesis.
 
 A codec of any architecture and context model is a module with the methods of
 `jaxcorr.codec.Codec`.

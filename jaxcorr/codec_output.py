@@ -1,10 +1,15 @@
 """The output of a codec."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
+
+from jaxcorr.transforms.base import latents_across, side_across
 
 
 @jax.tree_util.register_dataclass
@@ -37,6 +42,27 @@ class CodecOutput:
         """Returns one line with the types and shapes of the arrays."""
         fields = [f"{name}={_describe(array)}" for name, array in vars(self).items()]
         return f"CodecOutput({', '.join(fields)})"
+
+
+def crop_output(arrays: Mapping[str, Any], size: tuple[int, int]) -> CodecOutput:
+    """Returns the output for the one image of a batch, without its padding.
+
+    Args:
+      arrays: Fields of an output for a batch with one padded image.
+      size: Height and width of the image, in pixels.
+    """
+    height, width = size
+    latents = latents_across(height), latents_across(width)
+    sides = {
+        "reconstruction": size,
+        "side_bits": (side_across(height), side_across(width)),
+    }
+    cropped = {}
+    for name, array in arrays.items():
+        rows, columns = sides.get(name, latents)
+        # Cropped by NumPy, since JAX would compile a program for every size.
+        cropped[name] = jnp.asarray(np.asarray(array)[0, :rows, :columns])
+    return CodecOutput(**cropped)
 
 
 def _describe(value: Any) -> str:

@@ -28,11 +28,11 @@ from jaxcorr.codec import (
     parameters_of,
     with_parameters,
 )
+from jaxcorr.codec_output import crop_output
 from jaxcorr.entropy import tables
 from jaxcorr.entropy.tables import IntegerTables
 from jaxcorr.images import ImageLike, PictureRows
 from jaxcorr.provenance import Provenance
-from jaxcorr.transforms.base import latents_across, side_across
 from jaxcorr.transforms.canvas import canvas_side, place_on_canvas
 
 SIDE_RADIUS = 512
@@ -139,17 +139,7 @@ class Model:
                 size=(jnp.int32(height), jnp.int32(width)),
                 median=jnp.asarray(self.median),
             )
-        sides = {
-            "reconstruction": (height, width),
-            "side_bits": (side_across(height), side_across(width)),
-        }
-        latents = latents_across(height), latents_across(width)
-        arrays = {}
-        for name, array in vars(output).items():
-            side = sides.get(name, latents)
-            # Cropped by NumPy, since JAX would compile a program for every size.
-            arrays[name] = jnp.asarray(np.asarray(array)[0, : side[0], : side[1]])
-        return CodecOutput(**arrays)
+        return crop_output(vars(output), rows.size)
 
     @functools.cached_property
     def device_parameters(self) -> Parameters:

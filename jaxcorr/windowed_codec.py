@@ -6,17 +6,17 @@ one window at a time. What is between them has a 256th of the positions.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Shaped, UInt8
+from jaxtyping import Array, DTypeLike, Float, Float32, Shaped, UInt8
 
 from jaxcorr.codec import Codec
 from jaxcorr.codec_forward import CodedLatents, code_latents
-from jaxcorr.codec_output import CodecOutput
+from jaxcorr.codec_output import CodecOutput, crop_output
 from jaxcorr.images import PictureRows
 from jaxcorr.layers.valid_region import ValidRegion, masking
 from jaxcorr.programs import forgotten
@@ -24,7 +24,6 @@ from jaxcorr.quantization import Rounding
 from jaxcorr.transforms.base import (
     LATENT_STRIDE,
     SIDE_STRIDE,
-    latents_across,
     side_across,
 )
 from jaxcorr.transforms.canvas import (
@@ -120,6 +119,25 @@ def synthesize_rows(
             yield band
 
 
+def join_rows(
+    bands: Iterable[Shaped[np.ndarray, "rows w 3"]],
+    size: tuple[int, int],
+    dtype: DTypeLike,
+) -> Shaped[np.ndarray, "h w 3"]:
+    """Returns an image, of which only one band is in memory twice.
+
+    Args:
+      bands: Bands of rows, from the top.
+      size: Height and width of the image, in pixels.
+      dtype: Type of its pixels.
+    """
+    image, end = np.empty((*size, 3), dtype), 0
+    for band in bands:
+        image[end : end + len(band)] = band
+        end += len(band)
+    return image
+
+
 def analyze(
     codec: Codec, image: PictureRows, median: Float32[np.ndarray, " s"]
 ) -> CodecOutput:
@@ -164,18 +182,10 @@ def analyze(
     synthesize = functools.partial(synthesize_window, codec)
     synthesis = plan(reach.synthesis, (1, LATENT_STRIDE))
     bands = synthesize_rows(synthesize, read, synthesis, image.size)
-    reconstruction, end = np.empty((height, width, 3), np.float32), 0
-    for band in bands:
-        reconstruction[end : end + len(band)] = band
-        end += len(band)
-    latents = latents_across(height), latents_across(width)
-    arrays = {"reconstruction": jnp.asarray(reconstruction)}
-    for name, array in coded._asdict().items():
-        if name != "seen":
-            rows, columns = sides if name == "side_bits" else latents
-            # Cropped by NumPy, since JAX would compile a program for every size.
-            arrays[name] = jnp.asarray(np.asarray(array)[0, :rows, :columns])
-    return CodecOutput(**arrays)
+    reconstruction = join_rows(bands, image.size, np.float32)
+    arrays = coded._asdict() | {"reconstruction": reconstruction[None]}
+    del arrays["seen"]
+    return crop_output(arrays, image.size)
 
 
 @forgotten

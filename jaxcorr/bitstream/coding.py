@@ -1,12 +1,12 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int32, UInt8, UInt16
 
-from jaxcorr import programs
+from jaxcorr import programs, windowed_codec
 from jaxcorr.bitstream import coding_loop, networks, pictures
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
@@ -113,9 +113,7 @@ def decode(
         this device decodes other symbols than were encoded.
     """
     latents, planes = _checked_latents(model, container, name, keep_predictions, memory)
-    return _join(
-        pictures.synthesize(model, latents.latent_hat, planes), planes
-    ), latents
+    return _reconstruct(model, latents, planes), latents
 
 
 def decode_rows(
@@ -156,17 +154,14 @@ def reconstruct(
       memory: Memory that decoding may take, in bytes; by default half of what is free.
     """
     planes = _planes(model, (height, width), version, memory)
-    return _join(pictures.synthesize(model, latents.latent_hat, planes), planes)
+    return _reconstruct(model, latents, planes)
 
 
-def _join(
-    bands: Iterable[UInt8[np.ndarray, "rows w 3"]], planes: Planes
+def _reconstruct(
+    model: Model, latents: DecodedLatents, planes: Planes
 ) -> UInt8[np.ndarray, "h w 3"]:
-    image, end = np.empty((*planes.size, 3), np.uint8), 0
-    for band in bands:
-        image[end : end + len(band)] = band
-        end += len(band)
-    return image
+    bands = pictures.synthesize(model, latents.latent_hat, planes)
+    return windowed_codec.join_rows(bands, planes.size, np.uint8)
 
 
 def _checked_latents(

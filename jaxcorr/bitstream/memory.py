@@ -8,6 +8,7 @@ from jaxcorr.codec import TransformConfig
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.base import LATENT_STRIDE
 from jaxcorr.transforms.canvas import canvas_side
+from jaxcorr.windowed_codec import WINDOW_PIXELS
 
 BASE = 480 * 2**20
 """Bytes of Python, JAX and its compiled programs, without arrays."""
@@ -22,8 +23,8 @@ PER_FEATURE = 100
 networks compute from them in float64."""
 STRIP_ROWS = 80
 """Rows of latents of a strip, with those that it depends on."""
-LARGEST_WINDOW, SMALLEST_WINDOW = 2**21, 2**16
-"""Pixels of windows; larger ones are not faster."""
+LARGEST_WINDOW, SMALLEST_WINDOW = WINDOW_PIXELS, 2**16
+"""Pixels of windows."""
 UNKNOWN = 4 * 2**30
 """Free memory that is assumed where the system does not tell."""
 
