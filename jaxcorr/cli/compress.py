@@ -7,6 +7,7 @@ JAX.
 import contextlib
 import io
 import threading
+from typing import Any
 
 from jaxcorr import image_files
 from jaxcorr.bitstream.container import Arithmetic, Container
@@ -35,6 +36,9 @@ from jaxcorr.cli.arguments import (
 )
 from jaxcorr.errors import UserError
 from jaxcorr.paths import AnyPath, as_path, exists
+
+Changes = tuple[str, ...]
+"""What writing a picture changed, in words."""
 
 FILE_SUFFIX = ".jxc"
 IMAGE_SUFFIX = ".png"
@@ -181,27 +185,18 @@ def decompress(
 
     space, reading = room.Room(limit), threading.Lock()
 
-    def convert(item: batch.Item) -> str:
-        container = Container.from_bytes(results.read_data(item.source), item.name)
+    def write_rows(item: batch.Item, opened: Any, container: Container) -> Changes:
+        size, image_name = (container.height, container.width), _image_name(item.target)
+        with space.coding(opened.config.transforms, size), results.timed("decode"):
+            bands = coding.decode_rows(opened, container, name=item.name, memory=limit)
+            pictures = side_sections.unpack_rows(
+                container.sections, bands, size, item.name
+            )
+            with results.open_output(item.target) as file:
+                return images.write_rows(file, image_name, size[0], pictures)
+
+    def write_whole(item: batch.Item, opened: Any, container: Container) -> Changes:
         size = container.height, container.width
-        with reading, results.timed("read the model"):
-            called = unpack_model_name(container.sections)
-            opened = models.find(container.fingerprint, item.name, called=called)
-        shown = f"{container.width} x {container.height}"
-        image_name = _image_name(item.target)
-        if images.is_large(size) and images.writes_rows(image_name):
-            with space.coding(opened.config.transforms, size), results.timed("decode"):
-                bands = coding.decode_rows(
-                    opened, container, name=item.name, memory=limit
-                )
-                pictures = side_sections.unpack_rows(
-                    container.sections, bands, size, item.name
-                )
-                with results.open_output(item.target) as file:
-                    changes = images.write_rows(file, image_name, size[0], pictures)
-            if changes:
-                results.print_note(f"{item.target}: {', '.join(changes)}")
-            return shown
         with contextlib.ExitStack() as writing:
             with space.coding(opened.config.transforms, size), results.timed("decode"):
                 pixels, _ = coding.decode(
@@ -213,11 +208,21 @@ def decompress(
                 )
                 writing.enter_context(space.writing(size))
             picture = side_sections.unpack(container.sections, pixels, item.name)
-            data, picture = images.encode(picture, image_name)
+            data, picture = images.encode(picture, _image_name(item.target))
             results.write_data(item.target, data)
-        if note := picture.note(str(item.target)):
+        return picture.changes
+
+    def convert(item: batch.Item) -> str:
+        container = Container.from_bytes(results.read_data(item.source), item.name)
+        with reading, results.timed("read the model"):
+            called = unpack_model_name(container.sections)
+            opened = models.find(container.fingerprint, item.name, called=called)
+        is_large = images.is_large((container.height, container.width))
+        by_rows = is_large and images.writes_rows(_image_name(item.target))
+        changes = (write_rows if by_rows else write_whole)(item, opened, container)
+        if note := images.describe_changes(str(item.target), changes):
             results.print_note(note)
-        return shown
+        return f"{container.width} x {container.height}"
 
     conversion.convert_files(items, convert, jobs=jobs)
 

@@ -8,7 +8,12 @@ Internal: modules and names may change in any version.
 
 from jaxcorr.images.forms import ImageLike, map_images, to_picture, to_rgb
 from jaxcorr.images.parts import read_size
-from jaxcorr.images.picture import Metadata, Picture, parse_color
+from jaxcorr.images.picture import (
+    Metadata,
+    Picture,
+    describe_changes,
+    parse_color,
+)
 from jaxcorr.images.reader import (
     count_pages,
     decode,
@@ -43,6 +48,7 @@ __all__ = [
     "count_pages",
     "decode",
     "decode_rows",
+    "describe_changes",
     "encode",
     "find_images",
     "is_large",

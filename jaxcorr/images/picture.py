@@ -1,6 +1,7 @@
 """An image as 8-bit RGB, with what a compressed file keeps beside the pixels."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -29,6 +30,16 @@ class Metadata:
     exif: bytes = b""
     xmp: bytes = b""
     icc: bytes = b""
+
+
+def describe_changes(name: str, changes: Sequence[str]) -> str | None:
+    """Returns one line that says what was changed; None if nothing was.
+
+    Args:
+      name: Name of the image.
+      changes: The changes, in words.
+    """
+    return f"{name}: {', '.join(changes)}" if changes else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +102,7 @@ class Picture:
         Args:
           name: Name of the image.
         """
-        return f"{name}: {', '.join(self.changes)}" if self.changes else None
+        return describe_changes(name, self.changes)
 
     def to_pillow(self) -> Image.Image:
         """Returns an image of Pillow: L, LA, RGB or RGBA, with the metadata in `info`.

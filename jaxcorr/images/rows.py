@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxcorr.images.picture import WHITE, Color, Metadata, Picture
+from jaxcorr.images.picture import (
+    WHITE,
+    Color,
+    Metadata,
+    Picture,
+    describe_changes,
+)
 
 BYTES_PER_PIXEL = 6
 """Bytes of a picture in memory and of what it is read from, for each pixel."""
@@ -122,7 +128,7 @@ class PictureRows:
         Args:
           name: Name of the image.
         """
-        return f"{name}: {', '.join(self.changes)}" if self.changes else None
+        return describe_changes(name, self.changes)
 
     def close(self) -> None:
         """Ends reading, and closes the file."""
