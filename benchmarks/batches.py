@@ -62,15 +62,17 @@ class Alternative:
       command: Start of its command line, before the name of a command.
       options: Options of `jaxcorr`, or the weights of CompressAI, which come first.
       code: Folder of its modules.
+      is_peer: Whether it is CompressAI.
     """
 
     command: tuple[str, ...]
     options: tuple[str, ...] = ()
     code: Path = ROOT
+    is_peer: bool = False
 
     def arguments(self, action: str, source: str, target: str) -> list[str]:
         """Returns the command line that converts a folder."""
-        if PEER in map(Path, self.command):
+        if self.is_peer:
             return [*self.command, action, *self.options, source, target]
         return [*self.command, action, source, "-o", target, "--force", *self.options]
 
@@ -84,7 +86,7 @@ def list_alternatives(settings: Settings) -> dict[str, Alternative]:
     if settings.compressai is not None:
         command = str(settings.compressai.absolute()), str(PEER)
         weights = str(settings.weights and settings.weights.absolute())
-        found[COMPRESSAI] = Alternative(command, (weights,))
+        found[COMPRESSAI] = Alternative(command, (weights,), is_peer=True)
     if settings.against is not None:
         found["against"] = Alternative(jaxcorr, model, settings.against.absolute())
     for jobs in settings.jobs:
@@ -100,7 +102,7 @@ def main(settings: Settings) -> None:
         folders = {key: Path(name) / key for key in alternatives}
         for key, alternative in alternatives.items():
             folders[key].mkdir()
-            if key != COMPRESSAI:  # Fills the caches, of which CompressAI has none.
+            if not alternative.is_peer:  # Fills caches; CompressAI has none.
                 convert(settings.folder, folders[key], alternative)
         times = {key: [] for key in alternatives}
         for _ in range(settings.rounds):

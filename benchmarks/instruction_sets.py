@@ -27,6 +27,7 @@ from jaxcorr import images, run_directory
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.errors import UserError
+from jaxcorr.evaluation import csv_tables
 from jaxcorr.report.tables import Table
 
 FOLDER = Path(__file__).resolve().parent
@@ -82,7 +83,7 @@ def main() -> None:
         saved = [str(path.parent) for path in sorted(SAVED.glob("*/config.json"))]
         models = options.models or [*saved, "demo@0", "demo@2"]
         for model in models:
-            known = read_rows()
+            known = csv_tables.read_rows(TABLE)
             if Path(model).name not in {row["model"] for row in known}:
                 row = dataclasses.asdict(exchange(model, options.other, options.images))
                 write_rows([*known, row])
@@ -169,14 +170,6 @@ def compare(row: Row, number: int, source: Path, folder: Path) -> None:
             row.scale_difference = max(row.scale_difference, difference)
 
 
-def read_rows() -> list[dict[str, Any]]:
-    """Returns the rows of the table."""
-    if not TABLE.is_file():
-        return []
-    with TABLE.open(newline="") as file:
-        return [*csv.DictReader(file)]
-
-
 def write_rows(rows: list[dict[str, Any]]) -> None:
     """Writes the table."""
     with TABLE.open("w", newline="") as file:
@@ -212,7 +205,7 @@ def comparison() -> Table:
                 row["fast_refused"],
                 row["fast_wrong"],
             )
-            for row in read_rows()
+            for row in csv_tables.read_rows(TABLE)
         ),
     )
 

@@ -34,6 +34,7 @@ import jaxcorr
 from jaxcorr import images, saved_model
 from jaxcorr.codec import CodecConfig, initialize
 from jaxcorr.data import built_in
+from jaxcorr.evaluation import csv_tables
 from jaxcorr.evaluation.classical import CODECS
 from jaxcorr.report.tables import Table
 from jaxcorr.transforms.cheng import Cheng
@@ -78,7 +79,7 @@ class Settings:
     memory: tuple[str, ...] = ("",)
     """Limits of memory for the models, such as 2GB; `untiled` for no windows."""
     rounds: int = 2
-    """How often each process runs."""
+    """Runs of each process."""
     most: float = 16.0
     """Gigabytes of data that a process may take, so that the machine goes on."""
     table: Path | None = None
@@ -153,10 +154,7 @@ def alternatives(settings: Settings) -> list[tuple[str, str]]:
 
 def read_table(path: Path | None) -> list[dict[str, str]]:
     """Returns the rows of a table; none if there is no such file."""
-    if path is None or not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return [] if path is None else csv_tables.read_rows(path)
 
 
 def write_table(path: Path | None, rows: Sequence[dict]) -> None:

@@ -9,6 +9,7 @@ the offsets of the correlation map, is small.
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 
 BYTES = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "u8": 1, "s8": 1, "pred": 1}
 ON_CHIP = "S(1)"
@@ -71,15 +72,12 @@ def operations(text: str) -> list[Operation]:
         else:
             memory = _in_memory(result)
             memory += sum(_in_memory(types.get(operand, "")) for operand in operands)
-        traced = re.search(r'op_name="([^"]*)"', line)
+        traced, origin = origin_of(line, layers)
         total = sum(size for size, _ in _arrays(result))
         cycles = _cycles(line)
-        name = traced[1] if traced else ""
         first = _ARRAY.search(result)
         array = f"{first[1]}[{first[2]}]" if first else ""
-        frame = re.search(r"stack_frame_id=(\d+)", line)
-        origin = layers.get(frame[1], "") if frame else ""
-        parsed.append(Operation(kind, memory, total, cycles, name, array, origin))
+        parsed.append(Operation(kind, memory, total, cycles, traced, array, origin))
     return parsed
 
 
@@ -95,6 +93,26 @@ def collectives(parsed: list[Operation]) -> dict[str, dict[str, int]]:
         if sizes:
             totals[kind] = {"count": len(sizes), "bytes": sum(sizes)}
     return totals
+
+
+def origin_of(line: str, layers: Mapping[str, str]) -> tuple[str, str]:
+    """Returns the name of an operation in the traced function, and where it is from.
+
+    Args:
+      line: The operation in the text of a program.
+      layers: `origins` of the program.
+
+    Returns:
+      Both; empty where the program does not say it.
+    """
+    traced = re.search(r'op_name="([^"]*)"', line)
+    frame = re.search(r"stack_frame_id=(\d+)", line)
+    return traced[1] if traced else "", layers.get(frame[1], "") if frame else ""
+
+
+def direction(name: str) -> str:
+    """Returns the pass that an operation of a traced function belongs to."""
+    return "backward" if "transpose(" in name else "forward"
 
 
 def origins(text: str) -> dict[str, str]:

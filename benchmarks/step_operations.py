@@ -67,15 +67,12 @@ def kinds_of(text: str) -> dict[str, str]:
         if assigned is None:
             continue
         name = assigned[1]
-        traced = re.search(r'op_name="([^"]*)"', line)
-        frame = re.search(r"stack_frame_id=(\d+)", line)
-        origin = origins.get(frame[1], "") if frame else ""
+        traced, origin = program_traffic.origin_of(line, origins)
         is_product = PRODUCTS.match(name) is not None
-        if traced is None:
+        if not traced:
             layer = "gradients of kernels" if is_product else "copies without a name"
         else:
-            derived = "backward" if "transpose(" in traced[1] else "forward"
-            layer = f"{origin or 'other'}, {derived}"
+            layer = f"{origin or 'other'}, {program_traffic.direction(traced)}"
         kinds[name] = f"{layer}: {'products' if is_product else 'the rest'}"
     return kinds
 

@@ -95,8 +95,8 @@ def kind_of(operation: Operation) -> str:
     primitive = re.sub(r"[\[;].*", "", operation.name.rpartition("/")[2])
     if "copy" in operation.kind or not primitive:
         return operation.kind
-    derived = "backward" if "transpose(" in operation.name else "forward"
-    return f"{derived} {operation.origin or primitive}"
+    direction = program_traffic.direction(operation.name)
+    return f"{direction} {operation.origin or primitive}"
 
 
 def total(operations: list[Operation]) -> int:
