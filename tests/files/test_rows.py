@@ -34,7 +34,8 @@ def picture(mode):
     if mode == "I;16":
         return Image.fromarray(ramp.astype(np.uint16) * 250 + 7)
     if mode == "LAB":
-        return Image.fromarray(np.asarray(image)[..., :3].copy(), "LAB")
+        samples = np.asarray(image)[..., :3].tobytes()
+        return Image.frombytes("LAB", image.size, samples)
     return image.convert(mode)
 
 
