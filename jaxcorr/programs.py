@@ -5,11 +5,12 @@ of many sizes share the programs of a canvas, but there are still hundreds of ca
 """
 
 import contextlib
-import ctypes
 import gc
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
+
+from jaxcorr import system_memory
 
 LIMIT = 4
 """Sizes of images whose programs are kept at once."""
@@ -61,7 +62,7 @@ def kept_for(size: Hashable, use: str) -> Iterator[None]:
         if _first_uses and size not in _first_uses:
             if len(_first_uses) >= LIMIT:
                 _free()
-            return_freed_memory()
+            system_memory.return_freed_memory()
         first = _first_uses.setdefault(size, {}).setdefault(use, _FirstUse())
     if not first.is_over:
         with first.lock:
@@ -84,12 +85,3 @@ def _free() -> None:
     for function in _functions:
         function.clear_cache()
     gc.collect()  # Traced functions refer to each other.
-
-
-def return_freed_memory() -> None:
-    """Returns freed memory to the system: arrays of another size may not fit into it.
-
-    A command would keep all of it; see `runtime.retain_freed_memory`.
-    """
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # Without glibc.
-        ctypes.CDLL(None).malloc_trim(0)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int32, UInt8, UInt16
 
-from jaxcorr import programs, windowed_codec
+from jaxcorr import programs, system_memory, windowed_codec
 from jaxcorr.bitstream import coding_loop, networks, pictures
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
@@ -24,7 +24,7 @@ from jaxcorr.errors import UserError
 from jaxcorr.images import Picture, PictureRows
 from jaxcorr.model import Model
 from jaxcorr.transforms.canvas import check_size
-from jaxcorr.transforms.windows import Plan, read_padded
+from jaxcorr.transforms.windows import Plan, Window, read_padded
 
 
 def encode(
@@ -63,7 +63,7 @@ def encode(
     with programs.kept_for((model.config, planes.canvas), "encode"):
         y = pictures.analyze(model, image, planes)
         image.close()
-        programs.return_freed_memory()  # Windows of the image have been freed.
+        system_memory.return_freed_memory()  # Windows of the image have been freed.
         z = pictures.analyze_latents(model, y, planes)
         side_symbols = round_to_symbols(z - model.median)
         side_coder = RangeEncoder()
@@ -258,19 +258,24 @@ def _predict_features(
     model: Model, z_hat: Float[np.ndarray, "h64 w64 s"], plan: Plan
 ) -> Rows:
     """Returns features, in the precision of the side information."""
-    rows, (column, *_) = plan.windows
+    rows, columns = plan.windows
     is_whole = len(rows) == 1
 
-    def predict(index: int) -> Array:
-        row = rows[index]
+    def run(row: Window, column: Window) -> np.ndarray:
         part = read_padded(z_hat, *plan.inputs(row, column), "constant")[None]
         region = plan.region(row, column)
         output = networks.predict_features(model.shared_codec, part, region)
         features = np.asarray(output)[0]
         if not np.isfinite(features).all():
             raise UserError("the model predicts values that are not finite")
-        kept, _ = plan.within(row, column)
-        return jax.device_put(features if is_whole else features[kept])
+        kept_rows, kept_columns = plan.within(row, column)
+        if len(columns) > 1:
+            features = features[:, kept_columns]
+        return features if is_whole else features[kept_rows]
+
+    def predict(index: int) -> Array:
+        parts = [run(rows[index], column) for column in columns]
+        return jax.device_put(parts[0] if len(parts) == 1 else np.hstack(parts))
 
     ends = [row.size if is_whole else row.keep[1] for row in rows]
     return Rows([end * plan.unit[1] for end in ends], predict)

@@ -101,7 +101,7 @@ def code_latents(
             if refined is not quantized:  # Quantized latents are on the grid already.
                 refined = grid.round_means(np.asarray(refined, np.float64))
             state.latent_hat[positions] = refined
-        coder.finish_strip()
+        coder.finish_strip(state.coded_rows(strip))
 
     for strip in range(context.num_strips(layout)):
         reason = ""

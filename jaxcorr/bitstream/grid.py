@@ -9,9 +9,10 @@ starts over.
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import DTypeLike, Float64, Shaped, UInt8
 
 from jaxcorr.entropy import tables
 
@@ -26,6 +27,9 @@ MARGIN = 1e-10
 
 Float64 networks of two versions of XLA were seen to differ by 1e-13. The distance is
 relative for values above 1, as errors of networks are."""
+
+BLOCK = 2**16
+"""Values that are rounded at once, so that intermediate results take little memory."""
 
 _CLASSES_PER_NAT = (tables.SCALES.size - 1) / math.log(
     tables.SCALES[-1] / tables.SCALES[0]
@@ -61,6 +65,17 @@ class ReproducibleGrid:
         Raises:
           UnsafeRounding: If guarded, and a mean is close to the middle of two points.
         """
+        return _in_blocks(self._round_block, mean, np.float64)
+
+    def classes(self, scale: Float64[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
+        """Returns the class of each scale.
+
+        Raises:
+          UnsafeRounding: If guarded, and a scale is close to a boundary.
+        """
+        return _in_blocks(self._classify_block, scale, np.uint8)
+
+    def _round_block(self, mean: Float64[np.ndarray, " n"]) -> np.ndarray:
         position = mean * MEAN_STEPS - self._shift
         nearest = np.rint(position)
         if self.guarded:
@@ -69,12 +84,7 @@ class ReproducibleGrid:
                 raise UnsafeRounding(f"means of up to {np.abs(mean).max():.3g}")
         return (nearest + self._shift) / MEAN_STEPS
 
-    def classes(self, scale: Float64[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
-        """Returns the class of each scale.
-
-        Raises:
-          UnsafeRounding: If guarded, and a scale is close to a boundary.
-        """
+    def _classify_block(self, scale: Float64[np.ndarray, " n"]) -> np.ndarray:
         position = tables.scale_position(scale) - self._shift
         if self.guarded:
             boundary = np.clip(np.floor(position), 0, tables.SCALES.size - 2) + 0.5
@@ -82,3 +92,16 @@ class ReproducibleGrid:
             if np.any(np.abs(position - boundary) < margin):
                 raise UnsafeRounding(f"scales from {scale.min():.3g} on")
         return tables.position_class(position)
+
+
+def _in_blocks(
+    function: Callable[[np.ndarray], np.ndarray],
+    values: Float64[np.ndarray, "*n"],
+    dtype: DTypeLike,
+) -> Shaped[np.ndarray, "*n"]:
+    """Applies a function to values, a block at a time."""
+    flat, results = values.ravel(), np.empty(values.size, dtype)
+    for start in range(0, flat.size, BLOCK):
+        block = slice(start, start + BLOCK)
+        results[block] = function(flat[block])
+    return results.reshape(values.shape)

@@ -1,9 +1,8 @@
 """The memory that coding takes, and the windows that fit into a budget."""
 
 import math
-import os
-from pathlib import Path
 
+from jaxcorr import system_memory
 from jaxcorr.codec import TransformConfig
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.base import LATENT_STRIDE
@@ -25,8 +24,6 @@ STRIP_ROWS = 80
 """Rows of latents of a strip, with those that it depends on."""
 LARGEST_WINDOW, SMALLEST_WINDOW = WINDOW_PIXELS, 2**16
 """Pixels of windows."""
-UNKNOWN = 4 * 2**30
-"""Free memory that is assumed where the system does not tell."""
 
 
 def window_pixels(
@@ -52,7 +49,7 @@ def window_pixels(
       UserError: If `memory` does not suffice.
     """
     height, width = size
-    budget = free_memory() // 2 if memory is None else memory
+    budget = system_memory.free_memory() // 2 if memory is None else memory
     left = budget - _arrays(transforms, size, bytes_held)
     least = max(_strip(transforms, size), SMALLEST_WINDOW * transforms.bytes_per_pixel)
     if memory is not None and least > left:
@@ -78,19 +75,6 @@ def coding_bytes(transforms: TransformConfig, size: tuple[int, int]) -> int:
     window = min(pixels, LARGEST_WINDOW) * transforms.bytes_per_pixel
     arrays = _arrays(transforms, size) - BASE
     return arrays + round(max(window, _strip(transforms, size)))
-
-
-def free_memory() -> int:
-    """Returns the bytes of memory that processes can still get."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return UNKNOWN
 
 
 def _arrays(

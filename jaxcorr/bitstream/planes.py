@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxcorr import ops
 from jaxcorr.bitstream.container import UNMASKED_VERSION
-from jaxcorr.context.strips import STRIP, CodingLayout
+from jaxcorr.context.strips import COLUMNS, STRIP, CodingLayout
 from jaxcorr.transforms.base import (
     LATENT_STRIDE,
     SIDE_STRIDE,
@@ -124,11 +124,13 @@ class Planes:
     def _side_windows(
         self, reach: int
     ) -> tuple[tuple[Window, ...], tuple[Window, ...]]:
-        """Returns windows of z along the rows, which have the columns of the canvas."""
+        """Returns windows of z along both axes: the canvas if there is one strip."""
         rows, columns = (side // SIDE_STRIDE for side in self.canvas)
         if self.layout.strip is not None:
-            step = ops.round_up(STRIP // PER_SIDE, self.reach.side_align)
-            rows = step + 2 * reach
+            align = self.reach.side_align
+            rows = ops.round_up(STRIP // PER_SIDE, align) + 2 * reach
+            widest = ops.round_up(COLUMNS // PER_SIDE, align) + 2 * reach
+            columns = min(columns, widest)
         return (
             cut(self.side_extent[0], size=rows, reach=reach),
             cut(self.side_extent[1], size=columns, reach=reach),

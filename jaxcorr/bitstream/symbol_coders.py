@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, UInt8
 from typing_extensions import override
 
+from jaxcorr import system_memory
 from jaxcorr.bitstream.container import Container
 from jaxcorr.bitstream.grid import OFFSETS, ReproducibleGrid
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
@@ -35,8 +36,12 @@ class SymbolCoder(Protocol):
         """Codes the symbols of a pass, given means and scale classes."""
         ...
 
-    def finish_strip(self) -> None:
-        """Is called when all passes of a strip are coded."""
+    def finish_strip(self, coded_rows: int) -> None:
+        """Is called when all passes of a strip are coded.
+
+        Args:
+          coded_rows: Rows of latents, from the top, of which all are coded.
+        """
         ...
 
 
@@ -45,7 +50,7 @@ class SymbolEncoder(SymbolCoder):
 
     Args:
       model: Model of the codec.
-      y: Latents before quantization.
+      y: Latents before quantization, of which coded rows are discarded.
       is_guarded: Whether values close to a boundary are unsafe.
 
     Attributes:
@@ -77,10 +82,12 @@ class SymbolEncoder(SymbolCoder):
         return symbols
 
     @override
-    def finish_strip(self):
+    def finish_strip(self, coded_rows):
         for symbols, classes in self._passes:
             tables = self._model.latent_tables
             self.coder.encode(symbols.ravel(), classes.ravel(), tables)
+        self._passes.clear()
+        system_memory.discard_rows(self._y, coded_rows)
 
 
 class SymbolDecoder(SymbolCoder):
@@ -113,7 +120,7 @@ class SymbolDecoder(SymbolCoder):
         return symbols.reshape(mean.shape)
 
     @override
-    def finish_strip(self):
+    def finish_strip(self, coded_rows):
         pass
 
 

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from jaxcorr import system_memory
 from jaxcorr.bitstream import memory
 from jaxcorr.codec import TransformConfig
 
@@ -19,7 +20,7 @@ class Room:
     """
 
     def __init__(self, limit: int | None):
-        total = memory.free_memory() // 2 if limit is None else limit
+        total = system_memory.free_memory() // 2 if limit is None else limit
         self._total = max(total - memory.BASE, 1)
         self._used = 0
         self._entrance = threading.Lock()

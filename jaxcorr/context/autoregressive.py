@@ -194,6 +194,10 @@ class _WavefrontCodingState(CodingState):
         return self.context.num_passes(end - first, self.layout.coded[1])
 
     @override
+    def coded_rows(self, strip):
+        return self.layout.rows(strip)[1]
+
+    @override
     def predict(self, strip, index):
         positions = rows, columns = self._wavefront(strip, index)
         down, right = tap_index(CAUSAL_TAPS)

@@ -58,6 +58,10 @@ class CodingState(Protocol):
         """Returns the number of passes of a strip."""
         ...
 
+    def coded_rows(self, strip: int) -> int:
+        """Returns how many rows, from the top, are coded after a strip."""
+        ...
+
     def predict(
         self, strip: int, index: int
     ) -> tuple[Positions, Float[ArrayLike, "..."], Float[ArrayLike, "..."]]:

@@ -45,6 +45,10 @@ class PassCodingState(CodingState):
         return len(self.context.schedule)
 
     @override
+    def coded_rows(self, strip):
+        return self._rows(strip, self.context.skew(self.num_passes(strip) - 1))[1]
+
+    @override
     def predict(self, strip, index):
         if index == 0:
             above = self.context.skew(len(self.context.schedule)) + self.context.reach

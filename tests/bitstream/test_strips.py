@@ -30,7 +30,8 @@ COMBINATIONS = [
 
 def in_strips(monkeypatch, *, strip=8, pixels=128 * 160):
     monkeypatch.setattr(planes, "STRIP", strip)
-    monkeypatch.setattr(strips, "COLUMNS", 8)
+    for module in (strips, planes):
+        monkeypatch.setattr(module, "COLUMNS", 8)
     monkeypatch.setattr(memory, "LARGEST_WINDOW", pixels)
     monkeypatch.setattr(memory, "SMALLEST_WINDOW", pixels)
 
@@ -54,6 +55,21 @@ def test_strips_and_windows_change_neither_latents_nor_the_picture(
     assert np.mean(difference > 1) < 0.01 and expected.std() > 1
     payloads = len(container.y_payload), len(whole.y_payload)
     assert payloads[0] - payloads[1] <= 16
+
+
+@pytest.mark.parametrize(
+    "transforms", ["minnen", pytest.param("swin", marks=pytest.mark.slow)]
+)
+def test_side_information_in_windows_of_columns_gives_the_same_features(
+    monkeypatch, transforms
+):
+    model = codecs.make_combination(transforms, "none")
+    image = codecs.blocks(140, 700)
+    in_strips(monkeypatch)
+    container, latents = coding.encode(model, image)
+    monkeypatch.setattr(planes, "COLUMNS", 2**10)
+    _, decoded = coding.decode(model, container)
+    np.testing.assert_array_equal(decoded.latent_hat, latents.latent_hat)
 
 
 def test_a_file_decodes_alike_with_windows_of_any_size(monkeypatch, tiny_model):

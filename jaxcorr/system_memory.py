@@ -1,0 +1,58 @@
+"""Memory of the system: how much is free, and how it is returned."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+UNKNOWN = 4 * 2**30
+"""Free memory that is assumed where the system does not tell."""
+MADV_DONTNEED = 4
+"""Advice of Linux's `madvise`: the pages are not needed, and are zeros if read."""
+
+
+def free_memory() -> int:
+    """Returns the bytes of memory that processes can still get."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return UNKNOWN
+
+
+def return_freed_memory() -> None:
+    """Returns freed memory to the system: arrays of another size may not fit into it.
+
+    A command would keep all of it; see `runtime.retain_freed_memory`.
+    """
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # Without glibc.
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def discard_rows(array: Shaped[np.ndarray, "rows ..."], stop: int) -> None:
+    """Returns the memory of an array's first rows to the system, on Linux.
+
+    The rows must not be read any more, since their values are lost.
+
+    Args:
+      array: A contiguous array.
+      stop: The row after the last to discard.
+    """
+    if sys.platform != "linux" or not array.flags.c_contiguous:
+        return
+    start = array.ctypes.data
+    end = start + array[:stop].nbytes
+    page = mmap.PAGESIZE
+    first, last = -(-start // page) * page, end // page * page
+    if last > first:  # Other arrays may share the pages at both ends.
+        address, size = ctypes.c_void_p(first), ctypes.c_size_t(last - first)
+        ctypes.CDLL(None).madvise(address, size, MADV_DONTNEED)
