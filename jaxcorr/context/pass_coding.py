@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from jaxcorr.context.base import CodingState, Positions
 from jaxcorr.context.parameters import MeanAndScale
-from jaxcorr.context.strips import CodingLayout, Rows
+from jaxcorr.context.strips import CodingLayout, Piece, Rows
 from jaxcorr.layers.valid_region import ValidRegion, masking
 from jaxcorr.programs import forgotten
 from jaxcorr.transforms.windows import Window
@@ -55,6 +55,8 @@ class PassCodingState(CodingState):
             self.prepared.forget(self.layout.rows(strip)[0] - above)
         rows = self._rows(strip, self.context.skew(index))
         positions = self._positions(rows, index)
+        if rows[0] == rows[1]:  # Later passes alone have rows in the last strip.
+            return positions, self.latent_hat[positions], self.latent_hat[positions]
         start, size = self.layout.window(self.context.reach, rows[0])
         network = functools.partial(_predict, index=index)
         prediction = self._run(network, start, size, self.latent_hat)
@@ -91,15 +93,12 @@ class PassCodingState(CodingState):
           *latents: Latents that the networks see.
         """
         parts = []
-        windows = self.layout.column_windows(self.context.reach)
-        for window in windows:
-            if len(windows) > 1:
-                columns = slice(window.start, window.start + window.size)
-                prepared = _widened(
-                    self.prepared.window(start, size, columns), window.size
-                )
-            else:
-                prepared = self.prepared.window(start, size)
+        for window in self.layout.column_windows(self.context.reach):
+            columns = slice(window.start, window.start + window.size)
+            if window.size == self.layout.canvas[1]:
+                columns = slice(None)
+            prepared = self.prepared.window(start, size, columns)
+            prepared = _widened(prepared, window.size)
             seen = [
                 _place(
                     part[start : start + size, window.start :],
@@ -154,7 +153,7 @@ def _spread(
     return np.repeat(output, 2, axis=2)
 
 
-def _widened(rows: np.ndarray, columns: int) -> Float[np.ndarray, "rows columns p"]:
+def _widened(rows: Piece, columns: int) -> Float[Any, "rows columns2 f"]:
     """Returns rows with zeros after the last column."""
     missing = columns - rows.shape[1]
     return np.pad(rows, [(0, 0), (0, missing), (0, 0)]) if missing else rows

@@ -57,6 +57,19 @@ def test_strips_and_windows_change_neither_latents_nor_the_picture(
     assert payloads[0] - payloads[1] <= 16
 
 
+def test_a_last_strip_may_have_rows_of_later_passes_alone(monkeypatch):
+    in_strips(monkeypatch)
+    model = codecs.make_combination("minnen", "checkerboard")
+    image = codecs.blocks(23 * 16, WIDTH)
+    container, latents = coding.encode(model, image)
+    assert len(container.y_payload) > 3 and latents.symbols.shape[0] == 23
+    _, decoded = coding.decode(model, container)
+    np.testing.assert_array_equal(decoded.latent_hat, latents.latent_hat)
+    monkeypatch.undo()
+    _, whole = coding.encode(model, image)
+    assert np.mean(whole.symbols != latents.symbols) < 1e-3
+
+
 @pytest.mark.parametrize(
     "transforms", ["minnen", pytest.param("swin", marks=pytest.mark.slow)]
 )
