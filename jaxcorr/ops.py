@@ -97,6 +97,11 @@ def convolve(
     )
 
 
+def add_bias(x: Float[Array, "*b c"], bias: Float[Array, " c"]) -> Float[Array, "*b c"]:
+    """Adds a number to each channel, in the dtype of `x`."""
+    return x + jnp.expand_dims(bias.astype(x.dtype), range(x.ndim - 1))
+
+
 def pad_to(
     image: Float[Array, "*b h w c"], height: int, width: int
 ) -> Float[Array, "*b height width c"]:

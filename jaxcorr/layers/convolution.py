@@ -5,6 +5,8 @@ training can run in bfloat16, and coding in float64, with the same float32 param
 """
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,15 @@ from jaxtyping import Array, Float, Int
 
 from jaxcorr import ops
 from jaxcorr.layers import implementations, valid_region
-from jaxcorr.layers.phases import polyphase_upsampling, separate_upsampling
+from jaxcorr.layers.phases import (
+    convolve_over_phases,
+    polyphase_upsampling,
+    separate_upsampling,
+    upsample_over_phases,
+)
+
+End = Literal["input", "output"]
+"""An end of a layer."""
 
 
 class Convolution(nnx.Module):
@@ -25,27 +35,46 @@ class Convolution(nnx.Module):
       outputs: Channels of the output.
       size: Side of the kernel; odd.
       stride: Input positions from one output to the next.
+      half_resolution: Whether the input or the output, of even height and width, has
+        half of the resolution of an image.
       rngs: Source of the initial kernel.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, size: int, stride: int = 1, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        size: int,
+        stride: int = 1,
+        half_resolution: End | None = None,
+        rngs: nnx.Rngs,
     ):
         self.kernel = nnx.Param(_initial_kernel(rngs, (size, size, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.stride = stride
+        self.half_resolution: End | None = half_resolution
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
         """Centers the kernel of output `[p, q]` on input `[p * stride, q * stride]`."""
-        kernel = self.kernel[...].astype(x.dtype)
-        margin = kernel.shape[0] // 2
-        out = ops.convolve(
-            valid_region.mask(x),
-            kernel,
-            stride=self.stride,
-            padding=[(margin, margin)] * 2,
-        )
-        return _add_bias(out, self.bias)
+        margin = self.kernel.shape[0] // 2
+
+        def plain(x: Array, kernel: Array, bias: Array) -> Array:
+            padding = [(margin, margin)] * 2
+            out = ops.convolve(x, kernel, stride=self.stride, padding=padding)
+            return ops.add_bias(out, bias)
+
+        def over_phases(x: Array, kernel: Array, bias: Array) -> Array:
+            return convolve_over_phases(
+                x,
+                kernel,
+                bias,
+                stride=self.stride,
+                inputs=2 if self.half_resolution == "input" else 1,
+                outputs=2 if self.half_resolution == "output" else 1,
+            )
+
+        return _choose_form(self, x, plain, over_phases)
 
 
 class Upsampling(nnx.Module):
@@ -61,6 +90,8 @@ class Upsampling(nnx.Module):
     Args:
       inputs: Channels of the input.
       outputs: Channels of the output.
+      half_resolution: Whether the input, of even height and width, or the output has
+        half of the resolution of an image.
       rngs: Source of the initial kernel.
 
     References:
@@ -68,28 +99,39 @@ class Upsampling(nnx.Module):
       https://arxiv.org/abs/1609.07009.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        half_resolution: End | None = None,
+        rngs: nnx.Rngs,
+    ):
         kernel = _initial_kernel(rngs, (5, 5, inputs, outputs), phases=4.0)
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(jnp.zeros(outputs))
+        self.half_resolution: End | None = half_resolution
 
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b 2*h 2*w o"]:
         """Doubles the resolution.
 
         Input `[p, q]` contributes to outputs `[2p - 2 : 2p + 3, 2q - 2 : 2q + 3]`.
         """
-        kernel = self.kernel[...].astype(x.dtype)
-        out = implementations.choose(
-            "upsampling",
-            {
+
+        def plain(x: Array, kernel: Array, bias: Array) -> Array:
+            forms = {
                 "polyphase": polyphase_upsampling,
                 "separate": separate_upsampling,
                 "transposed": transposed_upsampling,
-            },
-            valid_region.mask(x),
-            kernel,
-        )
-        return _add_bias(out, self.bias)
+            }
+            out = implementations.choose("upsampling", forms, x, kernel)
+            return ops.add_bias(out, bias)
+
+        def over_phases(x: Array, kernel: Array, bias: Array) -> Array:
+            inputs = 2 if self.half_resolution == "input" else 1
+            return upsample_over_phases(x, kernel, bias, inputs=inputs)
+
+        return _choose_form(self, x, plain, over_phases)
 
 
 class Pointwise(nnx.Module):
@@ -123,7 +165,7 @@ class Pointwise(nnx.Module):
         if self.stride > 1:
             x = x[..., :: self.stride, :: self.stride, :]
         x = jnp.matmul(x, self.kernel[...].astype(x.dtype))
-        return x if self.bias is None else _add_bias(x, self.bias)
+        return x if self.bias is None else ops.add_bias(x, self.bias[...])
 
 
 class MaskedConvolution(nnx.Module):
@@ -158,14 +200,15 @@ class MaskedConvolution(nnx.Module):
         rows, columns = tap_index(self.taps)
         kernel = self.kernel[...].astype(x.dtype)
         masked = jnp.zeros_like(kernel).at[rows, columns].set(kernel[rows, columns])
-        return _add_bias(ops.convolve(valid_region.mask(x), masked), self.bias)
+        return ops.add_bias(ops.convolve(valid_region.mask(x), masked), self.bias[...])
 
     def at_positions(
         self, neighbors: Float[Array, "*n taps i"]
     ) -> Float[Array, "*n o"]:
         """Computes outputs at selected positions from the input values at the taps."""
         kernel = self.kernel[...].astype(neighbors.dtype)[tap_index(self.taps)]
-        return _add_bias(jnp.einsum("...ti,tio->...o", neighbors, kernel), self.bias)
+        out = jnp.einsum("...ti,tio->...o", neighbors, kernel)
+        return ops.add_bias(out, self.bias[...])
 
 
 def tap_index(
@@ -224,6 +267,21 @@ def dilated_convolution(
     return ops.convolve(x, kernel, padding=[margin, margin], dilation=(2, 2))
 
 
+def _choose_form(
+    layer: Convolution | Upsampling,
+    x: Float[Array, "b h w i"],
+    plain: Callable[[Array, Array, Array], Array],
+    over_phases: Callable[[Array, Array, Array], Array],
+) -> Float[Array, "b h2 w2 o"]:
+    """Computes a layer from its masked input, kernel and bias, over phases or not."""
+    x = valid_region.mask(x)
+    arguments = x, layer.kernel[...].astype(x.dtype), layer.bias[...].astype(x.dtype)
+    if layer.half_resolution is None:
+        return plain(*arguments)
+    forms = {"plain": plain, "phases": over_phases}
+    return implementations.choose("half_resolution", forms, *arguments)
+
+
 def _initial_kernel(
     rngs: nnx.Rngs, shape: tuple[int, ...], *, phases: float = 1.0
 ) -> Array:
@@ -234,7 +292,3 @@ def _initial_kernel(
         return jax.random.uniform(rngs.params(), shape, minval=-limit, maxval=limit)
 
     return ops.sample_flat(sample, shape)
-
-
-def _add_bias(x: Array, bias: nnx.Param) -> Array:
-    return x + jnp.expand_dims(bias[...].astype(x.dtype), range(x.ndim - 1))

@@ -27,6 +27,10 @@ class Implementations:
     transposed 6x6 convolution."""
     channel_product: Literal["matrix", "convolution"] = "matrix"
     """Sum over channels in GDN: a matrix product, or a 1x1 convolution."""
+    half_resolution: Literal["plain", "phases"] = "plain"
+    """Layers at half of the resolution of an image, whose arrays are the largest: as
+    all others, or over phases (`jaxcorr.layers.phases`), which fill the lanes of a TPU
+    and need no dilation."""
 
 
 DEFAULT = Implementations()
@@ -34,7 +38,10 @@ DEFAULT = Implementations()
 BY_PLATFORM: dict[str, Implementations] = {
     "cpu": Implementations(upsampling="separate"),
     "tpu": Implementations(
-        upsampling="transposed", sub_pixels="transposed", channel_product="convolution"
+        upsampling="transposed",
+        sub_pixels="transposed",
+        channel_product="convolution",
+        half_resolution="phases",
     ),
 }
 """Implementations by JAX's name of the platform: `cpu`, `cuda`, `rocm` or `tpu`."""

@@ -6,7 +6,7 @@ from flax import nnx
 
 from jaxcorr import ops, serialization
 from jaxcorr.errors import require
-from jaxcorr.layers.convolution import Convolution, Upsampling
+from jaxcorr.layers.convolution import Convolution, End, Upsampling
 from jaxcorr.layers.gdn import GDN
 from jaxcorr.transforms.base import Reach, Transforms, chain
 
@@ -58,27 +58,29 @@ class Minnen:
         n, m = self.width, self.channels
         hidden = (self.hyper_width,) * 2 if self.hyper_width else (m, 3 * m // 2)
 
-        def down(inputs: int, outputs: int) -> Convolution:
-            return Convolution(inputs, outputs, size=5, stride=2, rngs=rngs)
+        def down(inputs: int, outputs: int, half: End | None = None) -> Convolution:
+            return Convolution(
+                inputs, outputs, size=5, stride=2, half_resolution=half, rngs=rngs
+            )
 
-        def up(inputs: int, outputs: int) -> Upsampling:
-            return Upsampling(inputs, outputs, rngs=rngs)
+        def up(inputs: int, outputs: int, half: End | None = None) -> Upsampling:
+            return Upsampling(inputs, outputs, half_resolution=half, rngs=rngs)
 
         def conv(inputs: int, outputs: int) -> Convolution:
             return Convolution(inputs, outputs, size=3, rngs=rngs)
 
         return Transforms(
             analysis=chain(
-                [down(3, n), GDN(n)],
-                [down(n, n), GDN(n)],
+                [down(3, n, half="output"), GDN(n, half_resolution=True)],
+                [down(n, n, half="input"), GDN(n)],
                 [down(n, n), GDN(n)],
                 [down(n, m)],
             ),
             synthesis=chain(
                 [up(m, n), GDN(n, inverse=True)],
                 [up(n, n), GDN(n, inverse=True)],
-                [up(n, n), GDN(n, inverse=True)],
-                [up(n, 3)],
+                [up(n, n, half="output"), GDN(n, inverse=True, half_resolution=True)],
+                [up(n, 3, half="input")],
             ),
             hyper_analysis=chain(
                 [conv(m, n), ops.leaky_relu],
@@ -87,7 +89,7 @@ class Minnen:
             ),
             hyper_synthesis=chain(
                 [up(n, hidden[0]), ops.leaky_relu],
-                [up(*hidden), ops.leaky_relu],
+                [up(hidden[0], hidden[1]), ops.leaky_relu],
                 [conv(hidden[1], 2 * m)],
             ),
         )
