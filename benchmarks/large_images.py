@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -59,7 +59,8 @@ RANDOM = {
 }
 """Transforms of models with random parameters, for their time and memory alone."""
 UNTILED = "untiled"
-"""In place of a limit of memory: networks run on the whole image at once."""
+"""In place of a limit of memory: the largest windows that half of the free memory
+allows."""
 COMMAND = "from jaxcorr.cli.main import main; main()"
 WITHOUT_WINDOWS = "from jaxcorr.bitstream import memory; memory.LARGEST_WINDOW = 2**40"
 
@@ -68,7 +69,10 @@ WITHOUT_WINDOWS = "from jaxcorr.bitstream import memory; memory.LARGEST_WINDOW =
 class Settings:
     """Images and codecs to measure."""
 
-    model: tuple[str, ...] = ("demo", "minnen-128-192")
+    model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"])] = (
+        "demo",
+        "minnen-128-192",
+    )
     """Models, or names of transforms with random parameters."""
     megapixels: tuple[float, ...] = (0.4, 2.0, 12.0, 24.0, 48.0, 200.0)
     """Sizes of the images."""
@@ -77,7 +81,8 @@ class Settings:
     compressai: Path | None = None
     """Python of an environment with CompressAI, for mbt2018-mean."""
     memory: tuple[str, ...] = ("",)
-    """Limits of memory for the models, such as 2GB; `untiled` for no windows."""
+    """Limits of memory for the models, such as 2GB; `untiled` for the largest windows
+    that half of the free memory allows."""
     rounds: int = 2
     """Runs of each process."""
     most: float = 16.0

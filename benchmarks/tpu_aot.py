@@ -38,6 +38,7 @@ def table_programs() -> list[Program]:
     ]
     return [
         Program(model=minnen_, implementations="other"),
+        Program(model=minnen_, implementations="plain"),
         *(Program(model=minnen_, chips=chips) for chips in TOPOLOGIES),
         *(
             Program(model=model, batch=batch, dtype=dtype, sharding=sharding)
@@ -128,25 +129,25 @@ def compiler_milliseconds(result: dict) -> str:
 
 
 def print_forms(results: dict[Program, dict]) -> None:
-    """Prints the savings by the implementations of convolutions for TPUs."""
-    print("\nImplementations of GDN and upsampling: for TPUs, and for other devices")
+    """Prints the savings by the implementations of layers for TPUs."""
+    print(
+        "\nImplementations of layers: for other devices, without phases, and for TPUs"
+    )
     print(
         f"{'model':16}{'':>8}{'MB/image':>10}{'by compiler':>13}{'GFLOP/image':>13}"
         f"{'ms by compiler':>16}"
     )
-    for program, before in results.items():
-        if program.implementations == "tpu":
-            continue
-        after = results.get(dataclasses.replace(program, implementations="tpu"))
-        for name, result in (("other", before), ("TPU", after)):
-            if result is not None:
-                print(
-                    f"{program.model:16}{name:>8}"
-                    f"{result['memory_traffic'] / program.batch / 1e6:10.0f}"
-                    f"{result['bytes_by_the_compiler'] / program.batch / 1e6:13.0f}"
-                    f"{result['flops'] / program.batch / 1e9:13.1f}"
-                    f"{compiler_milliseconds(result):>16}"
-                )
+    model = next(iter(MODELS))
+    for name in ("other", "plain", "tpu"):
+        result = results.get(Program(model=model, implementations=name))
+        if result is not None:
+            print(
+                f"{model:16}{name:>8}"
+                f"{result['memory_traffic'] / result['batch'] / 1e6:10.0f}"
+                f"{result['bytes_by_the_compiler'] / result['batch'] / 1e6:13.0f}"
+                f"{result['flops'] / result['batch'] / 1e9:13.1f}"
+                f"{compiler_milliseconds(result):>16}"
+            )
 
 
 def print_scaling(results: dict[Program, dict]) -> None:

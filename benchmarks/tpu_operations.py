@@ -32,7 +32,7 @@ def main(
       model: Model of `tpu_programs.MODELS`.
       batch: Crops of 256x256 on each of 8 chips.
       dtype: Type in which analysis and synthesis compute.
-      implementations: Implementations of layers: `tpu`, or `other` for other devices.
+      implementations: Implementations of layers, of `tpu_programs.IMPLEMENTATIONS`.
       top: Number of operations to print.
       program_text: File of the compiled program: read if it is there, else written.
     """

@@ -51,6 +51,15 @@ MODELS: dict[str, TransformConfig] = {
     "tiny": minnen.Minnen(width=8, channels=8),
 }
 
+TPU = implementations.BY_PLATFORM["tpu"]
+IMPLEMENTATIONS = {
+    "tpu": TPU,
+    "plain": dataclasses.replace(TPU, half_resolution="plain"),
+    "other": implementations.DEFAULT,
+}
+"""Implementations of layers: those for TPUs, the same without layers over phases, and
+those for other devices."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
@@ -63,7 +72,7 @@ class Program:
     sharding: str = "data"
     chips: int = 8
     implementations: str = "tpu"
-    """Implementations of convolutions: `tpu`, or `other` for other devices."""
+    """Implementations of layers: a key of `IMPLEMENTATIONS`."""
     crop: int = CROP
 
     @property
@@ -116,7 +125,7 @@ def compile_step(
       program: The program.
       static_config: Settings of the step; by default those of the program.
     """
-    forced = implementations.DEFAULT if program.implementations == "other" else None
+    forced = IMPLEMENTATIONS[program.implementations]
     shape = {"data": MeshConfig(), "fsdp": MeshConfig(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
     static_config = static_config or static_config_of(program)

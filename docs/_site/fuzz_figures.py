@@ -28,8 +28,7 @@ def large() -> Block:
         table=large_images.comparison(),
         source=(
             "Printed by `python benchmarks/large_images.py --table "
-            "benchmarks/large_images.csv` (two CPU cores with other work on them, so "
-            "the seconds are too many; the memory does not depend on it)."
+            "benchmarks/large_images.csv` (2026-11-27, two CPU cores)."
         ),
     )
 
