@@ -32,7 +32,7 @@ Name = Literal["one", "four", "sizes"]
 class Settings:
     """Model and images to measure."""
 
-    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "demo"
+    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "demo@1"
     """The model."""
     megapixels: float = 24.0
     """Size of the photographs to code."""

@@ -235,7 +235,9 @@ def run(command: list[str], most: float) -> dict:
 
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stderr=errors, preexec_fn=limit)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=errors, preexec_fn=limit
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         errors.seek(0)
