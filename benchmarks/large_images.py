@@ -59,8 +59,7 @@ RANDOM = {
 }
 """Transforms of models with random parameters, for their time and memory alone."""
 UNTILED = "untiled"
-"""In place of a limit of memory: the largest windows that half of the free memory
-allows."""
+"""In place of a limit of memory: windows as large as half of the free memory allows."""
 COMMAND = "from jaxcorr.cli.main import main; main()"
 WITHOUT_WINDOWS = "from jaxcorr.bitstream import memory; memory.LARGEST_WINDOW = 2**40"
 
@@ -69,10 +68,7 @@ WITHOUT_WINDOWS = "from jaxcorr.bitstream import memory; memory.LARGEST_WINDOW =
 class Settings:
     """Images and codecs to measure."""
 
-    model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"])] = (
-        "demo",
-        "minnen-128-192",
-    )
+    model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"])] = ("demo",)
     """Models, or names of transforms with random parameters."""
     megapixels: tuple[float, ...] = (0.4, 2.0, 12.0, 24.0, 48.0, 200.0)
     """Sizes of the images."""
@@ -81,8 +77,7 @@ class Settings:
     compressai: Path | None = None
     """Python of an environment with CompressAI, for mbt2018-mean."""
     memory: tuple[str, ...] = ("",)
-    """Limits of memory for the models, such as 2GB; `untiled` for the largest windows
-    that half of the free memory allows."""
+    """Limits of memory for the models, such as 2GB, or `untiled`."""
     rounds: int = 2
     """Runs of each process."""
     most: float = 16.0

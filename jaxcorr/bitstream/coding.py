@@ -128,6 +128,7 @@ def decode_rows(
     The latents are decoded and checked before it returns, and the pixels of a band when
     it is asked for.
     """
+    system_memory.return_freed_memory()  # That of an image before it.
     latents, planes = _checked_latents(
         model, container, name, False, memory, bytes_held=0
     )
