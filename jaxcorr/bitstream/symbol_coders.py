@@ -87,7 +87,8 @@ class SymbolEncoder(SymbolCoder):
             tables = self._model.latent_tables
             self.coder.encode(symbols.ravel(), classes.ravel(), tables)
         self._passes.clear()
-        system_memory.discard_rows(self._y, coded_rows)
+        if coded_rows < len(self._y):  # After the last strip, y is freed as a whole.
+            system_memory.discard_rows(self._y, coded_rows)
 
 
 class SymbolDecoder(SymbolCoder):
