@@ -274,12 +274,14 @@ def _choose_form(
     over_phases: Callable[[Array, Array, Array], Array],
 ) -> Float[Array, "b h2 w2 o"]:
     """Computes a layer from its masked input, kernel and bias, over phases or not."""
-    x = valid_region.mask(x)
-    arguments = x, layer.kernel[...].astype(x.dtype), layer.bias[...].astype(x.dtype)
-    if layer.half_resolution is None:
-        return plain(*arguments)
-    forms = {"plain": plain, "phases": over_phases}
-    return implementations.choose("half_resolution", forms, *arguments)
+    return implementations.choose_phases(
+        plain,
+        over_phases,
+        valid_region.mask(x),
+        layer.kernel[...].astype(x.dtype),
+        layer.bias[...].astype(x.dtype),
+        half_resolution=layer.half_resolution is not None,
+    )
 
 
 def _initial_kernel(

@@ -52,10 +52,14 @@ class GDN(nnx.Module):
         beta = _square_bounded(self.beta_root[...].astype(wide), BETA_MINIMUM)
         gamma = _square_bounded(self.gamma_root[...].astype(wide), 0.0)
         gamma = gamma.astype(x.dtype)
-        if not self.half_resolution:
-            return self._normalize(x, beta, gamma)
-        forms = {"plain": self._normalize, "phases": self._normalize_phases}
-        return implementations.choose("half_resolution", forms, x, beta, gamma)
+        return implementations.choose_phases(
+            self._normalize,
+            self._normalize_phases,
+            x,
+            beta,
+            gamma,
+            half_resolution=self.half_resolution,
+        )
 
     def _normalize(self, x: Array, beta: Array, gamma: Array) -> Array:
         energy = channel_product(x**2, gamma).astype(beta.dtype)

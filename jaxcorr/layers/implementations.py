@@ -73,3 +73,24 @@ def choose(
         if getattr(implementations, layer) != default
     }
     return jax.lax.platform_dependent(*arguments, **others, default=functions[default])
+
+
+def choose_phases(
+    plain: Callable[..., Array],
+    over_phases: Callable[..., Array],
+    *arguments: Any,
+    half_resolution: bool,
+) -> Array:
+    """Computes a layer as any other, or over phases where the platform prefers them.
+
+    Args:
+      plain: Function of the layer as any other.
+      over_phases: The same function over phases.
+      *arguments: Arguments of the function.
+      half_resolution: Whether an end of the layer has half of the resolution of an
+        image; other layers are never computed over phases.
+    """
+    if not half_resolution:
+        return plain(*arguments)
+    functions = {"plain": plain, "phases": over_phases}
+    return choose("half_resolution", functions, *arguments)
