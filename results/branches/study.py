@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import tyro
 import whole_images
 
 import jaxcorr
-from jaxcorr import config, saved_model
+from jaxcorr import codec, config, model, saved_model
 from jaxcorr.codec import CodecConfig, ContextConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.context.autoregressive import Autoregressive
@@ -46,6 +47,9 @@ CONTEXTS: dict[str, ContextConfig] = {
 }
 """Context models, of which the autoregressive one is a control: it leaves no linear
 correlation with earlier neighbors, so the loss has nothing to gain."""
+STARTS = {"charm": "demo"}
+"""Models that trunks start from, except for the context model, whose parameters are
+random. Other trunks start from random parameters alone."""
 WEIGHTS = (0.0005, 0.0067)
 """λ of the two rates."""
 TRUNK_STEPS, EVERY = 8_000, 1_000
@@ -73,6 +77,8 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "crops": {"data": {"crop_size": 128, "batch_size": 16}},
 }
 """Arms without the loss."""
+SHORT = {**LOSS, "published": {**AUTO, "sweep": {"correlation_weight": (0.0, 1.0)}}}
+"""Arms of a context model whose steps take long."""
 MASKED = {
     "loss": {"weight": "auto", "mask": "context"},
     "sweep": {"correlation_weight": 1.0},
@@ -80,7 +86,7 @@ MASKED = {
 """An arm that leaves out what the context model sees."""
 ARMS = {
     "none": {**LOSS, **CONTROLS},
-    "charm": LOSS,
+    "charm": SHORT,
     "autoregressive": {name: LOSS[name] for name in ("published", "whitening")},
     "checkerboard": {"published": LOSS["published"], "masked": MASKED},
 }
@@ -137,7 +143,7 @@ def main(settings: Settings) -> None:
 
     for context in settings.only:
         if not is_late():
-            train(trunk(context, settings))
+            train(trunk(context, settings, start(context, settings)))
     runs = [
         (context, arm, round(checkpoint * settings.trunk_steps / TRUNK_STEPS), rate)
         for checkpoint in settings.checkpoints
@@ -173,12 +179,28 @@ def train(run: TrainConfig) -> None:
         saved_model.write_model(workdir / "models" / str(number), model)
 
 
-def trunk(context: str, settings: Settings) -> TrainConfig:
+def start(context: str, settings: Settings) -> str | None:
+    """Writes the model that a trunk starts from, and returns its folder."""
+    if context not in STARTS:
+        return None
+    trained = jaxcorr.load(STARTS[context])
+    wanted = dataclasses.replace(trained.config, context=CONTEXTS[context])
+    parameters = codec.initialize(wanted, jax.random.key(0))
+    for name, value in trained.device_parameters.items():
+        if not name.startswith("context/"):
+            parameters[name] = value
+    folder = settings.runs / context / "start"
+    saved_model.write_model(folder, model.make_model(wanted, parameters))
+    return str(folder)
+
+
+def trunk(context: str, settings: Settings, init_from: str | None) -> TrainConfig:
     """Returns the settings of the run from which all arms branch."""
     every = round(EVERY * settings.trunk_steps / TRUNK_STEPS)
     return TrainConfig(
         steps=settings.trunk_steps,
         workdir=str(settings.runs / context / "trunk"),
+        init_from=init_from,
         codec=CodecConfig(
             transforms=Minnen(width=64, channels=96), context=CONTEXTS[context]
         ),
