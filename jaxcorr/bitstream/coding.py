@@ -1,5 +1,6 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
+import math
 from collections.abc import Iterator
 
 import jax
@@ -63,7 +64,7 @@ def encode(
     with programs.kept_for((model.config, planes.canvas), "encode"):
         y = pictures.analyze(model, image, planes)
         image.close()
-        system_memory.return_freed_memory()  # Windows of the image have been freed.
+        _return_freed_memory(image.size)  # That of windows of the image.
         z = pictures.analyze_latents(model, y, planes)
         side_symbols = round_to_symbols(z - model.median)
         side_coder = RangeEncoder()
@@ -128,13 +129,14 @@ def decode_rows(
     The latents are decoded and checked before it returns, and the pixels of a band when
     it is asked for.
     """
-    system_memory.return_freed_memory()  # That of an image before it.
+    size = container.height, container.width
+    _return_freed_memory(size)  # That of an image before it.
     latents, planes = _checked_latents(
         model, container, name, False, memory, bytes_held=0
     )
     latent_hat = latents.latent_hat
     del latents  # Its symbols take half as much.
-    system_memory.return_freed_memory()
+    _return_freed_memory(size)
     return pictures.synthesize(model, latent_hat, planes)
 
 
@@ -237,6 +239,12 @@ def _code_latents(
             coder,
             keep_predictions=keep_predictions,
         )
+
+
+def _return_freed_memory(size: tuple[int, int]) -> None:
+    """Returns freed memory to the system if an image is large: others reuse it."""
+    if math.prod(size) > windowed_codec.WINDOW_PIXELS:
+        system_memory.return_freed_memory()
 
 
 def _planes(
