@@ -25,7 +25,7 @@ import tyro
 import whole_images
 
 import jaxcorr
-from jaxcorr import codec, config, model, saved_model
+from jaxcorr import codec, config, model, runtime, saved_model
 from jaxcorr.codec import CodecConfig, ContextConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.context.autoregressive import Autoregressive
@@ -136,6 +136,7 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Trains and measures what is not done yet."""
+    runtime.retain_freed_memory()
     started = time.monotonic()
 
     def is_late() -> bool:
