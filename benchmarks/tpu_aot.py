@@ -42,8 +42,8 @@ def table_programs() -> list[Program]:
         *(Program(model=minnen_, chips=chips) for chips in TOPOLOGIES),
         *(
             Program(model=model, batch=batch, dtype=dtype, sharding=sharding)
-            for model, dtype, sharding in cells
             for batch in (16, 8)
+            for model, dtype, sharding in cells
         ),
     ]
 

@@ -6,7 +6,7 @@ from jaxcorr import system_memory
 from jaxcorr.codec import TransformConfig
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.base import LATENT_STRIDE
-from jaxcorr.transforms.canvas import canvas_side
+from jaxcorr.transforms.canvas import canvas_side, smallest_window
 from jaxcorr.windowed_codec import WINDOW_PIXELS
 
 BASE = 480 * 2**20
@@ -22,8 +22,8 @@ PER_FEATURE = 100
 networks compute from them in float64."""
 STRIP_ROWS = 80
 """Rows of latents of a strip, with those that it depends on."""
-LARGEST_WINDOW, SMALLEST_WINDOW = WINDOW_PIXELS, 2**16
-"""Pixels of windows."""
+LARGEST_WINDOW = WINDOW_PIXELS
+"""Pixels of a window, unless the networks reach so far that each must be larger."""
 
 
 def window_pixels(
@@ -51,7 +51,8 @@ def window_pixels(
     height, width = size
     budget = system_memory.free_memory() // 2 if memory is None else memory
     left = budget - _arrays(transforms, size, bytes_held)
-    least = max(_strip(transforms, size), SMALLEST_WINDOW * transforms.bytes_per_pixel)
+    smallest = _smallest_window(transforms, size)
+    least = max(_strip(transforms, size), smallest * transforms.bytes_per_pixel)
     if memory is not None and least > left:
         needed = math.ceil((budget - left + least) / 1e8) / 10
         raise UserError(
@@ -59,7 +60,7 @@ def window_pixels(
             f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
         )
     fitting = LARGEST_WINDOW
-    while fitting > SMALLEST_WINDOW and fitting * transforms.bytes_per_pixel > left:
+    while fitting > smallest and fitting * transforms.bytes_per_pixel > left:
         fitting //= 2
     return fitting
 
@@ -72,7 +73,8 @@ def coding_bytes(transforms: TransformConfig, size: tuple[int, int]) -> int:
       size: Height and width of the image, in pixels.
     """
     pixels = canvas_side(size[0]) * canvas_side(size[1])
-    window = min(pixels, LARGEST_WINDOW) * transforms.bytes_per_pixel
+    largest = max(LARGEST_WINDOW, _smallest_window(transforms, size))
+    window = min(pixels, largest) * transforms.bytes_per_pixel
     arrays = _arrays(transforms, size) - BASE
     return arrays + round(max(window, _strip(transforms, size)))
 
@@ -88,6 +90,12 @@ def _arrays(
         rows = PER_PIXEL * min(BUFFERED_ROWS, size[0]) * size[1]
         image = min(image, bytes_held + rows)
     return BASE + image + PER_LATENT * latents
+
+
+def _smallest_window(transforms: TransformConfig, size: tuple[int, int]) -> int:
+    """Returns the pixels of the smallest window of analysis and synthesis."""
+    reach = max(transforms.reach.analysis, transforms.reach.synthesis)
+    return smallest_window(size, reach, transforms.reach.align)
 
 
 def _strip(transforms: TransformConfig, size: tuple[int, int]) -> int:

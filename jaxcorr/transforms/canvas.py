@@ -113,6 +113,19 @@ def image_windows(
     )
 
 
+def smallest_window(size: tuple[int, int], reach: int, align: int) -> int:
+    """Returns the pixels of the smallest window on an image.
+
+    Args:
+      size: Height and width of the image, in pixels.
+      reach: Latents on either side that an output depends on.
+      align: Windows start at multiples of this many latents.
+    """
+    rows, columns = (canvas_side(side) // LATENT_STRIDE for side in size)
+    sides = _window_sides((rows, columns), reach, align, limit=0)
+    return math.prod(sides) * LATENT_STRIDE**2
+
+
 @functools.cache
 def _window_sides(
     extent: tuple[int, int], reach: int, align: int, limit: int

@@ -97,7 +97,7 @@ class Swin:
     @property
     def bytes_per_pixel(self) -> float:
         """Memory that analysis or synthesis take for a pixel, estimated."""
-        return 24.0 * self.widths[0]
+        return 16.0 * self.widths[0]
 
     def build(self, *, rngs: nnx.Rngs) -> Transforms:
         """Initializes the four transforms."""

@@ -140,13 +140,13 @@ def best_sizes(
       limit: Largest number of units in a window; the smallest windows may exceed it.
     """
     smallest = ops.round_up(4 * reach + 1, align)
+    longest = [ops.round_up(length, align) for length in extent]
     counts = [
         {
             side: len(cut(length, size=side, reach=reach))
-            for side in range(smallest, ops.round_up(length, align) + align, align)
+            for side in (*range(smallest, whole, align), whole)
         }
-        or {smallest: 1}
-        for length in extent
+        for length, whole in zip(extent, longest, strict=True)
     ]
 
     def computed(pair: tuple[int, int]) -> tuple[int, int]:
@@ -155,7 +155,8 @@ def best_sizes(
 
     pairs = itertools.product(counts[0], counts[1])
     fitting = [pair for pair in pairs if pair[0] * pair[1] <= limit]
-    return min(fitting, key=computed, default=(smallest, smallest))
+    least = min(smallest, longest[0]), min(smallest, longest[1])
+    return min(fitting, key=computed, default=least)
 
 
 def read_padded(

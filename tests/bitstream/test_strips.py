@@ -15,6 +15,7 @@ from jaxcorr.context import strips
 from jaxcorr.context.strips import CodingLayout, Rows
 from jaxcorr.errors import UserError
 from jaxcorr.transforms.cheng import Cheng
+from jaxcorr.transforms.swin import Swin
 
 HEIGHT, WIDTH = 330, 150
 QUICK = [
@@ -33,7 +34,6 @@ def in_strips(monkeypatch, *, strip=8, pixels=128 * 160):
     for module in (strips, planes):
         monkeypatch.setattr(module, "COLUMNS", 8)
     monkeypatch.setattr(memory, "LARGEST_WINDOW", pixels)
-    monkeypatch.setattr(memory, "SMALLEST_WINDOW", pixels)
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS, ids="-".join)
@@ -186,6 +186,8 @@ def test_memory_bounds_the_windows_and_too_little_is_refused_by_name(tiny_model)
     ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] == memory.LARGEST_WINDOW
     assert memory.window_pixels(transforms, (4000, 6000), None) >= 2**16
+    with pytest.raises(UserError, match=r"needs 1\d\.\d GB with this model"):
+        memory.window_pixels(Swin(), (4000, 6000), 10**10)  # Its networks reach far.
     image = codecs.blocks(40, 40)
     message = r"image of 40 x 40 pixels needs 0\.6 GB with .* limited to 0\.1 GB"
     with pytest.raises(UserError, match=message):

@@ -24,7 +24,6 @@ def test_files_and_pictures_do_not_depend_on_reading_by_rows(
 ):
     """The budget of memory gives many windows, and a strip has 8 rows of latents."""
     monkeypatch.setattr(planes, "STRIP", 8)
-    monkeypatch.setattr(memory, "SMALLEST_WINDOW", 128 * 160)
     monkeypatch.setattr(memory, "LARGEST_WINDOW", 128 * 160)
     monkeypatch.setattr(row_reader, "BAND_PIXELS", 3000)
     for name, image in KINDS.items():

@@ -50,6 +50,8 @@ def test_windows_keep_every_position_once_and_see_its_reach(size, reach):
 
 def test_the_best_sizes_compute_least_within_the_limit():
     assert windows.best_sizes((40, 40), reach=2, align=8, limit=1600) == (40, 40)
+    # No window is larger than an array that is shorter than the smallest window.
+    assert windows.best_sizes((72, 300), reach=32, align=16, limit=0) == (80, 144)
     rows, columns = windows.best_sizes((250, 375), reach=2, align=8, limit=4096)
     assert rows * columns <= 4096
     counts = [
