@@ -1,17 +1,15 @@
 """Figures that are computed from committed results, with the functions that print them.
 
 The study of the loss is read with the functions of `results/summary.py` and of
-`jaxcorr report`. Predictions for TPUs are read with those of `benchmarks/roofline.py`.
+`jaxcorr report`.
 """
 
 import dataclasses
 import functools
-import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -26,13 +24,8 @@ sys.path += [str(ROOT / "benchmarks"), str(ROOT / "results")]
 sys.path.append(str(ROOT / "results" / "demo"))
 
 import measure as demo_measure  # noqa: E402
-import roofline  # noqa: E402
 import summary  # noqa: E402
 
-TPU_RESULTS = ROOT / "benchmarks" / "tpu_aot"
-TPU_SOURCE = "Printed by `python benchmarks/tpu_aot.py --print-only`; nothing was run."
-MINNEN = "minnen-192-320-16-bfloat16-data-8-{}-256"
-"""Result of Minnen 192/320 with some implementations of layers."""
 CORRELATION_WEIGHT = 0.1
 """α of the pairs that the table of the loss is about."""
 
@@ -117,105 +110,6 @@ def demo_rates() -> Block:
     )
 
 
-def tpu_forms() -> Block:
-    """Returns what a step takes with implementations of layers for TPUs and others."""
-    forms = {
-        "forms for other devices": _tpu(MINNEN.format("other")),
-        "for TPUs, without phases": _tpu(MINNEN.format("plain")),
-        "for TPUs": _tpu(MINNEN.format("tpu")),
-    }
-    rows = {
-        "memory traffic an image (MB)": lambda x: f"{_per_image(x):.0f}",
-        "arithmetic an image (GFLOP)": lambda x: f"{x['flops'] / x['batch'] / 1e9:.1f}",
-        "the longer of arithmetic and memory, at peak (ms)": lambda x: _ms(
-            max(roofline.bounds(x)[:2])
-        ),
-        "compiler's estimate (ms)": lambda x: _ms(roofline.compiler_seconds(x)),
-    }
-    return _tpu_block(
-        ("Minnen 192/320, bfloat16, 16 crops of 256x256 a chip", *forms),
-        [(name, *map(cell, forms.values())) for name, cell in rows.items()],
-    )
-
-
-def tpu_chips() -> Block:
-    """Returns what a step takes on each of eight chips, for two models."""
-    rows = []
-    for name, result in _tpu_models().items():
-        arithmetic, memory, links = roofline.bounds(result)
-        estimate = roofline.compiler_seconds(result) or math.nan
-        slow, fast = (
-            result["batch"] / seconds
-            for seconds in (estimate, roofline.predicted_seconds(result))
-        )
-        times = map(_ms, (arithmetic, memory, links, estimate))
-        rows.append((name, *times, f"{slow:.0f} to {fast:.0f}", _largest_batch(name)))
-    columns = (
-        "8 chips, data-parallel, bfloat16",
-        "arithmetic (ms)",
-        "memory (ms)",
-        "links (ms)",
-        "compiler's estimate (ms)",
-        "images/s a chip",
-        "largest batch a chip",
-    )
-    return _tpu_block(columns, rows)
-
-
-def tpu_utilization() -> Block:
-    """Returns the share of the arithmetic in bounds and estimate of a step."""
-    rows = []
-    for name, result in _tpu_models().items():
-        useful = _tpu(MINNEN.format("plain")) if name == "Minnen 192/320" else result
-        arithmetic = roofline.bounds(useful)[0]
-        totals = (
-            max(roofline.bounds(result)[:2]),
-            roofline.predicted_seconds(result),
-            roofline.compiler_seconds(result) or math.nan,
-        )
-        rows.append(
-            (name, *(f"{100 * arithmetic / seconds:.0f} %" for seconds in totals))
-        )
-    columns = (
-        "share of arithmetic at peak, without zeros",
-        "of the longer bound",
-        "of bound and communication",
-        "of the compiler's estimate",
-    )
-    return _tpu_block(columns, rows)
-
-
-def tpu_scaling() -> Block:
-    """Returns the speed of pods, at 16 images a chip."""
-    pods = [
-        _tpu(f"minnen-192-320-16-bfloat16-data-{chips}-tpu-256")
-        for chips in (8, 64, 256)
-    ]
-
-    def speed(result: dict) -> float:
-        images = result["chips"] * result["batch"]
-        return images / roofline.predicted_seconds(result)
-
-    rows = tuple(
-        (
-            str(pod["chips"]),
-            f"{sum(x['bytes'] for x in pod['collectives'].values()) / 1e6:.0f}",
-            f"{1e3 * roofline.bounds(pod)[2]:.2f}",
-            f"{speed(pod):.0f}",
-            f"{speed(pod) / speed(pods[0]):.1f}",
-        )
-        for pod in pods
-    )
-    columns = ("chips", "communication a step (MB)", "links (ms)", "images/s")
-    return _tpu_block((*columns, "of 8 chips (times)"), rows)
-
-
-def _tpu_block(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Block:
-    """Returns figures that are predicted for TPUs."""
-    table = Table(columns=tuple(columns), rows=tuple(rows))
-    return Block(table=table, source=TPU_SOURCE)
-
-
 @functools.cache
 def _evaluations() -> list[EvaluationResult]:
     return result_files.read_results([summary.TABLES])
@@ -257,33 +151,6 @@ def _median_correlation_changes(pairs: Sequence[summary.Pair]) -> list[float]:
         summary.change(each.median_correlation, base.median_correlation)
         for each, base in pairs
     ]
-
-
-def _tpu_models() -> dict[str, dict[str, Any]]:
-    return {
-        "Minnen 192/320": _tpu(MINNEN.format("tpu")),
-        "Cheng 192": _tpu("cheng-192-16-bfloat16-data-8-tpu-256"),
-    }
-
-
-def _tpu(name: str) -> dict[str, Any]:
-    return json.loads((TPU_RESULTS / f"{name}.json").read_text())
-
-
-def _largest_batch(name: str) -> str:
-    """Returns the largest batch, which only the program at half the batch tells."""
-    if name != "Minnen 192/320":
-        return ""
-    half = _tpu("minnen-192-320-8-bfloat16-data-8-tpu-256")
-    return str(roofline.largest_batch(_tpu_models()[name], half))
-
-
-def _per_image(result: dict[str, Any]) -> float:
-    return result["memory_traffic"] / result["batch"] / 1e6
-
-
-def _ms(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.1f}"
 
 
 def _percent(value: float | np.floating) -> str:

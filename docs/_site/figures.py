@@ -28,6 +28,7 @@ import computed_figures
 import fuzz_figures
 import recipe_figures
 import study_figures
+import tpu_figures
 from computed_figures import Block
 
 from jaxcorr.report.tables import Table
@@ -57,10 +58,7 @@ COMPUTED: Mapping[str, Callable[[], Block]] = {
     "loss": computed_figures.loss,
     "printed_maps": study_figures.printed_maps,
     "recipe": recipe_figures.recipe,
-    "tpu_chips": computed_figures.tpu_chips,
-    "tpu_forms": computed_figures.tpu_forms,
-    "tpu_scaling": computed_figures.tpu_scaling,
-    "tpu_utilization": computed_figures.tpu_utilization,
+    **tpu_figures.FIGURES,
 }
 """Blocks whose figures are computed from other committed results, by name."""
 
