@@ -20,11 +20,14 @@ import dataclasses
 import json
 import subprocess
 import sys
+import typing
 
 import roofline
 import tpu_programs
 import tyro
 from tpu_programs import MODELS, TOPOLOGIES, Program
+
+from jaxcorr.rematerialization import Rematerialization
 
 
 def table_programs() -> list[Program]:
@@ -44,6 +47,11 @@ def table_programs() -> list[Program]:
             Program(model=model, batch=batch, dtype=dtype, sharding=sharding)
             for batch in (16, 8)
             for model, dtype, sharding in cells
+        ),
+        *(
+            Program(model=model, rematerialization=kind)
+            for model in (minnen_, cheng_, swin_)
+            for kind in ("transforms", "all")
         ),
     ]
 
@@ -66,6 +74,7 @@ def main(print_only: bool = False, compile_one: str | None = None) -> None:
     results = {p: json.loads(p.path.read_text()) for p in programs if p.path.exists()}
     print_programs(results)
     print_forms(results)
+    print_rematerialization(results)
     print_scaling(results)
 
 
@@ -104,6 +113,7 @@ def print_programs(results: dict[Program, dict]) -> None:
             program.chips != 8
             or program.batch != 16
             or program.implementations != "tpu"
+            or program.rematerialization != "none"
         ):
             continue
         arithmetic, memory, links = roofline.bounds(result)
@@ -148,6 +158,25 @@ def print_forms(results: dict[Program, dict]) -> None:
                 f"{result['flops'] / result['batch'] / 1e9:13.1f}"
                 f"{compiler_milliseconds(result):>16}"
             )
+
+
+def print_rematerialization(results: dict[Program, dict]) -> None:
+    """Prints what a step takes if activations are computed again."""
+    print("\nActivations computed again, bfloat16, data-parallel, 16 images per chip")
+    print(
+        f"{'model':16}{'again':>12}{'MB held':>9}{'GFLOP/image':>13}{'MB/image':>10}"
+        f"{'ms by compiler':>16}"
+    )
+    for model in MODELS:
+        for kind in typing.get_args(Rematerialization):
+            result = results.get(Program(model=model, rematerialization=kind))
+            if result is not None:
+                print(
+                    f"{model:16}{kind:>12}{roofline.occupied(result) / 1e6:9.0f}"
+                    f"{result['flops'] / result['batch'] / 1e9:13.1f}"
+                    f"{result['memory_traffic'] / result['batch'] / 1e6:10.0f}"
+                    f"{compiler_milliseconds(result):>16}"
+                )
 
 
 def print_scaling(results: dict[Program, dict]) -> None:

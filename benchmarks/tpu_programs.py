@@ -74,11 +74,14 @@ class Program:
     implementations: str = "tpu"
     """Implementations of layers: a key of `IMPLEMENTATIONS`."""
     crop: int = CROP
+    rematerialization: str = "none"
+    """Activations that are computed again; see `jaxcorr.rematerialization`."""
 
     @property
     def path(self) -> Path:
-        """File of the result."""
+        """File of the result, whose name leaves out that nothing is computed again."""
         values = dataclasses.astuple(self)
+        values = values[:-1] if self.rematerialization == "none" else values
         name = "-".join(
             str(value).replace(" ", "-").replace("/", "-") for value in values
         )
@@ -116,19 +119,12 @@ def costs_of(compiled: jax.stages.Compiled) -> dict:
     }
 
 
-def compile_step(
-    program: Program, static_config: StaticConfig | None = None
-) -> jax.stages.Compiled:
-    """Compiles the train step, sharded over the chips of a topology.
-
-    Args:
-      program: The program.
-      static_config: Settings of the step; by default those of the program.
-    """
+def compile_step(program: Program) -> jax.stages.Compiled:
+    """Compiles the train step, sharded over the chips of a topology."""
     forced = IMPLEMENTATIONS[program.implementations]
     shape = {"data": MeshConfig(), "fsdp": MeshConfig(data=1, fsdp=-1)}
     mesh = mesh_of(program.chips, shape[program.sharding])
-    static_config = static_config or static_config_of(program)
+    static_config = static_config_of(program)
 
     def initial(key: Array) -> TrainState:
         parameters = codec.initialize(static_config.codec, key)
@@ -150,7 +146,10 @@ def static_config_of(program: Program) -> StaticConfig:
         codec=CodecConfig(transforms=MODELS[program.model]),
         loss=LossConfig(window=min(7, program.crop // 16 - 1)),
         optimizer=OptimizerConfig(),
-        step=StepConfig(transform_dtype=program.dtype),  # pyright: ignore (from JSON)
+        step=StepConfig(
+            transform_dtype=program.dtype,  # pyright: ignore (from JSON)
+            rematerialization=program.rematerialization,  # pyright: ignore
+        ),
         steps=1_000_000,
     )
 

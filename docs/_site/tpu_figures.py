@@ -32,6 +32,9 @@ PARAMETERS = {"data": "on every chip", "fsdp": "split (FSDP)"}
 MAIN = {"model": "minnen 192/320", "batch": 16, "dtype": "bfloat16", "sharding": "data"}
 """The model of the tables of forms and pods."""
 
+DEFAULTS = {"chips": 8, "implementations": "tpu", "rematerialization": "none"}
+"""Settings of a step that a table need not name."""
+
 Result = dict[str, Any]
 
 
@@ -103,6 +106,31 @@ def utilization() -> Block:
     return _block(columns, rows)
 
 
+def rematerialization() -> Block:
+    """Returns what a step takes if activations are computed again."""
+    rows = []
+    for model in LABELS:
+        for kind in ("none", "transforms", "all"):
+            settings = MAIN | {"model": model, "rematerialization": kind}
+            result = _find(**settings)
+            if result is not None:
+                rows.append(
+                    (
+                        LABELS[model],
+                        kind,
+                        f"{roofline.occupied(result) / 1e9:.1f}",
+                        f"{result['flops'] / result['batch'] / 1e9:.0f}",
+                        f"{_per_image(result):.0f}",
+                        _ms(roofline.compiler_seconds(result)),
+                    )
+                )
+    columns = (
+        *("model", "computed again", "memory held (GB)", "arithmetic an image (GFLOP)"),
+        *("memory traffic an image (MB)", "compiler's estimate (ms)"),
+    )
+    return _block(columns, rows)
+
+
 def scaling() -> Block:
     """Returns the speed of pods, at 16 images a chip."""
     pods = [_result(**MAIN, chips=count) for count in (8, 64, 256)]
@@ -129,6 +157,7 @@ FIGURES = {
     "tpu_forms": forms,
     "tpu_chips": chips,
     "tpu_utilization": utilization,
+    "tpu_rematerialization": rematerialization,
     "tpu_scaling": scaling,
 }
 """Blocks of the pages, by name."""
@@ -154,8 +183,9 @@ def _result(**settings: Any) -> Result:
 
 def _find(**settings: Any) -> Result | None:
     """Returns the step with some settings, if it was compiled."""
-    wanted = {"chips": 8, "implementations": "tpu"} | settings
-    return next((x for x in _results() if wanted.items() <= x.items()), None)
+    wanted = DEFAULTS | settings
+    found = (DEFAULTS | result for result in _results())
+    return next((x for x in found if wanted.items() <= x.items()), None)
 
 
 @functools.cache
