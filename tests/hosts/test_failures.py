@@ -16,6 +16,15 @@ from jaxcorr.training import checkpoints
 BOUND = 120
 """Seconds within which both processes must end."""
 SETTINGS = ("--data.batch-size", "4", "--intervals.checkpoint-every", "5")
+FAILING_TRACKER = """
+class Tracker:
+    def __init__(self, run): pass
+    def images(self, name, images, *, step, member): pass
+    def close(self): pass
+    def scalars(self, values, *, step, member):
+        if step >= 8:
+            raise RuntimeError("the service is gone")
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +71,23 @@ def test_an_error_on_one_host_ends_both(runs):
     for line in lines:
         assert line.startswith("jaxcorr: error: process 1 of 2 (")
         assert "missing is not a directory" in line
+
+
+def test_an_error_during_training_ends_both(runs):
+    """The tracker of the first process fails while the second waits for a gradient."""
+    (runs.folder / "failing.py").write_text(FAILING_TRACKER)
+    processes = start_two(
+        runs,
+        runs.folder / "error_in_training",
+        *SETTINGS,
+        *("--steps", "100000", "--log-to", "failing:Tracker"),
+        environment={"PYTHONPATH": str(runs.folder)},
+    )
+    lines = first_lines(processes)
+    assert [process.returncode for process in processes] == [1, 1]
+    for line in lines:
+        assert line.startswith("jaxcorr: error: process 0 of 2 (")
+        assert "RuntimeError: the service is gone" in line
 
 
 @pytest.mark.parametrize("killed", [0, 1])

@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from support.training_runs import PATIENCE, Runs
@@ -31,6 +31,7 @@ def start_two(
     *arguments: str,
     second: Sequence[str] = (),
     devices: int = 2,
+    environment: Mapping[str, str] | None = None,
 ) -> list[subprocess.Popen[str]]:
     """Starts a run of two processes.
 
@@ -40,6 +41,7 @@ def start_two(
       *arguments: Arguments of both.
       second: More arguments of the second process.
       devices: Devices of each process.
+      environment: More variables of the environment.
     """
     port = free_port()
     if isinstance(workdirs, Path):
@@ -51,6 +53,7 @@ def start_two(
             *connection(index, port),
             *(second if index else ()),
             devices=devices,
+            environment=environment,
         )
         for index in range(2)
     ]

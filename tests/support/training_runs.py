@@ -90,11 +90,15 @@ class Runs:
         self.environment["JAX_COMPILATION_CACHE_DIR"] = str(workdir / "programs")
 
     def start(
-        self, workdir: AnyPath, *arguments: str, devices: int = 1
+        self,
+        workdir: AnyPath,
+        *arguments: str,
+        devices: int = 1,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Starts a run in a process of its own, outside the repository."""
         command = [ROOT / "train.py", self.config, "--workdir", workdir, *arguments]
-        return self._open(*command, devices=devices)
+        return self._open(*command, devices=devices, environment=environment)
 
     def finish(self, workdir: AnyPath, *arguments: str) -> tuple[int, str, str]:
         """Runs to the end. Returns exit status, standard output and standard error.
@@ -115,13 +119,18 @@ class Runs:
         status, output, errors = json.loads(answer)
         return status, output, errors
 
-    def _open(self, *command: str | AnyPath, devices: int = 1) -> subprocess.Popen[str]:
+    def _open(
+        self,
+        *command: str | AnyPath,
+        devices: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
         # One device by default: the eight devices of other tests compile more slowly.
         flags = compilation.flags(devices=devices)
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=self.folder,
-            env=self.environment | {"XLA_FLAGS": flags},
+            env=self.environment | {"XLA_FLAGS": flags, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
