@@ -22,15 +22,17 @@ GROUPS = nox.project.load_toml("pyproject.toml")
 DEFAULT = "3.11"
 LATER = ("3.12", "3.13")
 NOTEBOOKS = "tests/docs/test_notebooks.py"
-EVERYTHING = ".[test,compressai,prepare,onnx,gcs,s3]"
+EVERYTHING = ".[test,compressai,prepare,onnx,gcs,s3,wandb,jpegxl,heif]"
 PEERS = (
     "tests/bitstream/test_portability.py",
     "tests/docs",
+    "tests/files",
     "tests/interop",
     "tests/loss",
     "tests/quantization",
 )
-"""Tests against torch, TensorFlow, TensorFlow Compression, CoDeX and ONNX Runtime."""
+"""Tests against torch, TensorFlow, TensorFlow Compression, CoDeX and ONNX Runtime, and
+of images in formats of extras."""
 COMPUTING = tuple(
     f"tests/{name}"
     for name in (
@@ -65,10 +67,11 @@ def setup(session: nox.Session) -> None:
 
 @nox.session(python=DEFAULT)
 def lint(session: nox.Session) -> None:
-    """Checks format, style, types, layers, and the workflows against their schema."""
+    """Checks format, style, types, layers, workflows and shell scripts."""
     groups = nox.project.dependency_groups(GROUPS, "lint")
     session.install("-q", "-c", "constraints.txt", "-e", ".[test]", *groups)
     workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
+    scripts = sorted(map(str, Path("examples/launch").glob("*.sh")))
     _run_all(
         session,
         ["ruff", "format", "--check", "."],
@@ -76,6 +79,7 @@ def lint(session: nox.Session) -> None:
         ["pyright"],
         ["lint-imports"],
         ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
+        ["shellcheck", ".ci/run", *scripts],
     )
 
 

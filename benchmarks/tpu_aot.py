@@ -43,6 +43,7 @@ def table_programs() -> list[Program]:
         Program(model=minnen_, implementations="other"),
         Program(model=minnen_, implementations="plain"),
         *(Program(model=minnen_, chips=chips) for chips in TOPOLOGIES),
+        Program(model=minnen_, batch=32),
         *(
             Program(model=model, batch=batch, dtype=dtype, sharding=sharding)
             for batch in (16, 8)

@@ -106,6 +106,21 @@ def utilization() -> Block:
     return _block(columns, rows)
 
 
+def batches() -> Block:
+    """Returns what a step takes with batches of several sizes."""
+    rows = []
+    for batch in (8, 16, 32):
+        result = _find(**MAIN | {"batch": batch})
+        if result is not None:
+            seconds = roofline.compiler_seconds(result) or math.nan
+            gigabytes = f"{roofline.occupied(result) / 1e9:.1f}"
+            rows.append(
+                (str(batch), _ms(seconds), f"{1e3 * seconds / batch:.2f}", gigabytes)
+            )
+    columns = ("images a chip", "compiler's estimate (ms)", "for an image (ms)")
+    return _block((*columns, "memory held (GB)"), rows)
+
+
 def rematerialization() -> Block:
     """Returns what a step takes if activations are computed again."""
     rows = []
@@ -155,6 +170,7 @@ def scaling() -> Block:
 
 FIGURES = {
     "tpu_forms": forms,
+    "tpu_batches": batches,
     "tpu_chips": chips,
     "tpu_utilization": utilization,
     "tpu_rematerialization": rematerialization,

@@ -154,10 +154,11 @@ def make_links(root: Path, count: int, target: Path) -> None:
 LIST_TWICE = """
 import sys, time
 from pathlib import Path
-from jaxcorr.data import folder, folder_list, progress
+from jaxcorr import images
+from jaxcorr.data import folder
 
 # The first start would open each file, which takes a minute or more.
-folder_list._read_size = lambda path: (64, 100)
+images.read_size = lambda path: (64, 100)
 for _ in range(2):
     before = time.process_time()  # Other programs do not count.
     source = folder.open_folder(Path(sys.argv[1]), crop_size=64)

