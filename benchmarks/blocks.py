@@ -12,10 +12,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, UInt8
 
 from jaxcorr import codec
 from jaxcorr.errors import UserError
+from jaxcorr.training import sharding
+from jaxcorr.training.sharding import MeshConfig
 from jaxcorr.training.step import StaticConfig, TrainState, initial_state, train_step
 from jaxcorr.training.sweep import SweepConfig, member_weights
 
@@ -76,18 +79,29 @@ def in_turns(
 
 
 def our_block(
-    static_config: StaticConfig, *, batch: int, crop: int
+    static_config: StaticConfig, *, batch: int, crop: int, devices: int = 1
 ) -> tuple[Block, jax.stages.Compiled]:
     """Compiles the train step of jaxcorr on a constant batch.
+
+    Args:
+      static_config: Settings of the step.
+      batch: Crops per step, on all devices together.
+      crop: Side of a crop, in pixels.
+      devices: Devices that split the batch.
 
     Returns:
       The block, and its compiled program.
     """
     state, images, key = first_step(static_config, batch=batch, crop=crop)
     weights = member_weights(SweepConfig().members[0])
-    compiled = train_step.lower(
-        state, images, weights, key, static_config=static_config
-    ).compile()
+    mesh = sharding.make_mesh(MeshConfig(), jax.devices()[:devices])
+    state = sharding.shard_state(state, mesh)
+    images = jax.device_put(images, sharding.batch_sharding(mesh))
+    weights, key = jax.device_put((weights, key), NamedSharding(mesh, PartitionSpec()))
+    with jax.set_mesh(mesh):
+        compiled = train_step.lower(
+            state, images, weights, key, static_config=static_config
+        ).compile()
 
     def block(steps: int) -> float:
         nonlocal state

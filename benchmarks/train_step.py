@@ -1,6 +1,6 @@
 """Times train steps of the mean-scale hyperprior, also against CompressAI.
 
-    python benchmarks/train_step.py [--compressai PYTHON]
+    python benchmarks/train_step.py [--compressai PYTHON] [--devices 2]
     python benchmarks/train_step.py --width 192 --channels 320 --dtype bfloat16 \
         --batches 16 32 64 128 256 [--compressai PYTHON] [--profile DIR]
 
@@ -64,6 +64,7 @@ def main(
     crop: int = 256,
     dtype: Dtype = "float32",
     profile: Path | None = None,
+    devices: int = 1,
 ) -> None:
     """Prints a line for each setup.
 
@@ -75,7 +76,9 @@ def main(
       crop: Side of a crop, in pixels.
       dtype: Type in which analysis and synthesis compute.
       profile: Folder for a trace of a few steps, for TensorBoard or Perfetto.
+      devices: Devices that split the batch; a CPU is split into as many.
     """
+    jax.config.update("jax_num_cpu_devices", devices)
     runtime.retain_freed_memory()  # As the commands of jaxcorr do.
     setups = CPU_SETUPS
     if width is not None and channels is not None:
@@ -90,17 +93,21 @@ def main(
     )
     for setup in setups:
         try:
-            print(measure(setup, compressai, profile), flush=True)
+            print(measure(setup, compressai, profile, devices), flush=True)
         except jax.errors.JaxRuntimeError as error:
             if not blocks.is_out_of_memory(error):
                 raise
             print(f"{setup!s:32} out of memory", flush=True)
 
 
-def measure(setup: Setup, compressai: str | None, profile: Path | None) -> str:
+def measure(
+    setup: Setup, compressai: str | None, profile: Path | None, devices: int
+) -> str:
     """Measures a setup and returns its line of the table."""
     static_config = static_config_of(setup)
-    step, compiled = blocks.our_block(static_config, batch=setup.batch, crop=setup.crop)
+    step, compiled = blocks.our_block(
+        static_config, batch=setup.batch, crop=setup.crop, devices=devices
+    )
     with contextlib.ExitStack() as stack:
         timed = [step]
         if compressai is not None:
@@ -112,7 +119,8 @@ def measure(setup: Setup, compressai: str | None, profile: Path | None) -> str:
                 step(3)
     costs, memory = compiled.cost_analysis(), compiled.memory_analysis()
     assert costs is not None and memory is not None
-    flops, mebibytes = costs["flops"], memory.temp_size_in_bytes / 2**20
+    flops = costs["flops"] * devices
+    mebibytes = memory.temp_size_in_bytes * devices / 2**20
     rate = blocks.matmul_rate(setup.dtype)
     line = (
         f"{setup!s:32}{ours_seconds:9.4f}{setup.batch / ours_seconds:10.1f}"
