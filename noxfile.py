@@ -147,6 +147,16 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(python=DEFAULT)
+def beam(session: nox.Session) -> None:
+    """Prepares images with Apache Beam, which does not allow the versions of others."""
+    session.install("-q", "apache-beam>=2.77", "pillow<13", "-e", ".[test,prepare]")
+    session.run(
+        *("python", "-m", "pytest", "-q", "-rs", "-m", "slow", "-k", "beam"),
+        "tests/data/test_prepare.py",
+    )
+
+
+@nox.session(python=DEFAULT)
 def resolve(session: nox.Session) -> None:
     """Resolves every extra on each Python and platform."""
     session.install("-q", "-c", "constraints.txt", "uv")

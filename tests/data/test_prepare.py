@@ -228,10 +228,11 @@ def test_tiles_can_be_cut_again(photographs, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pipeline_of_beam_writes_the_same_bytes(photographs, tmp_path):
-    pytest.importorskip("apache_beam", reason="no extra installs apache-beam")
+@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+def test_a_pipeline_of_beam_writes_the_same_bytes(photographs, tmp_path, mode):
+    pytest.importorskip("apache_beam", reason="`nox -s beam` installs apache-beam")
     prepare(photographs, tmp_path / "processes")
-    options = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
+    options = ("--direct_num_workers=2", f"--direct_running_mode={mode}")
     runner = shard_runners.in_beam("DirectRunner", options)
     prepare(photographs, tmp_path / "beam", runner)
     assert hashes(tmp_path / "beam") == hashes(tmp_path / "processes")
