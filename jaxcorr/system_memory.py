@@ -5,6 +5,7 @@ import ctypes
 import mmap
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,25 @@ MADV_DONTNEED = 4
 """Advice of Linux's `madvise`: the pages are not needed, and are zeros if read."""
 
 
+CGROUPS = {
+    "/sys/fs/cgroup": ("memory.max", "memory.current"),
+    "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
+"""Folders of both versions of control groups, and their files with the limit of a
+container in bytes, and with what it uses."""
+LIMITS = {"RLIMIT_AS": "VmSize:", "RLIMIT_DATA": "VmData:"}
+"""Limits of a process, as `ulimit` sets them, and what they limit in its status."""
+
+
 def free_memory() -> int:
-    """Returns the bytes of memory that processes can still get."""
+    """Returns the bytes of memory that this process can still get.
+
+    That is what the system has, within the limits of a container and of the process.
+    """
+    return max(0, min([_free_in_system(), *_free_in_container(), *_free_in_process()]))
+
+
+def _free_in_system() -> int:
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():
@@ -27,6 +45,28 @@ def free_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return UNKNOWN
+
+
+def _free_in_container() -> Iterator[int]:
+    for folder, names in CGROUPS.items():
+        with contextlib.suppress(OSError, ValueError):  # No limit is called "max".
+            limit, used = (int(Path(folder, name).read_text()) for name in names)
+            lines = Path(folder, "memory.stat").read_text().splitlines()
+            counts = dict(line.split() for line in lines)
+            # The system drops cached files when memory is needed.
+            yield limit - used + int(counts.get("inactive_file", 0))
+
+
+def _free_in_process() -> Iterator[int]:
+    with contextlib.suppress(ImportError, OSError):  # Not on Linux.
+        import resource
+
+        status = Path("/proc/self/status").read_text().splitlines()
+        for name, entry in LIMITS.items():
+            limit, _ = resource.getrlimit(getattr(resource, name))
+            if limit != resource.RLIM_INFINITY:
+                used = next(line for line in status if line.startswith(entry))
+                yield limit - int(used.split()[1]) * 1024
 
 
 def return_freed_memory() -> None:

@@ -39,30 +39,51 @@ def window_pixels(
     Args:
       transforms: Settings of the transforms.
       size: Height and width of the image, in pixels.
-      memory: Bytes that the process may take; None for half of what is free, and more
-        if that does not suffice.
+      memory: Bytes that the process may take; None for half of what is free, and all
+        of it if that does not suffice.
       name: Name of the file, for messages.
       bytes_held: Bytes of an image that is read or written by rows, beside the rows; by
         default those of an image in memory.
 
     Raises:
-      UserError: If `memory` does not suffice.
+      UserError: If that does not suffice.
     """
-    height, width = size
     budget = system_memory.free_memory() // 2 if memory is None else memory
-    left = budget - _arrays(transforms, size, bytes_held)
+    arrays = _arrays(transforms, size, bytes_held)
     smallest = _smallest_window(transforms, size)
     least = max(_strip(transforms, size), smallest * transforms.bytes_per_pixel)
-    if memory is not None and least > left:
-        needed = math.ceil((budget - left + least) / 1e8) / 10
-        raise UserError(
-            f"{name} of {width} x {height} pixels needs {needed:.1f} GB with "
-            f"this model, but the memory is limited to {memory / 1e9:.1f} GB"
-        )
+    _check(arrays + round(least), size, memory, name)
+    left = budget - arrays
     fitting = LARGEST_WINDOW
     while fitting > smallest and fitting * transforms.bytes_per_pixel > left:
         fitting //= 2
     return fitting
+
+
+def _check(needed: int, size: tuple[int, int], limit: int | None, name: str) -> None:
+    """Checks that an image fits into a limit, or into what is free.
+
+    Raises:
+      UserError: If it does not.
+    """
+    most = _obtainable() if limit is None else limit
+    if needed > most and limit is None:
+        system_memory.return_freed_memory()  # It counts as taken.
+        most = _obtainable()
+    if needed > most:
+        have, gigabytes = f"{most / 1e9:.1f} GB", f"{math.ceil(needed / 1e8) / 10:.1f}"
+        problem = f"the memory is limited to {have}: give"
+        if limit is None:
+            problem = f"only {have} are left: end other programs, or try it with"
+        raise UserError(
+            f"{name} of {size[1]} x {size[0]} pixels needs {gigabytes} GB with this "
+            f"model, but {problem} --memory {gigabytes}GB"
+        )
+
+
+def _obtainable() -> int:
+    """Returns the bytes that this process has or can get, if it has loaded JAX."""
+    return system_memory.free_memory() + BASE
 
 
 def coding_bytes(transforms: TransformConfig, size: tuple[int, int]) -> int:

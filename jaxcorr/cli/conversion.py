@@ -132,5 +132,8 @@ def report_memory_errors(name: str | AnyPath) -> Iterator[None]:
         if isinstance(error, MemoryError) or any(
             words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory")
         ):
-            raise UserError(f"{name} does not fit into memory") from error
+            raise UserError(
+                f"{name} does not fit into memory: end other programs, or give a lower "
+                "limit such as --memory 2GB, which takes smaller windows"
+            ) from error
         raise

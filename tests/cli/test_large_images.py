@@ -1,9 +1,14 @@
 """Large images are read, coded and written by rows, as small ones are as a whole."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+from support import compilation
 from support.codecs import blocks
 
 from jaxcorr import images
@@ -40,6 +45,26 @@ def test_files_and_pictures_do_not_depend_on_reading_by_rows(
         np.testing.assert_array_equal(whole.rgb, rows.rgb)
         np.testing.assert_equal(whole.alpha, rows.alpha)
         assert whole.is_gray == rows.is_gray == (image.mode == "L")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits of Linux")
+def test_an_image_that_a_limit_of_the_process_does_not_allow_is_named(tmp_path):
+    Image.new("RGB", (5952, 3968)).save(tmp_path / "large.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "small.png")
+    command = (
+        f"{sys.executable} -m jaxcorr compress large.png small.png -m demo -o out/"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -d 700000; {command}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XLA_FLAGS": compilation.flags(devices=1)},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "large.png" in done.stderr and "5952 x 3968 pixels needs" in done.stderr
+    assert "GB are left: end other programs, or try it with --memory" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["small.jxc"]
 
 
 def test_what_reading_by_rows_finds_wrong_is_said_once(
