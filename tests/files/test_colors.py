@@ -107,6 +107,37 @@ def test_colors_are_converted_in_other_modes(tmp_path, mode):
     assert picture.changes == ("colors converted from Wide RGB to sRGB",)
 
 
+def ink_profile():
+    """Returns a profile of a printer: each ink darkens, and adds its color."""
+    corners = np.stack(np.meshgrid(*[[0, 1]] * 4, indexing="ij"), axis=-1)
+    cyan, magenta, yellow, black = corners.reshape(-1, 4).T
+    lightness = (1 - cyan / 4) * (1 - magenta / 3) * (1 - yellow / 20) * (1 - black)
+    lab = [
+        255 * lightness,
+        128 + (70 * magenta - 35 * cyan) * (1 - black),
+        128 + (85 * yellow - 45 * cyan) * (1 - black),
+    ]
+    table = np.rint(np.stack(lab, axis=-1)).astype(np.uint8).tobytes()
+    matrix = [65536, 0, 0, 0, 65536, 0, 0, 0, 65536]
+    lut = struct.pack(">4sI4B9i", b"mft1", 0, 4, 3, 2, 0, *matrix)
+    lut += bytes(range(256)) * 4 + table + bytes(range(256)) * 3
+    icc = profile(b"CMYK", {b"A2B0": lut})
+    return icc[:12] + b"prtr" + icc[16:20] + b"Lab " + icc[24:]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "tif"])
+def test_inks_are_converted_by_their_profile(tmp_path, kind):
+    inks = Image.fromarray(np.dstack([RAMP, RAMP[..., 0] // 2]), "CMYK")
+    path, icc = tmp_path / f"inks.{kind}", ink_profile()
+    inks.save(path, icc_profile=icc)
+    with Image.open(path) as image:
+        expected = seen(image, icc)
+        assert np.abs(expected - np.asarray(image.convert("RGB"))).max() > 20
+    found, note = images.read_image(path)
+    assert np.abs(found - expected).max() <= 1
+    assert note == f"{path}: colors converted from Wide RGB to sRGB"
+
+
 def test_a_profile_of_srgb_changes_nothing_and_is_not_mentioned(tmp_path):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert color.is_srgb(srgb) and not color.is_srgb(WIDE)

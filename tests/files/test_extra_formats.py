@@ -55,6 +55,16 @@ def test_heic_is_read(tmp_path):
     assert images.find_images(tmp_path) == [path]
 
 
+def test_jpeg_2000_of_12_bits_has_its_white(tmp_path):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    levels = np.tile(np.linspace(0, 4095, 64).astype(np.uint16), (48, 1))
+    path = tmp_path / "a.jp2"
+    path.write_bytes(imagecodecs.jpeg2k_encode(levels, bitspersample=12, level=0))
+    picture = images.read(path)
+    assert np.abs(picture.rgb[..., 0] - levels / 4095 * 255).max() <= 1
+    assert picture.is_gray and picture.rgb[0, -1, 0] == 255
+
+
 @pytest.mark.parametrize("kind", ["RGB", "RGBA", "L", "LA"])
 def test_jpeg_xl_holds_what_was_decoded(tmp_path, kind):
     pytest.importorskip("imagecodecs")
