@@ -18,8 +18,8 @@ MADV_DONTNEED = 4
 
 
 CGROUPS = {
-    "/sys/fs/cgroup": ("memory.max", "memory.current"),
-    "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    Path("/sys/fs/cgroup"): ("memory.max", "memory.current"),
+    Path("/sys/fs/cgroup/memory"): ("memory.limit_in_bytes", "memory.usage_in_bytes"),
 }
 """Folders of both versions of control groups, and their files with the limit of a
 container in bytes, and with what it uses."""
@@ -50,8 +50,8 @@ def _free_in_system() -> int:
 def _free_in_container() -> Iterator[int]:
     for folder, names in CGROUPS.items():
         with contextlib.suppress(OSError, ValueError):  # No limit is called "max".
-            limit, used = (int(Path(folder, name).read_text()) for name in names)
-            lines = Path(folder, "memory.stat").read_text().splitlines()
+            limit, used = (int((folder / name).read_text()) for name in names)
+            lines = (folder / "memory.stat").read_text().splitlines()
             counts = dict(line.split() for line in lines)
             # The system drops cached files when memory is needed.
             yield limit - used + int(counts.get("inactive_file", 0))
