@@ -47,15 +47,23 @@ def test_files_and_pictures_do_not_depend_on_reading_by_rows(
         assert whole.is_gray == rows.is_gray == (image.mode == "L")
 
 
+LIMITED = """
+import os, resource, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # Stacks of threads count.
+resource.setrlimit(resource.RLIMIT_DATA, (700 * 2**20, -1))
+from jaxcorr.cli.main import main
+sys.argv = ["jaxcorr", "compress", "-m", "demo", *sys.argv[1:]]
+main()
+"""
+"""Program that compresses with little memory."""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits of Linux")
 def test_an_image_that_a_limit_of_the_process_does_not_allow_is_named(tmp_path):
     Image.new("RGB", (5952, 3968)).save(tmp_path / "large.png")
     Image.new("RGB", (64, 64)).save(tmp_path / "small.png")
-    command = (
-        f"{sys.executable} -m jaxcorr compress large.png small.png -m demo -o out/"
-    )
     done = subprocess.run(
-        ["bash", "-c", f"ulimit -d 700000; {command}"],
+        [sys.executable, "-c", LIMITED, "large.png", "small.png", "-o", "out/"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
