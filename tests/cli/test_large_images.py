@@ -50,7 +50,7 @@ def test_files_and_pictures_do_not_depend_on_reading_by_rows(
 LIMITED = """
 import os, resource, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # Stacks of threads count.
-resource.setrlimit(resource.RLIMIT_DATA, (700 * 2**20, -1))
+resource.setrlimit(resource.RLIMIT_DATA, (600 * 2**20, -1))
 from jaxcorr.cli.main import main
 sys.argv = ["jaxcorr", "compress", "-m", "demo", *sys.argv[1:]]
 main()
