@@ -18,9 +18,11 @@ programs.
 
 import dataclasses
 import json
+import math
 import subprocess
 import sys
 import typing
+from collections.abc import Mapping
 
 import roofline
 import tpu_programs
@@ -74,8 +76,24 @@ def main(print_only: bool = False, compile_one: str | None = None) -> None:
             compile_to_file(program)
     results = {p: json.loads(p.path.read_text()) for p in programs if p.path.exists()}
     print_programs(results)
-    print_forms(results)
-    print_rematerialization(results)
+    main_model = next(iter(MODELS))
+    forms = {
+        f"{main_model} {name}": Program(model=main_model, implementations=name)
+        for name in ("other", "plain", "tpu")
+    }
+    batches = {
+        f"{main_model}, batch {batch}": Program(model=main_model, batch=batch)
+        for batch in (8, 16, 32)
+    }
+    again = {
+        f"{model} {kind}": Program(model=model, rematerialization=kind)
+        for model in MODELS
+        for kind in typing.get_args(Rematerialization)
+    }
+    forms_title = "Layers for other devices, without phases, and for TPUs"
+    print_variants(forms_title, forms, results)
+    print_variants("Batches of several sizes", batches, results)
+    print_variants("Activations computed again", again, results)
     print_scaling(results)
 
 
@@ -139,45 +157,26 @@ def compiler_milliseconds(result: dict) -> str:
     return f"{1e3 * seconds:.1f}" if seconds else "-"
 
 
-def print_forms(results: dict[Program, dict]) -> None:
-    """Prints the savings by the implementations of layers for TPUs."""
+def print_variants(
+    title: str, variants: Mapping[str, Program], results: dict[Program, dict]
+) -> None:
+    """Prints a line for each variant of a step that was compiled."""
     print(
-        "\nImplementations of layers: for other devices, without phases, and for TPUs"
+        f"\n{title}\n{'':28}{'MB held':>9}{'MB/image':>10}{'by compiler':>13}"
+        f"{'GFLOP/image':>13}{'ms by compiler':>16}{'an image':>10}"
     )
-    print(
-        f"{'model':16}{'':>8}{'MB/image':>10}{'by compiler':>13}{'GFLOP/image':>13}"
-        f"{'ms by compiler':>16}"
-    )
-    model = next(iter(MODELS))
-    for name in ("other", "plain", "tpu"):
-        result = results.get(Program(model=model, implementations=name))
+    for name, program in variants.items():
+        result = results.get(program)
         if result is not None:
+            seconds = roofline.compiler_seconds(result) or math.nan
             print(
-                f"{model:16}{name:>8}"
-                f"{result['memory_traffic'] / result['batch'] / 1e6:10.0f}"
-                f"{result['bytes_by_the_compiler'] / result['batch'] / 1e6:13.0f}"
-                f"{result['flops'] / result['batch'] / 1e9:13.1f}"
+                f"{name:28}{roofline.occupied(result) / 1e6:9.0f}"
+                f"{result['memory_traffic'] / program.batch / 1e6:10.0f}"
+                f"{result['bytes_by_the_compiler'] / program.batch / 1e6:13.0f}"
+                f"{result['flops'] / program.batch / 1e9:13.1f}"
                 f"{compiler_milliseconds(result):>16}"
+                f"{1e3 * seconds / program.batch:10.2f}"
             )
-
-
-def print_rematerialization(results: dict[Program, dict]) -> None:
-    """Prints what a step takes if activations are computed again."""
-    print("\nActivations computed again, bfloat16, data-parallel, 16 images per chip")
-    print(
-        f"{'model':16}{'again':>12}{'MB held':>9}{'GFLOP/image':>13}{'MB/image':>10}"
-        f"{'ms by compiler':>16}"
-    )
-    for model in MODELS:
-        for kind in typing.get_args(Rematerialization):
-            result = results.get(Program(model=model, rematerialization=kind))
-            if result is not None:
-                print(
-                    f"{model:16}{kind:>12}{roofline.occupied(result) / 1e6:9.0f}"
-                    f"{result['flops'] / result['batch'] / 1e9:13.1f}"
-                    f"{result['memory_traffic'] / result['batch'] / 1e6:10.0f}"
-                    f"{compiler_milliseconds(result):>16}"
-                )
 
 
 def print_scaling(results: dict[Program, dict]) -> None:

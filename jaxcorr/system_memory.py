@@ -65,8 +65,8 @@ def _free_in_process() -> Iterator[int]:
         for name, entry in LIMITS.items():
             limit, _ = resource.getrlimit(getattr(resource, name))
             if limit != resource.RLIM_INFINITY:
-                used = next(line for line in status if line.startswith(entry))
-                yield limit - int(used.split()[1]) * 1024
+                used = (line.split()[1] for line in status if line.startswith(entry))
+                yield from (limit - int(kibibytes) * 1024 for kibibytes in used)
 
 
 def return_freed_memory() -> None:

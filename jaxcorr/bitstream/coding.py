@@ -1,6 +1,5 @@
 """Encodes 8-bit images to the content of files, and decodes it."""
 
-import math
 from collections.abc import Iterator
 
 import jax
@@ -11,7 +10,7 @@ from jaxcorr import programs, system_memory, windowed_codec
 from jaxcorr.bitstream import coding_loop, networks, pictures
 from jaxcorr.bitstream.coding_loop import DecodedLatents
 from jaxcorr.bitstream.container import VERSION, Arithmetic, Container
-from jaxcorr.bitstream.memory import window_pixels
+from jaxcorr.bitstream.memory import is_large, window_pixels
 from jaxcorr.bitstream.planes import Planes
 from jaxcorr.bitstream.range_coder import CodingError, RangeDecoder, RangeEncoder
 from jaxcorr.bitstream.symbol_coders import (
@@ -243,7 +242,7 @@ def _code_latents(
 
 def _return_freed_memory(size: tuple[int, int]) -> None:
     """Returns freed memory to the system if an image is large: others reuse it."""
-    if math.prod(size) > windowed_codec.WINDOW_PIXELS:
+    if is_large(size):
         system_memory.return_freed_memory()
 
 

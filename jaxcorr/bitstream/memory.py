@@ -48,11 +48,12 @@ def window_pixels(
     Raises:
       UserError: If that does not suffice.
     """
-    budget = system_memory.free_memory() // 2 if memory is None else memory
+    free = system_memory.free_memory()
+    budget = free // 2 if memory is None else memory
     arrays = _arrays(transforms, size, bytes_held)
     smallest = _smallest_window(transforms, size)
     least = max(_strip(transforms, size), smallest * transforms.bytes_per_pixel)
-    _check(arrays + round(least), size, memory, name)
+    _check(arrays + round(least), size, memory, free, name)
     left = budget - arrays
     fitting = LARGEST_WINDOW
     while fitting > smallest and fitting * transforms.bytes_per_pixel > left:
@@ -60,16 +61,23 @@ def window_pixels(
     return fitting
 
 
-def _check(needed: int, size: tuple[int, int], limit: int | None, name: str) -> None:
+def is_large(size: tuple[int, int]) -> bool:
+    """Returns whether an image takes several windows; also if its size is zeros."""
+    return not 0 < size[0] * size[1] <= LARGEST_WINDOW
+
+
+def _check(
+    needed: int, size: tuple[int, int], limit: int | None, free: int, name: str
+) -> None:
     """Checks that an image fits into a limit, or into what is free.
 
     Raises:
       UserError: If it does not.
     """
-    most = _obtainable() if limit is None else limit
+    most = free + BASE if limit is None else limit  # The base is taken already.
     if needed > most and limit is None:
         system_memory.return_freed_memory()  # It counts as taken.
-        most = _obtainable()
+        most = system_memory.free_memory() + BASE
     if needed > most:
         have, gigabytes = f"{most / 1e9:.1f} GB", f"{math.ceil(needed / 1e8) / 10:.1f}"
         problem = f"the memory is limited to {have}: give"
@@ -79,11 +87,6 @@ def _check(needed: int, size: tuple[int, int], limit: int | None, name: str) -> 
             f"{name} of {size[1]} x {size[0]} pixels needs {gigabytes} GB with this "
             f"model, but {problem} --memory {gigabytes}GB"
         )
-
-
-def _obtainable() -> int:
-    """Returns the bytes that this process has or can get, if it has loaded JAX."""
-    return system_memory.free_memory() + BASE
 
 
 def coding_bytes(transforms: TransformConfig, size: tuple[int, int]) -> int:

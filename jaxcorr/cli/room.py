@@ -36,7 +36,7 @@ class Room:
           size: Height and width of the image in pixels; zeros if they are not known.
         """
         share = self._total
-        if not _is_large(size):
+        if not memory.is_large(size):
             share = min(share, memory.coding_bytes(transforms, size))
         with self._entrance, self._changed:
             self._changed.wait_for(lambda: self._used + share <= self._total)
@@ -51,9 +51,5 @@ class Room:
     @contextlib.contextmanager
     def writing(self, size: tuple[int, int]) -> Iterator[None]:
         """Waits until no other large image is written, if this one is large."""
-        with self._writing if _is_large(size) else contextlib.nullcontext():
+        with self._writing if memory.is_large(size) else contextlib.nullcontext():
             yield
-
-
-def _is_large(size: tuple[int, int]) -> bool:
-    return not 0 < size[0] * size[1] <= memory.LARGEST_WINDOW

@@ -140,13 +140,13 @@ def best_sizes(
       limit: Largest number of units in a window; the smallest windows may exceed it.
     """
     smallest = ops.round_up(4 * reach + 1, align)
-    longest = [ops.round_up(length, align) for length in extent]
     counts = [
         {
             side: len(cut(length, size=side, reach=reach))
             for side in (*range(smallest, whole, align), whole)
         }
-        for length, whole in zip(extent, longest, strict=True)
+        for length in extent
+        for whole in [ops.round_up(length, align)]
     ]
 
     def computed(pair: tuple[int, int]) -> tuple[int, int]:
@@ -155,8 +155,7 @@ def best_sizes(
 
     pairs = itertools.product(counts[0], counts[1])
     fitting = [pair for pair in pairs if pair[0] * pair[1] <= limit]
-    least = min(smallest, longest[0]), min(smallest, longest[1])
-    return min(fitting, key=computed, default=least)
+    return min(fitting, key=computed, default=(min(counts[0]), min(counts[1])))
 
 
 def read_padded(

@@ -25,7 +25,7 @@ import tyro
 import whole_images
 
 import jaxcorr
-from jaxcorr import codec, config, model, runtime, saved_model
+from jaxcorr import codec, config, runtime, saved_model
 from jaxcorr.codec import CodecConfig, ContextConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.context.autoregressive import Autoregressive
@@ -33,6 +33,7 @@ from jaxcorr.context.channelwise import Channelwise
 from jaxcorr.context.checkerboard import Checkerboard
 from jaxcorr.context.no_context import NoContext
 from jaxcorr.data.sources import DataConfig
+from jaxcorr.model import make_model
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sweep import SweepConfig
@@ -186,12 +187,14 @@ def start(context: str, settings: Settings) -> str | None:
         return None
     trained = jaxcorr.load(STARTS[context])
     wanted = dataclasses.replace(trained.config, context=CONTEXTS[context])
-    parameters = codec.initialize(wanted, jax.random.key(0))
-    for name, value in trained.device_parameters.items():
-        if not name.startswith("context/"):
-            parameters[name] = value
+    kept = {
+        name: value
+        for name, value in trained.device_parameters.items()
+        if not name.startswith("context/")
+    }
+    model = make_model(wanted, codec.initialize(wanted, jax.random.key(0)) | kept)
     folder = settings.runs / context / "start"
-    saved_model.write_model(folder, model.make_model(wanted, parameters))
+    saved_model.write_model(folder, model)
     return str(folder)
 
 
