@@ -3,17 +3,19 @@
     .ci/aarch64 FOLDER
     python benchmarks/instruction_sets.py --other FOLDER/bin/python IMAGE…
 
-For every model, each Python encodes the middle of all images, and the other decodes its
-files. Portable files must decode to the same symbols and y_hat; fast files are the
-control, which checksums must refuse wherever they would decode to others. Where their
-scales agree in every bit, the control shows nothing. Prints a table, and keeps it as
-`instruction_sets.csv` beside this script: a model in the table is not measured again.
-Without images it prints what is kept.
+Models are the small ones of the tests, random ones of realistic widths with every
+context model, and two of the demo. Of each, both Pythons encode the middle of all
+images, and decode each other's files. Portable files must decode to the same symbols
+and y_hat; fast files are the control, which checksums must refuse wherever they would
+decode to others. Where their scales agree in every bit, the control shows nothing.
+Prints a table, and keeps it as `instruction_sets.csv` beside this script: a model in
+the table is not measured again. Without images it prints what is kept.
 """
 
 import argparse
 import csv
 import dataclasses
+import importlib
 import os
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcorr import images, run_directory
+from jaxcorr import images, run_directory, saved_model
 from jaxcorr.bitstream import coding
 from jaxcorr.bitstream.container import Arithmetic, Container
 from jaxcorr.errors import UserError
@@ -32,7 +34,10 @@ from jaxcorr.report.tables import Table
 
 FOLDER = Path(__file__).resolve().parent
 TABLE = FOLDER / "instruction_sets.csv"
-SAVED = FOLDER.parent / "tests" / "references" / "saved" / "models"
+TESTS = FOLDER.parent / "tests"
+SAVED = TESTS / "references" / "saved" / "models"
+RANDOM = "random-"
+"""Start of the names of random models of realistic widths, with each context model."""
 SIDE = 256
 """Side of the part of an image that is coded, in pixels."""
 ARRAYS = ("side_symbols", "symbols", "latent_hat")
@@ -72,7 +77,7 @@ def main() -> None:
     parser.add_argument(
         "--models",
         nargs="*",
-        help="models; by default those of the tests and two of the demo",
+        help="models, or random-NAME; all of those above by default",
     )
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -81,12 +86,13 @@ def main() -> None:
         work(action, model, source, target, options.images)
     elif options.images:
         saved = [str(path.parent) for path in sorted(SAVED.glob("*/config.json"))]
-        models = options.models or [*saved, "demo@0", "demo@2"]
+        wide = [f"{RANDOM}{name}" for name in random_codecs().WIDE]
+        models = options.models or [*saved, *wide, "demo@0", "demo@2"]
         for model in models:
             known = csv_tables.read_rows(TABLE)
             if Path(model).name not in {row["model"] for row in known}:
-                row = dataclasses.asdict(exchange(model, options.other, options.images))
-                write_rows([*known, row])
+                row = exchange(model, options.other, options.images)
+                write_rows([*known, dataclasses.asdict(row)])
     if not options.work:
         print(comparison().as_markdown())
 
@@ -96,6 +102,10 @@ def exchange(model: str, other: str, paths: list[str]) -> Row:
     pythons = sys.executable, other
     row = Row(model=Path(model).name)
     with tempfile.TemporaryDirectory() as name:
+        if model.startswith(RANDOM):
+            wide = random_codecs().make_wide(model.removeprefix(RANDOM))
+            saved_model.write_model(Path(name) / model, wide)
+            model = str(Path(name) / model)
         made, read = ([Path(name) / f"{kind}-{n}" for n in (0, 1)] for kind in "mr")
         for python, folder in zip(pythons, made, strict=True):
             start(python, "encode", model, folder, folder, paths)
@@ -108,6 +118,13 @@ def exchange(model: str, other: str, paths: list[str]) -> Row:
                 compare(row, number, source, folder)
     print(row, flush=True)
     return row
+
+
+def random_codecs() -> Any:
+    """Returns the module of the tests that makes random codecs."""
+    if str(TESTS) not in sys.path:
+        sys.path.append(str(TESTS))
+    return importlib.import_module("support.codecs")
 
 
 def start(

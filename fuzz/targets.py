@@ -4,7 +4,9 @@ Everything else is a failure: another exception, a crash of the process, an inpu
 takes too long or too much memory, and a property below that does not hold.
 """
 
+import contextlib
 import functools
+import importlib
 import io
 import struct
 import tempfile
@@ -30,6 +32,8 @@ CHECKPOINTS = ("pytorch_checkpoint.pth", "compressai-one-storage.pth")
 SYMBOLS = 64
 """Symbols that the range decoder is asked for."""
 MAX_ALPHA_PIXELS = 2**16
+KINDS = "PNG TIFF WEBP GIF ICO TGA SGI PCX AVIF JPEG2000 HEIF".split()
+"""Formats of Pillow, of which each image is made in many modes."""
 
 Target = Callable[[bytes], None]
 
@@ -233,13 +237,20 @@ def seeds(name: str) -> Iterator[bytes]:
 
 
 def _images() -> Iterator[bytes]:
-    """Yields small images of many formats and kinds."""
+    """Yields small images of many formats and kinds.
+
+    Those of HEIC and JPEG XL need what the extras `heif` and `jpegxl` install.
+    """
     from PIL import Image
 
+    from jaxcorr.images import jpeg_xl
+
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (9, 7, 4), np.uint8)
     picture = Image.fromarray(pixels)
-    for kind in ("PNG", "TIFF", "WEBP", "GIF", "ICO", "TGA", "SGI", "PCX", "AVIF"):
+    for kind in KINDS:
         for mode in ("RGBA", "RGB", "L", "P", "1", "CMYK", "I;16"):
             written = io.BytesIO()
             try:
@@ -252,6 +263,9 @@ def _images() -> Iterator[bytes]:
             written = io.BytesIO()
             picture.convert(mode).save(written, "JPEG", **options)
             yield written.getvalue()
+    for mode in ("L", "RGB", "RGBA"):
+        with contextlib.suppress(ImportError):
+            yield jpeg_xl.encode(picture.convert(mode))
 
 
 def run(target: Target, data: bytes) -> None:

@@ -43,8 +43,8 @@ WINDOW_PIXELS = 2**21
 @forgotten
 @jax.jit
 def analyze_window(
-    codec: Codec, image: Float[Array, "1 h w 3"], region: ValidRegion | None = None
-) -> Float[Array, "1 h16 w16 c"]:
+    codec: Codec, image: Float[Array, "b h w 3"], region: ValidRegion | None = None
+) -> Float[Array, "b h16 w16 c"]:
     """Returns latents before quantization."""
     with masking(region):
         return codec.analyze_image(image)

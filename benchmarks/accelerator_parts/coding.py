@@ -1,9 +1,10 @@
 """Measures how fast photographs are encoded to files and decoded."""
 
 import concurrent.futures
+import contextvars
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from accelerator_parts import setup
 from accelerator_parts.photographs import Photographs
 from accelerator_parts.results import Figures, Results
 from accelerator_parts.sizes import Sizes
+from jaxcorr.bitstream import shared_batches
 
 MODELS = ("cheng-128", "minnen-192-320")
 """The first codec has every context model in turn, the second has none."""
@@ -81,10 +83,11 @@ def single(settings, images: Sequence[np.ndarray]) -> Figures:
 
 
 def several(settings, images: Sequence[np.ndarray]) -> Figures:
-    """Measures images per second one after another, and in threads on one device.
+    """Measures images per second one after another, in threads, and in their batches.
 
-    There is no program for a batch of photographs. With threads, the range coder of one
-    photograph runs on the host while the networks of another run on the device.
+    With threads, the range coder of one photograph runs on the host while the networks
+    of another run on the device. With batches, threads also share runs of analysis and
+    synthesis, as `jaxcorr compress` does on an accelerator.
     """
     model = _model(settings)
 
@@ -97,18 +100,33 @@ def several(settings, images: Sequence[np.ndarray]) -> Figures:
     files = [encode(images[0])]
     decode(files[0])
     figures: Figures = {"images": len(images), "threads": THREADS}
-    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        for name, run_all in (
-            ("in turn", lambda *work: list(map(*work))),
-            ("in threads", lambda *work: list(pool.map(*work))),
-        ):
-            start = time.perf_counter()
-            files = run_all(encode, images)
-            middle = time.perf_counter()
-            run_all(decode, files)
-            figures[f"encode {name}"] = len(images) / (middle - start)
-            figures[f"decode {name}"] = len(images) / (time.perf_counter() - middle)
+    ways = {"in turn": (1, 1), "in threads": (THREADS, 1), "in batches": (THREADS,) * 2}
+    for name, (threads, batch) in ways.items():
+        run_all = functools.partial(in_threads, threads, batch)
+        if batch > 1:
+            run_all(decode, run_all(encode, images))  # Compiles programs for batches.
+        start = time.perf_counter()
+        files = run_all(encode, images)
+        middle = time.perf_counter()
+        run_all(decode, files)
+        figures[f"encode {name}"] = len(images) / (middle - start)
+        figures[f"decode {name}"] = len(images) / (time.perf_counter() - middle)
     return figures
+
+
+def in_threads(
+    threads: int, batch: int, function: Callable[[Any], Any], arguments: Sequence[Any]
+) -> list[Any]:
+    """Returns the values of a function, which threads call, with batches of a size."""
+    with (
+        shared_batches.sharing(batch),
+        concurrent.futures.ThreadPoolExecutor(threads) as pool,
+    ):
+        futures = [
+            pool.submit(contextvars.copy_context().run, function, argument)
+            for argument in arguments
+        ]
+        return [future.result() for future in futures]
 
 
 def transfers(settings, image: np.ndarray) -> Figures:

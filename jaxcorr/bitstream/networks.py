@@ -52,10 +52,10 @@ def predict_features(
 @jax.jit
 def synthesize(
     codec: Codec,
-    y_hat: Float[Array, "1 h16 w16 c"],
+    y_hat: Float[Array, "b h16 w16 c"],
     region: ValidRegion | None = None,
 ) -> Array:
-    """Returns the 8-bit image."""
+    """Returns 8-bit images."""
     with masking(region):
         image = codec.synthesize(y_hat)
     return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)

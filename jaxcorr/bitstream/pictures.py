@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from jaxcorr import programs, windowed_codec
-from jaxcorr.bitstream import networks
+from jaxcorr.bitstream import networks, shared_batches
 from jaxcorr.bitstream.planes import Planes
 from jaxcorr.images import PictureRows
 from jaxcorr.model import Model
@@ -29,7 +29,7 @@ def analyze(
       image: Picture, of which the rows of one window are kept at a time.
       planes: Windows on the picture.
     """
-    network = functools.partial(networks.analyze, model.shared_codec)
+    network = shared_batches.shared(networks.analyze, model.shared_codec)
     channels = model.config.transforms.channels
     return windowed_codec.analyze_rows(network, image, planes.analysis, channels)
 
@@ -65,7 +65,7 @@ def synthesize(
     def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
         return read_padded(latent_hat, rows, columns, mode).astype(np.float32)
 
-    network = functools.partial(networks.synthesize, model.shared_codec)
+    network = shared_batches.shared(networks.synthesize, model.shared_codec)
     with programs.kept_for((model.config, planes.canvas), "reconstruct"):
         yield from windowed_codec.synthesize_rows(
             network, read, planes.synthesis, planes.size

@@ -14,8 +14,6 @@ from support.paths import SCRIPTS
 
 from jaxcorr import saved_model
 from jaxcorr.bitstream.grid import ReproducibleGrid
-from jaxcorr.codec import CodecConfig
-from jaxcorr.transforms.minnen import Minnen
 
 OTHERS = os.environ.get("JAXCORR_OTHER_PYTHONS")
 PYTHONS = [sys.executable, *filter(None, (OTHERS or "").split(os.pathsep))]
@@ -27,25 +25,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-SWIN = CodecConfig(transforms=codecs.TRANSFORMS["swin"])
-CODECS = {"swin": (SWIN, "swin")} | {
-    context: (
-        CodecConfig(
-            transforms=Minnen(width=64, channels=96), context=codecs.CONTEXTS[context]
-        ),
-        "minnen",
-    )
-    for context in codecs.CONTEXTS
-}
-"""Every context model at a realistic width, and Swin hyper-transforms."""
-
-
-@pytest.fixture(scope="module", params=CODECS)
+@pytest.fixture(scope="module", params=codecs.WIDE)
 def model_path(request, tmp_path_factory):
     """A random codec."""
-    settings, kind = CODECS[request.param]
     folder = tmp_path_factory.mktemp("model") / request.param
-    model = codecs.make_random_model(settings, codecs.GAINS[kind], prediction_gain=1.0)
+    model = codecs.make_wide(request.param)
     saved_model.write_model(folder, model)
     return folder
 

@@ -9,7 +9,7 @@ from support import codecs
 
 import jaxcorr
 from jaxcorr.bitstream import coding, memory, planes
-from jaxcorr.bitstream.container import Arithmetic
+from jaxcorr.bitstream.container import VERSION, Arithmetic
 from jaxcorr.bitstream.grid import ReproducibleGrid, UnsafeRounding
 from jaxcorr.context import strips
 from jaxcorr.context.strips import CodingLayout, Rows
@@ -196,3 +196,29 @@ def test_memory_bounds_the_windows_and_too_little_is_refused_by_name(tiny_model)
     assert data == jaxcorr.compress(image, tiny_model)
     with pytest.raises(UserError, match=r"a\.jxc of 40 x 40 pixels needs"):
         jaxcorr.decompress(data, tiny_model, memory=10**8, name="a.jxc")
+
+
+@pytest.mark.parametrize("arithmetic", Arithmetic)
+def test_a_file_of_several_strips_decodes_alike_with_three_budgets(
+    tiny_model, arithmetic
+):
+    image = codecs.blocks(1300, 1040)
+    transforms = tiny_model.config.transforms
+    arrays = memory._arrays(transforms, image.shape[:2])
+    budgets = [arrays + megabytes * 10**6 for megabytes in (10, 20, 40)]
+    plans = [
+        coding._planes(tiny_model, image.shape[:2], VERSION, budget)
+        for budget in budgets
+    ]
+    assert plans[0].layout.num_strips() == 2
+    assert len({plan.synthesis for plan in plans}) == 3
+    container, latents = coding.encode(
+        tiny_model, image, arithmetic=arithmetic, memory=budgets[1]
+    )
+    pictures = []
+    for budget in budgets:
+        picture, decoded = coding.decode(tiny_model, container, memory=budget)
+        np.testing.assert_array_equal(decoded.latent_hat, latents.latent_hat)
+        pictures.append(picture.astype(int))
+    for picture in pictures[1:]:
+        assert np.abs(picture - pictures[0]).max() <= 1

@@ -9,6 +9,7 @@ from PIL import Image
 from support.codecs import blocks
 
 from jaxcorr.bitstream import coding
+from jaxcorr.cli import conversion
 
 pytestmark = pytest.mark.fast
 
@@ -49,3 +50,28 @@ def test_files_are_coded_at_once_and_reported_in_their_order(
     assert not Path("together/c.jxc").exists()
     status, _, err = jaxcorr(*command, "--jobs", 0)
     assert (status, err) == (2, "jaxcorr: error: --jobs must be at least 1, but is 0\n")
+
+
+def test_files_are_coded_in_batches_as_on_an_accelerator(
+    jaxcorr, model_path, monkeypatch
+):
+    folder = Path("images")
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(blocks(40 + index, 33)).save(folder / f"{index}.png")
+    sizes = []
+
+    def shared_images(jobs):
+        sizes.append(jobs)
+        return jobs
+
+    monkeypatch.setattr(conversion, "_shared_images", shared_images)
+    command = "compress", folder, "-m", model_path, "--jobs", 3
+    assert jaxcorr(*command, "-o", "coded")[0] == 0
+    assert jaxcorr("decompress", "coded", "-m", model_path, "-o", "out")[0] == 0
+    assert sizes[0] == 3 and len(sizes) == 2
+    for index in range(6):
+        with Image.open(f"out/{index}.png") as picture:
+            assert picture.size == (33, 40 + index)
+    monkeypatch.undo()
+    assert conversion._shared_images(3) == 1  # Not on a CPU, whose cores are busy.

@@ -56,6 +56,14 @@ GAINS = {
 }
 """Factors of random kernels that give latents and images of a realistic size."""
 
+WIDE = {
+    context: CodecConfig(
+        transforms=Minnen(width=64, channels=96), context=CONTEXTS[context]
+    )
+    for context in CONTEXTS
+} | {"swin": CodecConfig(transforms=TRANSFORMS["swin"])}
+"""Every context model at a realistic width, and hyper-transforms of Swin."""
+
 CONSTANTS = {
     "beta_root": 1.0,
     "matrices": -1.0,
@@ -110,6 +118,12 @@ def make_combination(transforms, context):
     """Returns a random codec with the given transforms and context model."""
     settings = CodecConfig(transforms=TRANSFORMS[transforms], context=CONTEXTS[context])
     return make_random_model(settings, GAINS[transforms], prediction_gain=0.3)
+
+
+def make_wide(name):
+    """Returns a random codec of `WIDE`."""
+    gains = GAINS["swin" if name == "swin" else "minnen"]
+    return make_random_model(WIDE[name], gains, prediction_gain=1.0)
 
 
 def make_random_model(settings, gains, *, prediction_gain):
