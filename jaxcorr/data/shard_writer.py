@@ -111,7 +111,7 @@ def write_shard(job: ShardJob) -> ShardSummary:
 
 
 def encode_tiles(job: ShardJob, position: int) -> list[bytes]:
-    """Returns the tiles of an image, encoded without loss.
+    """Returns the encoded tiles of an image.
 
     An image that is neither made smaller nor cut stays the file that it is, if every
     reader decodes that to the same pixels.
@@ -143,7 +143,10 @@ def encode_tiles(job: ShardJob, position: int) -> list[bytes]:
     is_whole = not config.tile or max(height, width) <= config.tile
     if is_whole and divisor == 1 and unchanged is not None:
         return [unchanged]
-    return [stored_images.encode(tile) for tile in tiles.cut(pixels, config.tile)]
+    return [
+        stored_images.encode(tile, jpeg=config.jpeg)
+        for tile in tiles.cut(pixels, config.tile)
+    ]
 
 
 def read_summary(path: AnyPath) -> ShardSummary | None:

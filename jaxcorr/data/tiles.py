@@ -1,4 +1,4 @@
-"""Tiles of photographs: how photographs are made smaller and cut."""
+"""Tiles of photographs: how photographs are made smaller, cut and stored."""
 
 import dataclasses
 import itertools
@@ -13,7 +13,7 @@ from jaxcorr.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TileConfig:
-    """How photographs are made smaller and cut.
+    """How photographs are made smaller, cut and stored.
 
     Attributes:
       tile: Largest side of a tile, in pixels. 0 keeps photographs whole.
@@ -22,12 +22,15 @@ class TileConfig:
       downscale: Range of the divisor of a photograph's sides, from 1. The divisor of
         each photograph is uniform in it.
       seed: Seed of the divisors.
+      jpeg: Quality of tiles as JPEG with chroma at full resolution. 0 stores tiles
+        without loss.
     """
 
     tile: int = 512
     min_side: int = 256
     downscale: tuple[float, float] = (1.0, 1.0)
     seed: int = 0
+    jpeg: int = 0
 
     def __post_init__(self):
         """Checks the range of the numbers, which are flags of `jaxcorr prepare`."""
@@ -44,6 +47,9 @@ class TileConfig:
             ),
             f"--seed must be in [0, 2**32), but is {self.seed}": (
                 0 <= self.seed < 2**32
+            ),
+            f"--jpeg must be 0 or from 50 to 100, but is {self.jpeg}": (
+                self.jpeg == 0 or 50 <= self.jpeg <= 100
             ),
         }
         for message, holds in rules.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.codecs import blocks
 from support.image_folders import write, write_damaged
 from support.tile_folders import CONFIG, noise, prepare
 
@@ -18,7 +19,9 @@ from jaxcorr.data import (
     listed_images,
     shard_runners,
     shard_writer,
+    tile_folder,
     tile_writer,
+    tiles,
 )
 from jaxcorr.data.listed_images import FileImage
 from jaxcorr.data.shard_runners import in_processes
@@ -236,3 +239,32 @@ def test_a_pipeline_of_beam_writes_the_same_bytes(photographs, tmp_path, mode):
     runner = shard_runners.in_beam("DirectRunner", options)
     prepare(photographs, tmp_path / "beam", runner)
     assert hashes(tmp_path / "beam") == hashes(tmp_path / "processes")
+
+
+@pytest.mark.fast
+def test_tiles_are_stored_as_jpeg_on_request(tmp_path):
+    picture = blocks(130, 100)
+    write(tmp_path / "in" / "a.png", picture)
+    config = TileConfig(tile=65, min_side=1, jpeg=95)
+    prepare(tmp_path / "in", tmp_path / "out", config=config)
+    reader = array_record_reader._open(next((tmp_path / "out").glob("tiles-*")))
+    stored = [reader.read([number])[0] for number in range(reader.num_records())]
+    assert len(stored) == 4 and all(data[:2] == b"\xff\xd8" for data in stored)
+    source = array_record_reader.ArrayRecordReader(tmp_path / "out")
+    expected = list(tiles.cut(picture, 65))
+    for index, tile in enumerate(expected):
+        difference = np.abs(source[index].astype(int) - tile)
+        assert 0 < difference.mean() < 8
+    other = TileConfig(tile=65, min_side=1)
+    with pytest.raises(UserError, match="holds tiles with jpeg 95, not 0"):
+        prepare(tmp_path / "in", tmp_path / "out", config=other)
+
+
+@pytest.mark.fast
+def test_a_folder_of_an_earlier_version_is_gone_on_with(photographs, tmp_path):
+    written = prepare(photographs, tmp_path / "out")
+    path = tmp_path / "out" / tile_folder.DATA_SET
+    found = tile_folder.read_json(path)
+    del found["settings"]["jpeg"]
+    tile_folder.write_json(path, found)
+    assert prepare(photographs, tmp_path / "out") == written

@@ -70,6 +70,7 @@ def test_divisors_are_uniform_in_their_range_and_depend_on_number_and_seed():
         ({"downscale": (0.5, 1.0)}, "--downscale must be from 1 to 64 and ascend, but"),
         ({"downscale": (3.0, 2.0)}, "ascend, but is 3 2"),
         ({"seed": -1}, r"--seed must be in \[0, 2\*\*32\), but is -1"),
+        ({"jpeg": 20}, r"--jpeg must be 0 or from 50 to 100, but is 20"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):
