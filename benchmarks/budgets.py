@@ -71,7 +71,7 @@ def main(settings: Settings) -> None:
 
 
 def compare(model: Model, image: np.ndarray, limit: str) -> tuple[Any, ...]:
-    """Returns the last five columns for a model.
+    """Returns the last six columns for a model.
 
     Raises:
       AssertionError: If the latents of a file depend on the memory.

@@ -59,7 +59,9 @@ RANDOM = {
 }
 """Transforms of models with random parameters, for their time and memory alone."""
 UNTILED = "untiled"
-"""In place of a limit of memory: windows as large as half of the free memory allows."""
+"""In place of a limit of memory: no windows, so networks see the whole image."""
+UNLIMITED = "1000GB"
+"""A limit of memory that no image reaches."""
 COMMAND = "from jaxcorr.cli.main import main; main()"
 WITHOUT_WINDOWS = "from jaxcorr.bitstream import memory; memory.LARGEST_WINDOW = 2**40"
 
@@ -126,12 +128,28 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             return ["fails", ""]
         return [f"{float(value or 0):.{2 - i}f}" for i, value in enumerate(values)]
 
+    untiled = {
+        (row["codec"], row["megapixels"]): row
+        for row in rows
+        if row["memory"] == UNTILED
+    }
+
+    def ratios(row: Mapping[str, Any]) -> str:
+        whole = untiled.get((row["codec"], row["megapixels"]))
+        if whole is None or whole is row:
+            return ""
+        seconds = [f"{action}_seconds" for action in ACTIONS]
+        if not all(row[x] and whole[x] for x in seconds):
+            return ""
+        return ", ".join(f"{float(row[x]) / float(whole[x]):.2f}" for x in seconds)
+
     return Table(
         columns=(
             "codec",
             "megapixels",
             "`--memory`",
             *(f"{action} ({unit})" for action in ACTIONS for unit in ("GB", "s")),
+            "seconds / untiled",
         ),
         rows=tuple(
             (
@@ -139,6 +157,7 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
                 str(row["megapixels"]),
                 str(row["memory"] or ""),
                 *(cell for action in ACTIONS for cell in cells(row, action)),
+                ratios(row),
             )
             for row in rows
         ),
@@ -204,7 +223,11 @@ def measure(codec: str, image: Path, memory: str, settings: Settings) -> dict:
             command = [__file__, action, codec, str(source), str(target)]
         else:
             model = find_model(codec, image.parent)
-            limit = ["--memory", memory] if memory not in ("", UNTILED) else []
+            limit = (
+                ["--memory", UNLIMITED if memory == UNTILED else memory]
+                if memory
+                else []
+            )
             code = f"{WITHOUT_WINDOWS}; {COMMAND}" if memory == UNTILED else COMMAND
             name = "compress" if action == "encode" else "decompress"
             command = ["-c", code, name, str(source), "-m", model, "-o", str(target)]

@@ -4,7 +4,7 @@
 
 Prints kilobytes, and milliseconds of processor time to encode and to decode, of a tile
 of a packaged photograph, as means over tiles. `prepared` is what `jaxcorr prepare`
-stores by default.
+stores by default, and `--jpeg 95` what it stores with that option.
 """
 
 import functools

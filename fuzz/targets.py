@@ -256,7 +256,7 @@ def _images() -> Iterator[bytes]:
             try:
                 picture.convert(mode).save(written, kind)
             except (OSError, ValueError, KeyError):
-                continue  # The format has no such mode.
+                continue  # The format has no such mode, or its package is missing.
             yield written.getvalue()
     for options in ({}, {"progressive": True}, {"exif": Image.Exif().tobytes()}):
         for mode in ("RGB", "L", "CMYK"):

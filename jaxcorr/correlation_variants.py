@@ -165,7 +165,8 @@ def natural_weight(
 
     Args:
       variance: Mean of the squared normalized latents, such as the middle cell of the
-        map; positive. Its gradient is stopped.
+        map. Its gradient is stopped. Below 10⁻⁶ it counts as 10⁻⁶, so that latents of
+        zero, whose loss is 0, get a finite weight.
       channels: Channels of the latents; at least 1.
       stride: Distance between two latents, in pixels; at least 1.
 
@@ -179,7 +180,7 @@ def natural_weight(
     for name, value in (("channels", channels), ("stride", stride)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1, but is {value}.")
-    variance = jax.lax.stop_gradient(jnp.asarray(variance))
+    variance = jnp.maximum(jax.lax.stop_gradient(jnp.asarray(variance)), 1e-6)
     return channels / stride**2 / (4 * math.log(2)) / variance**2
 
 

@@ -100,8 +100,12 @@ def several(settings, images: Sequence[np.ndarray]) -> Figures:
     files = [encode(images[0])]
     decode(files[0])
     figures: Figures = {"images": len(images), "threads": THREADS}
-    ways = {"in turn": (1, 1), "in threads": (THREADS, 1), "in batches": (THREADS,) * 2}
-    for name, (threads, batch) in ways.items():
+    modes = {
+        "in turn": (1, 1),
+        "in threads": (THREADS, 1),
+        "in batches": (THREADS,) * 2,
+    }
+    for name, (threads, batch) in modes.items():
         run_all = functools.partial(in_threads, threads, batch)
         if batch > 1:
             run_all(decode, run_all(encode, images))  # Compiles programs for batches.
@@ -117,7 +121,7 @@ def several(settings, images: Sequence[np.ndarray]) -> Figures:
 def in_threads(
     threads: int, batch: int, function: Callable[[Any], Any], arguments: Sequence[Any]
 ) -> list[Any]:
-    """Returns the values of a function, which threads call, with batches of a size."""
+    """Calls a function for each argument in threads, which share batches of a size."""
     with (
         shared_batches.sharing(batch),
         concurrent.futures.ThreadPoolExecutor(threads) as pool,

@@ -49,6 +49,7 @@ PAGES = (
 COMPUTED: Mapping[str, Callable[[], Block]] = {
     "bound": study_figures.bound,
     "branches": study_figures.branches,
+    "budgets": fuzz_figures.limits,
     "demo": computed_figures.demo,
     "demo_rates": computed_figures.demo_rates,
     "fuzzing": fuzz_figures.fuzzing,

@@ -6,6 +6,7 @@ from computed_figures import ROOT, Block
 
 sys.path.append(str(ROOT / "fuzz"))
 
+import budgets
 import instruction_sets
 import large_images
 import run
@@ -33,12 +34,23 @@ def large() -> Block:
     )
 
 
+def limits() -> Block:
+    """Returns what a limit of memory changes in a coded image."""
+    return Block(
+        table=budgets.comparison(),
+        source=(
+            "Against the same image without windows. Printed by `python "
+            "benchmarks/budgets.py --table benchmarks/budgets.csv`."
+        ),
+    )
+
+
 def exchange() -> Block:
     """Returns how files of each model travel between instruction sets."""
     return Block(
         table=instruction_sets.comparison(),
         source=(
-            "The middle of a photograph, or of two, encoded on each side and decoded "
-            "on the other. Printed by `python benchmarks/instruction_sets.py`."
+            "The middle of two photographs, encoded on each side and decoded on the "
+            "other. Printed by `python benchmarks/instruction_sets.py`."
         ),
     )

@@ -9,10 +9,11 @@ from jaxtyping import Float32, Float64, UInt8
 
 from jaxcorr import programs, windowed_codec
 from jaxcorr.bitstream import networks, shared_batches
+from jaxcorr.bitstream.memory import LARGEST_WINDOW
 from jaxcorr.bitstream.planes import Planes
 from jaxcorr.images import PictureRows
 from jaxcorr.model import Model
-from jaxcorr.transforms.windows import read_padded
+from jaxcorr.transforms.windows import Network, read_padded
 
 BEYOND_IMAGE: Literal["constant", "edge"] = "edge"
 """Latents that the synthesis sees beyond the image: the last are repeated, as the codec
@@ -29,7 +30,7 @@ def analyze(
       image: Picture, of which the rows of one window are kept at a time.
       planes: Windows on the picture.
     """
-    network = shared_batches.shared(networks.analyze, model.shared_codec)
+    network = _shared(networks.analyze, model, planes)
     channels = model.config.transforms.channels
     return windowed_codec.analyze_rows(network, image, planes.analysis, channels)
 
@@ -65,8 +66,18 @@ def synthesize(
     def read(rows: slice, columns: slice) -> Float32[np.ndarray, "h16 w16 c"]:
         return read_padded(latent_hat, rows, columns, mode).astype(np.float32)
 
-    network = shared_batches.shared(networks.synthesize, model.shared_codec)
+    network = _shared(networks.synthesize, model, planes)
     with programs.kept_for((model.config, planes.canvas), "reconstruct"):
         yield from windowed_codec.synthesize_rows(
             network, read, planes.synthesis, planes.size
         )
+
+
+def _shared(program: shared_batches.Program, model: Model, planes: Planes) -> Network:
+    """Returns a network that images of one canvas may share.
+
+    A batch has no more pixels than the largest window of an image.
+    """
+    height, width = planes.canvas
+    most = LARGEST_WINDOW // (height * width)
+    return functools.partial(shared_batches.run, program, model.shared_codec, most=most)

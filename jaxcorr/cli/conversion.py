@@ -10,7 +10,6 @@ from contextvars import copy_context
 from tqdm.auto import tqdm
 
 from jaxcorr import runtime
-from jaxcorr.bitstream import shared_batches
 from jaxcorr.cli import output as results
 from jaxcorr.cli.batch import Item
 from jaxcorr.cli.output import print_error, print_note
@@ -27,9 +26,10 @@ def convert_files(
     """Converts files, and exits at the end if one of them failed.
 
     Several threads convert files at once, so that one is read or written while another
-    is coded. On an accelerator, they share runs of the networks. What is printed has
-    the order of the files. A failure of any kind is reported on standard error and does
-    not stop the others. The status is 2, or 1 if an error was none of the input.
+    is coded. On an accelerator, they share runs of analysis and synthesis. What is
+    printed has the order of the files. A failure of any kind is reported on standard
+    error and does not stop the others. The status is 2, or 1 if an error was none of
+    the input.
 
     Args:
       items: Files to convert.
@@ -43,7 +43,7 @@ def convert_files(
     bar = tqdm(total=len(items), unit="image", disable=hide_progress, smoothing=0.1)
     with bar, contextlib.ExitStack() as stack:
         if jobs > 1:
-            stack.enter_context(shared_batches.sharing(_shared_images(jobs)))
+            stack.enter_context(_sharing(jobs))
             pool = ThreadPoolExecutor(jobs)
             stack.callback(pool.shutdown, cancel_futures=True)
             futures = [
@@ -77,11 +77,16 @@ def check_jobs(jobs: int | None) -> None:
         raise UserError(f"--jobs must be at least 1, but is {jobs}")
 
 
-def _shared_images(jobs: int) -> int:
-    """Returns how many images of one canvas are analyzed or synthesized at once."""
+def _sharing(jobs: int) -> contextlib.AbstractContextManager[None]:
+    """Lets images of one canvas be analyzed or synthesized at once on an accelerator.
+
+    The cores of a CPU are busy with a single image.
+    """
     import jax
 
-    return 1 if jax.default_backend() == "cpu" else jobs
+    from jaxcorr.bitstream import shared_batches
+
+    return shared_batches.sharing(1 if jax.default_backend() == "cpu" else jobs)
 
 
 def _default_jobs() -> int:

@@ -48,7 +48,8 @@ Jpeg = Annotated[
     argument(
         "QUALITY",
         "Store tiles as JPEG of this quality, which training decodes in a fraction of "
-        "the time; 0 stores them without loss.",
+        "the time; 0 stores them without loss. JPEG and PNG files that are not cut "
+        "stay as they are.",
     ),
 ]
 Workers = Annotated[

@@ -32,7 +32,7 @@ class ShardJob:
       images: Its images.
       duplicates: Names of the files that images are equal to, by their positions in
         `images`. These images are left out.
-      config: How images are made smaller and cut.
+      config: How images are made smaller, cut and stored.
     """
 
     folder: TileFolder

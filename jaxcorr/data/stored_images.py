@@ -16,14 +16,16 @@ LARGEST_JPEG_SIDE = 65500
 
 
 def encode(image: UInt8[np.ndarray, "h w 3"], *, jpeg: int = 0) -> bytes:
-    """Encodes an image without loss: as WebP, or as PNG if WebP cannot hold it.
+    """Encodes an image: as WebP without loss, unless a quality of JPEG is given.
 
-    Tiles of photographs take a sixth fewer bytes than as PNG, and less time to encode
-    and to decode. WebP with less effort than this does not exist.
+    An image that is too large for WebP becomes PNG. As WebP, tiles of photographs take
+    a sixth fewer bytes than as PNG, and less time to encode and to decode. WebP with
+    less effort than this does not exist.
 
     Args:
       image: The image.
-      jpeg: Quality of a JPEG file in its place, which is faster to decode; 0 for none.
+      jpeg: Quality of JPEG, which is faster to decode, from 50 to 100; 0 encodes
+        without loss.
     """
     buffer = io.BytesIO()
     picture = Image.fromarray(image)

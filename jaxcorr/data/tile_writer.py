@@ -82,7 +82,7 @@ def write_tiles(
     Args:
       images: The images, in the order of their tiles.
       output: Folder to write.
-      config: How images are made smaller and cut.
+      config: How images are made smaller, cut and stored.
       runner: What writes shards, such as `shard_runners.in_processes`.
       images_per_shard: Number of images whose tiles are in one file.
       unique: Whether files are left out that are equal to an earlier one.
@@ -194,7 +194,9 @@ def _begin(output: AnyPath, settings: dict[str, Any]) -> bool:
     else:
         tile_folder.write_json(path, settings)
         return False
-    begun = dataclasses.asdict(TileConfig()) | begun  # Earlier versions had fewer.
+    begun = (
+        dataclasses.asdict(TileConfig()) | begun
+    )  # Earlier versions had fewer settings.
     for name, value in settings.items():
         if begun.get(name) != value:
             what = "other images"

@@ -48,8 +48,10 @@ def read_samples(image: Image.Image, reopen: Reopen | None = None) -> Samples:
       reopen: Opens it again, which 16-bit colors need: Pillow keeps 8 bits of them.
 
     Raises:
-      ValueError: If the values have no known range.
+      ValueError: If the values have no known range, or parts of a TIFF file are
+        missing, which Pillow would leave black.
     """
+    _check_parts(image)
     bits = _check_range(image)
     if image.mode.startswith("I"):
         return _read_deep_gray(image, bits)
@@ -57,6 +59,27 @@ def read_samples(image: Image.Image, reopen: Reopen | None = None) -> Samples:
     if reopen is not None and ";16" in rawmode:
         return _read_deep_color(image, rawmode, reopen)
     return _read_8_bits(image)
+
+
+def _check_parts(image: Image.Image) -> None:
+    """Checks that the strips or tiles of a TIFF file cover all of it.
+
+    Raises:
+      ValueError: If they do not.
+    """
+    parts = [tile for tile in getattr(image, "tile", ()) if tile[1] is not None]
+    if image.format != "TIFF" or not parts:
+        return
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    is_planar = tags.get(ExifTags.Base.PlanarConfiguration) == CHANNELS_FIRST
+    planes = 1
+    if is_planar and parts[0][0] != "libtiff":
+        planes = tags.get(ExifTags.Base.SamplesPerPixel, 1)
+    covered = sum(
+        (part[1][2] - part[1][0]) * (part[1][3] - part[1][1]) for part in parts
+    )
+    if covered < image.width * image.height * planes:
+        raise ValueError("some of its strips or tiles are missing")
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:

@@ -143,7 +143,7 @@ def natural_weight(variance: Any, *, channels: int, stride: int = 16) -> Any:
 
     Args:
       variance: Mean of the squared normalized latents, such as the middle cell of the
-        map; positive. Its gradient is stopped.
+        map. Its gradient is stopped. Below 10⁻⁶ it counts as 10⁻⁶.
       channels: Channels of the latents; at least 1.
       stride: Distance between two latents, in pixels; at least 1.
 
@@ -154,7 +154,7 @@ def natural_weight(variance: Any, *, channels: int, stride: int = 16) -> Any:
       ValueError: If `channels` or `stride` is below 1.
     """
     _check_positive(channels=channels, stride=stride)
-    variance = tf.stop_gradient(tf.convert_to_tensor(variance))
+    variance = tf.maximum(tf.stop_gradient(tf.convert_to_tensor(variance)), 1e-6)
     return channels / stride**2 / (4 * math.log(2)) / variance**2
 
 

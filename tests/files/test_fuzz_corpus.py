@@ -1,4 +1,4 @@
-"""Inputs that fuzzing kept are read or refused, as they were when they were found."""
+"""Inputs that fuzzing kept are read or refused, and fail in no other way."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from jaxcorr.images import row_reader
 CORPUS = Path(targets.__file__).parent / "corpus"
 
 
+@pytest.mark.fast
 @pytest.mark.filterwarnings("ignore")  # Those of Pillow about damaged images.
 @pytest.mark.parametrize("name", targets.TARGETS)
 def test_inputs_of_the_fuzzer_are_read_or_refused(monkeypatch, name):

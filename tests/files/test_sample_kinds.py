@@ -3,6 +3,7 @@
 import itertools
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,3 +220,41 @@ def test_a_page_of_a_tiff_file_is_the_largest_and_it_is_said(tmp_path):
 
 
 PAGES = [((16, 12), "red"), ((64, 48), "green"), ((64, 48), "blue")]
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_a_tiff_file_without_its_last_strips_is_refused(bits):  # Found by fuzzing.
+    data = tiff(quantize(LEVELS, bits), bits, t278=[4])
+    with pytest.raises(UserError, match=r"photo cannot .* some of its strips or tiles"):
+        read(data)
+    assert read(tiff(quantize(LEVELS, bits), bits, t278=[8])).rgb.shape[0] == HEIGHT
+
+
+def retagged(data, tag, *, new=None, count=None):
+    """Returns a TIFF file with another number, or with fewer values, of an entry."""
+    place = data.index(struct.pack("<HH", tag, 4))
+    (values,) = struct.unpack_from("<I", data, place + 4)
+    entry = struct.pack("<HHI", new or tag, 4, count or values)
+    return data[:place] + entry + data[place + 8 :]
+
+
+def test_a_tiff_file_without_its_last_plane_is_refused():
+    data = tiff(quantize(COLORS, 8), 8, planar=2, photometric=2)
+    assert read(data).rgb.shape == COLORS.shape
+    for tag in (273, 279):
+        data = retagged(data, tag, count=2)
+    with pytest.raises(UserError, match="some of its strips or tiles are missing"):
+        read(data)
+
+
+def test_a_tiff_file_without_its_last_tile_is_refused():
+    planes = np.zeros((16, 16, 3), np.uint64)  # As three tiles in a row.
+    kinds: Any = {"t258": 8, "t277": 1, "t278": 16, "t284": 1}
+    data = tiff(planes, 8, planar=2, t322=16, t256=48, t257=16, **kinds)
+    for tag, new in ((273, 324), (279, 325), (278, 323)):
+        data = retagged(data, tag, new=new)
+    assert read(data).rgb.shape == (16, 48, 3)
+    for tag in (324, 325):
+        data = retagged(data, tag, count=2)
+    with pytest.raises(UserError, match="some of its strips or tiles are missing"):
+        read(data)

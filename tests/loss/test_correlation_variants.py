@@ -117,6 +117,17 @@ def test_natural_weight_is_that_of_the_width_and_has_no_gradient(channels, weigh
 
 
 @pytest.mark.fast
+def test_latents_of_zero_have_a_priced_loss_of_zero():
+    def priced(normalized):
+        map = correlation.correlation_map(normalized, window=3)
+        weight = correlation_variants.natural_weight(map[1, 1], channels=4)
+        return weight * correlation.masked_norm(map, "point")
+
+    value, gradient = jax.value_and_grad(priced)(jnp.zeros((2, 5, 5, 4)))
+    assert value == 0 and not gradient.any()
+
+
+@pytest.mark.fast
 def test_with_the_natural_weight_the_loss_is_the_bits_of_the_correlation():
     # Bits that independent coding of an autoregressive process loses, exactly.
     rho, channels = 0.3, 192
