@@ -2,14 +2,16 @@
 
     python results/branches/bars.py
 
-writes `results/report/loss_bars.png`. The paper's bars are differences of the BD-rates
-in its table of complexity (https://openreview.net/forum?id=1ihGy9vAIg), ours are
-changes of bpp + λ MSE on Kodak (`changes.py`), and the bound is a share of the bits of
-the latents (`bounds.py`).
+writes `results/report/loss_bars.png`, with a panel for each, since their units differ.
+The paper's bars are differences of the BD-rates in its table of complexity
+(https://openreview.net/forum?id=1ihGy9vAIg). Ours are changes of bpp + λ MSE on Kodak
+with 95 % intervals over the pairs (`changes.py`). The bound is a share of the bits of
+the latents on Kodak with standard errors over the images (`bounds.py`).
 """
 
 import math
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import bounds
@@ -18,17 +20,18 @@ import changes
 from jaxcorr.report import styles
 
 PICTURE = Path(__file__).resolve().parents[1] / "report" / "loss_bars.png"
-PAPER = {
-    "paper: hyperprior": 9.5,
-    "paper: checkerboard": 16.50 - 10.37,
-    "paper: ChARM": 17.99 - 14.69,
+CONTEXTS = {
+    "hyperprior": ("none", "NoContext", 9.5),
+    "checkerboard": ("checkerboard", "Checkerboard", 16.50 - 10.37),
+    "ChARM": ("charm", "Channelwise", 17.99 - 14.69),
 }
-"""Percentage points of BD-rate that the loss saves with Cheng's transforms."""
-SHOWN = ("published 1", "whitening 1")
-HYPERPRIOR = "NoContext"
+"""Names of context models in the study and in the bounds, and the percentage points of
+BD-rate that the paper's loss saves with Cheng's transforms."""
+ARMS = ("published 1", "whitening 1", "masked 1")
+PREDICTORS = ("+ one filter for all channels", "network with all neighbors")
 
-Bar = tuple[str, float, float, str]
-"""Label, saving and its error in percent, and color."""
+Bar = tuple[str, float, float]
+"""Label, saving and its error, in percent."""
 
 
 def main() -> None:
@@ -38,43 +41,59 @@ def main() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    bars = [*paper_bars(), *our_bars(), *bound_bars()]
-    labels, values, errors, colors = zip(*bars, strict=True)
-    figure, axes = pyplot.subplots(figsize=(8, 0.34 * len(bars) + 1), dpi=100)
-    axes.barh(labels, values, xerr=errors, color=colors, capsize=2)
-    axes.invert_yaxis()
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("saved (%)")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(PICTURE, bbox_inches="tight")
+    panels = {
+        "the paper (points of BD-rate)": list(paper_bars()),
+        "here (bpp + λ MSE, 95 % interval)": list(our_bars()),
+        "the bound (bits of y, standard error)": list(bound_bars()),
+    }
+    sizes = [len(bars) for bars in panels.values()]
+    figure, axes = pyplot.subplots(
+        len(panels),
+        figsize=(8, 0.26 * sum(sizes) + 2),
+        dpi=100,
+        sharex=True,
+        height_ratios=sizes,
+        layout="constrained",
+    )
+    items = zip(axes, panels.items(), styles.COLORS, strict=False)
+    for axis, (title, bars), color in items:
+        labels, values, errors = zip(*bars, strict=True)
+        axis.barh(labels, values, xerr=errors, color=color, capsize=2)
+        axis.invert_yaxis()
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_title(title, loc="left", fontsize="medium")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("saved (%); to the left of 0, what it costs")
+    figure.savefig(PICTURE)
     print(PICTURE)
 
 
-def paper_bars() -> list[Bar]:
-    """Returns what the paper says."""
-    return [(name, value, math.nan, styles.COLORS[0]) for name, value in PAPER.items()]
+def paper_bars() -> Iterator[Bar]:
+    """Yields what the paper says."""
+    for name, (_, _, saved) in CONTEXTS.items():
+        yield name, saved, math.nan
 
 
-def our_bars() -> list[Bar]:
-    """Returns what the arms of the hyperprior saved on Kodak."""
-    bars = []
-    for (context, rate, name), pairs in changes.arm_pairs().items():
-        if context != "none" or name not in SHOWN:
-            continue
-        kodak = [changes.change(a, b) for b, a in pairs if a.images == "kodak"]
-        label = f"here: {name}, λ = {rate:g}"
-        half = changes.half_interval(kodak)
-        bars.append((label, -statistics.mean(kodak), half, styles.COLORS[1]))
-    return bars
+def our_bars() -> Iterator[Bar]:
+    """Yields what the arms saved on Kodak."""
+    pairs = changes.arm_pairs()
+    for label, (context, _, _) in CONTEXTS.items():
+        for (name, rate, arm), group in pairs.items():
+            if name != context or arm not in ARMS:
+                continue
+            kodak = [changes.change(b, a) for a, b in group if a.images == "kodak"]
+            half = changes.half_interval(kodak)
+            yield f"{label}, {arm[:-2]}, λ = {rate:g}", -statistics.mean(kodak), half
 
 
-def bound_bars() -> list[Bar]:
-    """Returns what neighbors could save of the bits of the latents of a hyperprior."""
-    return [
-        (f"bound: {row.predictor}", row.percent, row.error, styles.COLORS[2])
-        for row in bounds.read()
-        if row.context == HYPERPRIOR
-    ]
+def bound_bars() -> Iterator[Bar]:
+    """Yields what neighbors could save of the bits of the latents."""
+    rows = bounds.read()
+    for label, (_, context, _) in CONTEXTS.items():
+        for row in rows:
+            if row.context == context and row.predictor in PREDICTORS:
+                name = row.predictor.removeprefix("+ ")
+                yield f"{label}, {row.model}: {name}", row.percent, row.error
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Measures what neighbors could still save in trained codecs.
 
-    python results/branches/bounds.py KODAK demo@0 MODEL…
+    python results/branches/bounds.py KODAK demo@0 NAME=MODEL…
 
-keeps the savings of `jaxcorr bound` as `bounds.csv` beside this script, and prints
-them. Without arguments it prints what is kept.
+keeps the savings of `jaxcorr bound` as `bounds.csv` beside this script, with the closed
+forms, and prints them. A model is called by the last part of its path unless a name is
+given. Without arguments it prints what is kept.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ class Row:
     """The saving of one predictor in one codec.
 
     Attributes:
-      model: Last part of the path of the model.
+      model: Name of the model.
       context: Name of the codec's context model.
       predictor: Description of the predictor.
       percent: Saving, in percent of the bits of the latents.
@@ -49,8 +50,9 @@ def main(arguments: list[str]) -> None:
     print(comparison().as_markdown())
 
 
-def measure(folder: Path, path: str) -> list[Row]:
-    """Returns the savings of all predictors in one codec."""
+def measure(folder: Path, argument: str) -> list[Row]:
+    """Returns the savings of all predictors and closed forms in one codec."""
+    name, _, path = argument.rpartition("=")
     model = jaxcorr.load(path)
     outputs = [
         model.analyze(images.read_image(file)[0])
@@ -64,13 +66,13 @@ def measure(folder: Path, path: str) -> list[Row]:
     )
     return [
         Row(
-            model=Path(path).name,
+            model=name or Path(path).name,
             context=type(model.config.context).__name__,
             predictor=saving.title,
             percent=round(saving.percent, 3),
             error=round(saving.error, 3),
         )
-        for saving in bound.savings
+        for saving in (*bound.savings, *bound.closed_forms)
     ]
 
 

@@ -5,9 +5,10 @@
 The cost of an image is bpp + λ MSE. A difference to the arm without the loss that
 branches from the same checkpoint is the mean over images of the logarithm of the ratio
 of two costs, in percent. The table has the mean over the pairs and, if there are
-several, half of the 95 % interval of Student's t over them. Its last columns are the
-correlation loss L and the mean v of the squared normalized latents of BSDS500's
-validation set, as means over images, without the loss and in the arm.
+several, half of the 95 % interval of Student's t over them. Its last columns are of
+BSDS500's validation set, as means over images, without the loss and in the arm: the
+correlation loss L, the share of it that vanishes if each channel loses its mean over
+the image (the offset), and the mean v of the squared normalized latents.
 """
 
 import dataclasses
@@ -25,6 +26,8 @@ from jaxcorr.report.tables import Table
 
 SETS = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
 BASE, CONFIDENCE = "published", 0.95
+FORMS = {"correlation": ".4f", "offset": ".0%", "normalized_square": ".2f"}
+"""Formats of the statistics of an arm that are printed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ class Arm:
       step: Checkpoint that it branches from.
       costs: Cost of each image, in bits per pixel.
       correlation: Correlation loss, as a mean over the images.
+      offset: Share of it that offsets of the channels cause.
       normalized_square: Mean of the squared normalized latents, likewise.
     """
 
@@ -49,6 +53,7 @@ class Arm:
     step: int
     costs: tuple[float, ...]
     correlation: float
+    offset: float
     normalized_square: float
 
 
@@ -70,9 +75,9 @@ def comparison() -> Table:
     sets = [name for name in SETS if name in measured]
     return Table(
         columns=(
-            *("context", "λ", "arm and α"),
+            *("context", "λ", "arm and α", "pairs"),
             *(SETS[name] for name in sets),
-            *("L without", "with", "v without", "with"),
+            *("L without", "with", "offset without", "with", "v without", "with"),
         ),
         rows=tuple(
             (context, f"{rate:g}", name, *cells(group, sets))
@@ -99,13 +104,14 @@ def arm_pairs() -> dict[tuple[str, float, str], list[tuple[Arm, Arm]]]:
 
 def cells(pairs: list[tuple[Arm, Arm]], sets: list[str]) -> Iterator[str]:
     """Yields the changes of the cost on each set, and both statistics."""
+    first = [pair for pair in pairs if pair[0].images == sets[0]]
+    yield str(len(first))
     for images in sets:
         group = [pair for pair in pairs if pair[0].images == images]
         yield interval([change(arm, base) for base, arm in group])
-    first = [pair for pair in pairs if pair[0].images == sets[0]]
-    for name, digits in {"correlation": 4, "normalized_square": 2}.items():
+    for name, form in FORMS.items():
         for arms in zip(*first, strict=True):
-            yield f"{statistics.mean(getattr(arm, name) for arm in arms):.{digits}f}"
+            yield f"{statistics.mean(getattr(arm, name) for arm in arms):{form}}"
 
 
 def read_arms() -> Iterator[Arm]:
@@ -126,6 +132,8 @@ def arms_of(
     rows = whole_images.read(table)
     for weight in sorted({row.weight for row in rows}):
         images = [row for row in rows if row.weight == weight]
+        correlation = statistics.mean(row.correlation for row in images)
+        centered = statistics.mean(row.centered for row in images)
         yield Arm(
             context=context,
             rate=rate,
@@ -133,7 +141,8 @@ def arms_of(
             images=table.stem,
             step=step,
             costs=tuple(row.bpp_y + row.bpp_z + rate * row.mse for row in images),
-            correlation=statistics.mean(row.correlation for row in images),
+            correlation=correlation,
+            offset=1 - centered / correlation if correlation else 0.0,
             normalized_square=statistics.mean(row.normalized_square for row in images),
         )
 

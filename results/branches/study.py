@@ -1,12 +1,14 @@
 """What the correlation loss changes in a trained codec: branches of a trunk in pairs.
 
-    python results/branches/study.py --photographs BSDS --held-out VAL --kodak KODAK
+    python results/branches/study.py --photographs BSDS --held-out VAL --kodak KODAK \
+        --other-kinds OTHER
 
 trains a trunk without the loss for each context model, as a sweep over two rates. From
 three of its checkpoints every arm goes on with the same batches and the same noise, and
 ends with the same drop of the learning rate. Arms differ in the loss alone, but for the
 controls. Whole images are measured with rounded latents; bits and MSE of each image are
-kept as CSV beside this script. `changes.py` prints the comparison.
+kept as CSV beside this script, for each set of images whose folder is given.
+`changes.py` prints the comparison.
 
 What is trained or measured already is not repeated, and a run that was stopped resumes.
 `--only NAME…`, `--arms NAME…` and `--checkpoints STEP…` run some of the branches, for
@@ -18,7 +20,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import tyro
@@ -51,6 +53,7 @@ correlation with earlier neighbors, so the loss has nothing to gain."""
 STARTS = {"charm": "demo"}
 """Models that trunks start from, except for the context model, whose parameters are
 random. Other trunks start from random parameters alone."""
+TRANSFORMS = Minnen(width=64, channels=96)
 WEIGHTS = (0.0005, 0.0067)
 """λ of the two rates."""
 TRUNK_STEPS, EVERY = 8_000, 1_000
@@ -66,6 +69,8 @@ LOSS: dict[str, dict[str, Any]] = {
         "loss": {"measure": "whitening", "estimator": "averaged"},
         "sweep": {"correlation_weight": 1.0},
     },
+    # The paper's loss itself, with α* of latents of variance 1.
+    "fixed": {"sweep": {"correlation_weight": round(0.36 * 96 / 256, 3)}},
     "annealed": {
         **AUTO,
         "stages": {"correlation_weight": 4.0, "correlation_weight_end": 0.0},
@@ -108,15 +113,15 @@ class Settings:
     """The images that `results/other_kinds/make.py` makes."""
     runs: Path = Path("runs/branches")
     """Folder for the run directories."""
-    only: tuple[str, ...] = ("none", "charm", "autoregressive")
+    only: tuple[str, ...] = tuple(CONTEXTS)
     """Names of context models."""
     arms: tuple[str, ...] = ()
     """Names of arms; all by default."""
     checkpoints: tuple[int, ...] = CHECKPOINTS
     """Checkpoints of the trunk, in steps of a trunk of full length; none trains the
     trunk alone."""
-    measured: tuple[Literal["val", "kodak", "other"], ...] = ("val", "kodak", "other")
-    """Sets of images to measure; none trains alone."""
+    trains_only: bool = False
+    """Whether no images are measured."""
     workers: int = 0
     """Processes that read photographs."""
     deadline: float = float("inf")
@@ -126,13 +131,13 @@ class Settings:
     branch_steps: int = BRANCH_STEPS
     """Length of each branch."""
 
-    def folder(self, images: str) -> Path:
-        """Returns the folder of a set of images."""
+    @property
+    def measured(self) -> dict[str, Path]:
+        """Folders of the sets of images to measure, by the names of their tables."""
         sets = {"val": self.held_out, "kodak": self.kodak, "other": self.other_kinds}
-        folder = sets[images]
-        if folder is None:
-            raise SystemExit(f"no folder is given for the images {images}")
-        return folder
+        if self.trains_only:
+            return {}
+        return {name: folder for name, folder in sets.items() if folder is not None}
 
 
 def main(settings: Settings) -> None:
@@ -162,11 +167,11 @@ def main(settings: Settings) -> None:
         run = branch(context, rate, step, ARMS[context][arm], settings)
         run = dataclasses.replace(run, workdir=str(workdir))
         train(run)
-        for images in settings.measured:
+        for images, folder in settings.measured.items():
             table = FOLDER / f"{context}-{name}" / f"{images}.csv"
             if not table.is_file():
                 table.parent.mkdir(exist_ok=True)
-                whole_images.write(table, run, settings.folder(images))
+                whole_images.write(table, run, folder)
 
 
 def train(run: TrainConfig) -> None:
@@ -205,9 +210,7 @@ def trunk(context: str, settings: Settings, init_from: str | None) -> TrainConfi
         steps=settings.trunk_steps,
         workdir=str(settings.runs / context / "trunk"),
         init_from=init_from,
-        codec=CodecConfig(
-            transforms=Minnen(width=64, channels=96), context=CONTEXTS[context]
-        ),
+        codec=CodecConfig(transforms=TRANSFORMS, context=CONTEXTS[context]),
         sweep=SweepConfig(distortion_weight=WEIGHTS, correlation_weight=0.0),
         optimizer=OptimizerConfig(
             learning_rate=LEARNING_RATE,

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from support import codecs
 from support.codecs import blocks
 
 from jaxcorr import images, model, saved_model
+from jaxcorr.cli import bound
 from jaxcorr.neighbors import network
 
 SIDE = 176
@@ -48,6 +50,21 @@ def test_bound_prints_a_table_and_writes_a_picture_and_json(
         for name in values["files"]
     ]
     assert values["image_bits"] == pytest.approx(bits, rel=1e-4)
+
+
+@pytest.mark.fast
+def test_images_of_other_kinds_are_converted_and_it_is_said(folder, capsys):
+    deep = np.arange(SIDE**2, dtype=np.uint16).reshape(SIDE, SIDE)
+    Image.fromarray(deep).save(folder / "1.png")
+    with Image.open(folder / "2.png") as image:
+        image.putalpha(100)
+        image.save(folder / "2.png")
+    pixels = bound._read({path.name: path for path in sorted(folder.iterdir())})
+    assert all(image.shape == (SIDE, SIDE, 3) for image in pixels)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "1.png" in said[0] and "16 bits rounded to 8" in said[0]
+    assert "2.png" in said[1] and "white" in said[1]
 
 
 @pytest.mark.fast

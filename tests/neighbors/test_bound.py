@@ -109,6 +109,36 @@ def test_a_scale_that_only_earlier_channels_tell_is_found_in_theirs():
     assert abs(saved["neighbor_energy"][0] - saved["channel_filters"][0]) < 0.02
 
 
+@pytest.mark.slow
+def test_a_network_finds_a_part_of_what_no_linear_filter_sees():
+    # The mean is the magnitude of the left neighbor, hardly correlated with it.
+    field, slope = white(shape=(8, 64, 64, 1)), 0.9
+    for column in range(1, 64):
+        left = np.abs(field[:, :, column - 1])
+        field[:, :, column] += slope * (left - left.mean())
+    scale = field.std()
+    measured = bounds.bound(
+        [*field], [*np.zeros_like(field)], [*np.full_like(field, scale)]
+    )
+    *linear, alone, network = measured.savings
+    # A Gaussian of the field's variance costs this much more than one of the noise's.
+    known = 100 * np.log2(scale / SCALE) / measured.bits_per_latent
+    assert 0.15 * known < network.percent < known and network.error < 0.01 * known
+    assert max(saving.percent for saving in linear) < network.percent / 5
+    assert abs(alone.percent) < 0.01
+
+
+@pytest.mark.slow
+def test_the_whole_network_saves_nothing_of_white_latents():
+    field = white(seed=3)
+    measured = bounds.bound(
+        [*field], [*np.zeros_like(field)], [*np.full_like(field, SCALE)]
+    )
+    for saving in measured.savings[-2:]:
+        assert saving.name.startswith("network")
+        assert -0.1 < saving.percent < 3 * saving.error + 1e-3
+
+
 @pytest.fixture(scope="module")
 def measured_white():
     with pytest.MonkeyPatch.context() as patch:
