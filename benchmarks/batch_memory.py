@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import large_images
+import mosaics
 import tyro
 
 from jaxcorr import images
@@ -59,7 +60,7 @@ def measure_coding(settings: Settings, folder: Path, count: int) -> None:
     """Prints what a batch of photographs takes."""
     first, coded = folder / "photographs", folder / "coded"
     first.mkdir()
-    large_images.write_mosaic(first / "0.png", settings.megapixels)
+    mosaics.write_mosaic(first / "0.png", settings.megapixels)
     for number in range(1, count):
         os.link(first / "0.png", first / f"{number}.png")
     model = ["-m", settings.model, "--quiet"]

@@ -9,14 +9,13 @@ symbols that differ, and the share of pixels of the two pictures that differ by 
 level, and by more. Rows that the table has are not measured again.
 """
 
-import csv
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import large_images
+import mosaics
 import numpy as np
 import tyro
 
@@ -40,7 +39,7 @@ class Settings:
     """Models and an image to measure."""
 
     model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"])] = ("demo",)
-    """Models, or names of transforms with random parameters of `large_images.py`."""
+    """Models, or names of transforms with random parameters of `mosaics.py`."""
     megapixels: float = 24.0
     """Size of the image."""
     memory: str = "1.5GB"
@@ -53,20 +52,22 @@ def main(settings: Settings) -> None:
     """Prints a row for each model."""
     runtime.retain_freed_memory()
     images.limit_megapixels(1000)
-    rows: list[dict[str, Any]] = [*large_images.read_table(settings.table)]
+    rows: list[dict[str, Any]] = []
+    if settings.table is not None:
+        rows = [*csv_tables.read_rows(settings.table)]
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "image.png"
-        large_images.write_mosaic(path, settings.megapixels)
+        mosaics.write_mosaic(path, settings.megapixels)
         image = images.read(path).rgb
         for codec in settings.model:
             keys = codec, f"{settings.megapixels:g}", settings.memory
             if keys in {tuple(row[key] for key in COLUMNS[:3]) for row in rows}:
                 continue
-            model = run_directory.load(large_images.find_model(codec, Path(name)))
+            model = run_directory.load(mosaics.find_model(codec, Path(name)))
             counts = compare(model, image, settings.memory)
             rows.append(dict(zip(COLUMNS, (*keys, *counts), strict=True)))
             if settings.table is not None:
-                write_rows(settings.table, rows)
+                csv_tables.write_rows(settings.table, rows)
     print(as_table(rows).as_markdown())
 
 
@@ -99,14 +100,6 @@ def compare(model: Model, image: np.ndarray, limit: str) -> tuple[Any, ...]:
         np.count_nonzero(levels == 1),
         np.count_nonzero(levels > 1),
     )
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes the table."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def comparison() -> Table:

@@ -4,8 +4,8 @@
 
 Prints the median time and the temporary memory of the compiled value and gradient of
 the loss with a 7x7 window, for both implementations, and then the shares of the loss
-and of its variants, with the map that is logged, in the time of train steps. Takes about
-four minutes on two CPU cores.
+and of its variants, with the map that is logged, in the time of train steps. Takes
+about four minutes on two CPU cores.
 """
 
 import dataclasses

@@ -13,7 +13,6 @@ the table is not measured again. Without images it prints what is kept.
 """
 
 import argparse
-import csv
 import dataclasses
 import importlib
 import os
@@ -92,7 +91,7 @@ def main() -> None:
             known = csv_tables.read_rows(TABLE)
             if Path(model).name not in {row["model"] for row in known}:
                 row = exchange(model, options.other, options.images)
-                write_rows([*known, dataclasses.asdict(row)])
+                csv_tables.write_rows(TABLE, [*known, dataclasses.asdict(row)])
     if not options.work:
         print(comparison().as_markdown())
 
@@ -185,15 +184,6 @@ def compare(row: Row, number: int, source: Path, folder: Path) -> None:
             row.files += 1
             row.equal += is_equal
             row.scale_difference = max(row.scale_difference, difference)
-
-
-def write_rows(rows: list[dict[str, Any]]) -> None:
-    """Writes the table."""
-    with TABLE.open("w", newline="") as file:
-        names = [field.name for field in dataclasses.fields(Row)]
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def comparison() -> Table:

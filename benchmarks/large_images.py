@@ -13,7 +13,6 @@ Rows that the table has are kept, so the script goes on where it was interrupted
 ends with all rows as a table in Markdown.
 """
 
-import csv
 import dataclasses
 import json
 import os
@@ -22,24 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
+import mosaics
 import tyro
-from jaxtyping import UInt8
 
-import jaxcorr
-from jaxcorr import images, saved_model
-from jaxcorr.codec import CodecConfig, initialize
-from jaxcorr.data import built_in
+from jaxcorr import images
 from jaxcorr.evaluation import csv_tables
 from jaxcorr.evaluation.classical import CODECS
 from jaxcorr.report.tables import Table
-from jaxcorr.transforms.cheng import Cheng
-from jaxcorr.transforms.minnen import Minnen
-from jaxcorr.transforms.swin import Swin
 
 PEER = Path(__file__).parent / "peers" / "compressai_coding.py"
 TABLE = Path(__file__).with_suffix(".csv")
@@ -52,12 +44,6 @@ COLUMNS = (
     "failure",
 )
 QUALITIES = {"jpegxl": 3.0, "avif": 50.0}
-RANDOM = {
-    "minnen-128-192": Minnen(width=128, channels=192),
-    "cheng-128": Cheng(width=128),
-    "swin-m": Swin(),
-}
-"""Transforms of models with random parameters, for their time and memory alone."""
 UNTILED = "untiled"
 """In place of a limit of memory: no windows, so networks see the whole image."""
 UNLIMITED = "1000GB"
@@ -102,7 +88,7 @@ def main(settings: Settings) -> None:
         for codec, megapixels, memory in jobs:
             image = Path(folder) / f"{megapixels:g}.png"
             if not image.exists():
-                write_mosaic(image, megapixels)
+                mosaics.write_mosaic(image, megapixels)
             if codec == "compressai" and settings.compressai is not None:
                 row = measure_compressai(settings.compressai, image, settings.most)
             else:
@@ -181,36 +167,10 @@ def write_table(path: Path | None, rows: Sequence[dict]) -> None:
     if path is None:
         return
     names = list(dict.fromkeys(row["codec"] for row in rows))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            sorted(
-                rows,
-                key=lambda row: (names.index(row["codec"]), float(row["megapixels"])),
-            )
-        )
-
-
-def write_mosaic(path: Path, megapixels: float) -> None:
-    """Writes a photograph of 3:2, of some megapixels and sides divisible by 64."""
-    height = round((megapixels * 1e6 / 1.5) ** 0.5 / 64) * 64
-    width = round(1.5 * height / 64) * 64
-    photograph, _ = images.read_image(built_in.held_out_paths()[1])
-    tile = photograph.repeat(2, axis=0).repeat(2, axis=1)
-
-    def mirrored(indices: np.ndarray, length: int) -> np.ndarray:
-        within = indices % (2 * length)
-        return np.where(within < length, within, 2 * length - 1 - within)
-
-    def bands() -> Iterator[images.Picture]:
-        columns = mirrored(np.arange(width), tile.shape[1])
-        for first in range(0, height, 64):
-            rows = mirrored(np.arange(first, first + 64), tile.shape[0])
-            yield images.Picture(rgb=tile[rows][:, columns])
-
-    with path.open("wb") as file:
-        images.write_rows(file, path, height, bands())
+    ordered = sorted(
+        rows, key=lambda row: (names.index(row["codec"]), float(row["megapixels"]))
+    )
+    csv_tables.write_rows(path, ordered)
 
 
 def measure(codec: str, image: Path, memory: str, settings: Settings) -> dict:
@@ -222,7 +182,7 @@ def measure(codec: str, image: Path, memory: str, settings: Settings) -> dict:
         if codec in CODECS:
             command = [__file__, action, codec, str(source), str(target)]
         else:
-            model = find_model(codec, image.parent)
+            model = mosaics.find_model(codec, image.parent)
             limit = (
                 ["--memory", UNLIMITED if memory == UNTILED else memory]
                 if memory
@@ -295,24 +255,10 @@ def code_classically(action: str, codec: str, source: Path, target: Path) -> Non
     """Encodes an image, or decodes a file to an image."""
     images.limit_megapixels(1000)
     if action == "encode":
-        pixels: UInt8[np.ndarray, "h w 3"] = images.read(source).rgb
+        pixels: Any = images.read(source).rgb
         target.write_bytes(CODECS[codec].encode(pixels, QUALITIES[codec]))
     else:
         images.write_image(target, CODECS[codec].decode(source.read_bytes()))
-
-
-def find_model(name: str, folder: Path) -> str:
-    """Returns the path of a model, or of one with random parameters."""
-    import jax
-
-    path = folder / name
-    if name in RANDOM and not path.exists():
-        settings = CodecConfig(transforms=RANDOM[name])
-        drawn = initialize(settings, jax.random.key(0))
-        arrays = {key: np.asarray(value) for key, value in drawn.items()}
-        model: jaxcorr.Model = saved_model.make_model(settings, arrays)
-        saved_model.write_model(path, model)
-    return str(path) if name in RANDOM else name
 
 
 if __name__ == "__main__":
