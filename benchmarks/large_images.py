@@ -125,7 +125,7 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         if whole is None or whole is row:
             return ""
         seconds = [f"{action}_seconds" for action in ACTIONS]
-        if not all(row[x] and whole[x] for x in seconds):
+        if not all(row.get(x) and whole.get(x) for x in seconds):
             return ""
         return ", ".join(f"{float(row[x]) / float(whole[x]):.2f}" for x in seconds)
 
