@@ -1,6 +1,6 @@
 """Measures what masking costs in coding: format 2 against format 1, in turns.
 
-    python benchmarks/masking.py [--rounds 7] [--size 512 768]
+    python benchmarks/masking.py [--rounds 7] [--size 512 768] [--only NAME…]
 
 Networks of format 1 see the whole canvas; those of format 2 mask what lies beyond the
 image. Encodes and decodes a random image with random models of the sizes of CompressAI
@@ -35,6 +35,9 @@ MODELS = {
     "SwinT S": CodecConfig(transforms=swin.SIZES["S"]),
 }
 Rounds = Annotated[int, tyro.conf.arg(help="Turns of each format.")]
+Only = Annotated[
+    tuple[str, ...], tyro.conf.arg(help="Names of models; all by default.")
+]
 Size = Annotated[tuple[int, int], tyro.conf.arg(help="Height and width of the image.")]
 
 
@@ -62,12 +65,13 @@ def seconds(model: Model, image: np.ndarray, version: int) -> float:
     return time.perf_counter() - start
 
 
-def main(rounds: Rounds = 7, size: Size = (512, 768)) -> None:
+def main(rounds: Rounds = 7, size: Size = (512, 768), only: Only = ()) -> None:
     """Prints a row for each model."""
     runtime.retain_freed_memory()
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     print(f"{'model':30}{'format 1':>10}{'format 2':>10}{'ratio':>8}")
-    for name, settings in MODELS.items():
+    for name in only or MODELS:
+        settings = MODELS[name]
         model = make_model(settings)
         for version in (1, 2):
             seconds(model, image, version)  # Compiles the programs.
