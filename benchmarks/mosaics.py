@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from jaxcorr import images, saved_model
@@ -44,6 +43,8 @@ def write_mosaic(path: Path, megapixels: float) -> None:
 
 def find_model(name: str, folder: Path) -> str:
     """Returns the path of a model, or of one with random parameters."""
+    import jax  # Not by scripts that start processes with models of the package.
+
     path = folder / name
     if name in RANDOM and not path.exists():
         settings = CodecConfig(transforms=RANDOM[name])
