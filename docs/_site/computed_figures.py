@@ -58,7 +58,7 @@ def loss() -> Block:
     ]
     return Block(
         table=Table(
-            columns=("change by the loss", "mean", "from", "to"),
+            columns=("change by the loss", "mean", "lowest pair", "highest pair"),
             rows=tuple(
                 (name, *(_percent(f(values)) for f in (np.mean, min, max)))
                 for name, values in rows

@@ -2,11 +2,12 @@
 
     python results/branches/bars.py
 
-writes `results/report/loss_bars.png`, with a panel for each, since their units differ.
-The paper's bars are differences of the BD-rates in its table of complexity
+writes `results/report/loss_bars.png`, all in percent of the bits. The paper's bars are
+differences of the BD-rates in its table of complexity
 (https://openreview.net/forum?id=1ihGy9vAIg). Ours are changes of bpp + λ MSE on Kodak
-with 95 % intervals over the pairs (`changes.py`). The bound is a share of the bits of
-the latents on Kodak with standard errors over the images (`bounds.py`).
+with 95 % intervals over the pairs (`changes.py`), divided by the share of the bits,
+which is to first order the change of the bits at equal MSE. The bound is a share of the
+bits of the latents on Kodak with standard errors over the images (`bounds.py`).
 """
 
 import math
@@ -43,7 +44,7 @@ def main() -> None:
 
     panels = {
         "the paper (points of BD-rate)": list(paper_bars()),
-        "here (bpp + λ MSE, 95 % interval)": list(our_bars()),
+        "here (bits at equal MSE, 95 % interval)": list(our_bars()),
         "the bound (bits of y, standard error)": list(bound_bars()),
     }
     sizes = [len(bars) for bars in panels.values()]
@@ -63,7 +64,7 @@ def main() -> None:
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set_title(title, loc="left", fontsize="medium")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel("saved (%); to the left of 0, what it costs")
+    axes[-1].set_xlabel("saved bits (%); to the left of 0, what it costs")
     figure.savefig(PICTURE)
     print(PICTURE)
 
@@ -81,9 +82,20 @@ def our_bars() -> Iterator[Bar]:
         for (name, rate, arm), group in pairs.items():
             if name != context or arm not in ARMS:
                 continue
-            kodak = [changes.change(b, a) for a, b in group if a.images == "kodak"]
+            kodak = [
+                changes.change(other, base) / base.bits
+                for base, other in group
+                if base.images == "kodak"
+            ]
             half = changes.half_interval(kodak)
-            yield f"{label}, {arm[:-2]}, λ = {rate:g}", -statistics.mean(kodak), half
+            title = f"{label}, {name_of(arm)}, λ = {rate:g}"
+            yield title, -statistics.mean(kodak), half
+
+
+def name_of(arm: str) -> str:
+    """Returns the name of an arm in the picture."""
+    name = arm.split()[0]
+    return f"{name}, auto" if name == "published" else name
 
 
 def bound_bars() -> Iterator[Bar]:

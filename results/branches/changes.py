@@ -5,8 +5,10 @@
 The cost of an image is bpp + λ MSE. A difference to the arm without the loss that
 branches from the same checkpoint is the mean over images of the logarithm of the ratio
 of two costs, in percent. The table has the mean over the pairs and, if there are
-several, half of the 95 % interval of Student's t over them. Its last columns are of
-BSDS500's validation set, as means over images, without the loss and in the arm: the
+several, half of the 95 % interval of Student's t over them. Beside it is the share of
+the bits in the cost without the loss: divided by it, a change is about that of the bits
+at equal MSE. The last columns are of BSDS500's validation set, as means over images,
+without the loss and in the arm: the
 correlation loss L, the share of it that vanishes if each channel loses its mean over
 the image (the offset), and the mean v of the squared normalized latents.
 """
@@ -41,6 +43,7 @@ class Arm:
       images: Set of images.
       step: Checkpoint that it branches from.
       costs: Cost of each image, in bits per pixel.
+      bits: Share of the bits in the sum of these costs.
       correlation: Correlation loss, as a mean over the images.
       offset: Share of it that offsets of the channels cause.
       normalized_square: Mean of the squared normalized latents, likewise.
@@ -52,6 +55,7 @@ class Arm:
     images: str
     step: int
     costs: tuple[float, ...]
+    bits: float
     correlation: float
     offset: float
     normalized_square: float
@@ -75,7 +79,7 @@ def comparison() -> Table:
     sets = [name for name in SETS if name in measured]
     return Table(
         columns=(
-            *("context", "λ", "arm and α", "pairs"),
+            *("context", "λ", "arm and α", "pairs", "bits of the cost"),
             *(SETS[name] for name in sets),
             *("L without", "with", "offset without", "with", "v without", "with"),
         ),
@@ -106,6 +110,7 @@ def cells(pairs: list[tuple[Arm, Arm]], sets: list[str]) -> Iterator[str]:
     """Yields the changes of the cost on each set, and both statistics."""
     first = [pair for pair in pairs if pair[0].images == sets[0]]
     yield str(len(first))
+    yield f"{statistics.mean(base.bits for base, _ in first):.0%}"
     for images in sets:
         group = [pair for pair in pairs if pair[0].images == images]
         yield interval([change(arm, base) for base, arm in group])
@@ -134,13 +139,16 @@ def arms_of(
         images = [row for row in rows if row.weight == weight]
         correlation = statistics.mean(row.correlation for row in images)
         centered = statistics.mean(row.centered for row in images)
+        bits = [row.bpp_y + row.bpp_z for row in images]
+        costs = [x + rate * row.mse for x, row in zip(bits, images, strict=True)]
         yield Arm(
             context=context,
             rate=rate,
             name=f"{name} {weight:g}",
             images=table.stem,
             step=step,
-            costs=tuple(row.bpp_y + row.bpp_z + rate * row.mse for row in images),
+            costs=tuple(costs),
+            bits=sum(bits) / sum(costs),
             correlation=correlation,
             offset=1 - centered / correlation if correlation else 0.0,
             normalized_square=statistics.mean(row.normalized_square for row in images),

@@ -61,9 +61,9 @@ def test_pairs_give_a_mean_and_half_an_interval(table, tmp_path):
     mean, difference = sum(changes) / 2, changes[1] - changes[0]
     half = 12.7062 * difference / 2  # Student's t with one degree of freedom.
     assert published[:3] == ("none", "0.0067", "published 1")
-    assert published[3:5] == ("2", f"{mean:+.2f} ± {half:.2f} %")
-    assert published[5:] == ("0.0020", "0.0020", "25%", "25%", "1.00", "1.00")
-    assert noise[2:5] == ("noise 0", "2", "+0.00 ± 0.00 %")
+    assert published[3:6] == ("2", "100%", f"{mean:+.2f} ± {half:.2f} %")
+    assert published[6:] == ("0.0020", "0.0020", "25%", "25%", "1.00", "1.00")
+    assert noise[2:6] == ("noise 0", "2", "100%", "+0.00 ± 0.00 %")
 
 
 STUDY = """
