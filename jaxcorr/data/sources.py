@@ -3,7 +3,7 @@
 import dataclasses
 from fractions import Fraction
 
-from jaxcorr import serialization
+from jaxcorr import paths, serialization
 from jaxcorr.data import array_record_reader, built_in, folder, mixture, tfds_reader
 from jaxcorr.data.augmentation import AugmentationConfig
 from jaxcorr.data.image_source import ImageSource
@@ -120,6 +120,11 @@ def _open(
     data: DataConfig, field: str, source: str, split: str, photographs: tuple[str, ...]
 ) -> ImageSource:
     kind, argument = _split(source)
+    if kind in ("folder", "arrayrecord") and not paths.is_folder(as_path(argument)):
+        raise UserError(
+            f"{argument} is not a directory: give another --data.{field}, which is "
+            f"{source}"
+        )
     if kind == "folder":
         images = folder.open_folder(as_path(argument), crop_size=data.crop_size)
     elif kind == "arrayrecord":

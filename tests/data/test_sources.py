@@ -49,3 +49,14 @@ def test_built_in_photographs_smaller_than_a_crop_are_skipped():
     assert all(min(source[i].shape[:2]) >= 512 for i in range(len(source)))
     with pytest.raises(UserError, match="must be at most 1411"):
         sources.training_source(DataConfig(crop_size=2048))
+
+
+@pytest.mark.parametrize("source", ["folder:nowhere", "arrayrecord:nowhere"])
+def test_a_missing_folder_is_named_with_its_flag(source):
+    message = (
+        f"nowhere is not a directory: give another --data.source, which is {source}"
+    )
+    with pytest.raises(UserError, match=message):
+        sources.training_source(DataConfig(source=source))
+    with pytest.raises(UserError, match=r"give another --data\.held-out"):
+        sources.held_out_source(DataConfig(held_out=source))
