@@ -127,7 +127,8 @@ def ink_profile():
 
 @pytest.mark.parametrize("kind", ["jpg", "tif"])
 def test_inks_are_converted_by_their_profile(tmp_path, kind):
-    inks = Image.fromarray(np.dstack([RAMP, RAMP[..., 0] // 2]), "CMYK")
+    planes = [*np.moveaxis(RAMP, 2, 0), RAMP[..., 0] // 2]
+    inks = Image.merge("CMYK", [Image.fromarray(plane) for plane in planes])
     path, icc = tmp_path / f"inks.{kind}", ink_profile()
     inks.save(path, icc_profile=icc)
     with Image.open(path) as image:
