@@ -7,7 +7,8 @@ trains a trunk without the loss for each context model, as a sweep over two rate
 three of its checkpoints every arm goes on with the same batches and the same noise, and
 ends with the same drop of the learning rate. Arms differ in the loss alone, but for the
 controls. Whole images are measured with rounded latents; bits and MSE of each image are
-kept as CSV beside this script, for each set of images whose folder is given.
+kept as CSV beside this script, with the log of the training, for each set of images
+whose folder is given.
 `changes.py` prints the comparison.
 
 What is trained or measured already is not repeated, and a run that was stopped resumes.
@@ -17,6 +18,7 @@ example in a process on each core.
 """
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,10 +169,12 @@ def main(settings: Settings) -> None:
         run = branch(context, rate, step, ARMS[context][arm], settings)
         run = dataclasses.replace(run, workdir=str(workdir))
         train(run)
+        results = FOLDER / f"{context}-{name}"
+        results.mkdir(exist_ok=True)
+        shutil.copy(workdir / "metrics.jsonl", results)
         for images, folder in settings.measured.items():
-            table = FOLDER / f"{context}-{name}" / f"{images}.csv"
+            table = results / f"{images}.csv"
             if not table.is_file():
-                table.parent.mkdir(exist_ok=True)
                 whole_images.write(table, run, folder)
 
 
