@@ -194,9 +194,8 @@ def _begin(output: AnyPath, settings: dict[str, Any]) -> bool:
     else:
         tile_folder.write_json(path, settings)
         return False
-    begun = (
-        dataclasses.asdict(TileConfig()) | begun
-    )  # Earlier versions had fewer settings.
+    # Earlier versions had fewer settings.
+    begun = dataclasses.asdict(TileConfig()) | begun
     for name, value in settings.items():
         if begun.get(name) != value:
             what = "other images"
