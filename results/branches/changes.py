@@ -37,7 +37,7 @@ class Arm:
     """An arm from one checkpoint, on one set of images.
 
     Attributes:
-      context: Context model.
+      trunk: Name of the trunk.
       rate: λ.
       name: Name of the arm, with its α.
       images: Set of images.
@@ -49,7 +49,7 @@ class Arm:
       normalized_square: Mean of the squared normalized latents, likewise.
     """
 
-    context: str
+    trunk: str
     rate: float
     name: str
     images: str
@@ -79,13 +79,13 @@ def comparison() -> Table:
     sets = [name for name in SETS if name in measured]
     return Table(
         columns=(
-            *("context", "λ", "arm and α", "pairs", "bits of the cost"),
+            *("trunk", "λ", "arm and α", "pairs", "bits of the cost"),
             *(SETS[name] for name in sets),
             *("L without", "with", "offset without", "with", "v without", "with"),
         ),
         rows=tuple(
-            (context, f"{rate:g}", name, *cells(group, sets))
-            for (context, rate, name), group in pairs.items()
+            (trunk, f"{rate:g}", name, *cells(group, sets))
+            for (trunk, rate, name), group in pairs.items()
         ),
     )
 
@@ -94,14 +94,14 @@ def arm_pairs() -> dict[tuple[str, float, str], list[tuple[Arm, Arm]]]:
     """Returns each arm with the arm without the loss from the same checkpoint.
 
     Returns:
-      By context model, λ and name of the arm: the arm without the loss, and the arm.
+      By trunk, λ and name of the arm: the arm without the loss, and the arm.
     """
     arms = list(read_arms())
     base = {key_of(arm): arm for arm in arms if arm.name == f"{BASE} 0"}
     pairs: dict[tuple[str, float, str], list[tuple[Arm, Arm]]] = {}
     for arm in arms:
         if arm.name != f"{BASE} 0" and key_of(arm) in base:
-            group = pairs.setdefault((arm.context, arm.rate, arm.name), [])
+            group = pairs.setdefault((arm.trunk, arm.rate, arm.name), [])
             group.append((base[key_of(arm)], arm))
     return pairs
 
@@ -121,17 +121,17 @@ def cells(pairs: list[tuple[Arm, Arm]], sets: list[str]) -> Iterator[str]:
 
 def read_arms() -> Iterator[Arm]:
     """Yields every arm that was measured."""
-    for context, arms in study.ARMS.items():
+    for name_of_trunk, trunk in study.TRUNKS.items():
         for rate in study.WEIGHTS:
-            for name in arms:
-                pattern = f"{context}-*-{rate:g}-{name}/*.csv"
+            for name in trunk.arms:
+                pattern = f"{name_of_trunk}-*-{rate:g}-{name}/*.csv"
                 for table in sorted(study.FOLDER.glob(pattern)):
                     step = int(table.parent.name.split("-")[1])
-                    yield from arms_of(table, context, rate, name, step)
+                    yield from arms_of(table, name_of_trunk, rate, name, step)
 
 
 def arms_of(
-    table: Path, context: str, rate: float, name: str, step: int
+    table: Path, trunk: str, rate: float, name: str, step: int
 ) -> Iterator[Arm]:
     """Yields the arms of a table, one for each α."""
     rows = whole_images.read(table)
@@ -142,7 +142,7 @@ def arms_of(
         bits = [row.bpp_y + row.bpp_z for row in images]
         costs = [x + rate * row.mse for x, row in zip(bits, images, strict=True)]
         yield Arm(
-            context=context,
+            trunk=trunk,
             rate=rate,
             name=f"{name} {weight:g}",
             images=table.stem,
@@ -157,7 +157,7 @@ def arms_of(
 
 def key_of(arm: Arm) -> tuple[str, float, str, int]:
     """Returns what an arm shares with the arm without the loss."""
-    return arm.context, arm.rate, arm.images, arm.step
+    return arm.trunk, arm.rate, arm.images, arm.step
 
 
 def change(arm: Arm, base: Arm) -> float:

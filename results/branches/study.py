@@ -3,7 +3,7 @@
     python results/branches/study.py --photographs BSDS --held-out VAL --kodak KODAK \
         --other-kinds OTHER
 
-trains a trunk without the loss for each context model, as a sweep over two rates. From
+trains trunks without the loss, each as a sweep over two rates. From
 three of its checkpoints every arm goes on with the same batches and the same noise, and
 ends with the same drop of the learning rate. Arms differ in the loss alone, but for the
 controls. Whole images are measured with rounded latents; bits and MSE of each image are
@@ -44,17 +44,6 @@ from jaxcorr.training.sweep import SweepConfig
 from jaxcorr.transforms.minnen import Minnen
 
 FOLDER = Path(__file__).resolve().parent
-CONTEXTS: dict[str, ContextConfig] = {
-    "none": NoContext(),
-    "charm": Channelwise(slices=8, networks="light"),
-    "autoregressive": Autoregressive(),
-    "checkerboard": Checkerboard(),
-}
-"""Context models, of which the autoregressive one is a control: it leaves no linear
-correlation with earlier neighbors, so the loss has nothing to gain."""
-STARTS = {"charm": "demo"}
-"""Models that trunks start from, except for the context model, whose parameters are
-random. Other trunks start from random parameters alone."""
 TRANSFORMS = Minnen(width=64, channels=96)
 WEIGHTS = (0.0005, 0.0067)
 """λ of the two rates."""
@@ -86,24 +75,60 @@ CONTROLS: dict[str, dict[str, Any]] = {
 }
 """Arms without the loss."""
 SHORT = {**LOSS, "published": {**AUTO, "sweep": {"correlation_weight": (0.0, 1.0)}}}
-"""Arms of a context model whose steps take long."""
+"""Arms of a trunk whose steps take long."""
+UNBIASED = {
+    "loss": {"weight": "auto", "estimator": "unbiased"},
+    "sweep": {"correlation_weight": 1.0},
+}
 MASKED = {
     "loss": {"weight": "auto", "mask": "context"},
     "sweep": {"correlation_weight": 1.0},
 }
 """An arm that leaves out what the context model sees."""
-ARMS = {
-    "none": {**LOSS, **CONTROLS},
-    "charm": SHORT,
-    "autoregressive": {name: LOSS[name] for name in ("published", "whitening")},
-    "checkerboard": {"published": LOSS["published"], "masked": MASKED},
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """A codec that is trained without the loss, and the arms that branch from it.
+
+    Attributes:
+      context: Context model.
+      arms: What each arm changes in a branch without the loss, by its name.
+      start: Model that the trunk starts from, except for another context model, whose
+        parameters are random. Without it all parameters are random.
+    """
+
+    context: ContextConfig
+    arms: Mapping[str, dict[str, Any]]
+    start: str | None = None
+
+
+TRUNKS = {
+    "none": Trunk(context=NoContext(), arms={**LOSS, **CONTROLS}),
+    "none_from_demo": Trunk(
+        context=NoContext(),
+        start="demo",
+        arms={"published": SHORT["published"], "unbiased": UNBIASED}
+        | {name: LOSS[name] for name in ("whitening", "fixed")},
+    ),
+    "charm": Trunk(
+        context=Channelwise(slices=8, networks="light"), start="demo", arms=SHORT
+    ),
+    # A control: its context leaves no linear correlation with earlier neighbors, so
+    # the loss has nothing to gain.
+    "autoregressive": Trunk(
+        context=Autoregressive(),
+        arms={name: LOSS[name] for name in ("published", "whitening")},
+    ),
+    "checkerboard": Trunk(
+        context=Checkerboard(), arms={"published": LOSS["published"], "masked": MASKED}
+    ),
 }
-"""Arms of every context model."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Folders of images and runs, and the context models to run."""
+    """Folders of images and runs, and the trunks to train."""
 
     photographs: Path
     """The train and test sets of BSDS500, in one folder."""
@@ -115,8 +140,8 @@ class Settings:
     """The images that `results/other_kinds/make.py` makes."""
     runs: Path = Path("runs/branches")
     """Folder for the run directories."""
-    only: tuple[str, ...] = tuple(CONTEXTS)
-    """Names of context models."""
+    only: tuple[str, ...] = tuple(TRUNKS)
+    """Names of trunks."""
     arms: tuple[str, ...] = ()
     """Names of arms; all by default."""
     checkpoints: tuple[int, ...] = CHECKPOINTS
@@ -150,26 +175,26 @@ def main(settings: Settings) -> None:
     def is_late() -> bool:
         return time.monotonic() - started > settings.deadline
 
-    for context in settings.only:
+    for trunk in settings.only:
         if not is_late():
-            train(trunk(context, settings, start(context, settings)))
+            train(trunk_config(trunk, settings, write_start(trunk, settings)))
     runs = [
-        (context, arm, round(checkpoint * settings.trunk_steps / TRUNK_STEPS), rate)
+        (trunk, arm, round(checkpoint * settings.trunk_steps / TRUNK_STEPS), rate)
         for checkpoint in settings.checkpoints
-        for context in settings.only
-        for arm in ARMS[context]
+        for trunk in settings.only
+        for arm in TRUNKS[trunk].arms
         if not settings.arms or arm in settings.arms
         for rate in range(len(WEIGHTS))
     ]
-    for context, arm, step, rate in runs:
+    for trunk, arm, step, rate in runs:
         name = f"{step}-{WEIGHTS[rate]:g}-{arm}"
-        workdir = settings.runs / context / name
+        workdir = settings.runs / trunk / name
         if is_late() and not (workdir / "models").is_dir():
             continue
-        run = branch(context, rate, step, ARMS[context][arm], settings)
+        run = branch(trunk, rate, step, arm, settings)
         run = dataclasses.replace(run, workdir=str(workdir))
         train(run)
-        results = FOLDER / f"{context}-{name}"
+        results = FOLDER / f"{trunk}-{name}"
         results.mkdir(exist_ok=True)
         shutil.copy(workdir / "metrics.jsonl", results)
         for images, folder in settings.measured.items():
@@ -190,31 +215,32 @@ def train(run: TrainConfig) -> None:
         saved_model.write_model(workdir / "models" / str(number), model)
 
 
-def start(context: str, settings: Settings) -> str | None:
+def write_start(trunk: str, settings: Settings) -> str | None:
     """Writes the model that a trunk starts from, and returns its folder."""
-    if context not in STARTS:
+    start = TRUNKS[trunk].start
+    if start is None:
         return None
-    trained = jaxcorr.load(STARTS[context])
-    wanted = dataclasses.replace(trained.config, context=CONTEXTS[context])
+    trained = jaxcorr.load(start)
+    wanted = dataclasses.replace(trained.config, context=TRUNKS[trunk].context)
     kept = {
         name: value
         for name, value in trained.device_parameters.items()
         if not name.startswith("context/")
     }
     model = make_model(wanted, codec.initialize(wanted, jax.random.key(0)) | kept)
-    folder = settings.runs / context / "start"
+    folder = settings.runs / trunk / "start"
     saved_model.write_model(folder, model)
     return str(folder)
 
 
-def trunk(context: str, settings: Settings, init_from: str | None) -> TrainConfig:
+def trunk_config(trunk: str, settings: Settings, init_from: str | None) -> TrainConfig:
     """Returns the settings of the run from which all arms branch."""
     every = round(EVERY * settings.trunk_steps / TRUNK_STEPS)
     return TrainConfig(
         steps=settings.trunk_steps,
-        workdir=str(settings.runs / context / "trunk"),
+        workdir=str(settings.runs / trunk / "trunk"),
         init_from=init_from,
-        codec=CodecConfig(transforms=TRANSFORMS, context=CONTEXTS[context]),
+        codec=CodecConfig(transforms=TRANSFORMS, context=TRUNKS[trunk].context),
         sweep=SweepConfig(distortion_weight=WEIGHTS, correlation_weight=0.0),
         optimizer=OptimizerConfig(
             learning_rate=LEARNING_RATE,
@@ -237,11 +263,12 @@ def trunk(context: str, settings: Settings, init_from: str | None) -> TrainConfi
 
 
 def branch(
-    context: str, rate: int, step: int, changes: Mapping[str, Any], settings: Settings
+    trunk: str, rate: int, step: int, arm: str, settings: Settings
 ) -> TrainConfig:
     """Returns the settings of an arm from one checkpoint of a trunk."""
+    changes = TRUNKS[trunk].arms[arm]
     run = jaxcorr.branch_config(
-        settings.runs / context / f"trunk@{rate}", checkpoint=str(step)
+        settings.runs / trunk / f"trunk@{rate}", checkpoint=str(step)
     )
     stage = jaxcorr.StageConfig(
         start=step, learning_rate=LEARNING_RATE, **changes.get("stages", {})
@@ -253,8 +280,8 @@ def branch(
         "optimizer": {"schedule": "drop", "drop_at": 0.6, "warmup_steps": 0},
         "intervals": {"eval_every": steps, "checkpoint_every": steps, "max_to_keep": 1},
     }
-    arm = {name: value for name, value in changes.items() if name != "stages"}
-    return config.with_changes(config.with_changes(run, base), arm)
+    others = {name: value for name, value in changes.items() if name != "stages"}
+    return config.with_changes(config.with_changes(run, base), others)
 
 
 if __name__ == "__main__":

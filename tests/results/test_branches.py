@@ -1,13 +1,15 @@
-"""The table of the study by branches compares each arm with its own checkpoint."""
+"""The studies of the loss: tables, and runs that are small and go on."""
 
-import importlib.util
 import math
 import os
 import subprocess
 import sys
 
+import changes
+import from_scratch
 import numpy as np
 import pytest
+import study
 from support import image_folders
 from support.paths import ROOT
 
@@ -16,22 +18,10 @@ HEAD = "weight,image,bpp_y,bpp_z,mse,correlation,centered,normalized_square\n"
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch):
-    """The script, which reads tables below a temporary folder."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("whole_images", "study", "changes"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    spec = importlib.util.spec_from_file_location(
-        "branches_table", FOLDER / "changes.py"
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "branches_table", module)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module.study, "FOLDER", tmp_path)
-    yield module
-    for name in ("whole_images", "study"):
-        sys.modules.pop(name, None)
+def folder(tmp_path, monkeypatch):
+    """Returns a folder that has the place of the one with the tables."""
+    monkeypatch.setattr(study, "FOLDER", tmp_path)
+    return tmp_path
 
 
 def write(folder, name, rows):
@@ -44,21 +34,21 @@ def write(folder, name, rows):
 
 
 @pytest.mark.fast
-def test_a_change_is_relative_to_the_same_checkpoint_and_image(table, tmp_path):
-    write(tmp_path, "none-6000-0.0067-published", [(0, 0, 1), (0, 1, 4), (1, 0, 2)])
+def test_a_change_is_relative_to_the_same_checkpoint_and_image(folder):
+    write(folder, "none-6000-0.0067-published", [(0, 0, 1), (0, 1, 4), (1, 0, 2)])
     with pytest.raises(ValueError, match="zip"):  # An image is missing.
-        table.comparison()
+        changes.comparison()
 
 
 @pytest.mark.fast
-def test_pairs_give_a_mean_and_half_an_interval(table, tmp_path):
+def test_pairs_give_a_mean_and_half_an_interval(folder):
     for step, factor in ((6000, 1.01), (7000, 1.03)):
         rows = [(0, 0, 1.0), (0, 1, 4.0), (1, 0, factor), (1, 1, 4 * factor)]
-        write(tmp_path, f"none-{step}-0.0067-published", rows)
-        write(tmp_path, f"none-{step}-0.0067-noise", [(0, 0, 1.0), (0, 1, 4.0)])
-    published, noise = table.comparison().rows
-    changes = [100 * math.log(1.01), 100 * math.log(1.03)]
-    mean, difference = sum(changes) / 2, changes[1] - changes[0]
+        write(folder, f"none-{step}-0.0067-published", rows)
+        write(folder, f"none-{step}-0.0067-noise", [(0, 0, 1.0), (0, 1, 4.0)])
+    published, noise = changes.comparison().rows
+    both = [100 * math.log(1.01), 100 * math.log(1.03)]
+    mean, difference = sum(both) / 2, both[1] - both[0]
     half = 12.7062 * difference / 2  # Student's t with one degree of freedom.
     assert published[:3] == ("none", "0.0067", "published 1")
     assert published[3:6] == ("2", "100%", f"{mean:+.2f} ± {half:.2f} %")
@@ -66,35 +56,72 @@ def test_pairs_give_a_mean_and_half_an_interval(table, tmp_path):
     assert noise[2:6] == ("noise 0", "2", "100%", "+0.00 ± 0.00 %")
 
 
-STUDY = """
+@pytest.mark.fast
+@pytest.mark.parametrize("module", [changes, from_scratch])
+def test_without_tables_the_remedy_is_named(folder, module):
+    with pytest.raises(SystemExit, match=r"run study\.py|give both folders"):
+        module.comparison()
+
+
+@pytest.mark.fast
+def test_codecs_from_scratch_are_compared_at_quarters_and_at_equal_cost(folder):
+    curves = {0.0: (8, 5, 3, 2), from_scratch.WEIGHT: (6, 4, 2, 1)}
+    rows = [
+        f"{10 * (1 + number)},0,{weight},{cost},0\n"
+        for weight, costs in curves.items()
+        for number, cost in enumerate(costs)
+    ]
+    table = folder / "from-scratch-0.0067.csv"
+    table.write_text("step,seed,weight,bpp,mse\n" + "".join(rows))
+    result = from_scratch.comparison()
+    assert result.columns[2:6] == ("10 steps", "20 steps", "30 steps", "40 steps")
+    ratios = (6 / 8, 4 / 5, 2 / 3, 1 / 2)
+    relative = [f"{100 * math.log(ratio):+.2f} %" for ratio in ratios]
+    assert result.rows == (("0.0067", "0", *relative, "40", "30"),)
+    assert from_scratch.steps_to(4.0, {10: 8.0, 20: 6.0, 40: 2.0}) == 30
+    assert from_scratch.steps_to(9.0, {10: 8.0, 20: 6.0}) == 10
+
+
+TINY = """
 import sys
 from pathlib import Path
 
+import from_scratch
 import study
 from jaxcorr.transforms.minnen import Minnen
 
 folder = Path(sys.argv[1])
 study.FOLDER, study.TRANSFORMS = folder, Minnen(width=4, channels=6)
 study.WEIGHTS = (0.0067,)
+folders = {
+    "photographs": folder / "train",
+    "held_out": folder / "val",
+    "runs": folder / "runs",
+}
+"""
+STUDY = """
 study.main(study.Settings(
-    photographs=folder / "train",
-    held_out=folder / "val",
-    runs=folder / "runs",
     only=("none",),
     arms=("published", "whitening"),
     checkpoints=(8000,),
     trunk_steps=8,
     branch_steps=2,
     deadline=float(sys.argv[2]),
+    **folders,
 ))
 """
-"""Runs a part of the study with a tiny codec."""
+"""Runs a part of the study by branches with a tiny codec."""
+FROM_SCRATCH = """
+from_scratch.main(from_scratch.Settings(
+    rates=study.WEIGHTS, steps=int(sys.argv[2]), every=1, **folders
+))
+"""
 
 
-def run_study(folder, *, deadline=1000.0):
-    """Returns what the study prints in a process with one device."""
+def run(script, folder, argument):
+    """Returns what a script prints in a process with one device."""
     process = subprocess.run(
-        [sys.executable, "-c", STUDY, folder, str(deadline)],
+        [sys.executable, "-c", TINY + script, folder, str(argument)],
         env=os.environ | {"PYTHONPATH": f"{ROOT}:{FOLDER}", "XLA_FLAGS": ""},
         capture_output=True,
         text=True,
@@ -103,30 +130,44 @@ def run_study(folder, *, deadline=1000.0):
     return process.stdout
 
 
-@pytest.mark.slow
-def test_the_study_trains_measures_and_goes_on(table, tmp_path):
+@pytest.fixture
+def photographs(folder):
+    """Writes images for training and for measurements."""
     for name in ("train", "val"):
         for number in range(4):
             rng = np.random.default_rng(number)
             image = rng.integers(0, 256, (256, 320, 3), np.uint8)
-            image_folders.write(tmp_path / name / f"{number}.png", image)
-    assert run_study(tmp_path, deadline=0.0) == ""  # Too late for any run.
-    assert not (tmp_path / "runs").exists()
-    run_study(tmp_path)
-    assert [row[:4] for row in table.comparison().rows] == [
+            image_folders.write(folder / name / f"{number}.png", image)
+
+
+@pytest.mark.slow
+def test_the_study_trains_measures_and_goes_on(folder, photographs):
+    assert run(STUDY, folder, 0) == ""  # Too late for any run.
+    assert not (folder / "runs").exists()
+    run(STUDY, folder, 1000)
+    assert [row[:4] for row in changes.comparison().rows] == [
         ("none", "0.0067", arm, "1")
         for arm in ("published 1", "published 4", "whitening 1")
     ]
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("none-*/*")}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("none-*/*")}
     assert len(before) == 4
     assert {path.name for path in before} == {"val.csv", "metrics.jsonl"}
-    said = run_study(tmp_path).splitlines()
+    said = run(STUDY, folder, 1000).splitlines()
     assert len(said) == 3 and all(line.endswith("trained already") for line in said)
     tables = [path for path in before if path.suffix == ".csv"]
     assert all(path.stat().st_mtime_ns == before[path] for path in tables)
 
 
-@pytest.mark.fast
-def test_without_tables_the_remedy_is_named(table):
-    with pytest.raises(SystemExit, match=r"run study\.py"):
-        table.comparison()
+@pytest.mark.slow
+def test_codecs_from_scratch_differ_in_the_loss_alone_and_go_on(folder, photographs):
+    lines = 2 + len(from_scratch.SEEDS)
+    printed = run(FROM_SCRATCH, folder, 4).splitlines()[-lines:]
+    table = folder / "from-scratch-0.0067.csv"
+    rows = from_scratch.read(table)
+    assert len(rows) == 4 * len(from_scratch.SEEDS) * 2
+    assert all(line.startswith("|") for line in printed)
+    kept = table.read_bytes()
+    again = run(FROM_SCRATCH, folder, 4).splitlines()
+    assert again[-lines:] == printed
+    assert not any("s/step" in line for line in again)  # Nothing is trained again.
+    assert table.read_bytes() == kept

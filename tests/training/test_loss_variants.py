@@ -11,7 +11,13 @@ from support import codecs
 from jaxcorr import correlation, correlation_variants, whitening
 from jaxcorr.codec import CodecConfig, CodecOutput
 from jaxcorr.context.channelwise import Channelwise
-from jaxcorr.training import checkpoints, micro_batches, sharding, sweep
+from jaxcorr.training import (
+    checkpoints,
+    member_axis,
+    micro_batches,
+    sharding,
+    sweep,
+)
 from jaxcorr.training.averaging import StatisticsAverage, empty_average
 from jaxcorr.training.loss import Batch, LossConfig, LossWeights
 from jaxcorr.training.optimizer import OptimizerConfig
@@ -30,7 +36,6 @@ VARIANTS = {
     "whitening": LossConfig(window=3, measure="whitening", estimator="averaged"),
     "offset": LossConfig(window=3, measure="whitening", price_offset=True),
 }
-ONLY_CORRELATION = LossWeights(distortion_weight=0.0, correlation_weight=1.0)
 
 
 def smooth_latents(batch=BATCH, seed=0):
@@ -70,8 +75,9 @@ def average_of_steps(loss_config, steps=3):
     return average
 
 
-def penalty_and_gradient(loss_config, latent, *, count=1):
+def penalty_and_gradient(loss_config, latent, *, count=1, alpha=1.0):
     """Computes the correlation term of a batch in `count` micro-batches."""
+    only_correlation = LossWeights(distortion_weight=0.0, correlation_weight=alpha)
     batch = Batch(images=len(latent), context=CONTEXT)
     average = average_of_steps(loss_config)
 
@@ -82,7 +88,7 @@ def penalty_and_gradient(loss_config, latent, *, count=1):
             _, values, _ = loss_config.of_part(
                 output_of(latent),
                 image,
-                ONLY_CORRELATION,
+                only_correlation,
                 statistics,
                 batch=batch,
                 average=average,
@@ -116,6 +122,29 @@ def test_eight_devices_with_micro_batches_have_the_term_of_one_device(name):
     assert abs(expected) > 1e-3
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_members_of_a_sweep_on_four_devices_each_have_the_term_of_one_device(name):
+    latent, alphas = smooth_latents(), jnp.array([1.0, 4.0])
+    mesh = sharding.make_mesh(sharding.MeshConfig(sweep=2))
+    shards = jax.device_put(latent, sharding.batch_sharding(mesh))
+
+    @jax.jit
+    def terms(alphas, latent):
+        def term(alpha, latent):
+            return penalty_and_gradient(VARIANTS[name], latent, count=2, alpha=alpha)
+
+        return member_axis.map_members(term, alphas, latent)
+
+    with jax.set_mesh(mesh):
+        values, gradients = terms(alphas, shards)
+    for alpha, value, gradient in zip(alphas, values, gradients, strict=True):
+        expected, expected_gradient = penalty_and_gradient(
+            VARIANTS[name], latent, alpha=alpha
+        )
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.fast
