@@ -1,8 +1,9 @@
 """The record of a run's images, which recognizes them in another place.
 
 Paths of images may change between two starts of a run, but not the images: the order of
-the data follows from their number. The record has the number of training images, the
-first of them and the held-out crops, for each size of crops.
+the data follows from their number. The record has the number of training images and
+the first of them, for each size of crops, and the held-out crops. Of a mixture it also
+has the proportion, and the number and first images of each source.
 """
 
 import json
@@ -14,6 +15,7 @@ from jaxtyping import UInt8
 
 from jaxcorr import files
 from jaxcorr.data.image_source import ImageSource
+from jaxcorr.data.mixture import Mixture
 from jaxcorr.errors import UserError
 from jaxcorr.paths import AnyPath
 from jaxcorr.training import distributed
@@ -24,6 +26,8 @@ FIRST = 3
 """Number of first images that are compared."""
 BLOCKS = 4
 """Blocks along each side of an image whose mean colors are compared."""
+MIXTURE = "mixture"
+"""Key of the sources of a mixture; None for another source."""
 TOLERANCE = 2
 """Difference of mean colors, on the 0-255 scale, that two decoders may have."""
 
@@ -37,13 +41,7 @@ def describe(
       sources: Training images by the size of crops.
       held_out: Crops for evaluation.
     """
-    training = {
-        str(size): {
-            "count": len(source),
-            "first": [_look(source[n]) for n in range(min(FIRST, len(source)))],
-        }
-        for size, source in sources.items()
-    }
+    training = {str(size): _describe(source) for size, source in sources.items()}
     return {"training": training, "held_out": [_look(crop) for crop in held_out]}
 
 
@@ -78,15 +76,62 @@ def check(workdir: AnyPath, record: Mapping[str, Any], *, moved: Sequence[str]) 
     before = json.loads(files.read_file(path))
     for size, now in record["training"].items():
         then = before["training"].get(size)
-        if then is None:
-            continue
-        if then["count"] != now["count"]:
-            raise UserError(
-                f"{workdir} was trained on {then['count']} images, but "
-                f"{flags or 'data.source'} has {now['count']}: give the same images"
-            )
-        _check_same(then["first"], now["first"], f"{workdir}: training image", flags)
+        if then is not None:
+            _check_source(then, now, str(workdir), flags)
     _check_same(before["held_out"], record["held_out"], f"{workdir}: held-out", flags)
+
+
+def _describe(source: ImageSource) -> dict[str, Any]:
+    """Returns the record of a source, and of each source of a mixture."""
+    record: dict[str, Any] = {
+        "count": len(source),
+        "first": [_look(source[n]) for n in range(min(FIRST, len(source)))],
+        MIXTURE: None,
+    }
+    if isinstance(source, Mixture):
+        record[MIXTURE] = {
+            "proportion": list(source.counts),
+            "sources": [_describe(part) for part in source.sources],
+        }
+    return record
+
+
+def _check_source(
+    before: Mapping[str, Any], now: Mapping[str, Any], name: str, flags: str
+) -> None:
+    """Raises a UserError if a source has other images than its record."""
+    given = flags or "data.source"
+    if before["count"] != now["count"]:
+        raise UserError(
+            f"{name} was trained on {before['count']} images, but {given} has "
+            f"{now['count']}: give the same images"
+        )
+    _check_same(before["first"], now["first"], f"{name}: training image", flags)
+    if MIXTURE not in before:  # Of an earlier version.
+        if flags and now[MIXTURE] is not None:
+            raise UserError(
+                f"{name} has no record of its mixture, so {flags} cannot change: give "
+                "what the run was started with"
+            )
+        return
+    proportions = [_proportion(record[MIXTURE]) for record in (before, now)]
+    if proportions[0] != proportions[1]:
+        raise UserError(
+            f"{name} was trained on {proportions[0]}, but {given} has "
+            f"{proportions[1]}: give the same weights"
+        )
+    if now[MIXTURE] is None:
+        return
+    parts = zip(before[MIXTURE]["sources"], now[MIXTURE]["sources"], strict=True)
+    for number, (part, now_part) in enumerate(parts):
+        _check_source(part, now_part, f"{name}: source {number} of the mixture", flags)
+
+
+def _proportion(mixture: Mapping[str, Any] | None) -> str:
+    """Returns the proportion of the sources of a mixture, in words."""
+    if mixture is None:
+        return "one source"
+    return "a mixture of " + ":".join(map(str, mixture["proportion"]))
 
 
 def _check_same(before: Sequence, now: Sequence, name: str, flags: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxcorr import files, model_files, model_names
+from jaxcorr import files, model_files, model_names, paths
 from jaxcorr.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,9 +74,17 @@ def store_folder() -> Path | None:
     """Returns the folder of the store, which need not exist.
 
     None if the user has no home, as in some containers, and names no folder.
+
+    Raises:
+      UserError: If the named folder is in a bucket.
     """
     named = os.environ.get(VARIABLE)
     if named:
+        if paths.is_remote(named):
+            raise UserError(
+                f"{VARIABLE} must be a folder of a disk, but is {named}: give a model "
+                "in a bucket with -m"
+            )
         return Path(named).expanduser()
     import platformdirs
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxcorr import image_files
+from jaxcorr import image_files, paths
 from jaxcorr.data import array_record_reader, stored_images, tfds_reader
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.progress import Progress
@@ -189,8 +189,9 @@ def find_duplicates(images: Sequence[ListedImage]) -> dict[int, int]:
 
 
 def _hash(name: str) -> bytes:
+    path = as_path(name)
     try:
-        with open(name, "rb") as file:
+        with paths.remote_errors(path, "cannot be read"), path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise UserError(f"{name} cannot be read: {error.strerror}") from error

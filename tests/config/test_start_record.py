@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from fractions import Fraction
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from jaxcorr import data_record, start_record, trainer
 from jaxcorr.codec import CodecConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.data import built_in
+from jaxcorr.data.mixture import Mixture
 from jaxcorr.data.sources import DataConfig, training_source
 from jaxcorr.errors import UserError
 from jaxcorr.training import loop, sharding
@@ -103,6 +105,38 @@ def test_images_are_recognized_in_another_place(tmp_path):
     for message, other in refused.items():
         with pytest.raises(UserError, match=message):
             data_record.check(tmp_path, other, moved=["data.source"])
+
+
+def mixture(*weights, seeds=(0, 1)):
+    parts = [images(5, seed=seed) for seed in seeds]
+    return Mixture(parts, [Fraction(weight) for weight in weights])
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (mixture(3, 7), "on a mixture of 7:3, but data.source has a mixture of 3:7: "),
+        (
+            mixture(7, 3, seeds=(0, 2)),
+            "source 1 of the mixture: training image 0 is not that",
+        ),
+        ([*images(5), *images(5, seed=1)], "has one source: give the same weights"),
+    ],
+)
+def test_a_mixture_goes_on_with_the_same_weights_and_sources(tmp_path, other, message):
+    data_record.write(tmp_path, record(mixture("0.7", "0.3")))
+    data_record.check(tmp_path, record(mixture(7, 3)), moved=["data.source"])
+    with pytest.raises(UserError, match=message):
+        data_record.check(tmp_path, record(other), moved=["data.source"])
+
+
+def test_a_mixture_that_an_earlier_version_recorded_keeps_its_place(tmp_path):
+    earlier = record(mixture(7, 3))
+    del earlier["training"]["64"][data_record.MIXTURE]
+    data_record.write(tmp_path, earlier)
+    data_record.check(tmp_path, record(mixture(7, 3)), moved=[])
+    with pytest.raises(UserError, match=r"no record of its mixture, so data\.source"):
+        data_record.check(tmp_path, record(mixture(7, 3)), moved=["data.source"])
 
 
 def test_a_run_without_a_record_keeps_its_places_and_gets_one(tmp_path):

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import buckets
 from support.codecs import blocks
 from support.image_folders import write, write_damaged
 from support.tile_folders import CONFIG, noise, prepare
 
+from jaxcorr import files, paths
 from jaxcorr.data import (
     array_record_reader,
     listed_images,
@@ -81,6 +83,20 @@ def test_workers_and_interruptions_do_not_change_a_byte(photographs, tmp_path):
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     assert hashes(stopped) == hashes(tmp_path / "workers") == hashes(tmp_path / "whole")
     assert len(hashes(stopped)) == 4 + 2
+
+
+@pytest.mark.fast
+def test_equal_images_in_a_bucket_are_left_out(tmp_path, monkeypatch):
+    with buckets.memory_buckets(monkeypatch):
+        folder = paths.as_path("gs://bucket/in")
+        images = [noise(seed, 64, 64) for seed in (0, 1, 0)]
+        for number, image in enumerate(images):
+            write(tmp_path / "image.png", image)
+            files.write_file(
+                folder / f"{number}.png", (tmp_path / "image.png").read_bytes()
+            )
+        written = prepare(folder, tmp_path / "out", unique=True)
+    assert (written.images, written.left_out) == (3, {"duplicate": 1})
 
 
 @pytest.mark.fast
