@@ -25,7 +25,7 @@ from jaxcorr.data import pipeline, sources
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.sources import DataConfig
 from jaxcorr.errors import UserError
-from jaxcorr.hosts import failures, run_lock, shared_disk
+from jaxcorr.hosts import cluster, failures, run_lock, shared_disk
 from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.provenance import Provenance
 from jaxcorr.training import checkpoints, distributed, loop, sharding
@@ -66,7 +66,8 @@ def train(
     Raises:
       UserError: If the config does not exist, if the settings do not fit the run to
         resume, the devices or the data, if another run writes to the run directory or
-        not all hosts see it, or for the reasons of `loop.train`.
+        not all hosts see it, if this process is one of several that JAX has not
+        connected, or for the reasons of `loop.train`.
       Preempted: As `loop.train`.
     """
     if isinstance(config, str):
@@ -77,9 +78,11 @@ def train(
         raise UserError("workdir must name the run directory, but is None")
     workdir = as_path(config.workdir)
     checkpoints.check_storage(workdir)
-    shared_disk.check_shared(workdir)
-    with run_lock.hold(workdir) as lock:
-        return _train(config, workdir, lock, trackers, config_file)
+    cluster.check_connected(config.distributed)
+    with failures.watching(), failures.end_all_on_error(loop.Preempted):
+        shared_disk.check_shared(workdir)
+        with run_lock.hold(workdir) as lock:
+            return _train(config, workdir, lock, trackers, config_file)
 
 
 def _train(

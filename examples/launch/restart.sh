@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command again as long as it exits with status 75 ("stopped, start me again").
+# Runs a command again as long as it exits with status 75 ("stopped, start me again"), or
+# is killed, as by the system when memory runs out.
 #
 #   examples/launch/restart.sh jaxcorr train CONFIG --workdir DIR …
 #
@@ -27,13 +28,13 @@ for ((restart = 0; ; restart++)); do
         status=$?
     done
     child=
-    if ((status != AGAIN)) || [[ -n $stopping ]]; then
+    if ((status != AGAIN && status <= 128)) || [[ -n $stopping ]]; then
         exit "$status"
     fi
     if ((restart >= ${RESTARTS:-100})); then
-        echo "restart.sh: status $AGAIN after $restart restarts: giving up" >&2
+        echo "restart.sh: status $status after $restart restarts: giving up" >&2
         exit "$status"
     fi
-    echo "restart.sh: status $AGAIN, restart $((restart + 1))" >&2
+    echo "restart.sh: status $status, restart $((restart + 1))" >&2
     sleep "${PAUSE:-10}"
 done

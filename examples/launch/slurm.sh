@@ -5,8 +5,9 @@
 #       --data.source folder:/shared/photographs --data.held-out folder:/shared/validation
 #
 # JAX gives each task one GPU. Five minutes before the time is up, all tasks get SIGTERM
-# and save a checkpoint. The job then queues itself again, as after a preemption, until
-# the run has ended.
+# and save a checkpoint. The job then queues itself again, as after a preemption or a task
+# that was killed, until the run has ended. RESTARTS is the highest number of restarts
+# (default 100).
 #SBATCH --job-name=jaxcorr
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=4
@@ -19,11 +20,16 @@
 set -uo pipefail
 readonly AGAIN=75
 
-# If a task fails, the others say so and end by themselves.
+# If a task fails, the others say so and end by themselves. The status is the highest of
+# all tasks: of one that was killed it is 128 and the number of the signal.
 srun --kill-on-bad-exit=0 jaxcorr train "$@"
 status=$?
-if ((status == AGAIN)); then
-    echo "slurm.sh: stopped with a checkpoint; job $SLURM_JOB_ID queues again" >&2
-    scontrol requeue "$SLURM_JOB_ID"
+if ((status == AGAIN || status > 128)); then
+    if ((${SLURM_RESTART_COUNT:-0} >= ${RESTARTS:-100})); then
+        echo "slurm.sh: status $status after $SLURM_RESTART_COUNT restarts: giving up" >&2
+    else
+        echo "slurm.sh: stopped with status $status; job $SLURM_JOB_ID queues again" >&2
+        scontrol requeue "$SLURM_JOB_ID"
+    fi
 fi
 exit "$status"

@@ -132,6 +132,24 @@ def connect(config: DistributedConfig) -> None:
     failures.watch()
 
 
+def check_connected(config: DistributedConfig) -> None:
+    """Checks that JAX has connected the processes of the run, if there are several.
+
+    Raises:
+      UserError: If it has not, since each process would then train alone.
+    """
+    if jax.distributed.is_initialized():
+        return
+    processes = find_processes(config)
+    if processes is not None:
+        raise UserError(
+            f"this is process {processes.index} of {processes.count} by "
+            f"{processes.found_by}, but JAX has not connected them: call "
+            "jax.distributed.initialize before anything uses a device, or start "
+            "jaxcorr train"
+        )
+
+
 def disconnect() -> None:
     """Waits for the other processes, then disconnects. Call it at the end of a run."""
     if jax.process_count() > 1:

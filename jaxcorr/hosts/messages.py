@@ -49,7 +49,9 @@ def gather(name: str, text: str) -> list[str]:
 
 def wait_for_all(name: str) -> None:
     """Waits, as long as it takes, until all processes call it."""
-    client().wait_at_barrier(f"jaxcorr/{name}", 1000 * FOREVER_SECONDS)
+    number = _CALLS[name]
+    _CALLS[name] += 1
+    client().wait_at_barrier(f"jaxcorr/{name}/{number}", 1000 * FOREVER_SECONDS)
 
 
 def _wait_for(store: Any, key: str, name: str) -> str:

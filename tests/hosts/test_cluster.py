@@ -10,6 +10,7 @@ import pytest
 from jax._src import clusters
 from jax._src.clusters import cloud_tpu_cluster, k8s_cluster
 
+import jaxcorr
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import cluster
 from jaxcorr.hosts.cluster import DistributedConfig
@@ -85,6 +86,15 @@ def kubernetes(monkeypatch):
     monkeypatch.setattr(socket, "gethostbyname", lambda name: name)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return job
+
+
+def test_training_in_python_does_not_leave_each_process_alone(find):
+    find(SLURM)
+    message = r"^this is process 5 of 8 by Slurm, .*: call jax.distributed.initialize "
+    with pytest.raises(UserError, match=message):
+        jaxcorr.train("quickstart:scratch", steps=1)
+    alone = {"coordinator_address": "localhost:1", "num_processes": 1, "process_id": 0}
+    cluster.check_connected(DistributedConfig(**alone))
 
 
 def test_slurm_names_the_processes(find):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.image_folders import coordinates, write
+from support.paths import SCRIPTS
 from support.processes import connection, finish, free_port, start_two, wait_for_step
 from support.training_runs import Runs
 
@@ -71,6 +72,33 @@ def test_an_error_on_one_host_ends_both(runs):
     for line in lines:
         assert line.startswith("jaxcorr: error: process 1 of 2 (")
         assert "missing is not a directory" in line
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_training_in_python_is_watched_in_connected_processes(runs, is_there):
+    photographs = runs.folder / "in_python"
+    for number in range(4):
+        write(photographs / f"{number}.png", coordinates(number))
+    sources = photographs, photographs if is_there else runs.folder / "missing"
+    address = f"127.0.0.1:{free_port()}"
+    processes = [
+        runs.launch(
+            SCRIPTS / "train_connected.py",
+            *(address, str(index), runs.config, runs.folder / f"python_{is_there}"),
+            f"folder:{source}",
+            devices=2,
+        )
+        for index, source in enumerate(sources)
+    ]
+    if is_there:
+        for index, (status, output, errors) in enumerate(finish(processes)):
+            assert status == 0, errors
+            assert f"process {index} goes on" in output
+        return
+    for line in first_lines(processes):
+        assert line.startswith("jaxcorr: error: process 1 of 2 (")
+        assert "missing is not a directory" in line
+    assert [process.returncode for process in processes] == [2, 2]
 
 
 def test_an_error_during_training_ends_both(runs):

@@ -34,7 +34,7 @@ def test_scripts_can_be_started():
 
 
 COUNT = """
-import pathlib, sys
+import os, pathlib, sys
 starts = pathlib.Path("starts")
 starts.write_text((starts.read_text() if starts.exists() else "") + "x")
 sys.exit({last} if len(starts.read_text()) > {again} else 75)
@@ -43,9 +43,14 @@ sys.exit({last} if len(starts.read_text()) > {again} else 75)
 
 @pytest.mark.parametrize(
     ("again", "last", "restarts", "status", "starts"),
-    [(2, 0, 9, 0, 3), (1, 2, 9, 2, 2), (9, 0, 1, START_AGAIN, 2)],
+    [
+        (2, 0, 9, 0, 3),
+        (1, 2, 9, 2, 2),
+        (9, 0, 1, START_AGAIN, 2),
+        (0, "os.kill(os.getpid(), 9)", 3, 128 + signal.SIGKILL, 4),
+    ],
 )
-def test_the_loop_restarts_after_75_alone(
+def test_the_loop_restarts_after_75_and_kills_alone(
     tmp_path, again, last, restarts, status, starts
 ):
     program = COUNT.format(again=again, last=last)
@@ -120,24 +125,61 @@ def test_the_image_starts_the_command_without_a_shell():
     assert sum(line.startswith("FROM ") for line in lines) == 1
 
 
+JOB = "4711"
+
+
+def fake_commands(folder, **lines):
+    """Writes commands of one line each, and returns a PATH that begins with them."""
+    programs = folder / "programs"
+    programs.mkdir()
+    lines["scontrol"] = f'echo "$@" >> {folder}/scontrol'
+    for name, line in lines.items():
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    return f"{programs}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    ("status", "restarts", "queues"),
+    [
+        (0, 0, False),
+        (2, 0, False),
+        (START_AGAIN, 0, True),
+        (START_AGAIN, 100, False),
+        (128 + signal.SIGKILL, 99, True),
+    ],
+)
+def test_a_job_of_slurm_queues_again_after_75_and_kills_alone(
+    tmp_path, status, restarts, queues
+):
+    variables = {
+        "PATH": fake_commands(tmp_path, srun=f"exit {status}"),
+        "SLURM_JOB_ID": JOB,
+        "SLURM_RESTART_COUNT": str(restarts),
+    }
+    done = subprocess.run(
+        [LAUNCH / "slurm.sh", "quickstart"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status
+    assert (tmp_path / "scontrol").exists() == queues
+    assert ("giving up" in done.stderr) == (restarts == 100)
+
+
 @pytest.fixture
 def slurm(tmp_path):
     """Runs the script of Slurm with fakes of its commands. Returns the process."""
     runs = Runs(tmp_path)
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    fakes = {
-        "srun": f'exec {sys.executable} {ROOT}/tests/support/scripts/fake_srun.py "$@"',
-        "jaxcorr": f'shift; exec {sys.executable} {ROOT}/train.py "$@"',
-        "scontrol": f'echo "$@" >> {tmp_path}/scontrol',
-    }
-    for name, line in fakes.items():
-        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
-        (programs / name).chmod(0o755)
-    job = "4711"
+    fake_srun = ROOT / "tests" / "support" / "scripts" / "fake_srun.py"
     variables = {
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "SLURM_JOB_ID": job,
+        "PATH": fake_commands(
+            tmp_path,
+            srun=f'exec {sys.executable} {fake_srun} "$@"',
+            jaxcorr=f'shift; exec {sys.executable} {ROOT}/train.py "$@"',
+        ),
+        "SLURM_JOB_ID": JOB,
         "FAKE_SRUN_PIDS": str(tmp_path / "pids"),
         "XLA_FLAGS": compilation.flags(devices=2),
         "JAX_COORDINATOR_PORT": str(free_port()),
@@ -154,12 +196,12 @@ def slurm(tmp_path):
             text=True,
         )
 
-    return start, job
+    return start
 
 
 @pytest.mark.slow
 def test_a_job_of_slurm_stops_queues_again_and_ends(slurm, tmp_path):
-    start, job = slurm
+    start = slurm
     script = start("--steps", "100000")
     wait_for_step(tmp_path / "run" / "metrics.jsonl", 3, [script])
     for pid in (tmp_path / "pids").read_text().split():
@@ -169,10 +211,17 @@ def test_a_job_of_slurm_stops_queues_again_and_ends(slurm, tmp_path):
     for index in range(2):
         assert f"process {index} of 2 on " in output
     assert ", by Slurm; process 0 is at localhost:" in output
-    assert (tmp_path / "scontrol").read_text() == f"requeue {job}\n"
+    assert (tmp_path / "scontrol").read_text() == f"requeue {JOB}\n"
     steps = max(int(x.name) for x in (tmp_path / "run" / "checkpoints").iterdir())
     script = start("--steps", str(steps + 2))
     output, errors = script.communicate(timeout=PATIENCE)
     assert script.returncode == 0, errors
     assert f"Resuming from step {steps} of {steps + 2}" in output
-    assert (tmp_path / "scontrol").read_text() == f"requeue {job}\n"
+    assert (tmp_path / "scontrol").read_text() == f"requeue {JOB}\n"
+    script = start("--steps", "100000")
+    wait_for_step(tmp_path / "run" / "metrics.jsonl", steps + 4, [script])
+    killed, _ = (tmp_path / "pids").read_text().split()
+    os.kill(int(killed), signal.SIGKILL)
+    output, errors = script.communicate(timeout=PATIENCE)
+    assert script.returncode == 128 + signal.SIGKILL, errors
+    assert (tmp_path / "scontrol").read_text() == f"requeue {JOB}\n" * 2

@@ -98,7 +98,7 @@ class Runs:
     ) -> subprocess.Popen[str]:
         """Starts a run in a process of its own, outside the repository."""
         command = [ROOT / "train.py", self.config, "--workdir", workdir, *arguments]
-        return self._open(*command, devices=devices, environment=environment)
+        return self.launch(*command, devices=devices, environment=environment)
 
     def finish(self, workdir: AnyPath, *arguments: str) -> tuple[int, str, str]:
         """Runs to the end. Returns exit status, standard output and standard error.
@@ -106,7 +106,7 @@ class Runs:
         Such runs share a process, whose start takes longer than they do.
         """
         if self._shared is None:
-            self._shared = self._open(SCRIPTS / "train_each.py")
+            self._shared = self.launch(SCRIPTS / "train_each.py")
         process = self._shared
         assert process.stdin is not None and process.stdout is not None
         command = [self.config, "--workdir", workdir, *arguments]
@@ -119,12 +119,13 @@ class Runs:
         status, output, errors = json.loads(answer)
         return status, output, errors
 
-    def _open(
+    def launch(
         self,
         *command: str | AnyPath,
         devices: int = 1,
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
+        """Starts Python with a script and its arguments, in the folder of the runs."""
         # One device by default: the eight devices of other tests compile more slowly.
         flags = compilation.flags(devices=devices)
         return subprocess.Popen(

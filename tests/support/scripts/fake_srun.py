@@ -1,4 +1,7 @@
-"""Starts two tasks on this host, with the variables of Slurm; status of the worst.
+"""Starts two tasks on this host, with the variables of Slurm.
+
+The status is the highest one. As with srun, it is 128 + n of a task that was ended by
+signal n.
 
 The numbers of the processes are written to the file that `FAKE_SRUN_PIDS` names.
 """
@@ -22,4 +25,5 @@ for index in range(2):
 pids = Path(os.environ["FAKE_SRUN_PIDS"])
 pids.with_suffix(".new").write_text(" ".join(str(task.pid) for task in tasks))
 pids.with_suffix(".new").rename(pids)
-sys.exit(max(task.wait() for task in tasks))
+statuses = [task.wait() for task in tasks]
+sys.exit(max(128 - status if status < 0 else status for status in statuses))
