@@ -11,6 +11,7 @@ it appears when its last byte has arrived, and nothing can be appended to it.
 
 import contextlib
 import dataclasses
+import glob
 import os
 import pathlib
 import re
@@ -123,6 +124,21 @@ def files_below(folder: AnyPath, suffix: str = "") -> list[AnyPath]:
     else:
         found = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path for path in found if path.name.endswith(suffix)]
+
+
+def matches(pattern: AnyPath) -> list[AnyPath]:
+    """Returns the paths that a pattern with `*`, `?`, `[…]` or `**` matches, in order.
+
+    Raises:
+      UserError: If a bucket cannot be listed.
+    """
+    if not is_remote(pattern):
+        found = glob.glob(str(pattern), recursive=True)
+    else:
+        with remote_errors(pattern, "cannot be listed"):
+            names = file_system(pattern).glob(str(pattern))
+        found = [f"{scheme_of(pattern)}://{name}" for name in names]
+    return [as_path(path) for path in sorted(found)]
 
 
 def size_of(path: AnyPath) -> int:

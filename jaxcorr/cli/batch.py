@@ -211,10 +211,8 @@ def _names_by_input(
 
 
 def _expand(path: AnyPath) -> list[AnyPath]:
-    """Returns the paths of a pattern that the shell left as it is; see `glob`."""
-    is_path = paths.is_remote(path) or os.path.lexists(path)
-    if is_path or not glob.has_magic(str(path)):
+    """Returns the paths of a pattern that the shell left as it is."""
+    if not glob.has_magic(str(path)):
         return [path]
-    return [
-        as_path(found) for found in sorted(glob.glob(str(path), recursive=True))
-    ] or [path]
+    is_path = paths.exists(path) if paths.is_remote(path) else os.path.lexists(path)
+    return [path] if is_path else paths.matches(path) or [path]

@@ -166,7 +166,9 @@ def test_models_images_and_results_live_in_a_bucket(bucket, model_path, capsys):
         main.run(
             "compress gs://bucket/in -m gs://bucket/packed -o gs://bucket/out".split()
         )
-    main.run(["decompress", *coded[:1], "-m", "gs://bucket/packed"])
+    pattern = "gs://bucket/out/a*/*.jxc"
+    main.run(["decompress", pattern, "-m", "gs://bucket/packed"])
+    assert not (bucket / "out" / "b" / "one.png").exists()
     with (bucket / "out" / "a" / "one.png").open("rb") as file:
         decoded = np.asarray(Image.open(file))
     data = files.read_file(bucket / "out" / "a" / "one.jxc")

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import device_order
+from jaxcorr.training import sharding
 from jaxcorr.training.sharding import DATA, FSDP, SWEEP
 
 
@@ -38,6 +40,21 @@ def arrange(devices, *, data, fsdp, sweep=1):
     assert mesh.shape == (sweep, data, fsdp)
     assert {chip.id for chip in mesh.flat} == {chip.id for chip in devices}
     return mesh
+
+
+def test_the_mesh_of_a_run_is_arranged_with_data_across_slices(monkeypatch):
+    """The devices of this test cannot be those of slices, so the call is recorded."""
+    calls = []
+
+    def record(sizes, devices, *, across_slices):
+        calls.append((sizes, devices, across_slices))
+        return np.reshape(devices, list(sizes.values()))[:, ::-1]
+
+    monkeypatch.setattr(device_order, "arrange", record)
+    mesh = sharding.make_mesh(sharding.MeshConfig(data=-1, fsdp=2))
+    devices = jax.devices()
+    assert calls == [({SWEEP: 1, DATA: 4, FSDP: 2}, devices, (DATA, SWEEP))]
+    assert mesh.devices[0, 0].tolist() == devices[-2:]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The training step and the evaluation step."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -155,6 +156,24 @@ def test_rematerialization_takes_the_same_step(parameters, crops, expected, kind
     assert_same(
         *take(3, new_state(parameters, static_config), crops, static_config), *expected
     )
+
+
+@pytest.mark.fast
+def test_rematerialization_computes_activations_again():
+    """Counts the blocks of the backward pass that begin with their inputs alone."""
+    crops = jax.ShapeDtypeStruct((BATCH, SIDE, SIDE, 3), jnp.uint8)
+    counts = {}
+    for kind in ("none", "transforms", "all"):
+        static_config = with_step(rematerialization=kind)
+        step = functools.partial(train_step, static_config=static_config)
+        state = jax.eval_shape(
+            lambda config=static_config: initial_state(
+                config, codec.initialize(config.codec, KEY)
+            )
+        )
+        program = str(jax.make_jaxpr(step)(state, crops, WEIGHTS, KEY))
+        counts[kind] = program.count("= remat2[") + program.count("= checkpoint[")
+    assert counts["none"] < counts["transforms"] < counts["all"]
 
 
 def test_the_mean_loss_of_micro_batches_differs_from_the_batch_loss(parameters, crops):
