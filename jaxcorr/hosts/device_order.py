@@ -35,7 +35,8 @@ def arrange(
         return _create(sizes, devices, dict.fromkeys(sizes, 1))
     if len(devices) % slices:
         raise UserError(
-            f"{len(devices)} devices in {slices} slices: slices must be equal in size"
+            f"{len(devices)} devices in {slices} slices: slices must be equal in size; "
+            "start all hosts of each slice"
         )
     axis = next((name for name in across_slices if sizes[name] % slices == 0), None)
     if axis is None:
@@ -72,7 +73,8 @@ def _create(
     given = " x ".join(f"mesh.{name} {size}" for name, size in sizes.items())
     raise UserError(
         f"{given} cannot be laid out on {len(devices)} devices of kind "
-        f"{devices[0].device_kind}: {reason:.200}"
+        f"{devices[0].device_kind}: give other sizes, such as the default ones "
+        f"({reason:.200})"
     )
 
 

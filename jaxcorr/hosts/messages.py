@@ -42,9 +42,9 @@ def gather(name: str, text: str) -> list[str]:
     store.key_value_set(f"{key}/{jax.process_index()}", text)
     if jax.process_index() == 0:
         keys = [f"{key}/{index}" for index in range(jax.process_count())]
-        texts = [_wait_for(store, key, name) for key in keys]
+        texts = [_wait_for(store, key) for key in keys]
         store.key_value_set(f"{key}/all", json.dumps(texts))
-    return json.loads(_wait_for(store, f"{key}/all", name))
+    return json.loads(_wait_for(store, f"{key}/all"))
 
 
 def wait_for_all(name: str) -> None:
@@ -54,13 +54,13 @@ def wait_for_all(name: str) -> None:
     client().wait_at_barrier(f"jaxcorr/{name}/{number}", 1000 * FOREVER_SECONDS)
 
 
-def _wait_for(store: Any, key: str, name: str) -> str:
+def _wait_for(store: Any, key: str) -> str:
     """Returns the value of a key, once a process has set it."""
     try:
         return store.blocking_key_value_get(key, 1000 * GATHER_SECONDS)
     except Exception as error:  # The class depends on the version of JAX.
         process = key.rpartition("/")[2].replace("all", "0")
         raise UserError(
-            f"process {process} did not take part in {name!r} within "
-            f"{GATHER_SECONDS} s: see its output"
+            f"process {process} of the run did not answer within {GATHER_SECONDS} s: "
+            "see its output"
         ) from error

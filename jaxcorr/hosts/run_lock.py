@@ -87,7 +87,8 @@ class RunLock:
         if self._taken_by is not None:
             raise UserError(
                 f"{self._workdir} was taken over by {self._taken_by.describe()}, since "
-                f"this process stood still for more than {STALE_SECONDS} s"
+                f"this process stood still for more than {STALE_SECONDS} s: start it "
+                "again once the other has ended"
             )
 
     def release(self) -> None:
@@ -216,7 +217,11 @@ def _wait_for_end(workdir: AnyPath, machine: str, *, is_free: bool) -> Writer | 
                 return None
             if now != other:
                 raise UserError(_describe_conflict(workdir, now))
-    print(f"{workdir}: {other.describe()}, has ended without a word", flush=True)
+    print(
+        f"{workdir}: the run of {other.describe()}, no longer updates its lock and "
+        "counts as ended; this run takes over",
+        flush=True,
+    )
     return other
 
 

@@ -38,7 +38,8 @@ def commands(page):
     """Returns the words of each call of jaxcorr in the shell snippets of a page."""
     text = (ROOT / page).read_text().replace("\\\n", " ")
     shell = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
-    calls = re.findall(r"^(?:srun |mpirun -n \d+ )?jaxcorr (.*)$", shell, re.MULTILINE)
+    launchers = r"srun |mpirun -n \d+ |.*restart\.sh "  # The last one in a quotation.
+    calls = re.findall(rf"^(?:{launchers})?jaxcorr (.*?)'?$", shell, re.MULTILINE)
     return [shlex.split(call, comments=True) for call in calls]
 
 

@@ -90,7 +90,7 @@ def test_a_run_of_another_machine_that_stands_still_makes_way(fast, tmp_path, ca
     with run_lock.hold(tmp_path / "run"):
         output = capsys.readouterr().out
     assert "written by process 41 on node7, which started at 2026-01-02" in output
-    assert "has ended without a word" in output
+    assert "no longer updates its lock and counts as ended" in output
 
 
 def test_of_two_that_take_over_at_once_the_later_wins(fast, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from support import buckets
 from support.buckets import BUCKET
 from support.paths import ROOT
 from support.processes import finish
-from support.training_runs import Runs, assert_same_run, records
+from support.training_runs import PATIENCE, Runs, assert_same_run, records
 
 from jaxcorr import config_files, files, paths, run_directory, train_states
 from jaxcorr.cli import main
@@ -176,6 +177,20 @@ def test_two_processes_share_a_bucket(runs, bucket, alone):
     both, one = ([row["loss"] for row in records(run)] for run in (workdir, alone))
     np.testing.assert_allclose(both, one[:6], rtol=1e-5)
     assert list(run_directory.checkpoint_directories(workdir)) == [3, 6]
+
+
+def test_a_second_run_in_a_folder_of_a_bucket_is_refused(runs, bucket, alone):
+    workdir = paths.as_path(f"gs://{BUCKET}/locked")
+    first = runs.start(workdir, "--steps", "100000")
+    deadline = time.monotonic() + PATIENCE
+    while not (bucket / "locked" / "writer.json").exists():
+        assert first.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    ((status, _, errors),) = finish([runs.start(workdir, *SETTINGS)])
+    assert status == 2
+    assert f"locked is being written by process {first.pid} on " in errors
+    first.kill()
+    finish([first])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import buckets
 
+from jaxcorr import files, paths
 from jaxcorr.config import TrainConfig
 from jaxcorr.errors import UserError
 from jaxcorr.provenance import SweepMember
@@ -89,8 +91,16 @@ def test_weights_and_biases_keeps_a_run_over_starts_offline(tmp_path, monkeypatc
     for _ in range(2):
         log_everything(tmp_path, open_trackers(["wandb"], tracked_run(tmp_path, 2)))
     identity = (tmp_path / "wandb_id").read_text()
-    files = [path.name for path in (tmp_path / "wandb").glob("offline-run-*/*.wandb")]
-    assert files == [f"run-{identity}.wandb"] * 2
+    names = [path.name for path in (tmp_path / "wandb").glob("offline-run-*/*.wandb")]
+    assert names == [f"run-{identity}.wandb"] * 2
     (written, *_) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     assert b"member_1/train/loss" in written.read_bytes()
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    with buckets.memory_buckets(monkeypatch):
+        workdir = paths.as_path("gs://bucket/run")
+        log_everything(workdir, open_trackers(["wandb"], tracked_run(workdir, 2)))
+        uploaded = paths.files_below(workdir / "wandb", ".wandb")
+        assert [path.name for path in uploaded] == [
+            f"run-{files.read_file(workdir / 'wandb_id').decode()}.wandb"
+        ]
+        assert b"member_1/train/loss" in files.read_file(uploaded[0])
