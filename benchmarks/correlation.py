@@ -19,6 +19,8 @@ from jaxtyping import Array, Float
 
 from jaxcorr import codec, correlation
 from jaxcorr.codec import CodecConfig
+from jaxcorr.training.averaging import empty_average
+from jaxcorr.training.correlation_term import tangent
 from jaxcorr.training.loss import Batch, LossConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.step import StaticConfig, StepConfig, initial_state, train_step
@@ -135,7 +137,7 @@ def print_step_share() -> None:
         print(f"  widths {width}/{channels}, batch {batch_size}: {step:.0f} ms")
         for name, cost in costs.items():
             alone = cost.milliseconds
-            print(f"    {name:10} {alone:6.1f} ms = {100 * alone / step:.2f} %")
+            print(f"    {name:20} {alone:6.1f} ms = {100 * alone / step:.2f} %")
 
 
 def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
@@ -153,13 +155,17 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
     latent, mean, noise = jax.random.normal(key, (3, *shape))
 
     def variant(config: LossConfig) -> Callable:
-        """Returns the term of a variant with its gradient, and the logged map."""
+        """Returns the term of a variant with its gradient, and the logged loss."""
         batch = Batch(images=batch_size, context=static_config.codec.context)
         term = config.term(batch, channels)
 
         def loss(latent, mean, scale):
-            statistics = term.statistics(correlation.normalize(latent, mean, scale))
-            return term.value(statistics), term.published(statistics)
+            own = term.statistics(correlation.normalize(latent, mean, scale))
+            point = own
+            if config.estimator == "averaged":
+                average = empty_average(own).updated(own, config.average_decay)
+                point = average.average
+            return tangent(term.value, point, own), term.published(own)
 
         return jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
 
@@ -168,6 +174,9 @@ def _step_costs(width: int, channels: int, batch_size: int) -> dict[str, Cost]:
         "auto": variant(LossConfig(window=WINDOW, weight="auto")),
         "unbiased": variant(LossConfig(window=WINDOW, estimator="unbiased")),
         "whitening": variant(LossConfig(window=WINDOW, measure="whitening")),
+        "whitening, averaged": variant(
+            LossConfig(window=WINDOW, measure="whitening", estimator="averaged")
+        ),
     }
 
     def step(state, batch, *_):

@@ -4,7 +4,8 @@
 functions estimate the same norm without the noise of the batch, say which weight makes
 it a number of bits, and leave out what a context model codes already.
 
-To copy this file, copy `correlation.py` with it. Both need JAX and jaxtyping alone. For
+To copy this file, copy `correlation.py` with it and change the line that imports it.
+Both need JAX and jaxtyping alone. For
 TensorFlow, `jaxcorr/interop/tensorflow_variants.py` repeats most of its functions.
 """
 
@@ -35,7 +36,8 @@ def unbiased_correlation_loss(
     the noise: 48 v²/n for white latents. This one multiplies the maps of different
     images instead, whose noises are independent, and averages over all pairs of them.
     It is 0 on average for white latents, and may be negative. Its expectation is the
-    published loss of an infinite batch.
+    published loss of an infinite batch, or for a single image, whose halves share its
+    offsets and statistics, about that of the image.
 
     Args:
       latent: Latents of shape [batch, height, width, channels]. If the batch has one
@@ -161,7 +163,9 @@ def natural_weight(
 
     Gaussian latents with small correlations lose Σρ² / (4 ln 2) bits each, and Σρ² is
     the correlation loss divided by the squared variance. With this weight the training
-    loss counts them twice, once in the rate and once here.
+    loss counts them twice, once in the rate and once here. It assumes that all channels
+    have this variance: if most are nearly 0, the formula counts them, too, and the
+    weight is too high.
 
     Args:
       variance: Mean of the squared normalized latents, such as the middle cell of the

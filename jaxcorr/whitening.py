@@ -37,7 +37,8 @@ def whitening_loss(
     """Returns the bits per pixel that linear prediction from neighbors would save.
 
     With weight 1 it doubles the price of the correlation that it sees. The scale of the
-    latents makes no difference, so a model cannot lower this loss with larger scales.
+    latents makes no difference, so a model cannot lower this loss with larger scales,
+    except where `RIDGE` is a part of the variance of a channel, or with `offset`.
     The bits of n windows have a floor of about 12 / (2 n ln 2) per latent, as 12
     coefficients are fitted: average the moments over training steps.
 

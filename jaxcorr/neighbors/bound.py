@@ -92,9 +92,10 @@ def bound(
     predictors that are fitted to other images. Ideal code lengths are compared, under
     Gaussians of any offset and scale that are integrated over quantization steps.
 
-    The result is a lower bound of what is there: a better predictor may save more. And
-    it is an upper bound of what the correlation loss can gain by its own means: the
-    loss sees one correlation map for all channels.
+    The savings are lower estimates of what is there: a better predictor may save more.
+    That of one filter for all channels estimates what the correlation loss, which sees
+    one map, could gain in a codec that is kept as it is. A window of 7 also holds
+    neighbors at a distance of 3, which the filter lacks.
 
     Neighbors precede a latent in raster order. If the codec has a context model, its
     means and scales already hold what that context knows, and the bound is what a

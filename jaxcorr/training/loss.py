@@ -98,7 +98,7 @@ class LossConfig:
     weight: Weight = "given"
     """Unit of α: bits per pixel per unit of correlation loss (`given`), or multiples of
     α* = 0.36 M / 256 / v² (`auto`) for M channels and normalized latents of mean square
-    v, so that 1 prices correlation twice."""
+    v, so that 1 adds the estimated cost of the correlation to the rate once more."""
     price_offset: bool = False
     """Let `whitening` price the mean of each channel apart, by the 0.72 b² bits that an
     offset of b scales costs a latent."""

@@ -19,6 +19,7 @@ from jaxcorr.evaluation import csv_tables, image_set
 from jaxcorr.report.tables import Table
 
 TABLE = Path(__file__).resolve().parent / "bounds.csv"
+NUMBERS = ("percent", "error", "more_percent", "more_error")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Row:
       predictor: Description of the predictor.
       percent: Saving, in percent of the bits of the latents.
       error: Standard error of the saving over images.
+      more_percent: Saving beyond the predictor that this one is compared with.
+      more_error: Its standard error.
     """
 
     model: str
@@ -38,6 +41,8 @@ class Row:
     predictor: str
     percent: float
     error: float
+    more_percent: float | None = None
+    more_error: float | None = None
 
 
 def main(arguments: list[str]) -> None:
@@ -69,8 +74,11 @@ def measure(folder: Path, argument: str) -> list[Row]:
             model=name or Path(path).name,
             context=type(model.config.context).__name__,
             predictor=saving.title,
-            percent=round(saving.percent, 3),
-            error=round(saving.error, 3),
+            **{
+                name: round(value, 3)
+                for name in NUMBERS
+                if (value := getattr(saving, name)) is not None
+            },
         )
         for saving in (*bound.savings, *bound.closed_forms)
     ]
@@ -81,7 +89,7 @@ def read() -> list[Row]:
     if not TABLE.is_file():
         return []
     return [
-        Row(percent=float(row.pop("percent")), error=float(row.pop("error")), **row)
+        Row(**{k: float(x) if k in NUMBERS else x for k, x in row.items() if x})
         for row in csv_tables.read_rows(TABLE)
     ]
 
@@ -95,10 +103,7 @@ def comparison() -> Table:
     """Returns the savings with a row for each predictor and a column for each codec."""
     rows = read()
     models = {row.model: f"{row.model} ({row.context})" for row in rows}
-    cells = {
-        (row.predictor, row.model): f"{row.percent:.2f} ± {row.error:.2f} %"
-        for row in rows
-    }
+    cells = {(row.predictor, row.model): cell(row) for row in rows}
     return Table(
         columns=("predictor", *models.values()),
         rows=tuple(
@@ -106,6 +111,14 @@ def comparison() -> Table:
             for name in dict.fromkeys(row.predictor for row in rows)
         ),
     )
+
+
+def cell(row: Row) -> str:
+    """Returns a saving and, if it is compared with another one, what it adds to it."""
+    more = ""
+    if row.more_percent is not None:
+        more = f" ({row.more_percent:+.2f} ± {row.more_error:.2f})"
+    return f"{row.percent:.2f} ± {row.error:.2f}{more} %"
 
 
 if __name__ == "__main__":

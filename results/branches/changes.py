@@ -2,22 +2,23 @@
 
     python results/branches/changes.py
 
-The cost of an image is bpp + λ MSE. A difference to the arm without the loss that
-branches from the same checkpoint is the mean over images of the logarithm of the ratio
-of two costs, in percent. The table has the mean over the pairs and, if there are
-several, half of the 95 % interval of Student's t over them. Beside it is the share of
-the bits in the cost without the loss: divided by it, a change is about that of the bits
-at equal MSE. The last columns are of BSDS500's validation set, as means over images,
-without the loss and in the arm: the
-correlation loss L, the share of it that vanishes if each channel loses its mean over
-the image (the offset), and the mean v of the squared normalized latents.
+The cost of an image is bpp + λ MSE. The change by an arm, in percent, is the mean over
+images of the logarithm of the ratio of two costs: of the arm, and of the arm without
+the loss from the same checkpoint. Tables have the mean over the pairs and, if there are
+several, half of the 95 % interval of Student's t over them.
+
+The first table is of all arms. Its last columns are means over the images of BSDS500's
+validation set, without the loss and in the arm: the correlation loss L of an image, the
+share of it that vanishes if each channel loses its mean over the image (the offset),
+and the mean v of the squared normalized latents. The second table compares arms with
+each other, and the third shows each checkpoint.
 """
 
 import dataclasses
 import math
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import study
@@ -27,9 +28,23 @@ from scipy import stats
 from jaxcorr.report.tables import Table
 
 SETS = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
-BASE, CONFIDENCE = "published", 0.95
+BASE, CONFIDENCE = "published 0", 0.95
 FORMS = {"correlation": ".4f", "offset": ".0%", "normalized_square": ".2f"}
 """Formats of the statistics of an arm that are printed."""
+TITLES = {
+    "annealed 0": "annealed 4 to 0",
+    "noise 0": "no loss, other noise",
+    "crops 0": "no loss, crops of 128",
+}
+"""Arms whose α alone does not describe them."""
+CONTRASTS = (
+    ("none", "annealed 0", "published 4"),
+    ("checkerboard", "masked 1", "published 1"),
+)
+"""A trunk and two arms from it, of which the first is compared with the second."""
+
+Key = tuple[str, float, str]
+"""Trunk, λ and arm."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +58,7 @@ class Arm:
       images: Set of images.
       step: Checkpoint that it branches from.
       costs: Cost of each image, in bits per pixel.
-      bits: Share of the bits in the sum of these costs.
+      bits: Bits per pixel of each image.
       correlation: Correlation loss, as a mean over the images.
       offset: Share of it that offsets of the channels cause.
       normalized_square: Mean of the squared normalized latents, likewise.
@@ -55,15 +70,21 @@ class Arm:
     images: str
     step: int
     costs: tuple[float, ...]
-    bits: float
+    bits: tuple[float, ...]
     correlation: float
     offset: float
     normalized_square: float
 
+    @property
+    def key(self) -> Key:
+        """Returns what all pairs of an arm share."""
+        return self.trunk, self.rate, self.name
+
 
 def main() -> None:
-    """Prints a table in Markdown."""
-    print(comparison().as_markdown())
+    """Prints the tables in Markdown."""
+    for table in (comparison(), contrasts(), by_checkpoint()):
+        print(table.as_markdown(), end="\n\n")
 
 
 def comparison() -> Table:
@@ -75,64 +96,125 @@ def comparison() -> Table:
     pairs = arm_pairs()
     if not pairs:
         sys.exit(f"{study.FOLDER} has no table of an arm: run study.py")
-    measured = {arm.images for group in pairs.values() for _, arm in group}
-    sets = [name for name in SETS if name in measured]
+    sets = measured_sets(pairs)
     return Table(
         columns=(
-            *("trunk", "λ", "arm and α", "pairs", "bits of the cost"),
+            *("trunk", "λ", "arm and α", "pairs", "rate in the cost"),
             *(SETS[name] for name in sets),
-            *("L without", "with", "offset without", "with", "v without", "with"),
+            *("L", "offset", "v"),
         ),
         rows=tuple(
-            (trunk, f"{rate:g}", name, *cells(group, sets))
-            for (trunk, rate, name), group in pairs.items()
+            (*titles(*key), *cells(group, sets)) for key, group in pairs.items()
         ),
     )
 
 
-def arm_pairs() -> dict[tuple[str, float, str], list[tuple[Arm, Arm]]]:
+def contrasts() -> Table:
+    """Returns the change of the cost by an arm against another one with the loss."""
+    pairs = arm_pairs()
+    sets = measured_sets(pairs)
+    rows = []
+    for trunk, name, other in CONTRASTS:
+        for rate in study.WEIGHTS:
+            arms = arms_of(pairs, (trunk, rate, name))
+            others = {
+                place_of(arm): arm for arm in arms_of(pairs, (trunk, rate, other))
+            }
+            both = [
+                (others[place_of(arm)], arm) for arm in arms if place_of(arm) in others
+            ]
+            if both:
+                row = titles(trunk, rate, name)
+                rows.append((*row, other, *(interval(both, images) for images in sets)))
+    columns = ("trunk", "λ", "arm and α", "against", *(SETS[name] for name in sets))
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def by_checkpoint() -> Table:
+    """Returns the change of the cost by each arm from each checkpoint, on BSDS500."""
+    pairs = arm_pairs()
+    rows = []
+    for key, group in pairs.items():
+        ours = sorted(
+            (arm.step, change(arm, base)) for base, arm in group if arm.images == "val"
+        )
+        if len(ours) > 1:
+            steps, changes = zip(*ours, strict=True)
+            listed = ", ".join(f"{value:+.2f}" for value in changes)
+            rows.append((*titles(*key), ", ".join(map(str, steps)), f"{listed} %"))
+    columns = ("trunk", "λ", "arm and α", "steps of the trunk", SETS["val"])
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def arm_pairs() -> dict[Key, list[tuple[Arm, Arm]]]:
     """Returns each arm with the arm without the loss from the same checkpoint.
 
     Returns:
       By trunk, λ and name of the arm: the arm without the loss, and the arm.
     """
     arms = list(read_arms())
-    base = {key_of(arm): arm for arm in arms if arm.name == f"{BASE} 0"}
-    pairs: dict[tuple[str, float, str], list[tuple[Arm, Arm]]] = {}
+    base = {(arm.trunk, arm.rate, *place_of(arm)): arm for arm in arms if is_base(arm)}
+    pairs: dict[Key, list[tuple[Arm, Arm]]] = {}
     for arm in arms:
-        if arm.name != f"{BASE} 0" and key_of(arm) in base:
-            group = pairs.setdefault((arm.trunk, arm.rate, arm.name), [])
-            group.append((base[key_of(arm)], arm))
+        place = arm.trunk, arm.rate, *place_of(arm)
+        if not is_base(arm) and place in base:
+            pairs.setdefault(arm.key, []).append((base[place], arm))
     return pairs
 
 
-def cells(pairs: list[tuple[Arm, Arm]], sets: list[str]) -> Iterator[str]:
-    """Yields the changes of the cost on each set, and both statistics."""
+def arms_of(pairs: dict[Key, list[tuple[Arm, Arm]]], key: Key) -> list[Arm]:
+    """Returns all measurements of an arm."""
+    return [arm for _, arm in pairs.get(key, [])]
+
+
+def is_base(arm: Arm) -> bool:
+    """Returns whether an arm is the one without the loss."""
+    return arm.name == BASE
+
+
+def place_of(arm: Arm) -> tuple[str, int]:
+    """Returns the images and the checkpoint of an arm."""
+    return arm.images, arm.step
+
+
+def titles(trunk: str, rate: float, name: str) -> tuple[str, str, str]:
+    """Returns the first cells of a row."""
+    return trunk, f"{rate:g}", TITLES.get(name, name)
+
+
+def measured_sets(pairs: dict[Key, list[tuple[Arm, Arm]]]) -> list[str]:
+    """Returns the names of the sets of images that any arm was measured on."""
+    measured = {arm.images for group in pairs.values() for _, arm in group}
+    return [name for name in SETS if name in measured]
+
+
+def cells(pairs: list[tuple[Arm, Arm]], sets: Sequence[str]) -> Iterator[str]:
+    """Yields pairs, share of the rate, changes on each set, and the statistics."""
     first = [pair for pair in pairs if pair[0].images == sets[0]]
     yield str(len(first))
-    yield f"{statistics.mean(base.bits for base, _ in first):.0%}"
+    shares = [sum(base.bits) / sum(base.costs) for base, _ in first]
+    yield f"{statistics.mean(shares):.0%}"
     for images in sets:
-        group = [pair for pair in pairs if pair[0].images == images]
-        yield interval([change(arm, base) for base, arm in group])
+        yield interval(pairs, images)
     for name, form in FORMS.items():
-        for arms in zip(*first, strict=True):
-            yield f"{statistics.mean(getattr(arm, name) for arm in arms):{form}}"
+        before, after = (
+            statistics.mean(getattr(arm, name) for arm in arms)
+            for arms in zip(*first, strict=True)
+        )
+        yield f"{before:{form}} to {after:{form}}"
 
 
 def read_arms() -> Iterator[Arm]:
     """Yields every arm that was measured."""
-    for name_of_trunk, trunk in study.TRUNKS.items():
+    for trunk, settings in study.TRUNKS.items():
         for rate in study.WEIGHTS:
-            for name in trunk.arms:
-                pattern = f"{name_of_trunk}-*-{rate:g}-{name}/*.csv"
+            for name in settings.arms:
+                pattern = f"{trunk}-*-{rate:g}-{name}/*.csv"
                 for table in sorted(study.FOLDER.glob(pattern)):
-                    step = int(table.parent.name.split("-")[1])
-                    yield from arms_of(table, name_of_trunk, rate, name, step)
+                    yield from read_table(table, trunk, rate, name)
 
 
-def arms_of(
-    table: Path, trunk: str, rate: float, name: str, step: int
-) -> Iterator[Arm]:
+def read_table(table: Path, trunk: str, rate: float, name: str) -> Iterator[Arm]:
     """Yields the arms of a table, one for each α."""
     rows = whole_images.read(table)
     for weight in sorted({row.weight for row in rows}):
@@ -146,18 +228,13 @@ def arms_of(
             rate=rate,
             name=f"{name} {weight:g}",
             images=table.stem,
-            step=step,
+            step=int(table.parent.name.split("-")[1]),
             costs=tuple(costs),
-            bits=sum(bits) / sum(costs),
+            bits=tuple(bits),
             correlation=correlation,
             offset=1 - centered / correlation if correlation else 0.0,
             normalized_square=statistics.mean(row.normalized_square for row in images),
         )
-
-
-def key_of(arm: Arm) -> tuple[str, float, str, int]:
-    """Returns what an arm shares with the arm without the loss."""
-    return arm.trunk, arm.rate, arm.images, arm.step
 
 
 def change(arm: Arm, base: Arm) -> float:
@@ -166,20 +243,33 @@ def change(arm: Arm, base: Arm) -> float:
     return 100 * statistics.mean(math.log(cost / other) for cost, other in pairs)
 
 
-def interval(changes: list[float]) -> str:
-    """Returns the mean and half of its interval, as text."""
+def change_of_bits(arm: Arm, base: Arm) -> float:
+    """Returns the mean change of the bits at equal MSE, in percent, to first order.
+
+    A change of the cost of an image is divided by the share of its bits. The codec
+    trades bits for MSE at the slope -λ, as a converged one does.
+    """
+    images = zip(arm.costs, base.costs, base.bits, strict=True)
+    return 100 * statistics.mean(
+        math.log(cost / other) * other / bits for cost, other, bits in images
+    )
+
+
+def interval(pairs: list[tuple[Arm, Arm]], images: str) -> str:
+    """Returns the mean change on a set of images and half of its interval, as text."""
+    changes = [change(arm, base) for base, arm in pairs if base.images == images]
     if not changes:
         return "-"
     mean = f"{statistics.mean(changes):+.2f}"
-    if len(changes) == 1:
-        return f"{mean} %"
-    return f"{mean} ± {half_interval(changes):.2f} %"
+    return (
+        f"{mean} %" if len(changes) == 1 else f"{mean} ± {half_interval(changes):.2f} %"
+    )
 
 
 def half_interval(changes: list[float]) -> float:
-    """Returns half of the interval of the mean over pairs, which is 0 for one pair."""
+    """Returns half of the interval of the mean over pairs; NaN for one pair."""
     if len(changes) == 1:
-        return 0.0
+        return math.nan
     error = statistics.stdev(changes) / math.sqrt(len(changes))
     return error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(changes) - 1))
 

@@ -54,7 +54,7 @@ BRANCH_STEPS = 1_000
 LEARNING_RATE = 5e-4
 AUTO = {"loss": {"weight": "auto"}}
 LOSS: dict[str, dict[str, Any]] = {
-    # α in multiples of the weight that prices correlation twice.
+    # α in multiples of the weight that adds the cost of correlation once more.
     "published": {**AUTO, "sweep": {"correlation_weight": (0.0, 1.0, 4.0)}},
     "whitening": {
         "loss": {"measure": "whitening", "estimator": "averaged"},
@@ -114,8 +114,7 @@ TRUNKS = {
     "charm": Trunk(
         context=Channelwise(slices=8, networks="light"), start="demo", arms=SHORT
     ),
-    # A control: its context leaves no linear correlation with earlier neighbors, so
-    # the loss has nothing to gain.
+    # Meant as a control, since its context sees what the loss sees.
     "autoregressive": Trunk(
         context=Autoregressive(),
         arms={name: LOSS[name] for name in ("published", "whitening")},

@@ -125,6 +125,19 @@ def test_values_of_variants_are_as_stated(arrays):
         near("bits of the channels by", whitening.whitening_bits(moments))
         bits = whitening.whitening_bits(moments, offset=True)
         near("bits of the channels with", bits)
+
+        def averaged(latent, scale):
+            first = correlation.normalize(latent[:1], arrays[1][:1], scale[:1])
+            own, average = map(whitening.neighbor_moments, (first, z[1:]))
+            estimate = jax.lax.stop_gradient(average - own) + own
+            bits = whitening.whitening_bits(estimate)
+            return bits.sum(), bits
+
+        gradients, bits = jax.grad(averaged, argnums=(0, 1), has_aux=True)(
+            arrays[0], arrays[2]
+        )
+        near("bits of the channels at the G", bits)
+        near("sums of their absolute", [abs(gradient).sum() for gradient in gradients])
         losses = [
             whitening.whitening_loss(z, offset=offset) for offset in (False, True)
         ]

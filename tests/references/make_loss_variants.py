@@ -29,6 +29,7 @@ CALLS = {
     "moments": ("neighbor_moments", 2, {}),
     "whitening": ("whitening_loss", 2, {}),
     "whitening, offset": ("whitening_loss", 2, {"offset": True}),
+    "whitening, averaged": ("averaged_bits", 2, {}),
 }
 """Function, number of images and options. All but the unbiased loss take normalized
 latents."""
@@ -46,6 +47,13 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
+def averaged_bits(normalized: tf.Tensor) -> tf.Tensor:
+    """Returns the bits at the moments of the last image, with a step on the others."""
+    average = tf.stop_gradient(variants.neighbor_moments(normalized[-1:]))
+    moments = variants.neighbor_moments(normalized[:-1])
+    return variants.whitening_bits(tf.stop_gradient(average - moments) + moments)
+
+
 def value_and_gradients(name: str) -> dict[str, np.ndarray]:
     """Returns what a call gives, and the gradient of its sum."""
     function, images, options = CALLS[name]
@@ -55,7 +63,8 @@ def value_and_gradients(name: str) -> dict[str, np.ndarray]:
         taken = given.values()
         if function != UNBIASED:
             taken = [port.normalize(*taken)]
-        value = getattr(variants, function)(*taken, **options)
+        module = sys.modules[__name__] if function == "averaged_bits" else variants
+        value = getattr(module, function)(*taken, **options)
         total = tf.reduce_sum(value)
     gradients = tape.gradient(total, [*given.values()])
     results = [value, *map(tf.convert_to_tensor, gradients)]
