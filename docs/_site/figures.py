@@ -49,7 +49,9 @@ PAGES = (
 COMPUTED: Mapping[str, Callable[[], Block]] = {
     "bound": study_figures.bound,
     "branches": study_figures.branches,
+    "branch_contrasts": study_figures.contrasts,
     "budgets": fuzz_figures.limits,
+    "codec_facts": study_figures.codec_facts,
     "demo": computed_figures.demo,
     "demo_rates": computed_figures.demo_rates,
     "fuzzing": fuzz_figures.fuzzing,

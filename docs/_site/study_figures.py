@@ -8,6 +8,7 @@ sys.path.append(str(ROOT / "results" / "branches"))
 
 import bounds
 import changes
+import facts
 import paper_maps
 
 
@@ -15,6 +16,18 @@ def branches() -> Block:
     """Returns what each arm of the study changed."""
     return Block(
         table=changes.comparison(),
+        source=(
+            "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. "
+            "L, the share of offsets in it and v are means over the images of BSDS500 "
+            "val. Printed by `python results/branches/changes.py`."
+        ),
+    )
+
+
+def contrasts() -> Block:
+    """Returns the changes by arms against other arms with the loss."""
+    return Block(
+        table=changes.contrasts(),
         source=(
             "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. "
             "Printed by `python results/branches/changes.py`."
@@ -28,8 +41,18 @@ def bound() -> Block:
         table=bounds.comparison(),
         source=(
             "Share of the bits of the latents on Kodak, with the standard error over "
-            "images. Printed by `python results/branches/bounds.py`."
+            "images; in parentheses what is saved beyond the row before, and in the "
+            "last row beyond the network without neighbors. Printed by `python "
+            "results/branches/bounds.py`."
         ),
+    )
+
+
+def codec_facts() -> Block:
+    """Returns what the loss sees in trained codecs."""
+    return Block(
+        table=facts.comparison(),
+        source="Printed by `python results/branches/facts.py`.",
     )
 
 

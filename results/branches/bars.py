@@ -106,7 +106,8 @@ def bound_bars() -> Iterator[Bar]:
         for row in rows:
             if row.context == context and row.predictor in PREDICTORS:
                 name = row.predictor.removeprefix("+ ")
-                yield f"{label}, {row.model}: {name}", row.more_percent, row.more_error
+                model = row.model if label in row.model else f"{label}, {row.model}"
+                yield f"{model}: {name}", row.more_percent, row.more_error
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import whole_images
 
 import jaxcorr
 from jaxcorr import codec, config, runtime, saved_model
-from jaxcorr.codec import CodecConfig, ContextConfig
+from jaxcorr.codec import CodecConfig, ContextConfig, TransformConfig
 from jaxcorr.config import TrainConfig
 from jaxcorr.context.autoregressive import Autoregressive
 from jaxcorr.context.channelwise import Channelwise
@@ -41,6 +41,7 @@ from jaxcorr.model import make_model
 from jaxcorr.training.checkpoints import IntervalConfig
 from jaxcorr.training.optimizer import OptimizerConfig
 from jaxcorr.training.sweep import SweepConfig
+from jaxcorr.transforms.cheng import Cheng
 from jaxcorr.transforms.minnen import Minnen
 
 FOLDER = Path(__file__).resolve().parent
@@ -96,11 +97,13 @@ class Trunk:
       arms: What each arm changes in a branch without the loss, by its name.
       start: Model that the trunk starts from, except for another context model, whose
         parameters are random. Without it all parameters are random.
+      transforms: Transforms; None for `TRANSFORMS`.
     """
 
     context: ContextConfig
     arms: Mapping[str, dict[str, Any]]
     start: str | None = None
+    transforms: TransformConfig | None = None
 
 
 TRUNKS = {
@@ -122,7 +125,10 @@ TRUNKS = {
     "checkerboard": Trunk(
         context=Checkerboard(), arms={"published": LOSS["published"], "masked": MASKED}
     ),
+    "cheng_64": Trunk(context=NoContext(), transforms=Cheng(width=64), arms=SHORT),
+    "cheng_128": Trunk(context=NoContext(), transforms=Cheng(width=128), arms=SHORT),
 }
+"""Trunks by their names. Those of Cheng's transforms need an accelerator."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,7 +145,7 @@ class Settings:
     """The images that `results/other_kinds/make.py` makes."""
     runs: Path = Path("runs/branches")
     """Folder for the run directories."""
-    only: tuple[str, ...] = tuple(TRUNKS)
+    only: tuple[str, ...] = ("none", "charm", "autoregressive", "checkerboard")
     """Names of trunks."""
     arms: tuple[str, ...] = ()
     """Names of arms; all by default."""
@@ -239,7 +245,10 @@ def trunk_config(trunk: str, settings: Settings, init_from: str | None) -> Train
         steps=settings.trunk_steps,
         workdir=str(settings.runs / trunk / "trunk"),
         init_from=init_from,
-        codec=CodecConfig(transforms=TRANSFORMS, context=TRUNKS[trunk].context),
+        codec=CodecConfig(
+            transforms=TRUNKS[trunk].transforms or TRANSFORMS,
+            context=TRUNKS[trunk].context,
+        ),
         sweep=SweepConfig(distortion_weight=WEIGHTS, correlation_weight=0.0),
         optimizer=OptimizerConfig(
             learning_rate=LEARNING_RATE,

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 
+import bars
 import changes
+import facts
 import from_scratch
 import numpy as np
 import pytest
@@ -51,9 +53,9 @@ def test_pairs_give_a_mean_and_half_an_interval(folder):
     mean, difference = sum(both) / 2, both[1] - both[0]
     half = 12.7062 * difference / 2  # Student's t with one degree of freedom.
     assert published[:3] == ("none", "0.0067", "published 1")
-    assert published[3:6] == ("2", "100%", f"{mean:+.2f} ± {half:.2f} %")
-    assert published[6:] == ("0.0020", "0.0020", "25%", "25%", "1.00", "1.00")
-    assert noise[2:6] == ("noise 0", "2", "100%", "+0.00 ± 0.00 %")
+    assert published[3:5] == ("2", f"{mean:+.2f} ± {half:.2f} %")
+    assert published[5:] == ("0.0020 to 0.0020", "25% to 25%", "1.00 to 1.00")
+    assert noise[2:5] == ("no loss, other noise", "2", "+0.00 ± 0.00 %")
 
 
 @pytest.mark.fast
@@ -80,6 +82,60 @@ def test_codecs_from_scratch_are_compared_at_quarters_and_at_equal_cost(folder):
     assert result.rows == (("0.0067", "0", *relative, "40", "30"),)
     assert from_scratch.steps_to(4.0, {10: 8.0, 20: 6.0, 40: 2.0}) == 30
     assert from_scratch.steps_to(9.0, {10: 8.0, 20: 6.0}) == 10
+
+
+@pytest.mark.fast
+def test_a_change_of_the_cost_is_one_of_the_bits_by_their_share_in_each_image(folder):
+    arms = [
+        changes.Arm(
+            trunk="none",
+            rate=0.01,
+            name=name,
+            images="kodak",
+            step=1,
+            costs=costs,
+            bits=(0.5, 0.1),
+            correlation=0.0,
+            offset=0.0,
+            normalized_square=1.0,
+        )
+        for name, costs in (("published 0", (1.0, 1.0)), ("published 1", (1.01, 1.02)))
+    ]
+    expected = 100 * (math.log(1.01) / 0.5 + math.log(1.02) / 0.1) / 2
+    assert changes.change_of_bits(arms[1], arms[0]) == pytest.approx(expected)
+    assert math.isnan(changes.half_interval([1.0]))
+
+
+@pytest.mark.fast
+def test_bars_are_drawn_for_each_arm_on_kodak_and_for_the_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(bars, "PICTURE", tmp_path / "bars.png")
+    bars.main()
+    assert (tmp_path / "bars.png").stat().st_size > 10_000
+    paper = {name: saved for name, saved, _ in bars.paper_bars()}
+    assert paper["hyperprior"] == pytest.approx(9.5)
+    assert paper["checkerboard"] == pytest.approx(100 * (1 - 0.835 / 0.8963))
+    drawn = {label: values for label, *values in bars.our_bars()}
+    pairs = changes.arm_pairs()["none", 0.0005, "published 1"]
+    kodak = [
+        changes.change_of_bits(arm, base)
+        for base, arm in pairs
+        if base.images == "kodak"
+    ]
+    saved, half = drawn["hyperprior, published, auto, λ = 0.0005"]
+    assert saved == pytest.approx(-np.mean(kodak)) and 0 < half < 20
+
+
+@pytest.mark.fast
+def test_correlations_of_single_channels_are_counted():
+    maps = np.zeros((2, 8, 7, 7))
+    maps[:, :, 3, 3] = 2.0
+    maps[:, 0, 3, 2] = -2.0  # A correlation of -1.
+    maps[:, 7, 3, 4] = 1.0
+    shares = facts.channel_shares(maps)
+    assert [*shares.values()] == pytest.approx([1.0, 1 / 16])
+    maps[:, 1:, 3, 4] = 1.0
+    strongest, _ = facts.channel_shares(maps).values()
+    assert strongest == pytest.approx(2.25 / 2.75)
 
 
 TINY = """
