@@ -51,6 +51,8 @@ class Settings:
     """Length of each run."""
     every: int = EVERY
     """Steps between two evaluations."""
+    images: int = 24
+    """Held-out images to evaluate."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ def run_config(rate: float, folders: study.Settings, settings: Settings) -> Trai
         "workdir": str(folders.runs / "from_scratch" / f"{rate:g}"),
         "stages": (jaxcorr.StageConfig(correlation_weight_end=0.0),),
         "loss": {"weight": "auto"},
+        "data": {"held_out_images": settings.images},
         "sweep": {
             "distortion_weight": rate,
             "correlation_weight": (0.0, WEIGHT),

@@ -169,7 +169,7 @@ study.main(study.Settings(
 """Runs a part of the study by branches with a tiny codec."""
 FROM_SCRATCH = """
 from_scratch.main(from_scratch.Settings(
-    rates=study.WEIGHTS, steps=int(sys.argv[2]), every=1, **folders
+    rates=study.WEIGHTS, steps=int(sys.argv[2]), every=1, images=2, **folders
 ))
 """
 
