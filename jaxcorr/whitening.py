@@ -127,12 +127,23 @@ def whitening_bits(
         covariance = covariance - mean[..., :, None] * mean[..., None, :]
     ridge = RIDGE * jnp.eye(count, dtype=moments.dtype)
     covariance = covariance + jnp.broadcast_to(ridge, covariance.shape)
-    # The last row of the factor is that of the latent, and the square of its last entry
-    # is the variance that its neighbors leave (the Schur complement).
-    root = jnp.linalg.cholesky(covariance)
-    ratio = covariance[..., -1, -1] / root[..., -1, -1] ** 2
+    ratio = covariance[..., -1, -1] / _left_variance(covariance)
     bits = 0.5 * jnp.log(ratio) / NATS_PER_BIT
     return bits + 0.5 * mean[..., -1] ** 2 / NATS_PER_BIT if offset else bits
+
+
+def _left_variance(covariance: Float[Array, "*n k k"]) -> Float[Array, "*n"]:
+    """Returns the variance of the last variable that the others leave unpredicted.
+
+    It is the Schur complement, by eliminating one variable after another. The gradient
+    of `jnp.linalg.cholesky` has two batched calls of LAPACK, each of which holds a
+    thread while it waits for others: on a CPU with two cores they may wait for ever.
+    """
+    for _ in range(covariance.shape[-1] - 1):
+        column = covariance[..., 1:, :1]
+        explained = column * jnp.swapaxes(column, -1, -2) / covariance[..., :1, :1]
+        covariance = covariance[..., 1:, 1:] - explained
+    return covariance[..., 0, 0]
 
 
 @jax.jit

@@ -141,3 +141,22 @@ def test_moments_of_another_shape_and_strides_below_1_are_refused():
         whitening.whitening_loss(np.ones((1, 6, 6, 1)), stride=0)
     with pytest.raises(ValueError, match=r"\[..., 14, 14\], but has \(13, 13\)"):
         whitening.whitening_bits(np.eye(13))
+
+
+@pytest.mark.fast
+def test_the_gradient_calls_no_library_whose_threads_may_wait_for_each_other():
+    latents = jax.ShapeDtypeStruct((2, 8, 9, 64), jnp.float32)
+    program = jax.jit(jax.grad(whitening.whitening_loss)).lower(latents)
+    assert "custom_call" not in program.as_text()
+
+
+@pytest.mark.fast
+def test_strong_correlations_leave_the_variance_of_a_factorization():
+    rng = np.random.default_rng(0)
+    field = np.cumsum(rng.normal(size=(4, 12, 12, 3)), axis=2).astype(np.float32)
+    moments = whitening.neighbor_moments(field / field.std())
+    covariance = np.asarray(moments, np.float64)[:, :13, :13] + 1e-3 * np.eye(13)
+    root = np.linalg.cholesky(covariance)[:, -1, -1]
+    expected = 0.5 * np.log2(covariance[:, -1, -1] / root**2)
+    assert expected.min() > 1
+    np.testing.assert_allclose(whitening.whitening_bits(moments), expected, rtol=1e-4)
