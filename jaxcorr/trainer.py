@@ -79,7 +79,7 @@ def train(
     workdir = as_path(config.workdir)
     checkpoints.check_storage(workdir)
     cluster.check_connected(config.distributed)
-    with failures.watching(), failures.end_all_on_error(loop.Preempted):
+    with cluster.watching(), failures.end_all_on_error(loop.Preempted):
         shared_disk.check_shared(workdir)
         with run_lock.hold(workdir) as lock:
             return _train(config, workdir, lock, trackers, config_file)

@@ -5,11 +5,12 @@ processes elsewhere. A process trains alone only where no cluster says that ther
 several.
 """
 
+import contextlib
 import dataclasses
 import os
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -148,6 +149,25 @@ def check_connected(config: DistributedConfig) -> None:
             "jax.distributed.initialize before anything uses a device, or start "
             "jaxcorr train"
         )
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[None]:
+    """Watches the processes of the run in a block, unless they are watched already.
+
+    At the end of the block it waits for the others. An error in the block must end all;
+    see `failures.end_all_on_error`.
+    """
+    is_one = not jax.distributed.is_initialized() or jax.process_count() == 1
+    if is_one or failures.is_watching():
+        yield
+        return
+    failures.watch()
+    try:
+        yield
+    finally:
+        messages.wait_for_all("end")
+        failures.stop_watching()
 
 
 def disconnect() -> None:

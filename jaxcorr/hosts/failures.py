@@ -241,31 +241,17 @@ def watch() -> None:
     _watch = _Watch()
 
 
+def is_watching() -> bool:
+    """Returns whether the processes of the run are watched."""
+    return _watch is not None
+
+
 def stop_watching() -> None:
     """Stops to watch the processes, at the end of the run."""
     global _watch
     if _watch is not None:
         _watch.stop()
         _watch = None
-
-
-@contextlib.contextmanager
-def watching() -> Iterator[None]:
-    """Watches the processes of the run in a block, unless they are watched already.
-
-    At the end of the block it waits for the others. An error in the block must end all;
-    see `end_all_on_error`.
-    """
-    is_one = not jax.distributed.is_initialized() or jax.process_count() == 1
-    if _watch is not None or is_one:
-        yield
-        return
-    watch()
-    try:
-        yield
-    finally:
-        messages.wait_for_all("end")
-        stop_watching()
 
 
 def before_exit(function: Callable[[], Any]) -> None:

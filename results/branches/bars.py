@@ -104,10 +104,12 @@ def bound_bars() -> Iterator[Bar]:
     rows = bounds.read()
     for label, (_, context, _) in CONTEXTS.items():
         for row in rows:
-            if row.context == context and row.predictor in PREDICTORS:
+            percent, error = row.more_percent, row.more_error
+            is_shown = row.context == context and row.predictor in PREDICTORS
+            if is_shown and percent is not None and error is not None:
                 name = row.predictor.removeprefix("+ ")
                 model = row.model if label in row.model else f"{label}, {row.model}"
-                yield f"{model}: {name}", row.more_percent, row.more_error
+                yield f"{model}: {name}", percent, error
 
 
 if __name__ == "__main__":

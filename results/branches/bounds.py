@@ -89,7 +89,12 @@ def read() -> list[Row]:
     if not TABLE.is_file():
         return []
     return [
-        Row(**{k: float(x) if k in NUMBERS else x for k, x in row.items() if x})
+        Row(
+            model=row["model"],
+            context=row["context"],
+            predictor=row["predictor"],
+            **{name: float(row[name]) for name in NUMBERS if row.get(name)},
+        )
         for row in csv_tables.read_rows(TABLE)
     ]
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
@@ -108,7 +109,7 @@ def test_images_are_recognized_in_another_place(tmp_path):
 
 
 def mixture(*weights, seeds=(0, 1)):
-    parts = [images(5, seed=seed) for seed in seeds]
+    parts: Any = [images(5, seed=seed) for seed in seeds]
     return Mixture(parts, [Fraction(weight) for weight in weights])
 
 

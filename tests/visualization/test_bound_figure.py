@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from jaxcorr.neighbors.bound import Bound
 from jaxcorr.neighbors.closed_forms import loss_of
@@ -44,10 +45,11 @@ def test_both_maps_are_drawn_with_their_losses_on_one_scale():
 def test_bars_sum_to_the_savings_with_those_of_the_last_channels_in_one(channels):
     bound = make_bound(channels)
     axis, *_ = bound_figure.draw_bound(bound, title="demo").axes
-    height = sum(bar.get_height() for bar in axis.patches)
+    bars = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
+    height = sum(bar.get_height() for bar in bars)
     last = bound.channel_savings[bound_figure.STEPS[-1]]
     assert height == pytest.approx(last.sum())
     count = min(channels, bound_figure.MAX_CHANNELS + 1)
-    assert len(axis.patches) == count * len(bound_figure.STEPS)
+    assert len(bars) == count * len(bound_figure.STEPS)
     strongest = str(np.argmax(bound.channel_bits))
     assert axis.get_xticklabels()[0].get_text() == strongest
