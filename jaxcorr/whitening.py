@@ -132,6 +132,7 @@ def whitening_bits(
     return bits + 0.5 * mean[..., -1] ** 2 / NATS_PER_BIT if offset else bits
 
 
+@jax.jit
 def _left_variance(covariance: Float[Array, "*n k k"]) -> Float[Array, "*n"]:
     """Returns the variance of the last variable that the others leave unpredicted.
 
