@@ -47,7 +47,7 @@ class Settings:
     """Folder for the run directories."""
     rates: tuple[float, ...] = study.WEIGHTS
     """λ of each run."""
-    steps: int = 3_000
+    steps: int = 2_000
     """Length of each run."""
     every: int = EVERY
     """Steps between two evaluations."""
