@@ -5,8 +5,8 @@ functions estimate the same norm without the noise of the batch, say which weigh
 it a number of bits, and leave out what a context model codes already.
 
 To copy this file, copy `correlation.py` with it and change the line that imports it.
-Both need JAX and jaxtyping alone. For
-TensorFlow, `jaxcorr/interop/tensorflow_variants.py` repeats most of its functions.
+Both need JAX and jaxtyping alone. For TensorFlow,
+`jaxcorr/interop/tensorflow_variants.py` repeats most of its functions.
 """
 
 import math

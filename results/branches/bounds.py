@@ -9,13 +9,16 @@ given. Without arguments it prints what is kept.
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 import jaxcorr
 from jaxcorr import images
 from jaxcorr.evaluation import csv_tables, image_set
+from jaxcorr.model import Model
 from jaxcorr.report.tables import Table
 
 TABLE = Path(__file__).resolve().parent / "bounds.csv"
@@ -49,20 +52,31 @@ def main(arguments: list[str]) -> None:
     """Measures models where any are given, and prints all that were measured."""
     if arguments:
         folder, *models = arguments
-        measured = [row for model in models for row in measure(Path(folder), model)]
+        photographs = read_photographs(Path(folder))
+        measured = [row for model in models for row in measure(photographs, model)]
         known = {row.model for row in measured}
         write([row for row in read() if row.model not in known] + measured)
     print(comparison().as_markdown())
 
 
-def measure(folder: Path, argument: str) -> list[Row]:
-    """Returns the savings of all predictors and closed forms in one codec."""
+def read_photographs(folder: Path) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Reads the images of a folder."""
+    found = image_set.find_images([folder]).values()
+    return [images.read_image(file)[0] for file in found]
+
+
+def load_named(argument: str) -> tuple[str, Model]:
+    """Returns the name and the model of `NAME=MODEL`, or of `MODEL` alone."""
     name, _, path = argument.rpartition("=")
-    model = jaxcorr.load(path)
-    outputs = [
-        model.analyze(images.read_image(file)[0])
-        for file in image_set.find_images([folder]).values()
-    ]
+    return name or Path(path).name, jaxcorr.load(path)
+
+
+def measure(
+    photographs: Sequence[UInt8[np.ndarray, "h w 3"]], argument: str
+) -> list[Row]:
+    """Returns the savings of all predictors and closed forms in one codec."""
+    name, model = load_named(argument)
+    outputs = model.analyze(photographs)
     bound = jaxcorr.bound(
         *(
             [np.asarray(getattr(output, name)) for output in outputs]
@@ -71,7 +85,7 @@ def measure(folder: Path, argument: str) -> list[Row]:
     )
     return [
         Row(
-            model=name or Path(path).name,
+            model=name,
             context=type(model.config.context).__name__,
             predictor=saving.title,
             **{

@@ -23,13 +23,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import bounds
 import numpy as np
 from jaxtyping import Float, UInt8
 
-import jaxcorr
-from jaxcorr import correlation, correlation_variants, images
+from jaxcorr import correlation, correlation_variants
 from jaxcorr.codec_output import CodecOutput
-from jaxcorr.evaluation import csv_tables, image_set
+from jaxcorr.evaluation import csv_tables
 from jaxcorr.model import Model
 from jaxcorr.report.tables import Table
 
@@ -62,10 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures models where any are given, and prints all that were measured."""
     if arguments:
         folder, *models = arguments
-        photographs = [
-            images.read_image(file)[0]
-            for file in image_set.find_images([Path(folder)]).values()
-        ]
+        photographs = bounds.read_photographs(Path(folder))
         measured = [row for model in models for row in measure(photographs, model)]
         known = {row.model for row in measured}
         rows = [row for row in read() if row.model not in known] + measured
@@ -75,14 +72,13 @@ def main(arguments: Sequence[str]) -> None:
 
 def measure(photographs: Sequence[Image], argument: str) -> list[Row]:
     """Returns all figures of one codec."""
-    name, _, path = argument.rpartition("=")
-    model = jaxcorr.load(path)
+    name, model = bounds.load_named(argument)
     whole = model.analyze(photographs)
     facts = floor_shares(model, photographs)
     facts |= channel_shares(maps_of(whole, WINDOW))
     facts |= tile_changes(model, photographs, whole)
     return [
-        Row(model=name or Path(path).name, fact=fact, percent=round(100 * value, 2))
+        Row(model=name, fact=fact, percent=round(100 * value, 2))
         for fact, value in facts.items()
     ]
 
