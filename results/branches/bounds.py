@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import records
 from jaxtyping import UInt8
 
 import jaxcorr
 from jaxcorr import images
-from jaxcorr.evaluation import csv_tables, image_set
+from jaxcorr.evaluation import image_set
 from jaxcorr.model import Model
 from jaxcorr.report.tables import Table
 
@@ -54,8 +55,7 @@ def main(arguments: list[str]) -> None:
         folder, *models = arguments
         photographs = read_photographs(Path(folder))
         measured = [row for model in models for row in measure(photographs, model)]
-        known = {row.model for row in measured}
-        write([row for row in read() if row.model not in known] + measured)
+        records.update(TABLE, measured)
     print(comparison().as_markdown())
 
 
@@ -100,35 +100,17 @@ def measure(
 
 def read() -> list[Row]:
     """Reads the kept savings."""
-    if not TABLE.is_file():
-        return []
-    return [
-        Row(
-            model=row["model"],
-            context=row["context"],
-            predictor=row["predictor"],
-            **{name: float(row[name]) for name in NUMBERS if row.get(name)},
-        )
-        for row in csv_tables.read_rows(TABLE)
-    ]
-
-
-def write(rows: list[Row]) -> None:
-    """Writes all savings."""
-    csv_tables.write_rows(TABLE, [dataclasses.asdict(row) for row in rows])
+    return records.read(TABLE, Row)
 
 
 def comparison() -> Table:
     """Returns the savings with a row for each predictor and a column for each codec."""
-    rows = read()
-    models = {row.model: f"{row.model} ({row.context})" for row in rows}
-    cells = {(row.predictor, row.model): cell(row) for row in rows}
-    return Table(
-        columns=("predictor", *models.values()),
-        rows=tuple(
-            (name, *(cells.get((name, model), "-") for model in models))
-            for name in dict.fromkeys(row.predictor for row in rows)
-        ),
+    return records.by_model(
+        read(),
+        "predictor",
+        name=lambda row: row.predictor,
+        cell=cell,
+        title=lambda row: f"{row.model} ({row.context})",
     )
 
 

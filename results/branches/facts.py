@@ -25,11 +25,11 @@ from pathlib import Path
 
 import bounds
 import numpy as np
+import records
 from jaxtyping import Float, UInt8
 
 from jaxcorr import correlation, correlation_variants
 from jaxcorr.codec_output import CodecOutput
-from jaxcorr.evaluation import csv_tables
 from jaxcorr.model import Model
 from jaxcorr.report.tables import Table
 
@@ -64,9 +64,7 @@ def main(arguments: Sequence[str]) -> None:
         folder, *models = arguments
         photographs = bounds.read_photographs(Path(folder))
         measured = [row for model in models for row in measure(photographs, model)]
-        known = {row.model for row in measured}
-        rows = [row for row in read() if row.model not in known] + measured
-        csv_tables.write_rows(TABLE, [dataclasses.asdict(row) for row in rows])
+        records.update(TABLE, measured)
     print(comparison().as_markdown())
 
 
@@ -193,25 +191,13 @@ def tiles_of(image: Image, size: int) -> list[Image]:
     ]
 
 
-def read() -> list[Row]:
-    """Reads the kept figures."""
-    return [
-        Row(model=row["model"], fact=row["fact"], percent=float(row["percent"]))
-        for row in csv_tables.read_rows(TABLE)
-    ]
-
-
 def comparison() -> Table:
     """Returns the figures with a row for each and a column for each codec."""
-    rows = read()
-    models = list(dict.fromkeys(row.model for row in rows))
-    cells = {(row.fact, row.model): f"{row.percent:.1f} %" for row in rows}
-    return Table(
-        columns=("figure", *models),
-        rows=tuple(
-            (fact, *(cells.get((fact, model), "-") for model in models))
-            for fact in dict.fromkeys(row.fact for row in rows)
-        ),
+    return records.by_model(
+        records.read(TABLE, Row),
+        "figure",
+        name=lambda row: row.fact,
+        cell=lambda row: f"{row.percent:.1f} %",
     )
 
 

@@ -20,13 +20,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import records
 import study
 import tyro
 
 import jaxcorr
 from jaxcorr import config, runtime
 from jaxcorr.config import TrainConfig
-from jaxcorr.evaluation import csv_tables
 from jaxcorr.report.tables import Table
 
 WEIGHT = 4.0
@@ -87,7 +87,7 @@ def main(settings: Settings) -> None:
             run = run_config(rate, folders, settings)
             workdir = jaxcorr.train(run)
             rows = list(evaluations(workdir / "held_out.jsonl", run))
-            csv_tables.write_rows(table_of(rate), [dataclasses.asdict(x) for x in rows])
+            records.write(table_of(rate), rows)
     print(comparison().as_markdown())
 
 
@@ -130,25 +130,12 @@ def table_of(rate: float) -> Path:
     return study.FOLDER / f"from-scratch-{rate:g}.csv"
 
 
-def read(table: Path) -> list[Row]:
-    """Reads a table."""
-    return [
-        Row(
-            step=int(row["step"]),
-            seed=int(row["seed"]),
-            **{name: float(row[name]) for name in ("weight", "bpp", "mse")},
-        )
-        for row in csv_tables.read_rows(table)
-    ]
-
-
 def comparison() -> Table:
     """Returns the change of the cost along the runs, for each λ and seed."""
     pairs = [
         (rate, seed, *curves(rows, rate, seed))
         for rate in study.WEIGHTS
-        if table_of(rate).is_file()
-        for rows in [read(table_of(rate))]
+        for rows in [records.read(table_of(rate), Row)]
         for seed in sorted({row.seed for row in rows})
     ]
     if not pairs:

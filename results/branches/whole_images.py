@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import records
 from jaxtyping import Array, Float, UInt8
 
 import jaxcorr
@@ -16,7 +17,6 @@ from jaxcorr import correlation
 from jaxcorr.codec import Parameters
 from jaxcorr.config import TrainConfig
 from jaxcorr.data import folder
-from jaxcorr.evaluation import csv_tables
 from jaxcorr.training import evaluation
 from jaxcorr.training.held_out import CanvasBatch, batch_by_canvas
 from jaxcorr.training.loss import LossConfig, LossWeights
@@ -58,15 +58,12 @@ def write(table: Path, run: TrainConfig, images: Path) -> None:
         model = jaxcorr.load(Path(str(run.workdir)) / "models" / str(number))
         weight = float(member.correlation_weight)
         rows += measure(model.device_parameters, run, batches, weight)
-    csv_tables.write_rows(table, [dataclasses.asdict(row) for row in rows])
+    records.write(table, rows)
 
 
 def read(table: Path) -> list[Row]:
     """Reads a table."""
-    return [
-        Row(image=int(row.pop("image")), **{k: float(v) for k, v in row.items()})
-        for row in csv_tables.read_rows(table)
-    ]
+    return records.read(table, Row)
 
 
 @functools.cache

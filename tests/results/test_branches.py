@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import bars
+import bounds
 import changes
 import facts
 import from_scratch
 import numpy as np
 import pytest
+import records
 import study
 from support import image_folders
 from support.paths import ROOT
@@ -63,6 +65,34 @@ def test_pairs_give_a_mean_and_half_an_interval(folder):
 def test_without_tables_the_remedy_is_named(folder, module):
     with pytest.raises(SystemExit, match=r"run study\.py|give both folders"):
         module.comparison()
+
+
+@pytest.mark.fast
+def test_a_model_that_is_measured_again_replaces_its_own_figures(tmp_path):
+    def row(model, percent, more=None):
+        return bounds.Row(
+            model=model,
+            context="NoContext",
+            predictor="filter",
+            percent=percent,
+            error=1.0,
+            more_percent=more,
+        )
+
+    table = tmp_path / "bounds.csv"
+    records.update(table, [row("a", 2.0), row("b", 3.0, 0.5)])
+    records.update(table, [row("a", 4.0)])
+    assert records.read(table, bounds.Row) == [row("b", 3.0, 0.5), row("a", 4.0)]
+    printed = records.by_model(
+        records.read(table, bounds.Row),
+        "predictor",
+        name=lambda x: x.predictor,
+        cell=lambda x: f"{x.percent:.0f}",
+    )
+    assert (printed.columns, printed.rows) == (
+        ("predictor", "b", "a"),
+        (("filter", "3", "4"),),
+    )
 
 
 @pytest.mark.fast
@@ -219,7 +249,7 @@ def test_codecs_from_scratch_differ_in_the_loss_alone_and_go_on(folder, photogra
     lines = 2 + len(from_scratch.SEEDS)
     printed = run(FROM_SCRATCH, folder, 4).splitlines()[-lines:]
     table = folder / "from-scratch-0.0067.csv"
-    rows = from_scratch.read(table)
+    rows = records.read(table, from_scratch.Row)
     assert len(rows) == 4 * len(from_scratch.SEEDS) * 2
     assert all(line.startswith("|") for line in printed)
     kept = table.read_bytes()
