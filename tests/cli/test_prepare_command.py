@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.image_folders import write
 from support.paths import ROOT
+from support.waiting import wait_until
 
 from jaxcorr.data import image_sets
 
@@ -112,9 +113,9 @@ def test_a_killed_command_leaves_no_process_and_goes_on_with_finished_shards(fol
     for kill, finished in ((signal.SIGKILL, 2), (signal.SIGINT, 6)):
         command = [*options, "-o", "killed", "--workers", "2"]
         process = subprocess.Popen(command, env=environment)
-        while len(list(Path("killed").glob("*.json"))) < finished:
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_until(
+            lambda n=finished: len(list(Path("killed").glob("*.json"))) >= n, process
+        )
         children = children_of(process.pid)
         assert len(children) >= 2
         process.send_signal(kill)

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from support import compilation
 from support.paths import ROOT
 from support.processes import free_port, wait_for_step
-from support.training_runs import PATIENCE, Runs
+from support.training_runs import Runs
+from support.waiting import PATIENCE, wait_until
 
 from jaxcorr.runtime import START_AGAIN
 
@@ -74,9 +74,7 @@ time.sleep(600)
 
 def test_a_signal_to_the_loop_reaches_the_command_and_ends_both(tmp_path):
     process = restart(tmp_path, SAVE)
-    deadline = time.monotonic() + PATIENCE
-    while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until((tmp_path / "ready").exists, process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == START_AGAIN

@@ -2,11 +2,12 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from support.training_runs import PATIENCE, Runs
+from jaxcorr.paths import AnyPath
+from support.training_runs import Runs
+from support.waiting import PATIENCE, wait_until
 
 
 def free_port() -> int:
@@ -27,7 +28,7 @@ def connection(index: int, port: int, *, count: int = 2) -> list[str]:
 
 def start_two(
     runs: Runs,
-    workdirs: Path | Sequence[Path],
+    workdirs: Path | Sequence[AnyPath],
     *arguments: str,
     second: Sequence[str] = (),
     devices: int = 2,
@@ -76,9 +77,5 @@ def wait_for_step(
     log: Path, step: int, processes: Sequence[subprocess.Popen[str]]
 ) -> None:
     """Waits until a run has logged a step."""
-    deadline = time.monotonic() + PATIENCE
-    while not (log.exists() and f'"step": {step}' in log.read_text()):
-        ended = [process for process in processes if process.poll() is not None]
-        assert not ended, [process.communicate() for process in ended]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    line = f'"step": {step},'
+    wait_until(lambda: log.exists() and line in log.read_text(), *processes)

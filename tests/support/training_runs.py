@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -16,10 +15,9 @@ from jaxcorr import run_directory
 from jaxcorr.paths import AnyPath
 from support import compilation
 from support.paths import ROOT, SCRIPTS
+from support.waiting import PATIENCE, wait_until
 
 STEPS, EVERY, KEEP = 12, 3, 2
-PATIENCE = 600
-"""Seconds after which a process counts as hanging; long, for busy machines."""
 SPEED = {"step_seconds", "images_per_second", "data_wait", "tflops_per_second"}
 """Metrics that are measured, and so differ between runs."""
 CONFIG = f"""
@@ -148,10 +146,7 @@ class Runs:
         """
         process = self.start(workdir)
         try:
-            deadline = time.monotonic() + PATIENCE
-            while not when():
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.001)
+            wait_until(when, process)
             process.send_signal(number)
             output, errors = process.communicate(timeout=PATIENCE)
         finally:

@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,9 @@ from PIL import Image
 from support import buckets
 from support.buckets import BUCKET
 from support.paths import ROOT
-from support.processes import finish
-from support.training_runs import PATIENCE, Runs, assert_same_run, records
+from support.processes import finish, start_two
+from support.training_runs import Runs, assert_same_run, records
+from support.waiting import wait_until
 
 from jaxcorr import config_files, files, paths, run_directory, train_states
 from jaxcorr.cli import main
@@ -162,17 +161,8 @@ def test_images_and_tiles_in_a_bucket_are_data(bucket, tmp_path):
 
 
 def test_two_processes_share_a_bucket(runs, bucket, alone):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     workdir = paths.as_path(f"gs://{BUCKET}/two")
-    connection = ["--distributed.coordinator-address", f"127.0.0.1:{port}"]
-    connection += ["--distributed.num-processes", "2", "--distributed.process-id"]
-    processes = [
-        runs.start(workdir, "--steps", "6", *connection, str(number))
-        for number in range(2)
-    ]
-    ended = finish(processes)
+    ended = finish(start_two(runs, [workdir] * 2, "--steps", "6", devices=1))
     assert [status for status, _, _ in ended] == [0, 0], ended
     both, one = ([row["loss"] for row in records(run)] for run in (workdir, alone))
     np.testing.assert_allclose(both, one[:6], rtol=1e-5)
@@ -182,10 +172,7 @@ def test_two_processes_share_a_bucket(runs, bucket, alone):
 def test_a_second_run_in_a_folder_of_a_bucket_is_refused(runs, bucket, alone):
     workdir = paths.as_path(f"gs://{BUCKET}/locked")
     first = runs.start(workdir, "--steps", "100000")
-    deadline = time.monotonic() + PATIENCE
-    while not (bucket / "locked" / "writer.json").exists():
-        assert first.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until((bucket / "locked" / "writer.json").exists, first)
     ((status, _, errors),) = finish([runs.start(workdir, *SETTINGS)])
     assert status == 2
     assert f"locked is being written by process {first.pid} on " in errors

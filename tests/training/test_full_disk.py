@@ -6,7 +6,8 @@ import types
 
 import pytest
 from support import compilation
-from support.training_runs import PATIENCE, ROOT, Runs
+from support.training_runs import ROOT, Runs
+from support.waiting import PATIENCE
 
 from jaxcorr.training import orbax_messages
 

@@ -2,12 +2,11 @@
 
 import random
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from support.training_runs import PATIENCE, Runs, assert_same_run
+from support.processes import wait_for_step
+from support.training_runs import Runs, assert_same_run
 
 STEPS, KILLS = 1000, 10
 SETTINGS = (
@@ -32,7 +31,8 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path):
             process = runs.start(killed, *SETTINGS)
             # Kills it while it starts, trains, evaluates or saves, at later steps.
             if kill % 3:
-                wait_for_step(killed, (kill + 1) * STEPS // (KILLS + 2), process)
+                step = (kill + 1) * STEPS // (KILLS + 2)
+                wait_for_step(killed / "metrics.jsonl", step - step % 10, [process])
             time.sleep(moments.uniform(0, 2 if kill % 3 == 0 else 0.3))
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -40,10 +40,3 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path):
         status, _, errors = runs.finish(killed, *SETTINGS)
         assert (status, errors) == (0, "")
         assert_same_run(killed, undisturbed, last=STEPS)
-
-
-def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
-    log, deadline = workdir / "metrics.jsonl", time.monotonic() + PATIENCE
-    while not (log.exists() and f'"step": {step - step % 10},' in log.read_text()):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
