@@ -36,7 +36,7 @@ COMMANDS = ("compress", "decompress")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to convert, and with what."""
+    """Images, model and batch sizes of the measurement."""
 
     folder: Positional[Path]
     """Folder of images."""

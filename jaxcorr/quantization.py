@@ -35,7 +35,7 @@ element to bits."""
 
 
 class Quantization(abc.ABC):
-    """How latents are quantized, and the rate that goes with it.
+    """Describes how latents are quantized, and the rate that goes with it.
 
     A quantization is a pytree, since it is an argument of compiled programs.
 

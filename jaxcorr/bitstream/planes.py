@@ -52,7 +52,7 @@ class Planes:
 
     @property
     def is_masked(self) -> bool:
-        """Whether networks see nothing beyond the padded image."""
+        """Is true if networks see nothing beyond the padded image."""
         return self.version > UNMASKED_VERSION
 
     @property

@@ -55,7 +55,7 @@ class RateTarget:
 
     @property
     def limits_size(self) -> bool:
-        """Whether the limit is one of the size, not of the quality."""
+        """Is true if the limit is one of the size, not of the quality."""
         return self.kind != "psnr"
 
     def measure(self, point: RatePoint) -> float:

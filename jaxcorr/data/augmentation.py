@@ -66,7 +66,7 @@ class AugmentationConfig:
 
     @property
     def changes_pixels(self) -> bool:
-        """Whether a crop that is not replaced may differ from the photograph."""
+        """Is true if a crop that is not replaced may differ from the photograph."""
         strengths = (self.hue, self.saturation, self.gamma, self.channel_permutation)
         return self.scale < 1 or any(strengths) or self.blur > 0
 

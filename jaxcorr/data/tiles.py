@@ -13,7 +13,7 @@ from jaxcorr.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TileConfig:
-    """How photographs are made smaller, cut and stored.
+    """Describes how photographs are made smaller, cut and stored.
 
     Attributes:
       tile: Largest side of a tile, in pixels. 0 keeps photographs whole.

@@ -1,4 +1,4 @@
-"""Whether all hosts of a run see the same run directory."""
+"""Checks that all hosts of a run see the same run directory."""
 
 import contextlib
 import json

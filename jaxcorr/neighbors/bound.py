@@ -22,7 +22,7 @@ FOLDS = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Bound:
-    """What neighbors could still save in a trained codec; prints as a table.
+    """Savings that neighbors could still bring to a trained codec; prints as a table.
 
     Attributes:
       latents: Number of latents of all images.

@@ -63,7 +63,7 @@ class _SaveModels(ocp.args.CheckpointArgs):
 @serialization.stored("Cadence")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IntervalConfig:
-    """How often to log, evaluate and save, and how many checkpoints to keep."""
+    """Sets how often a run logs, evaluates and saves, and what it keeps."""
 
     log_every: int = 20
     """Number of steps between two lines of `metrics.jsonl`."""

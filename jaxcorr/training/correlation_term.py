@@ -45,7 +45,7 @@ class CorrelationTerm:
 
     @property
     def is_published(self) -> bool:
-        """Whether the term is the published loss."""
+        """Is true if the term is the published loss."""
         variant = self.measure, self.estimator, self.weight
         return variant == ("correlation", "published", "given")
 

@@ -22,7 +22,7 @@ Layer = Callable[..., Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far the outputs of four transforms depend on their inputs, on either side.
+    """Distances, to either side, over which outputs of four transforms see inputs.
 
     A unit is a position of the coarser of input and output: a latent for analysis and
     synthesis, and an element of z for the hyper transforms.

@@ -53,7 +53,7 @@ class Cheng:
 
     @property
     def reach(self) -> Reach:
-        """How far the outputs of the transforms depend on their inputs."""
+        """Distances over which outputs of the transforms see their inputs."""
         analysis, synthesis = (8, 11) if self.attention else (4, 7)
         return Reach(
             analysis=analysis, synthesis=synthesis, hyper_analysis=2, hyper_synthesis=4

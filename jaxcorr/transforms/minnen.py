@@ -45,7 +45,7 @@ class Minnen:
 
     @property
     def reach(self) -> Reach:
-        """How far the outputs of the transforms depend on their inputs."""
+        """Distances over which outputs of the transforms see their inputs."""
         return Reach(analysis=2, synthesis=2, hyper_analysis=2, hyper_synthesis=2)
 
     @property

@@ -79,7 +79,7 @@ class Swin:
 
     @property
     def reach(self) -> Reach:
-        """How far the outputs of the transforms depend on their inputs, at most."""
+        """Largest distances over which outputs of the transforms see their inputs."""
         align, side_align = self.window, self.side_window
         image = _blocks_reach(self.depths, self.window, LATENT_STRIDE, align)
         side = _blocks_reach(

@@ -55,7 +55,7 @@ def cut(extent: int, *, size: int, reach: int) -> tuple[Window, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a network runs on windows of an array.
+    """Describes how a network runs on windows of an array.
 
     All lengths are in units: the positions of the coarser of input and output.
 

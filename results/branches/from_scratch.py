@@ -1,4 +1,4 @@
-"""Whether a codec that begins with the loss trains faster.
+"""Tests whether a codec that begins with the loss trains faster.
 
     python results/branches/from_scratch.py --photographs BSDS --held-out VAL
 

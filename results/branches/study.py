@@ -1,4 +1,4 @@
-"""What the correlation loss changes in a trained codec: branches of a trunk in pairs.
+"""Measures what the correlation loss changes in a trained codec, in pairs of branches.
 
     python results/branches/study.py --photographs BSDS --held-out VAL --kodak KODAK \
         --other-kinds OTHER

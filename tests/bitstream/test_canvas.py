@@ -1,4 +1,4 @@
-"""What is coded does not depend on the canvas of the compiled programs."""
+"""The coded bytes do not depend on the canvas of the compiled programs."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What a file keeps beside the coded pixels: opacity, gray and metadata."""
+"""A file keeps opacity, gray and metadata beside the coded pixels."""
 
 import tracemalloc
 import zlib

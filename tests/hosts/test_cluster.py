@@ -1,4 +1,4 @@
-"""Which processes there are, with the variables of clusters faked."""
+"""Processes are found by the variables of clusters, which are faked."""
 
 import socket
 import sys

@@ -15,7 +15,7 @@ from jaxcorr.training.sharding import DATA, FSDP, SWEEP
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """What the arrangement of a mesh reads of a device."""
+    """Has the properties of a device that the arrangement of a mesh reads."""
 
     id: int
     coords: tuple[int, int, int]
