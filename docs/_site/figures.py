@@ -49,7 +49,9 @@ PAGES = (
 COMPUTED: Mapping[str, Callable[[], Block]] = {
     "bound": study_figures.bound,
     "branches": study_figures.branches,
+    "branch_checkpoints": study_figures.checkpoints,
     "branch_contrasts": study_figures.contrasts,
+    "branch_parts": study_figures.parts,
     "budgets": fuzz_figures.limits,
     "codec_facts": study_figures.codec_facts,
     "demo": computed_figures.demo,
@@ -60,6 +62,7 @@ COMPUTED: Mapping[str, Callable[[], Block]] = {
     "learning_curve": recipe_figures.curve,
     "loss": computed_figures.loss,
     "printed_maps": study_figures.printed_maps,
+    "study_answer": study_figures.answer,
     "recipe": recipe_figures.recipe,
     **tpu_figures.FIGURES,
 }

@@ -12,6 +12,20 @@ import facts
 import paper_maps
 
 
+CHANGES = "Printed by `python results/branches/changes.py`."
+
+
+def answer() -> Block:
+    """Returns the answer of the study in short."""
+    return Block(
+        table=changes.answer(),
+        source=(
+            "Change of bpp + λ MSE by the loss on BSDS500 val, and 95 % interval over "
+            f"the pairs. {CHANGES}"
+        ),
+    )
+
+
 def branches() -> Block:
     """Returns what each arm of the study changed."""
     return Block(
@@ -19,8 +33,28 @@ def branches() -> Block:
         source=(
             "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. "
             "L, the share of offsets in it and v are means over the images of BSDS500 "
-            "val. Printed by `python results/branches/changes.py`."
+            f"val. {CHANGES}"
         ),
+    )
+
+
+def parts() -> Block:
+    """Returns the changes of bits and MSE by the main arms."""
+    return Block(
+        table=changes.parts(),
+        source=(
+            "Kodak: means without the loss, changes with 95 % intervals over the "
+            "pairs, and the standard error of the change of bpp + λ MSE over the "
+            f"images. {CHANGES}"
+        ),
+    )
+
+
+def checkpoints() -> Block:
+    """Returns the changes by the main arms from each checkpoint."""
+    return Block(
+        table=changes.by_checkpoint(),
+        source=f"Change of bpp + λ MSE from each checkpoint. {CHANGES}",
     )
 
 
@@ -30,7 +64,7 @@ def contrasts() -> Block:
         table=changes.contrasts(),
         source=(
             "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. "
-            "Printed by `python results/branches/changes.py`."
+            f"{CHANGES}"
         ),
     )
 
@@ -41,8 +75,9 @@ def bound() -> Block:
         table=bounds.comparison(),
         source=(
             "Share of the bits of the latents on Kodak, with the standard error over "
-            "images; in parentheses what is saved beyond the row before, and in the "
-            "last row beyond the network without neighbors. Printed by `python "
+            "images. In parentheses is what is saved beyond the row before; by the "
+            "network without neighbors beyond the first row, and by the network with "
+            "all neighbors beyond that without. Printed by `python "
             "results/branches/bounds.py`."
         ),
     )

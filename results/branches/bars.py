@@ -5,7 +5,7 @@
 writes `results/report/loss_bars.png`, all in percent of the bits. The paper's bars
 compare codecs with and without the loss, by the BD-rates in its table of complexity
 (https://openreview.net/forum?id=1ihGy9vAIg). Ours are changes of the bits on Kodak at
-equal MSE with 95 % intervals over the pairs (`changes.change_of_bits`). The bound is a
+equal MSE with 95 % intervals over the pairs (`arms.change_of_bits`). The bound is a
 share of the bits of the latents on Kodak with standard errors over the images, beyond
 what the same predictor saves without neighbors (`bounds.py`).
 """
@@ -15,6 +15,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import arms
 import bounds
 import changes
 
@@ -28,7 +29,6 @@ CONTEXTS = {
 }
 """Names of trunks in the study and of context models in the bounds, and the paper's
 BD-rates without and with the loss, with Cheng's transforms."""
-ARMS = ("published 1", "whitening 1", "masked 1")
 PREDICTORS = ("+ one filter for all channels", "network with all neighbors")
 """Predictors of the bound: what the loss sees, and the best one."""
 
@@ -78,16 +78,12 @@ def paper_bars() -> Iterator[Bar]:
 
 def our_bars() -> Iterator[Bar]:
     """Yields what the arms saved on Kodak."""
-    pairs = changes.arm_pairs()
+    pairs = arms.arm_pairs()
     for label, (context, _, _) in CONTEXTS.items():
         for (name, rate, arm), group in pairs.items():
-            if name != context or arm not in ARMS:
+            if name != context or arm not in changes.ARMS:
                 continue
-            kodak = [
-                changes.change_of_bits(other, base)
-                for base, other in group
-                if base.images == "kodak"
-            ]
+            kodak = [arms.change_of_bits(pair) for pair in arms.on("kodak", group)]
             half = changes.half_interval(kodak)
             title = f"{label}, {name_of(arm)}, λ = {rate:g}"
             yield title, -statistics.mean(kodak), half

@@ -2,34 +2,34 @@
 
     python results/branches/changes.py
 
-The cost of an image is bpp + λ MSE. The change by an arm, in percent, is the mean over
-images of the logarithm of the ratio of two costs: of the arm, and of the arm without
-the loss from the same checkpoint. Tables have the mean over the pairs and, if there are
-several, half of the 95 % interval of Student's t over them. Beside it is the change of
-the bits at equal MSE on Kodak, to first order.
+prints five tables: the answer in short, all arms, some arms against others, changes of
+bits and MSE on Kodak, and each checkpoint. `arms.py` compares two arms. Tables have the
+mean over the pairs and, if there are several, half of the 95 % interval of Student's t
+over them.
 
-The first table is of all arms. Its last columns are means over the images of BSDS500's
-validation set, without the loss and in the arm: the correlation loss L of an image, the
-share of it that vanishes if each channel loses its mean over the image (the offset),
-and the mean v of the squared normalized latents. The second table compares arms with
-each other, and the third shows each checkpoint.
+The table of all arms has means over the images of BSDS500's validation set, without
+the loss and in the arm: the correlation loss L of an image, the share of it that
+vanishes if each channel loses its mean over the image (the offset), and the mean v of
+the squared normalized latents.
 """
 
-import dataclasses
 import math
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import arms
+import numpy as np
 import study
-import whole_images
+from arms import Key, Pair
 from scipy import stats
 
 from jaxcorr.report.tables import Table
 
 SETS = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
-BASE, CONFIDENCE = "published 0", 0.95
+CONFIDENCE = 0.95
+FIRST_ORDER = 5.0
+"""Change of the cost, in percent, beyond which bits to first order mean nothing."""
 FORMS = {"correlation": ".4f", "offset": ".0%", "normalized_square": ".2f"}
 """Formats of the statistics of an arm that are printed."""
 TITLES = {
@@ -38,65 +38,58 @@ TITLES = {
     "crops 0": "no loss, crops of 128",
 }
 """Arms whose α alone does not describe them."""
+TRUNKS = {
+    "none": "hyperprior",
+    "charm": "ChARM",
+    "checkerboard": "checkerboard",
+    "autoregressive": "autoregressive",
+}
+"""Trunks of the answer in short, in their order there."""
+ARMS = ("published 1", "whitening 1", "masked 1")
+"""Arms of the answer in short, and those of which parts and checkpoints are printed."""
 CONTRASTS = (
+    ("none", "whitening 1", "published 1"),
+    ("charm", "whitening 1", "published 1"),
     ("none", "annealed 0", "published 4"),
+    ("none", "annealed 0", "published 1"),
+    ("charm", "annealed 0", "published 1"),
     ("checkerboard", "masked 1", "published 1"),
 )
 """A trunk and two arms from it, of which the first is compared with the second."""
-
-Key = tuple[str, float, str]
-"""Trunk, λ and arm."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Arm:
-    """An arm from one checkpoint, on one set of images.
-
-    Attributes:
-      trunk: Name of the trunk.
-      rate: λ.
-      name: Name of the arm, with its α.
-      images: Set of images.
-      step: Checkpoint that it branches from.
-      costs: Cost of each image, in bits per pixel.
-      bits: Bits per pixel of each image.
-      correlation: Correlation loss, as a mean over the images.
-      offset: Share of it that offsets of the channels cause.
-      normalized_square: Mean of the squared normalized latents, likewise.
-    """
-
-    trunk: str
-    rate: float
-    name: str
-    images: str
-    step: int
-    costs: tuple[float, ...]
-    bits: tuple[float, ...]
-    correlation: float
-    offset: float
-    normalized_square: float
-
-    @property
-    def key(self) -> Key:
-        """Returns what all pairs of an arm share."""
-        return self.trunk, self.rate, self.name
+PEAK = 255
 
 
 def main() -> None:
     """Prints the tables in Markdown."""
-    for table in (comparison(), contrasts(), by_checkpoint()):
+    for table in (answer(), comparison(), contrasts(), parts(), by_checkpoint()):
         print(table.as_markdown(), end="\n\n")
 
 
-def comparison() -> Table:
-    """Returns the change of the cost by each arm, on each set of images.
+def answer() -> Table:
+    """Returns the change of the cost by the main arms, with a row for each trunk."""
+    pairs = measured_pairs()
+    columns = [(name, rate) for name in ARMS for rate in study.WEIGHTS]
+    return Table(
+        columns=(
+            "codec",
+            *(f"{name.split()[0]}, λ {rate:g}" for name, rate in columns),
+        ),
+        rows=tuple(
+            (
+                title,
+                *(
+                    interval(arms.on("val", pairs.get((trunk, rate, name), ())))
+                    for name, rate in columns
+                ),
+            )
+            for trunk, title in TRUNKS.items()
+        ),
+    )
 
-    Raises:
-      SystemExit: If nothing was measured.
-    """
-    pairs = arm_pairs()
-    if not pairs:
-        sys.exit(f"{study.FOLDER} has no table of an arm: run study.py")
+
+def comparison() -> Table:
+    """Returns the change of the cost by each arm, on each set of images."""
+    pairs = measured_pairs()
     sets = measured_sets(pairs)
     return Table(
         columns=(
@@ -113,70 +106,87 @@ def comparison() -> Table:
 
 def contrasts() -> Table:
     """Returns the change of the cost by an arm against another one with the loss."""
-    pairs = arm_pairs()
+    pairs = measured_pairs()
     sets = measured_sets(pairs)
     rows = []
     for trunk, name, other in CONTRASTS:
         for rate in study.WEIGHTS:
-            arms = arms_of(pairs, (trunk, rate, name))
-            others = {
-                place_of(arm): arm for arm in arms_of(pairs, (trunk, rate, other))
-            }
+            others = {arm.place: arm for _, arm in pairs.get((trunk, rate, other), ())}
             both = [
-                (others[place_of(arm)], arm) for arm in arms if place_of(arm) in others
+                (others[arm.place], arm)
+                for _, arm in pairs.get((trunk, rate, name), ())
+                if arm.place in others
             ]
             if both:
-                row = titles(trunk, rate, name)
-                rows.append((*row, other, *(interval(both, images) for images in sets)))
+                changes = (interval(arms.on(images, both)) for images in sets)
+                rows.append((*titles(trunk, rate, name), other, *changes))
     columns = ("trunk", "λ", "arm and α", "against", *(SETS[name] for name in sets))
     return Table(columns=columns, rows=tuple(rows))
 
 
-def by_checkpoint() -> Table:
-    """Returns the change of the cost by each arm from each checkpoint, on BSDS500."""
-    pairs = arm_pairs()
+def parts() -> Table:
+    """Returns the changes of bits and MSE by the main arms, on Kodak."""
     rows = []
-    for key, group in pairs.items():
-        ours = sorted(
-            (arm.step, change(arm, base)) for base, arm in group if arm.images == "val"
+    for key, group in main_pairs():
+        pairs = arms.on("kodak", group)
+        if not pairs:
+            continue
+        bases = [base for base, _ in pairs]
+        bpp = statistics.mean(float(arms.bits(base).mean()) for base in bases)
+        psnr = statistics.mean(
+            float(np.mean(10 * np.log10(PEAK**2 / base.values("mse"))))
+            for base in bases
         )
-        if len(ours) > 1:
-            steps, changes = zip(*ours, strict=True)
-            listed = ", ".join(f"{value:+.2f}" for value in changes)
-            rows.append((*titles(*key), ", ".join(map(str, steps)), f"{listed} %"))
+        values = [arms.measurement(name) for name in ("bpp_y", "bpp_z", "mse")]
+        rows.append(
+            (
+                *(*titles(*key), f"{bpp:.3f}", f"{psnr:.2f}"),
+                *(
+                    interval(pairs, lambda pair, v=v: arms.change(pair, v))
+                    for v in values
+                ),
+                f"{image_error(pairs):.2f} %",
+            )
+        )
+    return Table(
+        columns=(
+            *("trunk", "λ", "arm and α", "bpp without", "PSNR without (dB)"),
+            *("bits of y", "bits of z", "MSE", "error of the cost over images"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def by_checkpoint() -> Table:
+    """Returns the change of the cost by the main arms from each checkpoint."""
+    rows = []
+    for key, group in main_pairs():
+        pairs = sorted(arms.on("val", group), key=lambda pair: pair[1].step)
+        if len(pairs) > 1:
+            steps = ", ".join(str(arm.step) for _, arm in pairs)
+            changes = ", ".join(f"{arms.change(pair):+z.2f}" for pair in pairs)
+            rows.append((*titles(*key), steps, f"{changes} %"))
     columns = ("trunk", "λ", "arm and α", "steps of the trunk", SETS["val"])
     return Table(columns=columns, rows=tuple(rows))
 
 
-def arm_pairs() -> dict[Key, list[tuple[Arm, Arm]]]:
-    """Returns each arm with the arm without the loss from the same checkpoint.
+def measured_pairs() -> dict[Key, list[Pair]]:
+    """Returns the pairs of each arm.
 
-    Returns:
-      By trunk, λ and name of the arm: the arm without the loss, and the arm.
+    Raises:
+      SystemExit: If nothing was measured.
     """
-    arms = list(read_arms())
-    base = {(arm.trunk, arm.rate, *place_of(arm)): arm for arm in arms if is_base(arm)}
-    pairs: dict[Key, list[tuple[Arm, Arm]]] = {}
-    for arm in arms:
-        place = arm.trunk, arm.rate, *place_of(arm)
-        if not is_base(arm) and place in base:
-            pairs.setdefault(arm.key, []).append((base[place], arm))
+    pairs = arms.arm_pairs()
+    if not pairs:
+        sys.exit(f"{study.FOLDER} has no table of an arm: run study.py")
     return pairs
 
 
-def arms_of(pairs: dict[Key, list[tuple[Arm, Arm]]], key: Key) -> list[Arm]:
-    """Returns all measurements of an arm."""
-    return [arm for _, arm in pairs.get(key, [])]
-
-
-def is_base(arm: Arm) -> bool:
-    """Returns whether an arm is the one without the loss."""
-    return arm.name == BASE
-
-
-def place_of(arm: Arm) -> tuple[str, int]:
-    """Returns the images and the checkpoint of an arm."""
-    return arm.images, arm.step
+def main_pairs() -> Iterator[tuple[Key, list[Pair]]]:
+    """Yields the pairs of the main arms."""
+    for key, group in measured_pairs().items():
+        if key[-1] in ARMS:
+            yield key, group
 
 
 def titles(trunk: str, rate: float, name: str) -> tuple[str, str, str]:
@@ -184,100 +194,61 @@ def titles(trunk: str, rate: float, name: str) -> tuple[str, str, str]:
     return trunk, f"{rate:g}", TITLES.get(name, name)
 
 
-def measured_sets(pairs: dict[Key, list[tuple[Arm, Arm]]]) -> list[str]:
+def measured_sets(pairs: dict[Key, list[Pair]]) -> list[str]:
     """Returns the names of the sets of images that any arm was measured on."""
     measured = {arm.images for group in pairs.values() for _, arm in group}
     return [name for name in SETS if name in measured]
 
 
-def cells(pairs: list[tuple[Arm, Arm]], sets: Sequence[str]) -> Iterator[str]:
+def cells(pairs: list[Pair], sets: Sequence[str]) -> Iterator[str]:
     """Yields the number of pairs, their changes, and the statistics."""
-    first = [pair for pair in pairs if pair[0].images == sets[0]]
+    first = arms.on(sets[0], pairs)
     yield str(len(first))
     for images in sets:
-        yield interval(pairs, images)
+        yield interval(arms.on(images, pairs))
     if "kodak" in sets:
-        yield interval(pairs, "kodak", change_of_bits)
+        kodak = arms.on("kodak", pairs)
+        is_small = kodak and mean_of(kodak, arms.change) <= FIRST_ORDER
+        yield interval(kodak, arms.change_of_bits) if is_small else "-"
     for name, form in FORMS.items():
         before, after = (
-            statistics.mean(getattr(arm, name) for arm in arms)
-            for arms in zip(*first, strict=True)
+            statistics.mean(
+                arm.offset if name == "offset" else arm.mean(name) for arm in group
+            )
+            for group in zip(*first, strict=True)
         )
         yield f"{before:{form}} to {after:{form}}"
 
 
-def read_arms() -> Iterator[Arm]:
-    """Yields every arm that was measured."""
-    for trunk, settings in study.TRUNKS.items():
-        for rate in study.WEIGHTS:
-            for name in settings.arms:
-                pattern = f"{trunk}-*-{rate:g}-{name}/*.csv"
-                for table in sorted(study.FOLDER.glob(pattern)):
-                    yield from read_table(table, trunk, rate, name)
-
-
-def read_table(table: Path, trunk: str, rate: float, name: str) -> Iterator[Arm]:
-    """Yields the arms of a table, one for each α."""
-    rows = whole_images.read(table)
-    for weight in sorted({row.weight for row in rows}):
-        images = [row for row in rows if row.weight == weight]
-        correlation = statistics.mean(row.correlation for row in images)
-        centered = statistics.mean(row.centered for row in images)
-        bits = [row.bpp_y + row.bpp_z for row in images]
-        costs = [x + rate * row.mse for x, row in zip(bits, images, strict=True)]
-        yield Arm(
-            trunk=trunk,
-            rate=rate,
-            name=f"{name} {weight:g}",
-            images=table.stem,
-            step=int(table.parent.name.split("-")[1]),
-            costs=tuple(costs),
-            bits=tuple(bits),
-            correlation=correlation,
-            offset=1 - centered / correlation if correlation else 0.0,
-            normalized_square=statistics.mean(row.normalized_square for row in images),
-        )
-
-
-def change(arm: Arm, base: Arm) -> float:
-    """Returns the mean change of the cost, in percent."""
-    pairs = zip(arm.costs, base.costs, strict=True)
-    return 100 * statistics.mean(math.log(cost / other) for cost, other in pairs)
-
-
-def change_of_bits(arm: Arm, base: Arm) -> float:
-    """Returns the mean change of the bits at equal MSE, in percent, to first order.
-
-    A change of the cost of an image is divided by the share of its bits. The codec
-    trades bits for MSE at the slope -λ, as a converged one does.
-    """
-    images = zip(arm.costs, base.costs, base.bits, strict=True)
-    return 100 * statistics.mean(
-        math.log(cost / other) * other / bits for cost, other, bits in images
-    )
-
-
 def interval(
-    pairs: list[tuple[Arm, Arm]],
-    images: str,
-    measure: Callable[[Arm, Arm], float] = change,
+    pairs: Sequence[Pair], measure: Callable[[Pair], float] = arms.change
 ) -> str:
-    """Returns the mean change on a set of images and half of its interval, as text."""
-    changes = [measure(arm, base) for base, arm in pairs if base.images == images]
-    if not changes:
+    """Returns the mean change and half of its interval, as text."""
+    if not pairs:
         return "-"
-    mean = f"{statistics.mean(changes):+.2f}"
-    return (
-        f"{mean} %" if len(changes) == 1 else f"{mean} ± {half_interval(changes):.2f} %"
-    )
+    mean = f"{mean_of(pairs, measure):+z.2f}"
+    half = half_interval(map(measure, pairs))
+    return f"{mean} %" if math.isnan(half) else f"{mean} ± {half:.2f} %"
 
 
-def half_interval(changes: list[float]) -> float:
+def mean_of(pairs: Sequence[Pair], measure: Callable[[Pair], float]) -> float:
+    """Returns the mean of a change over pairs."""
+    return statistics.mean(map(measure, pairs))
+
+
+def half_interval(changes: Iterable[float]) -> float:
     """Returns half of the interval of the mean over pairs; NaN for one pair."""
-    if len(changes) == 1:
+    values = list(changes)
+    if len(values) == 1:
         return math.nan
-    error = statistics.stdev(changes) / math.sqrt(len(changes))
-    return error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(changes) - 1))
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+
+
+def image_error(pairs: Sequence[Pair]) -> float:
+    """Returns the standard error of the change of the cost over images, in percent."""
+    images = np.mean([arms.logarithms(pair) for pair in pairs], axis=0)
+    return 100 * float(np.std(images, ddof=1)) / math.sqrt(len(images))
 
 
 if __name__ == "__main__":

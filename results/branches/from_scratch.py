@@ -15,7 +15,6 @@ process on each core. Without folders it prints what is kept.
 
 import dataclasses
 import json
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -184,7 +183,7 @@ def change(base: dict[int, float], arm: dict[int, float], step: int) -> str:
     """Returns the change of the cost after a step."""
     if step not in base or step not in arm:
         return "-"
-    return f"{100 * math.log(arm[step] / base[step]):+.2f} %"
+    return f"{100 * (arm[step] / base[step] - 1):+.2f} %"
 
 
 def steps_to(goal: float, curve: dict[int, float]) -> float:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import arms
 import bars
 import bounds
 import changes
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import records
 import study
+import whole_images
 from support import image_folders
 from support.paths import ROOT
 
@@ -37,10 +39,30 @@ def write(folder, name, rows):
     (folder / name / "val.csv").write_text(HEAD + "".join(lines))
 
 
+def arm(name, values):
+    """Returns an arm with bits and MSE of each image."""
+    rows = [
+        whole_images.Row(
+            weight=1.0,
+            image=number,
+            bpp_y=bits,
+            bpp_z=0.0,
+            mse=mse,
+            correlation=0.0,
+            centered=0.0,
+            normalized_square=1.0,
+        )
+        for number, (bits, mse) in enumerate(values)
+    ]
+    return arms.Arm(
+        trunk="none", rate=0.01, name=name, images="kodak", step=1, rows=tuple(rows)
+    )
+
+
 @pytest.mark.fast
 def test_a_change_is_relative_to_the_same_checkpoint_and_image(folder):
     write(folder, "none-6000-0.0067-published", [(0, 0, 1), (0, 1, 4), (1, 0, 2)])
-    with pytest.raises(ValueError, match="zip"):  # An image is missing.
+    with pytest.raises(ValueError, match="have other images"):
         changes.comparison()
 
 
@@ -51,9 +73,7 @@ def test_pairs_give_a_mean_and_half_an_interval(folder):
         write(folder, f"none-{step}-0.0067-published", rows)
         write(folder, f"none-{step}-0.0067-noise", [(0, 0, 1.0), (0, 1, 4.0)])
     published, noise = changes.comparison().rows
-    both = [100 * math.log(1.01), 100 * math.log(1.03)]
-    mean, difference = sum(both) / 2, both[1] - both[0]
-    half = 12.7062 * difference / 2  # Student's t with one degree of freedom.
+    mean, half = 2.0, 12.7062  # Student's t with one degree of freedom.
     assert published[:3] == ("none", "0.0067", "published 1")
     assert published[3:5] == ("2", f"{mean:+.2f} ± {half:.2f} %")
     assert published[5:] == ("0.0020 to 0.0020", "25% to 25%", "1.00 to 1.00")
@@ -108,7 +128,7 @@ def test_codecs_from_scratch_are_compared_at_quarters_and_at_equal_cost(folder):
     result = from_scratch.comparison()
     assert result.columns[2:6] == ("10 steps", "20 steps", "30 steps", "40 steps")
     ratios = (6 / 8, 4 / 5, 2 / 3, 1 / 2)
-    relative = [f"{100 * math.log(ratio):+.2f} %" for ratio in ratios]
+    relative = [f"{100 * (ratio - 1):+.2f} %" for ratio in ratios]
     assert result.rows == (("0.0067", "0", *relative, "40", "30"),)
     assert from_scratch.steps_to(4.0, {10: 8.0, 20: 6.0, 40: 2.0}) == 30
     assert from_scratch.steps_to(9.0, {10: 8.0, 20: 6.0}) == 10
@@ -116,24 +136,25 @@ def test_codecs_from_scratch_are_compared_at_quarters_and_at_equal_cost(folder):
 
 @pytest.mark.fast
 def test_a_change_of_the_cost_is_one_of_the_bits_by_their_share_in_each_image(folder):
-    arms = [
-        changes.Arm(
-            trunk="none",
-            rate=0.01,
-            name=name,
-            images="kodak",
-            step=1,
-            costs=costs,
-            bits=(0.5, 0.1),
-            correlation=0.0,
-            offset=0.0,
-            normalized_square=1.0,
-        )
+    bits = (0.5, 0.1)
+    base, other = (
+        arm(name, [(x, 100 * (cost - x)) for x, cost in zip(bits, costs, strict=True)])
         for name, costs in (("published 0", (1.0, 1.0)), ("published 1", (1.01, 1.02)))
-    ]
-    expected = 100 * (math.log(1.01) / 0.5 + math.log(1.02) / 0.1) / 2
-    assert changes.change_of_bits(arms[1], arms[0]) == pytest.approx(expected)
+    )
+    expected = 1.01 ** (1 / 0.5 / 2) * 1.02 ** (1 / 0.1 / 2) - 1
+    assert arms.change_of_bits((base, other)) == pytest.approx(100 * expected)
+    assert arms.change((base, other), arms.bits) == pytest.approx(0)
     assert math.isnan(changes.half_interval([1.0]))
+
+
+@pytest.mark.fast
+def test_images_that_agree_leave_no_error():
+    base = arm("published 0", [(0.5, 50), (0.1, 10)])
+    uniform = arm("published 1", [(0.6, 60), (0.12, 12)])
+    other = arm("published 1", [(0.6, 60), (0.1, 10)])
+    assert changes.image_error([(base, uniform)]) == pytest.approx(0)
+    expected = 100 * math.log(1.2) / 2  # Half of the difference of two images.
+    assert changes.image_error([(base, other)]) == pytest.approx(expected)
 
 
 @pytest.mark.fast
@@ -145,12 +166,8 @@ def test_bars_are_drawn_for_each_arm_on_kodak_and_for_the_bound(tmp_path, monkey
     assert paper["hyperprior"] == pytest.approx(9.5)
     assert paper["checkerboard"] == pytest.approx(100 * (1 - 0.835 / 0.8963))
     drawn = {label: values for label, *values in bars.our_bars()}
-    pairs = changes.arm_pairs()["none", 0.0005, "published 1"]
-    kodak = [
-        changes.change_of_bits(arm, base)
-        for base, arm in pairs
-        if base.images == "kodak"
-    ]
+    pairs = arms.arm_pairs()["none", 0.0005, "published 1"]
+    kodak = [arms.change_of_bits(pair) for pair in arms.on("kodak", pairs)]
     saved, half = drawn["hyperprior, published, auto, λ = 0.0005"]
     assert saved == pytest.approx(-np.mean(kodak)) and 0 < half < 20
 
