@@ -17,6 +17,7 @@ from jaxcorr import files
 from jaxcorr.data.image_source import ImageSource
 from jaxcorr.data.mixture import Mixture
 from jaxcorr.errors import UserError
+from jaxcorr.hosts import messages
 from jaxcorr.paths import AnyPath
 from jaxcorr.training import distributed
 
@@ -79,6 +80,36 @@ def check(workdir: AnyPath, record: Mapping[str, Any], *, moved: Sequence[str]) 
         if then is not None:
             _check_source(then, now, str(workdir), flags)
     _check_same(before["held_out"], record["held_out"], f"{workdir}: held-out", flags)
+
+
+def check_processes(record: Mapping[str, Any]) -> None:
+    """Checks that this process sees the images that process 0 sees.
+
+    Every process must call it. Without it each would train on an order of its own.
+
+    Args:
+      record: Result of `describe`.
+
+    Raises:
+      UserError: If the images differ.
+    """
+    own = json.dumps(record)
+    text = messages.gather("images", own if distributed.is_first_process() else "")[0]
+    expected = json.loads(text)
+    try:
+        for size, now in record["training"].items():
+            _check_source(expected["training"][size], now, "", "")
+        _check_same(expected["held_out"], record["held_out"], "", "")
+    except UserError as error:
+        counts = [
+            sum(source["count"] for source in images["training"].values())
+            for images in (record, expected)
+        ]
+        how_many = f" ({counts[0]} of {counts[1]})" if counts[0] != counts[1] else ""
+        raise UserError(
+            f"data.source or data.held-out has other images{how_many} here than in "
+            "process 0: give all hosts the same images"
+        ) from error
 
 
 def _describe(source: ImageSource) -> dict[str, Any]:

@@ -1,14 +1,29 @@
 """Errors in the input of a user, each with a message of one line."""
 
-from typing import Any
+from typing import Any, ClassVar
+
+START_AGAIN = 75
+"""Exit status that asks to start the same command again (EX_TEMPFAIL)."""
 
 
 class UserError(ValueError):
     """An error in the input of a user.
 
     The message has one line, with the thing, the rule and the value. The command line
-    prints it after `jaxcorr: error: ` and exits with status 2.
+    prints it after `jaxcorr: error: ` and exits with the status of the class.
     """
+
+    status: ClassVar[int] = 2
+
+
+class StorageError(UserError):
+    """A refusal of a disk or a bucket, which is not about a single file."""
+
+
+class TransientError(UserError):
+    """A failure of storage, of the network or of another process, which may pass."""
+
+    status = START_AGAIN
 
 
 class FieldError(UserError):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from jaxcorr import bucket_clients
 from jaxcorr.bucket_clients import STORAGE, file_system
 from jaxcorr.errors import UserError
+from jaxcorr.storage_errors import describe_error, storage_error
 
 if TYPE_CHECKING:
     from pathlib import Path as AnyPath  # epath has its methods.
@@ -270,7 +271,7 @@ def remote_errors(
       may_be_missing: Whether a `FileNotFoundError` is left, too.
 
     Raises:
-      UserError: After an error about a path in a bucket.
+      UserError: After an error about a path in a bucket; see `storage_error`.
     """
     try:
         yield
@@ -280,12 +281,5 @@ def remote_errors(
         is_left = may_be_missing and isinstance(error, FileNotFoundError)
         if is_left or not is_remote(path):
             raise
-        raise UserError(f"{path} {problem}: {describe_error(error)}") from error
-
-
-def describe_error(error: Exception) -> str:
-    """Returns the reason of an error in one line."""
-    if isinstance(error, FileNotFoundError):
-        return "no such object or bucket"
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"{' '.join(str(reason).split()):.200}"
+        message = f"{path} {problem}: {describe_error(error)}"
+        raise storage_error(message, error) from error

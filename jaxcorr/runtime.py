@@ -23,10 +23,6 @@ from jaxcorr.paths import AnyPath, as_path
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 LARGEST = 2**31 - 1
 
-START_AGAIN = 75
-"""Status of a run that stopped before its end: start the same command again
-(EX_TEMPFAIL)."""
-
 OBJECTS_BEFORE_COLLECTION = 30_000
 """New objects before Python searches for unused ones in `collect_garbage_rarely`."""
 
@@ -140,7 +136,7 @@ def exit_on_user_error(*, with_traceback: bool = False) -> Iterator[None]:
         if with_traceback:
             traceback.print_exc()
         print(f"jaxcorr: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except KeyboardInterrupt:
         print("jaxcorr: interrupted", file=sys.stderr)
         sys.exit(130)  # Status of shells for a program that SIGINT ended.

@@ -112,6 +112,7 @@ def _train(
         {stage.crop_size: source for stage, (source, _) in data.items()},
         run.held_out.crops,
     )
+    data_record.check_processes(images)
     if initial is None:
         data_record.check(workdir, images, moved=moved)
     with contextlib.ExitStack() as stack:
@@ -157,7 +158,10 @@ def make_mesh(config: TrainConfig) -> Mesh:
     """
     mesh = sharding.make_mesh(config.mesh)
     for stage in config.run_stages():
-        sharding.check_batch(mesh, stage.batch_size, config.step.micro_batches)
+        where = f"stage from step {stage.start}: " if stage.start else ""
+        sharding.check_batch(
+            mesh, stage.batch_size, config.step.micro_batches, where=where
+        )
     sharding.check_members(mesh, len(config.members))
     return mesh
 

@@ -11,7 +11,6 @@ import changes
 import facts
 import paper_maps
 
-
 CHANGES = "Printed by `python results/branches/changes.py`."
 
 

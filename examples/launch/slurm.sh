@@ -19,14 +19,20 @@
 #SBATCH --open-mode=append
 set -uo pipefail
 readonly AGAIN=75
+readonly restarts=${SLURM_RESTART_COUNT:-0}
+
+# From Slurm 22.05 on, srun does not take over the cores of a task by itself.
+if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then
+    export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+fi
 
 # If a task fails, the others say so and end by themselves. The status is the highest of
 # all tasks: of one that was killed it is 128 and the number of the signal.
 srun --kill-on-bad-exit=0 jaxcorr train "$@"
 status=$?
 if ((status == AGAIN || status > 128)); then
-    if ((${SLURM_RESTART_COUNT:-0} >= ${RESTARTS:-100})); then
-        echo "slurm.sh: status $status after $SLURM_RESTART_COUNT restarts: giving up" >&2
+    if ((restarts >= ${RESTARTS:-100})); then
+        echo "slurm.sh: status $status after $restarts restarts: giving up" >&2
     else
         echo "slurm.sh: stopped with status $status; job $SLURM_JOB_ID queues again" >&2
         scontrol requeue "$SLURM_JOB_ID"

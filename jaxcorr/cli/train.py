@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from jaxcorr.cli import installation, output
-from jaxcorr.errors import UserError
+from jaxcorr.errors import START_AGAIN, UserError
 from jaxcorr.extras import needs_extra
 from jaxcorr.paths import AnyPath
-from jaxcorr.runtime import START_AGAIN
 
 if TYPE_CHECKING:
     from jaxcorr.config import TrainConfig
@@ -48,25 +47,26 @@ def train(
     config = parse(arguments, program="jaxcorr train")
     is_branch = arguments[0].startswith("-")
     config_file = None if is_branch else config_files.find_config(arguments[0])[0]
-    cluster.connect(config.distributed)
-    try:
-        with failures.end_all_on_error(loop.Preempted):
-            runtime.check_device()
-            if output.is_verbose():
-                installation.print_details()
-            workdir = trainer.train(config, config_file=config_file)
+    with distributed.exit_at_sigterm():
+        cluster.connect(config.distributed)
+        try:
+            with failures.end_all_on_error(loop.Preempted):
+                runtime.check_device()
+                if output.is_verbose():
+                    installation.print_details()
+                workdir = trainer.train(config, config_file=config_file)
+                if distributed.is_first_process():
+                    if config.trained_from is not None:
+                        _print_changes(workdir)
+                    _write_samples(workdir)
+        except loop.Preempted as stop:
             if distributed.is_first_process():
-                if config.trained_from is not None:
-                    _print_changes(workdir)
-                _write_samples(workdir)
-    except loop.Preempted as stop:
-        if distributed.is_first_process():
-            print(f"{stop}; the same command resumes the run.")
+                print(f"{stop}; the same command resumes the run.")
+            cluster.disconnect()
+            if not stop.by_user:
+                sys.exit(START_AGAIN)
+            return
         cluster.disconnect()
-        if not stop.by_user:
-            sys.exit(START_AGAIN)
-        return
-    cluster.disconnect()
 
 
 def parse(arguments: Sequence[str], *, program: str) -> "TrainConfig":

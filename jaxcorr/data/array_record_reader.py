@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from jaxcorr import extras, paths
 from jaxcorr.data import stored_images, tile_folder
 from jaxcorr.data.tile_folder import TileFolder
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError, UserError
 from jaxcorr.paths import AnyPath
 
 OPEN_SHARDS = 512
@@ -50,7 +50,8 @@ class ArrayRecordReader:
 
         Raises:
           OSError: If the shard cannot be opened any more.
-          UserError: If the record is damaged.
+          TransientError: If the record of a bucket cannot be read.
+          UserError: If the record of a disk is damaged.
         """
         shard = bisect.bisect_right(self._ends, index)
         number = index - self._ends[shard] + self._records[shard]
@@ -59,6 +60,8 @@ class ArrayRecordReader:
         try:
             (encoded,) = _open(path).read([number])
         except RuntimeError as error:
+            if paths.is_remote(path):  # The reader does not tell the two apart.
+                raise TransientError(f"{name} cannot be read: {error}") from error
             raise UserError(f"{name} is damaged: {error}") from error
         return stored_images.decode(encoded, name=name)
 

@@ -12,7 +12,7 @@ from jaxcorr.data import array_record_reader, stored_images, tile_folder, tiles
 from jaxcorr.data.listed_images import ListedImage
 from jaxcorr.data.tile_folder import TileFolder
 from jaxcorr.data.tiles import TileConfig
-from jaxcorr.errors import UserError
+from jaxcorr.errors import StorageError, TransientError, UserError
 from jaxcorr.paths import AnyPath
 
 WRITER_OPTIONS = "group_size:1,uncompressed,max_parallelism:1"
@@ -122,13 +122,15 @@ def encode_tiles(job: ShardJob, position: int) -> list[bytes]:
 
     Raises:
       LeftOutError: If the image is unreadable, too small or a duplicate.
-      UserError: If its disk fails, so that another attempt may read it.
+      UserError: If a disk or a bucket fails, so that another attempt may read it.
     """
     config, image = job.config, job.images[position]
     if position in job.duplicates:
         raise LeftOutError(DUPLICATE, f"the same file as {job.duplicates[position]}")
     try:
         pixels, unchanged = image.read()
+    except (StorageError, TransientError):
+        raise
     except UserError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno:
             raise

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxcorr.data.image_source import ImageSource
-from jaxcorr.errors import UserError
+from jaxcorr.errors import StorageError, TransientError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class SkipUnusable:
 
     Raises:
       UserError: If no image is usable.
+      StorageError, TransientError: If a disk or a bucket fails.
     """
 
     def __init__(self, source: ImageSource, *, crop_size: int, name: str) -> None:
@@ -68,6 +69,8 @@ class SkipUnusable:
             return None
         try:
             image = self._source[index]
+        except (StorageError, TransientError):
+            raise  # Other processes may read the image.
         except UserError as error:
             self._warn_once(index, str(error))
             return None

@@ -17,7 +17,7 @@ import jax
 from jax._src.clusters import ClusterEnv
 
 from jaxcorr import serialization
-from jaxcorr.errors import FieldError, UserError, require
+from jaxcorr.errors import FieldError, TransientError, UserError, require
 from jaxcorr.hosts import failures, messages, roll_call
 
 CONNECT_SECONDS = 60
@@ -39,6 +39,8 @@ LAUNCHERS = (
 """Variables with the number of processes that a launcher has started."""
 ADDRESS = "JAX_COORDINATOR_ADDRESS"
 """Variable of JAX with the host and port of process 0."""
+LASTING = ImportError, LookupError, ValueError
+"""Errors by which a cluster is described wrongly; others may pass."""
 KUBERNETES, JOB_INDEX = "KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"
 """Variables of any pod of Kubernetes, and of one of an indexed Job."""
 FLAGS = (
@@ -120,14 +122,14 @@ def connect(config: DistributedConfig) -> None:
     try:
         roll_call.call_roll(address, count=count, index=index, seconds=config.timeout)
     except UserError as error:
-        raise UserError(f"process {index} of {count}: {error}") from error
+        raise type(error)(f"process {index} of {count}: {error}") from error
     try:
         jax.distributed.initialize(
             address, count, index, initialization_timeout=CONNECT_SECONDS
         )
     except (ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(
+        raise TransientError(
             f"process {index} of {count} could not connect to {address}: {reason}"
         ) from error
     failures.watch()
@@ -195,7 +197,8 @@ def find_processes(
     try:
         found = _ask_jax(variables, config.timeout)
     except Exception as error:  # Requests to a cluster raise errors of many classes.
-        raise UserError(
+        kind = UserError if isinstance(error, LASTING) else TransientError
+        raise kind(
             "the cluster does not say which processes there are: "
             f"{_describe(error)}; correct it, or give {FLAGS}"
         ) from error

@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcorr.errors import UserError
+from jaxcorr.errors import START_AGAIN, UserError
 from jaxcorr.hosts import messages
 from jaxcorr.hosts.native_errors import NativeErrors
-from jaxcorr.runtime import START_AGAIN
 
 BEAT_SECONDS = 2
 """Seconds between two signs of life of a process."""
@@ -29,8 +28,8 @@ LOST_SECONDS = 60
 """Seconds without a sign of life after which a process counts as lost."""
 LEAVE_SECONDS = 15
 """Seconds that process 0, which has the store, gives the others to leave before it."""
-USER_ERROR, ERROR, INTERRUPTED = 2, 1, 130
-"""Status after an error of the user, after any other, and after Ctrl-C."""
+ERROR, INTERRUPTED = 1, 130
+"""Status after an error that is not a `UserError`, and after Ctrl-C."""
 
 BEATS, FAILURE, LEFT = "jaxcorr/beats", "jaxcorr/failure", "jaxcorr/left"
 """Keys of the store."""
@@ -284,7 +283,7 @@ def end_all_on_error(*passed: type[BaseException]) -> Iterator[None]:
 def _describe(error: BaseException) -> tuple[str, int]:
     """Returns an error in one line, and the exit status."""
     if isinstance(error, UserError):
-        return str(error), USER_ERROR
+        return str(error), error.status
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", INTERRUPTED
     line = next(iter(str(error).strip().splitlines()), "")

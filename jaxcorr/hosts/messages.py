@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax._src import distributed as jax_distributed
 
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError
 
 GATHER_SECONDS = 300
 """Seconds in which every process must take part in an exchange."""
@@ -33,7 +33,7 @@ def gather(name: str, text: str) -> list[str]:
       text: Text of this process.
 
     Raises:
-      UserError: If another process does not take part.
+      TransientError: If another process does not take part.
     """
     if jax.process_count() == 1:
         return [text]
@@ -60,7 +60,7 @@ def _wait_for(store: Any, key: str) -> str:
         return store.blocking_key_value_get(key, 1000 * GATHER_SECONDS)
     except Exception as error:  # The class depends on the version of JAX.
         process = key.rpartition("/")[2].replace("all", "0")
-        raise UserError(
+        raise TransientError(
             f"process {process} of the run did not answer within {GATHER_SECONDS} s: "
             "see its output"
         ) from error

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError, UserError
 
 ANSWER_SECONDS = 15
 """Seconds beyond the time limit in which process 0 answers the others."""
@@ -32,8 +32,9 @@ def call_roll(address: str, *, count: int, index: int, seconds: int) -> None:
       seconds: Seconds after which those that are missing are given up.
 
     Raises:
-      UserError: If processes are missing, two have the same number, or they do not
-        agree on how many there are.
+      TransientError: If processes are missing.
+      UserError: If two have the same number, or they do not agree on how many there
+        are.
     """
     deadline = time.monotonic() + seconds
     if index == 0:
@@ -45,7 +46,7 @@ def call_roll(address: str, *, count: int, index: int, seconds: int) -> None:
 def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
     """Collects the reports of the others, and tells all of them the outcome."""
     reports = {0: {"host": socket.gethostname(), "token": ""}}
-    problem = ""
+    problem: UserError | None = None
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_listen(address))
         connections: list[socket.socket] = []
@@ -58,7 +59,7 @@ def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
             except TimeoutError:
                 if time.monotonic() < deadline:
                     continue  # A connection that says nothing.
-                problem = _missing(reports, count, seconds)
+                problem = TransientError(_missing(reports, count, seconds))
                 break
             except (OSError, ValueError):
                 continue  # Not one of ours, such as the probe of a load balancer.
@@ -66,29 +67,37 @@ def _collect(address: str, count: int, deadline: float, seconds: int) -> None:
             problem = _add(reports, report, count)
         for connection in connections:
             with contextlib.suppress(OSError):
-                _send(connection, {"problem": problem})
+                _send(connection, _answer(problem))
                 # Whoever closes first keeps the port for a minute.
                 connection.recv(1)
-    if problem:
-        raise UserError(problem)
+    if problem is not None:
+        raise problem
 
 
-def _add(reports: dict[int, dict], report: dict, count: int) -> str:
+def _answer(problem: UserError | None) -> dict:
+    """Returns the message of process 0 to the others."""
+    return {
+        "problem": "" if problem is None else str(problem),
+        "may_pass": isinstance(problem, TransientError),
+    }
+
+
+def _add(reports: dict[int, dict], report: dict, count: int) -> UserError | None:
     """Adds a report to those of the others. Returns the problem, if there is one."""
     index, host = report["index"], report["host"]
     if report["count"] != count:
-        return (
+        return UserError(
             f"process {index} ({host}) expects {report['count']} processes, but "
             f"process 0 ({reports[0]['host']}) expects {count}: start all with one "
             "number of processes"
         )
     before = reports.setdefault(index, report)
     if before["token"] != report["token"]:  # Equal if its connection broke.
-        return (
+        return UserError(
             f"two processes have the number {index}, on {before['host']} and on "
             f"{host}: give each a --distributed.process-id of its own"
         )
-    return ""
+    return None
 
 
 def _missing(reports: Mapping[int, dict], count: int, seconds: int) -> str:
@@ -118,15 +127,16 @@ def _report(
             with socket.create_connection(target, timeout=left) as connection:
                 _send(connection, report)
                 connection.settimeout(left + ANSWER_SECONDS)
-                problem = _receive(connection)["problem"]
+                answer = _receive(connection)
         except (OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
             time.sleep(RETRY_SECONDS)
             continue
-        if problem:
-            raise UserError(problem)
+        if answer["problem"]:
+            kind = TransientError if answer["may_pass"] else UserError
+            raise kind(answer["problem"])
         return
-    raise UserError(
+    raise TransientError(
         f"process 0 cannot be reached at {address} within {seconds} s ({reason}): "
         "start it, or correct the address of the coordinator"
     )

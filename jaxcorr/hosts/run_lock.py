@@ -25,7 +25,8 @@ import jax
 
 from jaxcorr.errors import UserError
 from jaxcorr.hosts import failures, messages, shared_disk
-from jaxcorr.paths import AnyPath, describe_error, is_remote, make_folder
+from jaxcorr.paths import AnyPath, is_remote, make_folder
+from jaxcorr.storage_errors import describe_error, storage_error
 
 Item = TypeVar("Item")
 
@@ -181,7 +182,8 @@ def _acquire(workdir: AnyPath, stack: contextlib.ExitStack) -> RunLock:
     except UserError:
         raise
     except Exception as error:  # Storage raises errors of many classes.
-        raise UserError(f"cannot write {workdir}: {describe_error(error)}") from error
+        message = f"cannot write {workdir}: {describe_error(error)}"
+        raise storage_error(message, error) from error
     lock = RunLock(workdir, writer)
     stack.callback(lock.release)
     failures.before_exit(lock.release)

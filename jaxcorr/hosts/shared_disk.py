@@ -8,9 +8,10 @@ import uuid
 
 import jax
 
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError, UserError
 from jaxcorr.hosts import messages
-from jaxcorr.paths import AnyPath, describe_error, is_remote, make_folder
+from jaxcorr.paths import AnyPath, is_remote, make_folder
+from jaxcorr.storage_errors import describe_error, may_pass
 
 SECONDS = 20
 """Seconds that a network file system may take to show a new file."""
@@ -33,6 +34,7 @@ def check_shared(workdir: AnyPath) -> None:
         return
     with contextlib.ExitStack() as stack:
         name, problem = f".jaxcorr-token-{uuid.uuid4().hex}", ""
+        passes = False
         if jax.process_index() == 0:
             try:
                 stack.callback(remove_if_empty, workdir)
@@ -41,10 +43,11 @@ def check_shared(workdir: AnyPath) -> None:
                 (workdir / name).write_text(name)
             except Exception as error:  # Storage raises errors of many classes.
                 problem = f"cannot write {workdir}: {describe_error(error)}"
-        first = json.dumps([problem, name, socket.gethostname()])
-        problem, name, host = json.loads(messages.gather("token", first)[0])
+                passes = may_pass(error)
+        first = json.dumps([problem, passes, name, socket.gethostname()])
+        problem, passes, name, host = json.loads(messages.gather("token", first)[0])
         if problem:
-            raise UserError(problem)
+            raise TransientError(problem) if passes else UserError(problem)
         sees = _sees(workdir / name)
         rows = messages.gather("seen", "" if sees else socket.gethostname())
     blind = [(index, row) for index, row in enumerate(rows) if row]

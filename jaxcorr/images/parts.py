@@ -7,9 +7,10 @@ import io
 from PIL import Image
 
 from jaxcorr import extras
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError, UserError
 from jaxcorr.images import jpeg_xl
 from jaxcorr.paths import AnyPath, as_path, open_start
+from jaxcorr.storage_errors import describe_error, may_pass
 
 PARTS = {
     "AVIF": "frame",
@@ -87,18 +88,27 @@ def read_size(path: str | AnyPath) -> tuple[int, int]:
     """Returns width and height of an image by its headers, or zeros if it is damaged.
 
     Pages that are turned have the size as it is stored.
+
+    Raises:
+      TransientError: If a disk or a bucket fails.
     """
+    path = as_path(path)
     try:
-        with open_start(as_path(path)) as file, Image.open(file) as image:
+        return _read_size(path)
+    except Exception as error:  # Decoders raise errors of any type.
+        if may_pass(error):
+            reason = describe_error(error)
+            raise TransientError(f"{path} cannot be read: {reason}") from error
+        return 0, 0
+
+
+def _read_size(path: AnyPath) -> tuple[int, int]:
+    try:
+        with open_start(path) as file, Image.open(file) as image:
             if count_parts(image)[0] == 1:
                 return image.size
             sizes = part_sizes(image)
         return max(sizes, key=lambda size: size[0] * size[1])
     except Image.UnidentifiedImageError:
-        with contextlib.suppress(Exception):
-            data = as_path(path).read_bytes()
-            with open_image(data, str(path)) as image:
-                return image.size
-    except Exception:  # Decoders raise errors of any type.
-        pass
-    return 0, 0
+        with open_image(path.read_bytes(), str(path)) as image:
+            return image.size

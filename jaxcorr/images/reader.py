@@ -10,10 +10,11 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcorr import image_files, jpeg_decoder
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError, UserError
 from jaxcorr.images import color, exif, parts, samples
 from jaxcorr.images.picture import Metadata, Picture, is_gray
 from jaxcorr.paths import AnyPath, as_path, remote_errors
+from jaxcorr.storage_errors import may_pass
 
 TIFF_TAGS = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
 """Tags that describe the photograph of a TIFF file, and not how it is stored."""
@@ -63,7 +64,9 @@ def read(
             data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"{path} cannot be read as an image: {reason}") from error
+        message = f"{path} cannot be read as an image: {reason}"
+        kind = TransientError if may_pass(error) else UserError
+        raise kind(message) from error
     return decode(data, name=str(path), page=page, keep_metadata=keep_metadata)
 
 

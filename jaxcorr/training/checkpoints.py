@@ -26,6 +26,7 @@ from jaxcorr.errors import UserError, require
 from jaxcorr.model import Model
 from jaxcorr.paths import AnyPath, as_path
 from jaxcorr.run_directory import CHECKPOINTS, MODELS
+from jaxcorr.storage_errors import storage_error
 from jaxcorr.training import distributed, orbax_messages
 
 logger = logging.getLogger(__name__)
@@ -266,11 +267,9 @@ class Checkpoints:
             yield
         except Exception as error:  # Storage raises errors of many classes.
             full, reason = os.strerror(errno.ENOSPC), str(error).partition("\n")[0]
-            raise UserError(
-                f"cannot write a checkpoint in {self._workdir}: "
-                f"{full if full in str(error) else reason:.200}; "
-                "earlier checkpoints are kept"
-            ) from error
+            reason = f"{full if full in str(error) else reason:.200}"
+            message = f"cannot write a checkpoint in {self._workdir}: {reason}"
+            raise storage_error(f"{message}; earlier are kept", error) from error
 
 
 def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:

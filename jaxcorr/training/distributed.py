@@ -8,12 +8,16 @@ processes connect is in `jaxcorr.hosts`.
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+from jaxcorr.errors import START_AGAIN
 
 
 def is_first_process() -> bool:
@@ -78,11 +82,35 @@ def stop_requests() -> Iterator[StopRequests]:
     # With several processes JAX handles SIGTERM, and lets the others know.
     is_only_process = jax.process_count() == 1
     handled = [signal.SIGTERM, signal.SIGINT] if is_only_process else [signal.SIGINT]
-    if threading.current_thread() is not threading.main_thread():
-        handled = []  # Python allows signal handlers only in the main thread.
-    previous = {number: signal.signal(number, request_stop) for number in handled}
-    try:
+    with _handle(handled, request_stop) as previous:
         yield requests
+
+
+@contextlib.contextmanager
+def exit_at_sigterm() -> Iterator[None]:
+    """Lets SIGTERM outside of the steps end the process, with status `START_AGAIN`.
+
+    With several processes JAX handles it from their connection on.
+    """
+
+    def exit_now(*_):
+        print("Stopped outside of training; the same command goes on.", flush=True)
+        sys.exit(START_AGAIN)
+
+    with _handle([signal.SIGTERM], exit_now):
+        yield
+
+
+@contextlib.contextmanager
+def _handle(
+    numbers: Sequence[int], handler: Callable[[int, Any], Any]
+) -> Iterator[dict[int, Any]]:
+    """Handles signals in a block. Yields the handlers that they had before."""
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # Python allows signal handlers only in the main thread.
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield previous
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

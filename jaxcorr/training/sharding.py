@@ -88,8 +88,16 @@ def make_mesh(shape: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(arranged, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
-def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
+def check_batch(
+    mesh: Mesh, batch_size: int, micro_batches: int, *, where: str = ""
+) -> None:
     """Checks that the batch splits evenly over devices and micro-batches.
+
+    Args:
+      mesh: The devices.
+      batch_size: Images in a batch.
+      micro_batches: Parts that a batch is computed in.
+      where: Start of the message, such as the stage of the batch.
 
     Raises:
       UserError: If the batch size is not a multiple of the devices that share a batch,
@@ -98,7 +106,7 @@ def check_batch(mesh: Mesh, batch_size: int, micro_batches: int) -> None:
     devices = num_batch_devices(mesh)
     if batch_size % (devices * micro_batches):
         raise UserError(
-            f"data.batch-size must be a multiple of {devices * micro_batches} "
+            f"{where}data.batch-size must be a multiple of {devices * micro_batches} "
             f"({devices} devices x {micro_batches} step.micro-batches), "
             f"but is {batch_size}"
         )

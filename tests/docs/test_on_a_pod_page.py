@@ -36,15 +36,15 @@ def test_commands_with_buckets_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with buckets.google_emulator(BUCKET):
         bucket = paths.as_path(f"gs://{BUCKET}")
-        for name, height in (("a.png", 160), ("more/b.png", 192)):
+        for name, height in (("a.png", 320), ("more/b.png", 192)):
             with (bucket / "photographs" / name).open("wb") as file:
-                Image.fromarray(blocks(height, 192)).save(file, "PNG")
+                Image.fromarray(blocks(height, 320)).save(file, "PNG")
         for words in commands():
             smaller = SMALLER.split() if words[0] == "train" else []
             main.run([*words, *smaller])
         decoded = paths.files_below(bucket / "decoded", ".png")
         assert [path.name for path in decoded] == ["a.png", "b.png"]
-        assert np.asarray(Image.open(decoded[0].open("rb"))).shape == (160, 192, 3)
+        assert np.asarray(Image.open(decoded[0].open("rb"))).shape == (320, 320, 3)
         assert (bucket / "tuned" / "checkpoints" / "20" / "models" / "0").is_dir()
         assert b'"psnr_db"' in files.read_file(bucket / "results.json")
     assert list(tmp_path.iterdir()) == []

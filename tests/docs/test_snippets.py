@@ -38,7 +38,8 @@ def commands(page):
     """Returns the words of each call of jaxcorr in the shell snippets of a page."""
     text = (ROOT / page).read_text().replace("\\\n", " ")
     shell = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
-    launchers = r"srun |mpirun -n \d+ |.*restart\.sh "  # The last one in a quotation.
+    shell = re.sub(r"\$\w+", "1", re.sub(r"\$\w+_SIZE\b", "2", shell))
+    launchers = r"srun |mpirun .*=1 |.*restart\.sh "  # The last two in a quotation.
     calls = re.findall(rf"^(?:{launchers})?jaxcorr (.*?)'?$", shell, re.MULTILINE)
     return [shlex.split(call, comments=True) for call in calls]
 

@@ -11,7 +11,7 @@ from support.paths import SCRIPTS
 from support.processes import connection, finish, free_port, start_two, wait_for_step
 from support.training_runs import Runs
 
-from jaxcorr.runtime import START_AGAIN
+from jaxcorr.errors import START_AGAIN
 from jaxcorr.training import checkpoints
 
 BOUND = 120
@@ -72,6 +72,24 @@ def test_an_error_on_one_host_ends_both(runs):
     for line in lines:
         assert line.startswith("jaxcorr: error: process 1 of 2 (")
         assert "missing is not a directory" in line
+
+
+def test_hosts_with_other_images_are_refused(runs):
+    folders = [runs.folder / f"photographs_of_{host}" for host in range(2)]
+    for host, folder in enumerate(folders):
+        for number in range(4 + host):
+            write(folder / f"{number}.png", coordinates(number))
+    processes = start_two(
+        runs,
+        runs.folder / "other_images",
+        *SETTINGS,
+        *("--data.source", f"folder:{folders[0]}"),
+        second=("--data.source", f"folder:{folders[1]}"),
+    )
+    for line in first_lines(processes):
+        assert line.startswith("jaxcorr: error: process 1 of 2 (")
+        assert "other images (5 of 4) here than in process 0" in line
+    assert [process.returncode for process in processes] == [2, 2]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -154,7 +172,7 @@ def test_a_coordinator_that_is_not_there_ends_the_others(runs):
         *("--distributed.timeout", "5"),
     )
     (line,) = first_lines([last])
-    assert last.returncode == 2
+    assert last.returncode == START_AGAIN
     assert line.startswith(
         "jaxcorr: error: process 1 of 2: process 0 cannot be reached"
     )
@@ -169,5 +187,5 @@ def test_a_process_that_is_missing_ends_the_first(runs):
         *("--distributed.timeout", "3"),
     )
     (line,) = first_lines([first])
-    assert first.returncode == 2
+    assert first.returncode == START_AGAIN
     assert "process 0 of 3: processes 1, 2 of 3 did not connect within 3 s" in line

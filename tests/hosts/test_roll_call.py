@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.processes import free_port
 
-from jaxcorr.errors import UserError
+from jaxcorr.errors import TransientError, UserError
 from jaxcorr.hosts import roll_call
 
 
@@ -19,7 +19,7 @@ def call(*processes, seconds=60, address=None):
         try:
             roll_call.call_roll(address, count=count, index=index, seconds=seconds)
         except UserError as error:
-            return str(error)
+            return error
         return None
 
     with ThreadPoolExecutor(len(processes)) as pool:
@@ -34,7 +34,8 @@ def test_all_processes_find_each_other_and_free_the_port():
 
 def test_all_learn_who_is_missing():
     problems = call((3, 0), (3, 1), seconds=1)
-    assert problems[0] == problems[1]
+    assert [type(problem) for problem in problems] == [TransientError] * 2
+    assert str(problems[0]) == str(problems[1])
     assert "process 2 of 3 did not connect within 1 s" in str(problems[0])
 
 
@@ -45,7 +46,7 @@ def test_two_processes_with_one_number_are_refused():
 
 def test_processes_that_expect_other_numbers_are_refused():
     first, second = call((3, 0), (2, 1))
-    assert first == second
+    assert type(first) is type(second) is UserError and str(first) == str(second)
     assert "expects 2 processes, but process 0" in str(first)
 
 

@@ -1,6 +1,7 @@
 """The files of `examples/launch`: their form, the restart loop, and Slurm faked."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from support.processes import free_port, wait_for_step
 from support.training_runs import Runs
 from support.waiting import PATIENCE, wait_until
 
-from jaxcorr.runtime import START_AGAIN
+from jaxcorr.errors import START_AGAIN
 
 LAUNCH = ROOT / "examples" / "launch"
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
@@ -120,6 +121,8 @@ def test_the_job_set_has_the_form_that_kubernetes_and_jax_need():
 def test_the_image_starts_the_command_without_a_shell():
     lines = (LAUNCH / "Dockerfile").read_text().splitlines()
     assert 'ENTRYPOINT ["jaxcorr"]' in lines
+    (extras,) = re.findall(r"\.\[(.*?)\]", "\n".join(lines))
+    assert {"train", "gcs", "k8s"} <= set(extras.split(","))
     assert sum(line.startswith("FROM ") for line in lines) == 1
 
 
@@ -145,6 +148,7 @@ def fake_commands(folder, **lines):
         (START_AGAIN, 0, True),
         (START_AGAIN, 100, False),
         (128 + signal.SIGKILL, 99, True),
+        (START_AGAIN, None, True),
     ],
 )
 def test_a_job_of_slurm_queues_again_after_75_and_kills_alone(
@@ -153,8 +157,9 @@ def test_a_job_of_slurm_queues_again_after_75_and_kills_alone(
     variables = {
         "PATH": fake_commands(tmp_path, srun=f"exit {status}"),
         "SLURM_JOB_ID": JOB,
-        "SLURM_RESTART_COUNT": str(restarts),
     }
+    if restarts is not None:
+        variables["SLURM_RESTART_COUNT"] = str(restarts)
     done = subprocess.run(
         [LAUNCH / "slurm.sh", "quickstart"],
         env=os.environ | variables,
@@ -164,6 +169,23 @@ def test_a_job_of_slurm_queues_again_after_75_and_kills_alone(
     assert done.returncode == status
     assert (tmp_path / "scontrol").exists() == queues
     assert ("giving up" in done.stderr) == (restarts == 100)
+
+
+def test_a_job_of_slurm_without_restarts_gives_up_at_once(tmp_path):
+    variables = {
+        "PATH": fake_commands(tmp_path, srun=f"exit {START_AGAIN}"),
+        "SLURM_JOB_ID": JOB,
+        "RESTARTS": "0",
+    }
+    done = subprocess.run(
+        [LAUNCH / "slurm.sh", "quickstart"],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == START_AGAIN
+    assert "after 0 restarts: giving up" in done.stderr
+    assert not (tmp_path / "scontrol").exists()
 
 
 @pytest.fixture

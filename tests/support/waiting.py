@@ -9,7 +9,7 @@ PATIENCE = 600
 """Seconds after which a process counts as hanging; long, for busy machines."""
 
 
-def wait_until(done: Callable[[], Any], *processes: subprocess.Popen[str]) -> None:
+def wait_until(done: Callable[[], Any], *processes: subprocess.Popen[Any]) -> None:
     """Waits until `done` returns true, which it must before a process ends."""
     deadline = time.monotonic() + PATIENCE
     while not done():

@@ -12,7 +12,7 @@ import pytest
 from support.processes import finish, start_two, wait_for_step
 from support.training_runs import STEPS, Runs
 
-from jaxcorr.runtime import START_AGAIN
+from jaxcorr.errors import START_AGAIN
 from jaxcorr.training import checkpoints, distributed
 
 

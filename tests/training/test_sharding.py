@@ -11,7 +11,8 @@ import pytest
 from jax.sharding import PartitionSpec
 from support import codecs
 
-from jaxcorr import codec, saved_model
+import jaxcorr
+from jaxcorr import codec, saved_model, trainer
 from jaxcorr.codec import CodecConfig
 from jaxcorr.errors import UserError
 from jaxcorr.training import checkpoints, sharding
@@ -191,6 +192,14 @@ def test_a_batch_that_does_not_split_evenly_is_refused(batch_size, micro_batches
     sharding.check_batch(mesh, 16, micro_batches)
     with pytest.raises(UserError, match=r"data\.batch-size must be a multiple of"):
         sharding.check_batch(mesh, batch_size, micro_batches)
+
+
+@pytest.mark.fast
+def test_a_batch_of_a_later_stage_is_named_by_the_stage():
+    stage = jaxcorr.StageConfig(start=5, batch_size=12)
+    config = jaxcorr.TrainConfig(steps=10, stages=(stage,))
+    with pytest.raises(UserError, match=r"^stage from step 5: data\.batch-size must"):
+        trainer.make_mesh(config)
 
 
 @pytest.mark.fast
