@@ -1,4 +1,4 @@
-"""A long run that is killed again and again."""
+"""Runs that are killed again and again, or stopped before they begin."""
 
 import random
 import signal
@@ -7,6 +7,9 @@ import time
 import pytest
 from support.processes import wait_for_step
 from support.training_runs import Runs, assert_same_run
+
+from jaxcorr.errors import START_AGAIN
+from jaxcorr.training import checkpoints
 
 STEPS, KILLS = 1000, 10
 SETTINGS = (
@@ -40,3 +43,16 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path):
         status, _, errors = runs.finish(killed, *SETTINGS)
         assert (status, errors) == (0, "")
         assert_same_run(killed, undisturbed, last=STEPS)
+
+
+@pytest.mark.slow
+def test_sigterm_before_the_first_step_asks_to_start_again(tmp_path):
+    workdir = tmp_path / "stopped"
+    with Runs(tmp_path) as runs:
+        status, output, errors = runs.stop(
+            workdir, signal.SIGTERM, (workdir / "writer.json").exists
+        )
+    assert (status, errors) == (START_AGAIN, "")
+    assert "the same command goes on" in output
+    assert not (workdir / "writer.json").exists()
+    assert checkpoints.latest_step(workdir) == 0

@@ -158,17 +158,6 @@ def test_a_run_stopped_by_sigterm_saves_and_resumes_bit_for_bit(runs, uninterrup
     assert steps[0] == 0 < steps[1] < STEPS and len(steps) == 2
 
 
-def test_sigterm_before_the_first_step_asks_to_start_again(runs):
-    workdir = runs.folder / "stopped_early"
-    status, output, errors = runs.stop(
-        workdir, signal.SIGTERM, (workdir / "writer.json").exists
-    )
-    assert (status, errors) == (START_AGAIN, "")
-    assert "the same command goes on" in output
-    assert not (workdir / "writer.json").exists()
-    assert checkpoints.latest_step(workdir) == 0
-
-
 def test_ctrl_c_saves_a_checkpoint(runs, uninterrupted):
     del uninterrupted  # It has compiled the programs.
     workdir = runs.folder / "interrupted"
