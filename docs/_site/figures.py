@@ -62,8 +62,9 @@ COMPUTED: Mapping[str, Callable[[], Block]] = {
     "learning_curve": recipe_figures.curve,
     "loss": computed_figures.loss,
     "printed_maps": study_figures.printed_maps,
-    "study_answer": study_figures.answer,
     "recipe": recipe_figures.recipe,
+    "scratch": study_figures.scratch,
+    "study_answer": study_figures.answer,
     **tpu_figures.FIGURES,
 }
 """Blocks whose figures are computed from other committed results, by name."""

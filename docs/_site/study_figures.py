@@ -9,6 +9,7 @@ sys.path.append(str(ROOT / "results" / "branches"))
 import bounds
 import changes
 import facts
+import from_scratch
 import paper_maps
 
 CHANGES = "Printed by `python results/branches/changes.py`."
@@ -87,6 +88,18 @@ def codec_facts() -> Block:
     return Block(
         table=facts.comparison(),
         source="Printed by `python results/branches/facts.py`.",
+    )
+
+
+def scratch() -> Block:
+    """Returns the change of the cost along runs from scratch."""
+    return Block(
+        table=from_scratch.comparison(),
+        source=(
+            "Change of bpp + λ MSE by the loss after so many steps, and steps to the "
+            "higher one of both last costs, on 24 images of BSDS500 val. Printed by "
+            "`python results/branches/from_scratch.py`."
+        ),
     )
 
 
