@@ -93,9 +93,8 @@ def check_processes(record: Mapping[str, Any]) -> None:
     Raises:
       UserError: If the images differ.
     """
-    own = json.dumps(record)
-    text = messages.gather("images", own if distributed.is_first_process() else "")[0]
-    expected = json.loads(text)
+    own = json.dumps(record) if distributed.is_first_process() else ""
+    expected = json.loads(messages.gather("images", own)[0])
     try:
         for size, now in record["training"].items():
             _check_source(expected["training"][size], now, "", "")

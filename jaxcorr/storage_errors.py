@@ -2,6 +2,7 @@
 
 import errno
 import re
+from http import HTTPStatus
 
 from jaxcorr.errors import StorageError, TransientError, UserError
 
@@ -20,8 +21,8 @@ TRANSIENT_CLASSES = {
 """Names of classes of errors, of clients of buckets, that may pass."""
 TRANSIENT_STATUS = re.compile(r"\b(UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED)\b")
 """Statuses of TensorStore and gRPC that may pass, as their messages have them."""
-TOO_EARLY, TOO_MANY, SERVER_ERROR = 408, 429, 500
-"""HTTP statuses that may pass: two, and all from the last on."""
+TRANSIENT_REQUESTS = HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS
+"""HTTP statuses about requests that may pass; those of servers all do."""
 
 
 def storage_error(message: str, error: BaseException) -> UserError:
@@ -46,7 +47,8 @@ def may_pass(error: BaseException) -> bool:
     """Returns whether another attempt may succeed after an error of storage."""
     status = getattr(error, "code", None)
     if isinstance(status, int):  # Of gcsfs.
-        return status in (TOO_EARLY, TOO_MANY) or status >= SERVER_ERROR
+        is_of_server = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return is_of_server or status in TRANSIENT_REQUESTS
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in TRANSIENT_NUMBERS
     names = {kind.__name__ for kind in type(error).__mro__}

@@ -12,61 +12,55 @@ import facts
 import from_scratch
 import paper_maps
 
-CHANGES = "Printed by `python results/branches/changes.py`."
+from jaxcorr.report.tables import Table
 
 
 def answer() -> Block:
     """Returns the answer of the study in short."""
-    return Block(
-        table=changes.answer(),
-        source=(
-            "Change of bpp + λ MSE by the loss on BSDS500 val, and 95 % interval over "
-            f"the pairs. {CHANGES}"
-        ),
+    return _changes(
+        changes.answer(),
+        "Change of bpp + λ MSE by the loss on BSDS500 val, and 95 % interval over the "
+        "pairs.",
     )
 
 
 def branches() -> Block:
     """Returns what each arm of the study changed."""
-    return Block(
-        table=changes.comparison(),
-        source=(
-            "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. "
-            "L, the share of offsets in it and v are means over the images of BSDS500 "
-            f"val. {CHANGES}"
-        ),
+    return _changes(
+        changes.comparison(),
+        "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. L, "
+        "the share of offsets in it and v are means over the images of BSDS500 val.",
     )
 
 
 def parts() -> Block:
     """Returns the changes of bits and MSE by the main arms."""
-    return Block(
-        table=changes.parts(),
-        source=(
-            "Kodak: means without the loss, changes with 95 % intervals over the "
-            "pairs, and the standard error of the change of bpp + λ MSE over the "
-            f"images. {CHANGES}"
-        ),
+    return _changes(
+        changes.parts(),
+        "Kodak: means without the loss, changes with 95 % intervals over the pairs, "
+        "and the standard error of the change of bpp + λ MSE over the images.",
     )
 
 
 def checkpoints() -> Block:
     """Returns the changes by the main arms from each checkpoint."""
-    return Block(
-        table=changes.by_checkpoint(),
-        source=f"Change of bpp + λ MSE from each checkpoint. {CHANGES}",
+    return _changes(
+        changes.by_checkpoint(), "Change of bpp + λ MSE from each checkpoint."
     )
 
 
 def contrasts() -> Block:
     """Returns the changes by arms against other arms with the loss."""
-    return Block(
-        table=changes.contrasts(),
-        source=(
-            "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs. "
-            f"{CHANGES}"
-        ),
+    return _changes(
+        changes.contrasts(),
+        "Change of bpp + λ MSE of whole images, and 95 % interval over the pairs.",
     )
+
+
+def _changes(table: Table, description: str) -> Block:
+    """Returns a block with a table of `changes.py`."""
+    source = f"{description} Printed by `python results/branches/changes.py`."
+    return Block(table=table, source=source)
 
 
 def bound() -> Block:

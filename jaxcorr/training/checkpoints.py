@@ -267,9 +267,10 @@ class Checkpoints:
             yield
         except Exception as error:  # Storage raises errors of many classes.
             full, reason = os.strerror(errno.ENOSPC), str(error).partition("\n")[0]
-            reason = f"{full if full in str(error) else reason:.200}"
-            message = f"cannot write a checkpoint in {self._workdir}: {reason}"
-            raise storage_error(f"{message}; earlier are kept", error) from error
+            reason = full if full in str(error) else f"{reason:.200}"
+            message = f"cannot write a checkpoint in {self._workdir}: {reason}; "
+            message += "earlier checkpoints are kept"
+            raise storage_error(message, error) from error
 
 
 def _loss_of(metrics: Mapping[str, float], member: int = 0) -> float:

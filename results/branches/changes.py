@@ -19,11 +19,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import arms
+import jax.numpy as jnp
 import numpy as np
 import study
 from arms import Key, Pair
 from scipy import stats
 
+from jaxcorr.metrics import image_quality
 from jaxcorr.report.tables import Table
 
 SETS = {"val": "BSDS500 val", "kodak": "Kodak", "other": "other kinds"}
@@ -56,7 +58,6 @@ CONTRASTS = (
     ("checkerboard", "masked 1", "published 1"),
 )
 """A trunk and two arms from it, of which the first is compared with the second."""
-PEAK = 255
 
 
 def main() -> None:
@@ -134,7 +135,7 @@ def parts() -> Table:
         bases = [base for base, _ in pairs]
         bpp = statistics.mean(float(arms.bits(base).mean()) for base in bases)
         psnr = statistics.mean(
-            float(np.mean(10 * np.log10(PEAK**2 / base.values("mse"))))
+            float(image_quality.psnr_from_mse(jnp.asarray(base.values("mse"))).mean())
             for base in bases
         )
         values = [arms.measurement(name) for name in ("bpp_y", "bpp_z", "mse")]

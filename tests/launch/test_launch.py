@@ -140,6 +140,17 @@ def fake_commands(folder, **lines):
     return f"{programs}{os.pathsep}{os.environ['PATH']}"
 
 
+def run_job(folder, status, **variables):
+    """Runs the script of Slurm with tasks that end with a status."""
+    variables["PATH"] = fake_commands(folder, srun=f"exit {status}")
+    return subprocess.run(
+        [LAUNCH / "slurm.sh", "quickstart"],
+        env=os.environ | variables | {"SLURM_JOB_ID": JOB},
+        capture_output=True,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "restarts", "queues"),
     [
@@ -154,35 +165,15 @@ def fake_commands(folder, **lines):
 def test_a_job_of_slurm_queues_again_after_75_and_kills_alone(
     tmp_path, status, restarts, queues
 ):
-    variables = {
-        "PATH": fake_commands(tmp_path, srun=f"exit {status}"),
-        "SLURM_JOB_ID": JOB,
-    }
-    if restarts is not None:
-        variables["SLURM_RESTART_COUNT"] = str(restarts)
-    done = subprocess.run(
-        [LAUNCH / "slurm.sh", "quickstart"],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-    )
+    count = {} if restarts is None else {"SLURM_RESTART_COUNT": str(restarts)}
+    done = run_job(tmp_path, status, **count)
     assert done.returncode == status
     assert (tmp_path / "scontrol").exists() == queues
     assert ("giving up" in done.stderr) == (restarts == 100)
 
 
 def test_a_job_of_slurm_without_restarts_gives_up_at_once(tmp_path):
-    variables = {
-        "PATH": fake_commands(tmp_path, srun=f"exit {START_AGAIN}"),
-        "SLURM_JOB_ID": JOB,
-        "RESTARTS": "0",
-    }
-    done = subprocess.run(
-        [LAUNCH / "slurm.sh", "quickstart"],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-    )
+    done = run_job(tmp_path, START_AGAIN, RESTARTS="0")
     assert done.returncode == START_AGAIN
     assert "after 0 restarts: giving up" in done.stderr
     assert not (tmp_path / "scontrol").exists()
